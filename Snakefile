@@ -1,0 +1,39 @@
+"""Every paper's figures and claims: `snakemake --cores N`. One paper's: `snakemake --cores N <paper>`."""
+
+
+configfile: "config.yaml"
+
+
+include: "workflow/rules/study.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        [target for paper in study.papers.values() for target in products(paper)],
+
+
+for paper in study.papers.values():
+
+    rule:
+        name:
+            paper.name
+        input:
+            products(paper),
+            datasets_of(paper.name, paper.experiments),
+
+
+include: "workflow/rules/generate.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/measure.smk"
+include: "workflow/rules/gather.smk"
+include: "workflow/rules/render.smk"
+include: "workflow/rules/claims.smk"
+
+
+onsuccess:
+    print_claims()
+
+
+onerror:
+    print_claims()

@@ -1,0 +1,28 @@
+"""numba: compiled loops, seeds side by side on the cores of the job. The default."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from twolayer import EmpiricalProblem, FiniteData, Network, hookimpl
+
+
+class Numba:
+    """Arrays are NumPy's; a problem brings compiled descents. The compiler is imported when one is made."""
+
+    def asarray(self, array: Any, dtype: str) -> Any:
+        """A host array, on the host."""
+        return np.asarray(array, dtype=dtype)
+
+    def problem(self, data: FiniteData, network: Network, threads: int) -> EmpiricalProblem:
+        """The compiled problem, working on `threads` seeds at once."""
+        from twolayer.compiled import CompiledProblem
+
+        return CompiledProblem(data, network, threads)
+
+
+@hookimpl
+def register_backends(register: Any) -> None:
+    register("numba", Numba())

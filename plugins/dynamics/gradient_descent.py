@@ -1,0 +1,40 @@
+"""gradient_descent: θ ← θ − η ∇L(θ)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from twolayer import Descent, EmpiricalProblem, Weights, hookimpl
+from twolayer.trajectory import Clock
+
+
+@dataclass(frozen=True)
+class GradientDescent(Descent):
+    """θ ← θ − step_size ∇L(θ) over the trained parameters, with the whole data (or population) at each step."""
+
+    def steps(
+        self, problem: EmpiricalProblem, weights: Weights, random: Sequence[np.random.Generator]
+    ) -> Iterator[Weights]:
+        """One step after another."""
+        while True:
+            weights = problem.descend(weights, self.step_size, 0.0, 1)
+            yield weights
+
+    def trajectory(
+        self, problem: EmpiricalProblem, weights: Weights, clock: Clock, random: Sequence[np.random.Generator]
+    ) -> Iterator[Weights]:
+        """As `steps`, all steps between two saved ones in one call of the backend."""
+        done = 0
+        for step in clock.step:
+            weights = problem.descend(weights, self.step_size, 0.0, int(step) - done)
+            done = int(step)
+            yield weights
+
+
+@hookimpl
+def register_dynamics(register: Any) -> None:
+    register("gradient_descent", GradientDescent)

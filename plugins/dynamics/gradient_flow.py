@@ -1,0 +1,91 @@
+"""gradient_flow: dθ/dt = −∇(L + (λ/2)|θ|²), exact between the events of a finite data set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from twolayer import EmpiricalProblem, Flow, Weights, hookimpl
+from twolayer.finite_flow import finite_flow
+from twolayer.model import to_host
+from twolayer.seeds import over_seeds
+from twolayer.trajectory import Clock
+from twolayer.training import WeightDecay
+
+
+@dataclass(frozen=True)
+class GradientFlow(Flow):
+    """dθ/dt = −∇(L + (weight_decay/2)(|a|² + |W|²)) over the trained parameters.
+
+    On finite data: Taylor series between activation changes, each located, and sliding motion along activation
+    boundaries (Filippov), in float64 on the host under every backend.
+    weight_decay: a number, or {values, until} as in `regularized_gradient_descent`.
+    rtol, atol: error of a step, relative and absolute.
+    """
+
+    weight_decay: float | WeightDecay = 0.0
+    rtol: float = 1e-10
+    atol: float = 0.0
+
+    def __post_init__(self) -> None:
+        if isinstance(self.weight_decay, float) and self.weight_decay < 0:
+            raise ValueError(f"weight_decay: must be 0 or above, is {self.weight_decay!r}")
+        if not 1e-14 <= self.rtol < 1:
+            raise ValueError(f"rtol: must lie in [1e-14, 1): below is rounding; is {self.rtol!r}")
+        if self.atol < 0:
+            raise ValueError(f"atol: must be 0 or above, is {self.atol!r}")
+
+    def weight_decay_at(self, time: float) -> float:
+        """λ at a time."""
+        return WeightDecay.of(self.weight_decay).at(time)
+
+    def trajectory(
+        self, problem: EmpiricalProblem, weights: Weights, clock: Clock, random: Sequence[np.random.Generator]
+    ) -> Iterator[Weights]:
+        """The weights at the saved times, the seeds side by side."""
+        hidden, output = to_host(weights.hidden), to_host(weights.output)
+
+        def one(seed: int) -> Weights:
+            return self.flow_of_seed(problem, seed, Weights(hidden[seed], output[seed]), clock.time)
+
+        paths = over_seeds(one, hidden.shape[0], getattr(problem, "threads", 1))
+        for moment in range(len(clock.time)):
+            yield Weights(
+                np.stack([path.hidden[moment] for path in paths]).astype(hidden.dtype),
+                np.stack([path.output[moment] for path in paths]).astype(output.dtype),
+            )
+
+    def flow_of_seed(self, problem: EmpiricalProblem, seed: int, weights: Weights, times: Any) -> Weights:
+        """One seed's path: hidden (time, neuron, feature), output (time, neuron)."""
+        data, network = problem.data, problem.network
+        own = seed if data.per_seed else ...
+        here = Weights(weights.hidden.astype(np.float64), weights.output.astype(np.float64))
+        hidden, output = [here.hidden[None]], [here.output[None]]
+        for start, stop, decay in WeightDecay.of(self.weight_decay).pieces(float(times[0]), float(times[-1])):
+            saved = times[(times > start) & (times <= stop)]
+            path = finite_flow(
+                to_host(data.inputs)[own].astype(np.float64),
+                to_host(data.targets)[own].astype(np.float64),
+                here.hidden,
+                here.output,
+                np.union1d([start, stop], saved),
+                activation=network.activation,
+                output_layer=network.output,
+                loss_weight=data.loss_weight,
+                output_scale=network.scale,
+                weight_decay=decay,
+                rtol=self.rtol,
+                atol=self.atol,
+            )
+            here = Weights(path.hidden[-1], path.output[-1])  # where λ changes, saved or not
+            hidden.append(path.hidden[1 : len(saved) + 1])
+            output.append(path.output[1 : len(saved) + 1])
+        return Weights(np.concatenate(hidden), np.concatenate(output))
+
+
+@hookimpl
+def register_dynamics(register: Any) -> None:
+    register("gradient_flow", GradientFlow)

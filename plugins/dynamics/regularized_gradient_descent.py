@@ -1,0 +1,61 @@
+"""regularized_gradient_descent: θ ← θ − η ∇(L + (λ/2)|θ|²), with λ constant or on a schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from twolayer import Descent, EmpiricalProblem, Weights, hookimpl
+from twolayer.trajectory import Clock
+from twolayer.training import WeightDecay
+
+
+@dataclass(frozen=True)
+class RegularizedGradientDescent(Descent):
+    """θ ← θ − step_size ∇(L + (weight_decay/2)(|a|² + |W|²)) over the trained parameters of both layers.
+
+    weight_decay: a number, or {values: [λ₀, λ₁, …], until: [t₁, …]}: λ_i until time t_{i+1}, the last for ever.
+    """
+
+    weight_decay: float | WeightDecay
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if isinstance(self.weight_decay, float) and self.weight_decay < 0:
+            raise ValueError(f"weight_decay: must be 0 or above, is {self.weight_decay!r}")
+
+    def weight_decay_at(self, time: float) -> float:
+        """λ at a time."""
+        return WeightDecay.of(self.weight_decay).at(time)
+
+    def steps(
+        self, problem: EmpiricalProblem, weights: Weights, random: Sequence[np.random.Generator]
+    ) -> Iterator[Weights]:
+        """One step after another, each with the λ of the time it starts from."""
+        step = 0
+        while True:
+            weights = problem.descend(weights, self.step_size, self.weight_decay_at(step * self.step_size), 1)
+            yield weights
+            step += 1
+
+    def trajectory(
+        self, problem: EmpiricalProblem, weights: Weights, clock: Clock, random: Sequence[np.random.Generator]
+    ) -> Iterator[Weights]:
+        """As `steps`, all steps with one λ between two saved ones in one call of the backend."""
+        schedule = WeightDecay.of(self.weight_decay)
+        changes = [int(np.ceil(until / self.step_size - 1e-9)) for until in schedule.until]
+        done = 0
+        for step in clock.step:
+            for stop in (*(change for change in changes if done < change < step), int(step)):
+                decay = schedule.at(done * self.step_size)
+                weights = problem.descend(weights, self.step_size, decay, int(stop) - done)
+                done = int(stop)
+            yield weights
+
+
+@hookimpl
+def register_dynamics(register: Any) -> None:
+    register("regularized_gradient_descent", RegularizedGradientDescent)

@@ -1,0 +1,39 @@
+"""file: initial weights from a netCDF file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from twolayer import FiniteData, Network, Weights, hookimpl
+from twolayer.datasets import read_arrays
+from twolayer.errors import DataError
+from twolayer.model import norm
+
+
+@dataclass(frozen=True)
+class File:
+    """`initial_hidden(neuron, feature)` and `initial_output(neuron)` of a netCDF file, for every seed.
+
+    balanced: set a_j = sign(a_j)|w_j| in float64, where the file is balanced only to its own precision.
+    """
+
+    path: str
+    balanced: bool = False
+
+    def draw(self, data: FiniteData, network: Network, random: np.random.Generator) -> Weights:
+        """The file's weights, widened to float64."""
+        shape = (network.neurons, data.features)
+        wanted = {"initial_hidden": ("neuron", "feature"), "initial_output": ("neuron",)}
+        arrays = read_arrays(self.path, wanted)
+        hidden, output = arrays["initial_hidden"], arrays["initial_output"]
+        if hidden.shape != shape:
+            raise DataError(f"{self.path}: initial_hidden is {hidden.shape}; this run has (neuron, feature) = {shape}")
+        return Weights(hidden, np.sign(output) * norm(hidden) if self.balanced else output)
+
+
+@hookimpl
+def register_initializations(register: Any) -> None:
+    register("file", File)

@@ -1,0 +1,38 @@
+"""imbalance, path_norm: how the two layers share the weight of a neuron."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twolayer import EmpiricalProblem, Metric, Weights, hookimpl
+from twolayer.measuring import each_frame
+from twolayer.model import norm
+from twolayer.trajectory import Trajectory
+
+
+def imbalance(problem: EmpiricalProblem, weights: Weights) -> Any:
+    """a_j² − |w_j|², which gradient flow conserves, (seed, neuron).
+
+    Taken as (|a| − |w|)(|a| + |w|): the difference of squares would lose half the digits.
+    """
+    length, output = norm(weights.hidden), abs(weights.output)
+    return (output - length) * (output + length)
+
+
+def path_norm(problem: EmpiricalProblem, weights: Weights) -> Any:
+    """Σ_j |a_j||w_j|, (seed,): half of |a|² + |W|² where the layers are balanced."""
+    return (abs(weights.output) * norm(weights.hidden)).sum(-1)
+
+
+def trained(problem: EmpiricalProblem, trajectory: Trajectory) -> bool:
+    """Whether output weights are parameters of their own."""
+    return problem.network.output == "trained"
+
+
+@hookimpl
+def register_metrics(register: Any) -> None:
+    over_neurons = ("seed", "time", "neuron")
+    register(
+        "imbalance", Metric(each_frame(imbalance), over_neurons, "imbalance a² − |w|²", applies=trained)
+    )
+    register("path_norm", Metric(each_frame(path_norm), ("seed", "time"), "path norm Σ|a||w|"))

@@ -1,0 +1,44 @@
+"""loss, objective, gradient_norm: what training minimises, and how steep it still is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from twolayer import EmpiricalProblem, Metric, hookimpl
+from twolayer.measuring import each_frame, frames
+from twolayer.trajectory import Trajectory
+
+
+def objective(problem: EmpiricalProblem, trajectory: Trajectory) -> Any:
+    """L + (λ/2)(|a|² + |W|²) with the λ of each moment, (seed, time)."""
+    moments = zip(frames(trajectory), trajectory.weight_decay, strict=True)
+    values = [problem.loss(weights) + problem.penalty(weights, decay) for weights, decay in moments]
+    return np.stack(values, axis=1)
+
+
+def gradient_norm(problem: EmpiricalProblem, trajectory: Trajectory) -> Any:
+    """The Frobenius norm of the objective's gradient over the trained parameters, (seed, time)."""
+    values = []
+    for weights, decay in zip(frames(trajectory), trajectory.weight_decay, strict=True):
+        gradient = problem.gradient(weights, decay)
+        squares = (gradient.hidden**2).sum((-2, -1)) + (gradient.output**2).sum(-1)
+        values.append(np.sqrt(squares))
+    return np.stack(values, axis=1)
+
+
+def is_regularized(problem: EmpiricalProblem, trajectory: Trajectory) -> bool:
+    """Whether the objective differs from the loss."""
+    return bool(np.any(trajectory.weight_decay > 0))
+
+
+@hookimpl
+def register_metrics(register: Any) -> None:
+    time = ("seed", "time")
+    loss = each_frame(lambda problem, weights: problem.loss(weights))
+    register("loss", Metric(loss, time, "loss L (without penalty)"))
+    register(
+        "objective", Metric(objective, time, "objective L + (λ/2)(|a|² + |W|²)", applies=is_regularized)
+    )
+    register("gradient_norm", Metric(gradient_norm, time, "Frobenius norm of the objective's gradient"))

@@ -1,0 +1,29 @@
+"""file: data from a netCDF file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from twolayer import FiniteData, hookimpl
+from twolayer.datasets import read_arrays
+
+
+@dataclass(frozen=True)
+class File:
+    """`inputs(sample, feature)` and `targets(sample)` of a netCDF file; whatever else it holds is not read."""
+
+    path: str
+    loss: Literal["half_mean_square", "mean_square"] = "half_mean_square"
+
+    def generate(self, random: np.random.Generator) -> FiniteData:
+        """The file's data, widened to float64."""
+        arrays = read_arrays(self.path, {"inputs": ("sample", "feature"), "targets": ("sample",)})
+        return FiniteData(arrays["inputs"], arrays["targets"], self.loss)
+
+
+@hookimpl
+def register_problems(register: Any) -> None:
+    register("file", File)

@@ -1,0 +1,135 @@
+"""Claims: a statement, what it predicts, what was measured, and the verdict."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["Claim", "Result", "at_least", "at_most", "claim", "close", "evaluate", "inconclusive", "table"]
+
+Verdict = Literal["holds", "fails", "inconclusive"]
+Tag = Literal["published", "recalled", "derived"]
+
+
+@dataclass(frozen=True)
+class Result:
+    """One measurement against one prediction. tolerance is in words: it says how the two were compared."""
+
+    predicted: float | str
+    measured: float | str
+    tolerance: str
+    verdict: Verdict
+    detail: str = ""
+
+
+def close(
+    measured: float, predicted: float, relative: float = 0.0, absolute: float = 0.0, detail: str = ""
+) -> Result:
+    """Holds if |measured − predicted| ≤ absolute + relative·|predicted|."""
+    room = absolute + relative * abs(predicted)
+    tolerance = " + ".join(
+        [f"{relative:.3g} relative"] * (relative > 0) + [f"{absolute:.3g} absolute"] * (absolute > 0)
+    )
+    return judged(predicted, measured, f"within {tolerance}", abs(measured - predicted) <= room, detail)
+
+
+def at_most(measured: float, limit: float, detail: str = "") -> Result:
+    """Holds if measured ≤ limit."""
+    return judged(limit, measured, "at most", measured <= limit, detail)
+
+
+def at_least(measured: float, limit: float, detail: str = "") -> Result:
+    """Holds if measured ≥ limit."""
+    return judged(limit, measured, "at least", measured >= limit, detail)
+
+
+def inconclusive(reason: str) -> Result:
+    """No verdict, and why."""
+    return Result(math.nan, math.nan, "", "inconclusive", reason)
+
+
+def judged(predicted: float, measured: float, tolerance: str, holds: bool, detail: str) -> Result:
+    """A result; a measurement that is not a number decides nothing."""
+    if not math.isfinite(measured):
+        return Result(
+            float(predicted), float(measured), tolerance, "inconclusive", f"nothing was measured. {detail}".strip()
+        )
+    return Result(float(predicted), float(measured), tolerance, "holds" if holds else "fails", detail)
+
+
+Evaluate = Callable[[Mapping[str, "xr.Dataset"]], Result | Mapping[str, Result]]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim plugin: the statement, where it stands, how we know it, and what it is held against.
+
+    tag: `published` (read in the paper), `recalled` (not re-read) or `derived` (worked out, checked numerically).
+    evaluate: datasets of `experiments` -> a Result, or several by name (one a case).
+    """
+
+    evaluate: Evaluate
+    statement: str
+    source: str
+    tag: Tag
+    experiments: tuple[str, ...]
+
+
+def claim(statement: str, source: str, tag: Tag, experiments: Iterable[str]) -> Callable[[Evaluate], Claim]:
+    """Mark `evaluate(data)` as a claim on the named experiments."""
+    return lambda evaluate: Claim(evaluate, statement, source, tag, tuple(experiments))
+
+
+def evaluate(claims: Mapping[str, Claim], data: Mapping[str, xr.Dataset]) -> list[dict[str, Any]]:
+    """The rows of `claims.json`. A claim that cannot be evaluated is inconclusive, and says why."""
+    rows = []
+    for name, held in claims.items():
+        missing = [experiment for experiment in held.experiments if experiment not in data]
+        if missing:
+            found: Result | Mapping[str, Result] = inconclusive(f"not in the config: {', '.join(missing)}")
+        else:
+            try:
+                found = held.evaluate({experiment: data[experiment] for experiment in held.experiments})
+            except Exception as error:  # a plugin's own mistake must not cost the other claims
+                found = inconclusive(f"the claim could not be evaluated: {type(error).__name__}: {error}")
+        cases = {"": found} if isinstance(found, Result) else found
+        for case, result in cases.items():
+            rows.append(
+                {
+                    "claim": f"{name}[{case}]" if case else name,
+                    "statement": held.statement,
+                    "source": held.source,
+                    "tag": held.tag,
+                    "experiments": list(held.experiments),
+                    **{key: spelled(value) for key, value in asdict(result).items()},
+                }
+            )
+    return rows
+
+
+def spelled(value: Any) -> Any:
+    """JSON knows no NaN: null stands for it."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def table(files: Iterable[Path]) -> str:
+    """The claims of several papers as a table for the terminal, with a count of the verdicts."""
+    rows, count = [("claim", "tag", "predicted", "measured", "compared", "verdict")], dict[str, int]()
+    for file in files:
+        for row in json.loads(file.read_text(encoding="utf-8")):
+            values = [f"{v:.6g}" if isinstance(v, float | int) else v or "–" for v in
+                      (row["predicted"], row["measured"])]  # fmt: skip
+            name = f"{file.parent.name}.{row['claim']}"
+            rows.append((name, row["tag"], *values, row["tolerance"] or "–", row["verdict"]))
+            count[row["verdict"]] = count.get(row["verdict"], 0) + 1
+    widths = [max(len(row[column]) for row in rows) for column in range(6)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    total = ", ".join(f"{number} {verdict}" for verdict, number in sorted(count.items()))
+    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:], "", f"{sum(count.values())} claims: {total}"])

@@ -1,0 +1,233 @@
+"""The command line: one verb a rule, each reading files, calling its stage and writing files."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # bits must not depend on the number of cores
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from twolayer.errors import DataError, TwolayerError
+
+__all__ = ["main"]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one verb; errors that a user can cause are one message and exit status 2."""
+    parsed = parser().parse_args(arguments)
+    try:
+        parsed.verb(parsed)
+    except TwolayerError as error:
+        print(f"twolayer {parsed.name}: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"twolayer {parsed.name}: stopped; nothing half-written was left", file=sys.stderr)
+        return 130
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """The verbs and their options."""
+    top = argparse.ArgumentParser(prog="twolayer", description=(__doc__ or "").splitlines()[0])
+    verbs = top.add_subparsers(dest="name", required=True, metavar="verb")
+
+    def verb(function: Any) -> argparse.ArgumentParser:
+        added = verbs.add_parser(function.__name__, help=function.__doc__, description=function.__doc__)
+        added.set_defaults(verb=function)
+        added.add_argument(
+            "--plugin-path", action="append", default=[], type=Path, help="a further folder of plugins"
+        )
+        return added
+
+    one = verb(generate)
+    one.add_argument("--run", required=True, help="the run, as JSON")
+    one.add_argument("--output", required=True, type=Path, help="problem.nc")
+    one = verb(train)
+    one.add_argument("--problem", required=True, type=Path, help="problem.nc, which carries the run")
+    one.add_argument("--backend", default="numba")
+    one.add_argument("--threads", type=int, default=1, help="seeds worked on at once")
+    one.add_argument("--output", required=True, type=Path, help="trajectory.nc")
+    one = verb(measure)
+    one.add_argument("--problem", required=True, type=Path, help="problem.nc")
+    one.add_argument("--trajectory", required=True, type=Path, help="trajectory.nc")
+    one.add_argument("--metrics", nargs="*", help="names; default: all that apply")
+    one.add_argument("--output", required=True, type=Path, help="metrics.nc")
+    one = verb(gather)
+    one.add_argument("experiment", type=Path, help="the experiment's folder")
+    one.add_argument("--runs", required=True, help="JSON: {word: [values]} of a product, or a list of run names")
+    one.add_argument("--output", required=True, type=Path, help="dataset.nc")
+    one = verb(render)
+    one.add_argument("figure", help="<paper>.<figure>")
+    one.add_argument("--datasets", required=True, nargs="+", type=Path, help="dataset.nc of each experiment")
+    one.add_argument("--style", type=Path, help="a matplotlib style; default: the house style")
+    one.add_argument("--output", required=True, nargs="+", type=Path, help=".pdf, .png, or .mp4 for an animation")
+    one = verb(claims)
+    one.add_argument("paper", nargs="?", help="the paper whose claims to evaluate")
+    one.add_argument("--datasets", nargs="*", default=[], type=Path, help="dataset.nc of each experiment")
+    one.add_argument("--output", type=Path, help="claims.json")
+    one.add_argument("--table", nargs="+", type=Path, help="only print these claims.json files")
+    verb(plugins)
+    return top
+
+
+def generate(options: argparse.Namespace) -> None:
+    """Draw the data of a run."""
+    from twolayer import datasets
+    from twolayer.pipeline import code_of_run, section_of
+    from twolayer.registry import load
+    from twolayer.stages.generate import generate as stage
+
+    try:
+        run = json.loads(options.run)
+    except json.JSONDecodeError as error:
+        raise DataError(f"--run: is not JSON: {error}") from error
+    registry = load(options.plugin_path, ("problems",))
+    variables, attributes = stage(section_of(run, "problem", registry), run)
+    attributes |= datasets.provenance("problem", run, code_of_run("generate", run, registry))
+    datasets.write(options.output, variables, attributes)
+
+
+def train(options: argparse.Namespace) -> None:
+    """Train: weights over time, all seeds of a run."""
+    from twolayer import datasets
+    from twolayer.pipeline import code_of_run, section_of
+    from twolayer.registry import load
+    from twolayer.stages.train import train as stage
+
+    problem, attributes = datasets.read(options.problem)
+    run = datasets.read_run(attributes, options.problem)
+    registry = load(options.plugin_path, ("initializations", "dynamics", "backends"))
+    variables, notes = stage(
+        problem,
+        attributes,
+        run,
+        section_of(run, "initialization", registry),
+        section_of(run, "dynamics", registry),
+        registry.find("backends", options.backend, "--backend").thing,
+        options.threads,
+    )
+    made = datasets.provenance("trajectory", run, code_of_run("train", run, registry))
+    datasets.write(options.output, variables, {**made, "backend": options.backend, "notes": "\n".join(notes)})
+    for note in notes:
+        print(f"{options.output}: {note}", file=sys.stderr)
+
+
+def measure(options: argparse.Namespace) -> None:
+    """Measure the observables of a run."""
+    from twolayer import datasets
+    from twolayer.pipeline import code_of_run, selected_metrics
+    from twolayer.registry import load
+    from twolayer.stages.measure import measure as stage
+
+    problem, attributes = datasets.read(options.problem)
+    trajectory, trained = datasets.read(options.trajectory)
+    run = datasets.read_run(trained, options.trajectory)
+    registry = load(options.plugin_path, ("metrics",))
+    names = selected_metrics(registry, options.metrics)
+    metrics = {name: registry.find("metrics", name).thing for name in names}
+    made = datasets.provenance("metrics", run, code_of_run("measure", run, registry, options.metrics))
+    carried = {key: trained[key] for key in ("backend", "notes")}
+    datasets.write(
+        options.output,
+        stage(problem, attributes, trajectory, run, metrics),
+        {**made, **carried, "trained_by": trained["code"]},
+    )
+
+
+def gather(options: argparse.Namespace) -> None:
+    """Gather the metrics of all runs of an experiment into one dataset."""
+    from twolayer import datasets
+    from twolayer.experiments import run_names
+    from twolayer.fingerprint import code_of
+    from twolayer.stages.gather import gather as stage
+
+    paths = [options.experiment / name / "metrics.nc" for name in run_names(json.loads(options.runs))]
+    files = [datasets.read(path) for path in paths]
+    runs = [datasets.read_run(attributes, path) for path, (_, attributes) in zip(paths, files, strict=True)]
+    made = datasets.provenance("dataset", {**runs[0], "name": "all runs"}, code_of("gather"))
+    for key in ("backend", "trained_by", "notes"):
+        made[key] = "\n".join(dict.fromkeys(attributes[key] for _, attributes in files if attributes[key]))
+    del made["run"]  # a variable here: each point of the sweep has its own
+    datasets.write(options.output, stage(runs, [variables for variables, _ in files]), made)
+
+
+def render(options: argparse.Namespace) -> None:
+    """Draw a figure."""
+    from twolayer.stages.render import render as stage
+    from twolayer.pipeline import style_file
+    from twolayer.registry import load
+
+    registry = load(options.plugin_path, ("figures",))
+    drawing = registry.find("figures", options.figure).thing
+    stage(drawing, options.figure, opened(options.datasets), options.output, options.style or style_file())
+
+
+def claims(options: argparse.Namespace) -> None:
+    """Evaluate the claims of a paper, or print those evaluated before as a table."""
+    from twolayer import atomic
+    from twolayer.claims import table
+    from twolayer.stages.claims import evaluate
+
+    if options.table:
+        print(table(options.table))
+        return
+    from twolayer.registry import load
+
+    if not options.paper or not options.output:
+        raise DataError("claims: needs a paper and --output, or --table")
+    registry = load(options.plugin_path, ("claims",))
+    prefix = f"{options.paper}."
+    held = {
+        name.removeprefix(prefix): registry.find("claims", name).thing
+        for name in registry.names("claims")
+        if name.startswith(prefix)
+    }
+    text = json.dumps(evaluate(held, opened(options.datasets)), indent=1, ensure_ascii=False) + "\n"
+    atomic.write(
+        options.output,
+        lambda aside: aside.write_text(text, encoding="utf-8") and None,
+        lambda aside: json.loads(aside.read_text(encoding="utf-8")) and None,
+    )
+
+
+def plugins(options: argparse.Namespace) -> None:
+    """List what is registered: kind, name, source, and parameters with their defaults."""
+    from dataclasses import is_dataclass
+
+    from twolayer.registry import KINDS, load
+    from twolayer.schema import parameters
+
+    registry = load(options.plugin_path)
+    for kind in KINDS:
+        print(kind)
+        for name in registry.names(kind):
+            found = registry.find(kind, name) if (kind, name) not in registry.duplicates else None
+            print(f"  {name}  ({found.source if found else 'registered twice'})")
+            if found and isinstance(found.thing, type) and is_dataclass(found.thing):
+                for field, hint, default in parameters(found.thing):
+                    print(f"      {field}: {hint}" + (f" = {default}" if default is not None else "   (required)"))
+    for warning in registry.warnings():
+        print(f"warning: {warning}", file=sys.stderr)
+
+
+def opened(paths: list[Path]) -> dict[str, Any]:
+    """Datasets by the name of their experiment, which is that of their folder."""
+    import xarray as xr
+
+    found = {}
+    for path in paths:
+        if not path.is_file():
+            raise DataError(f"{path}: there is no such file")
+        with xr.open_dataset(path, engine="netcdf4") as dataset:
+            found[path.parent.name] = dataset.load()
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,186 @@
+"""The files between stages: named arrays with dimensions, `long_name` and `units`, in netCDF.
+
+In memory a file is `Variables`, name -> (dimensions, array, attributes), the very form that
+`xarray.Dataset` takes. Stages read and write it with netCDF4 alone, which starts in a fifth of the time
+of xarray; figures, claims and notebooks open the same files with xarray.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import netCDF4
+import numpy as np
+
+from twolayer import atomic
+from twolayer.errors import DataError, unknown_name
+from twolayer.model import FiniteData, Weights
+from twolayer.trajectory import Clock, Trajectory
+
+__all__ = [
+    "Variables",
+    "pack_problem",
+    "pack_trajectory",
+    "read",
+    "read_arrays",
+    "read_run",
+    "unpack_problem",
+    "unpack_trajectory",
+    "write",
+]
+
+Variables = dict[str, tuple[tuple[str, ...], Any, dict[str, Any]]]
+
+LIBRARIES = ("twolayer", "numpy", "scipy", "numba", "array-api-compat", "netCDF4")
+
+
+def described(long_name: str, units: str = "1") -> dict[str, Any]:
+    """The attributes that every variable has."""
+    return {"long_name": long_name, "units": units}
+
+
+def provenance(stage: str, run: Mapping[str, Any], code: str) -> dict[str, Any]:
+    """What made a file: nothing here changes between two identical runs."""
+    return {
+        "title": f"twolayer {stage} of {run['paper']}/{run['experiment']}/{run['name']}",
+        "run": json.dumps(run, sort_keys=True),
+        "code": code,
+        "versions": json.dumps(
+            {"python": platform.python_version(), **{library: version(library) for library in LIBRARIES}},
+            sort_keys=True,
+        ),
+    }
+
+
+def pack_problem(data: FiniteData, seeds: list[int]) -> Variables:
+    """Finite data as `inputs(sample, feature)` and `targets(sample)`, with `seed` where drawn per seed."""
+    lead = ("seed",) if data.per_seed else ()
+    variables: Variables = {
+        "inputs": ((*lead, "sample", "feature"), data.inputs, described("input x")),
+        "targets": ((*lead, "sample"), data.targets, described("target y")),
+    }
+    if data.per_seed:
+        variables["seed"] = (("seed",), np.asarray(seeds, dtype=np.int64), described("seed"))
+    return variables
+
+
+def unpack_problem(variables: Variables, attributes: Mapping[str, Any]) -> FiniteData:
+    """The finite data of a problem file."""
+    return FiniteData(variables["inputs"][1], variables["targets"][1], str(attributes["loss"]))
+
+
+def pack_trajectory(trajectory: Trajectory, seeds: list[int]) -> Variables:
+    """Weights over time: `hidden(seed, time, neuron, feature)`, `output(seed, time, neuron)`."""
+    hidden, output = trajectory.weights.hidden, trajectory.weights.output
+    variables: Variables = {
+        "hidden": (("seed", "time", "neuron", "feature"), hidden, described("hidden weights w")),
+        "output": (("seed", "time", "neuron"), output, described("output weights a")),
+        "seed": (("seed",), np.asarray(seeds, dtype=np.int64), described("seed")),
+        "time": (("time",), trajectory.clock.time, described("time t (step size × step for descents)")),
+        "weight_decay": (("time",), trajectory.weight_decay, described("weight decay λ of the objective")),
+    }
+    if trajectory.clock.step is not None:
+        variables["step"] = (("time",), trajectory.clock.step, described("step"))
+        variables["diverged_step"] = (
+            ("seed",),
+            trajectory.diverged_step,
+            described("first step with a number that is not finite; −1: none"),
+        )
+    return variables
+
+
+def unpack_trajectory(variables: Variables) -> Trajectory:
+    """The trajectory of a trajectory file."""
+    step = variables["step"][1] if "step" in variables else None
+    weights = Weights(variables["hidden"][1], variables["output"][1])
+    none = np.full(weights.hidden.shape[0], -1, dtype=np.int64)
+    diverged = variables["diverged_step"][1] if "diverged_step" in variables else none
+    clock = Clock(variables["time"][1], step)
+    return Trajectory(clock, weights, variables["weight_decay"][1], diverged)
+
+
+def write(path: Path, variables: Variables, attributes: Mapping[str, Any]) -> None:
+    """Write a netCDF file that is whole or absent; the same content gives the same bytes."""
+
+    def produce(aside: Path) -> None:
+        with netCDF4.Dataset(aside, "w", format="NETCDF4") as file:
+            file.setncatts(dict(attributes))
+            for name, (dimensions, values, described_as) in variables.items():
+                array = np.asarray(values)
+                for dimension, size in zip(dimensions, array.shape, strict=True):
+                    if dimension not in file.dimensions:
+                        file.createDimension(dimension, size)
+                kind: Any = str if array.dtype.kind in "UO" else array.dtype
+                # no fill value: NaN marks what is missing, and an unwritten byte must not look like it
+                variable = file.createVariable(name, kind, dimensions, fill_value=None if kind is str else False)
+                variable.setncatts(described_as)
+                variable[...] = array.astype(object) if kind is str else array
+
+    def verify(aside: Path) -> None:
+        back, _ = read(aside)
+        for name, (_, values, _) in variables.items():
+            array = np.asarray(values)
+            same = (
+                (back[name][1].astype(str) == array.astype(str)).all()
+                if array.dtype.kind in "UO"
+                else array.dtype == back[name][1].dtype and array.tobytes() == back[name][1].tobytes()
+            )
+            if not same:
+                raise ValueError(f"'{name}' reads back otherwise than it was written")
+
+    atomic.write(path, produce, verify)
+
+
+def read(path: Path | str) -> tuple[Variables, dict[str, Any]]:
+    """A netCDF file as variables and attributes."""
+    if not Path(path).is_file():
+        raise DataError(f"{path}: there is no such file")
+    try:
+        with netCDF4.Dataset(path) as file:
+            file.set_auto_mask(False)
+            variables: Variables = {
+                name: (
+                    tuple(variable.dimensions),
+                    variable[...],
+                    {key: variable.getncattr(key) for key in variable.ncattrs() if key != "_FillValue"},
+                )
+                for name, variable in file.variables.items()
+            }
+            return variables, {key: file.getncattr(key) for key in file.ncattrs()}
+    except (OSError, RuntimeError) as error:
+        raise DataError(f"{path}: is not a netCDF file that can be read: {error}") from error
+
+
+def read_run(attributes: Mapping[str, Any], path: Path | str) -> dict[str, Any]:
+    """The run that a file of ours carries."""
+    if "run" not in attributes:
+        raise DataError(f"{path}: carries no run; it was not made by twolayer")
+    run: dict[str, Any] = json.loads(attributes["run"])
+    return run
+
+
+def read_arrays(path: Path | str, wanted: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
+    """Named arrays of a netCDF file in float64, checked: there, of the wanted dimensions, finite, consistent."""
+    variables, _ = read(path)
+    sizes: dict[str, int] = {}
+    for name, dimensions in wanted.items():
+        if name not in variables:
+            raise DataError(f"{path}: {unknown_name('variable', name, variables)}")
+        found, values, _ = variables[name]
+        if len(found) != len(dimensions):
+            raise DataError(f"{path}: {name} has dimensions {found}; must be {dimensions}")
+        if np.asarray(values).dtype.kind not in "fiu":
+            raise DataError(f"{path}: {name} holds {np.asarray(values).dtype}, not numbers")
+        bad = np.argwhere(~np.isfinite(values))
+        if len(bad):
+            spot = bad[0].tolist()
+            raise DataError(f"{path}: {name}{spot} is {values[tuple(spot)]}; every number must be finite")
+        for dimension, size in zip(dimensions, np.shape(values), strict=True):
+            if size == 0 or sizes.setdefault(dimension, size) != size:
+                raise DataError(f"{path}: {name} has {size} along {dimension}; must be {sizes[dimension] or 'more'}")
+    return {name: np.asarray(variables[name][1], dtype=np.float64) for name in wanted}

@@ -1,0 +1,483 @@
+"""From config to runs: merging, sweeps, names, and the check of everything before anything runs."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import json
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from twolayer.errors import ConfigError, unknown_name
+from twolayer.fingerprint import code_of
+from twolayer.model import Network
+from twolayer.pipeline import code_of_run
+from twolayer.registry import Registry, load, plugin_folder
+from twolayer.schema import build, canonical, convert, number
+from twolayer.times import Times
+
+__all__ = ["Experiment", "Figure", "Paper", "Run", "Study", "load_study", "make_run", "sweep_points"]
+
+PLUGIN_SECTIONS = {"problem": "problems", "initialization": "initializations", "dynamics": "dynamics"}
+RUN_KEYS = (*PLUGIN_SECTIONS, "network", "times", "seeds", "dtype")
+EXPERIMENT_KEYS = (*RUN_KEYS, "metrics", "sweep")
+RESERVED = {"seed", "time", "neuron", "feature", "sample", "teacher", "step", "run"}
+DTYPES = ("float64", "float32")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One point of a sweep: its folder's name, the swept words, and all that decides its result."""
+
+    paper: str
+    experiment: str
+    name: str
+    words: dict[str, Any]
+    sections: dict[str, Any]
+
+    def json(self) -> str:
+        """The run as one line of text, equal for equal runs."""
+        return json.dumps(self.as_dict(), sort_keys=True)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The run as files carry it."""
+        head = {"paper": self.paper, "experiment": self.experiment, "name": self.name, "words": self.words}
+        return {**head, **self.sections}
+
+    def data_files(self, section: str) -> list[str]:
+        """The files that a section of this run reads."""
+        path = self.sections[section].get("path")
+        return [path] if path else []
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """The runs of a sweep, in config order, and the metrics measured on each (None: all that apply)."""
+
+    paper: str
+    name: str
+    runs: dict[str, Run]
+    metrics: tuple[str, ...] | None
+
+    def layout(self) -> str:
+        """The names of the runs as JSON: {word: [values]} where they are a full product, else a list.
+
+        A command line cannot hold the paths of thousands of runs; the values of their words fit.
+        """
+        axes: dict[str, list[str]] = {}
+        for run in self.runs.values():
+            for word, value in run.words.items():
+                axes.setdefault(word, []).append(str(value))
+        axes = {word: list(dict.fromkeys(values)) for word, values in axes.items()}
+        compact: Any = axes if run_names(axes) == list(self.runs) else list(self.runs)
+        return json.dumps(compact)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure of a paper, the experiments it is drawn from, and whether it moves."""
+
+    paper: str
+    name: str
+    experiments: tuple[str, ...]
+    animated: bool
+
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """The files it is written to."""
+        return ("mp4",) if self.animated else ("pdf", "png")
+
+
+@dataclass(frozen=True)
+class Paper:
+    """What one paper asks for."""
+
+    name: str
+    experiments: dict[str, Experiment]
+    figures: dict[str, Figure]
+    claims: dict[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Study:
+    """Everything a config asks for, checked."""
+
+    backend: str
+    plugin_paths: tuple[str, ...]
+    papers: dict[str, Paper]
+    registry: Registry
+    warnings: list[str] = field(default_factory=list)
+
+    def run(self, paper: str, experiment: str, name: str) -> Run:
+        """A run by the parts of its path."""
+        return self.papers[paper].experiments[experiment].runs[name]
+
+
+    def code(self, stage: str, run: Run | None = None, paper: str = "", figure: str = "") -> str:
+        """The fingerprint of the code behind a job: of a run's stage, of a paper's figure or its claims."""
+        if run is not None:
+            metrics = self.papers[run.paper].experiments[run.experiment].metrics
+            return code_of_run(stage, run.as_dict(), self.registry, list(metrics) if metrics is not None else None)
+        names = [f"{paper}.{figure}"] if figure else [f"{paper}.{claim}" for claim in self.claims_of(paper)]
+        kind = "figures" if figure else "claims"
+        return code_of(stage, [self.registry.find(kind, name).file for name in names if paper])
+
+    def claims_of(self, paper: str) -> list[str]:
+        """The names of a paper's claims."""
+        return list(self.papers[paper].claims) if paper else []
+
+    def claim_experiments(self, paper: str) -> list[str]:
+        """The experiments that a paper's claims are held against, of those that the config has."""
+        held = self.papers[paper]
+        used = {experiment for experiments in held.claims.values() for experiment in experiments}
+        return [experiment for experiment in held.experiments if experiment in used]
+
+    def metrics_option(self, paper: str, experiment: str) -> str:
+        """The `--metrics` of the measure command."""
+        metrics = self.papers[paper].experiments[experiment].metrics
+        return "" if metrics is None else f"--metrics {' '.join(metrics)}"
+
+
+def run_names(layout: Mapping[str, Sequence[Any]] | Sequence[str]) -> list[str]:
+    """The run names that a layout stands for: see `Experiment.layout`."""
+    if not isinstance(layout, Mapping):
+        return list(layout)
+    points = itertools.product(*layout.values())
+    return [run_name(dict(zip(layout, values, strict=True))) for values in points]
+
+
+def run_name(words: Mapping[str, Any]) -> str:
+    """`key=value` of each swept word, joined by commas; `default` where nothing is swept."""
+    return ",".join(f"{word}={value}" for word, value in words.items()) or "default"
+
+
+def load_study(files: Sequence[Path | str], overrides: Mapping[str, Any] | None = None) -> Study:
+    """Read, merge and check configs; later files override earlier ones, `overrides` all of them."""
+    layers = [(str(file), read_config(Path(file))) for file in files]
+    if overrides:
+        layers.append(("--config", anchored(dict(overrides), Path.cwd())))
+    top: dict[str, Any] = {"backend": "numba", "plugin_paths": [], "papers": {}}
+    for source, layer in layers:
+        for key, value in layer.items():
+            if key not in top:
+                raise ConfigError(f"{source}: {key}: {unknown_name('key', key, top)}")
+            if key != "papers":
+                top[key] = value
+    paths = convert(top["plugin_paths"], list[str], "plugin_paths")
+    registry = load(paths)
+    registry.find("backends", top["backend"], "backend")
+    for folder in (plugin_folder(), *map(Path, paths)):
+        for file in sorted(folder.glob("papers/*/experiments.yaml")):
+            merge_papers(top["papers"], {file.parent.name: read_config(file)}, str(file))
+    for source, layer in layers:
+        merge_papers(top["papers"], layer.get("papers") or {}, source)
+    warnings = registry.warnings()
+    papers = {name: make_paper(name, body, registry, warnings) for name, body in top["papers"].items()}
+    return Study(top["backend"], tuple(paths), papers, registry, warnings)
+
+
+class UniqueKeys(yaml.SafeLoader):
+    """YAML in which a key given twice is an error; plain YAML lets the last one win silently."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        """A mapping, after a look at its keys."""
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                continue
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise ConfigError(
+                    f"{key_node.start_mark.name}, line {key_node.start_mark.line + 1}: '{key}' is given twice"
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def read_config(file: Path) -> dict[str, Any]:
+    """A config file, its relative paths anchored at its folder."""
+    try:
+        with file.open(encoding="utf-8") as stream:
+            content = yaml.load(stream, UniqueKeys)
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot be read: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{file}: is not valid YAML: {error}") from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise ConfigError(f"{file}: must hold keys, not {type(content).__name__}")
+    return anchored(content, file.parent)
+
+
+def anchored(content: Any, folder: Path) -> Any:
+    """The content with each relative `path` (and `plugin_paths`) read from the folder of its config."""
+
+    def anchor(value: Any) -> Any:
+        if isinstance(value, str):
+            absolute = (folder / value).resolve()
+            return os.path.relpath(absolute) if absolute.is_relative_to(Path.cwd()) else str(absolute)
+        if isinstance(value, list):
+            return [anchor(item) for item in value]
+        if isinstance(value, dict):
+            return {key: anchor(item) for key, item in value.items()}
+        return value
+
+    if isinstance(content, dict):
+        return {
+            key: anchor(value)
+            if key == "plugin_paths" or str(key).rpartition(".")[2] == "path"
+            else anchored(value, folder)
+            for key, value in content.items()
+        }
+    return [anchored(item, folder) for item in content] if isinstance(content, list) else content
+
+
+def merge_papers(base: dict[str, Any], over: Any, source: str) -> None:
+    """Merge papers, and in them experiments and figures, by name; `base` is changed."""
+    for paper, body in mapping(over, f"{source}: papers").items():
+        place = f"{source}: papers.{paper}"
+        into = base.setdefault(paper, {"experiments": {}, "figures": {}})
+        for key, value in mapping(body, place).items():
+            if key not in into:
+                raise ConfigError(f"{place}.{key}: {unknown_name('key', key, into)}")
+            for name, section in mapping(value, f"{place}.{key}").items():
+                section = mapping(section, f"{place}.{key}.{name}")
+                old = into[key].get(name, {})
+                into[key][name] = merge_experiment(old, section) if key == "experiments" else section
+
+
+def merge_experiment(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Section by section: one with the same name (or none) is merged, all else replaces."""
+    merged = dict(base)
+    for key, value in over.items():
+        old = base.get(key)
+        named_alike = (
+            isinstance(value, Mapping)
+            and isinstance(old, Mapping)
+            and key in (*PLUGIN_SECTIONS, "network")
+            and value.get("name", old.get("name")) == old.get("name")
+        )
+        merged[key] = {**old, **value} if named_alike else value  # type: ignore[dict-item]
+    return merged
+
+
+def make_paper(name: str, body: Mapping[str, Any], registry: Registry, warnings: list[str]) -> Paper:
+    """A paper's experiments and figures, checked."""
+    place = f"papers.{name}"
+    identifier(name, place)
+    experiments = {
+        key: make_experiment(name, key, section, registry) for key, section in body["experiments"].items()
+    }
+    figures = {}
+    for key, section in body["figures"].items():
+        where = f"{place}.figures.{key}"
+        identifier(key, where)
+        drawn = registry.find("figures", f"{name}.{key}", where)
+        extra = [part for part in section if part != "experiments"]
+        if extra or not section.get("experiments"):
+            raise ConfigError(f"{where}: needs one key, experiments: [<name>, …], has {sorted(section)}")
+        used = convert(section["experiments"], list[str], f"{where}.experiments")
+        for experiment in used:
+            if experiment not in experiments:
+                raise ConfigError(
+                    f"{where}.experiments: {unknown_name('experiment', experiment, experiments)}"
+                )
+        figures[key] = Figure(name, key, tuple(used), drawn.thing.animated)
+    used_by_figures = {experiment for figure in figures.values() for experiment in figure.experiments}
+    for key in experiments:
+        if key not in used_by_figures:
+            warnings.append(f"{place}.experiments.{key}: no figure uses it; `snakemake {name}` makes it")
+    claims = {
+        key.partition(".")[2]: tuple(registry.find("claims", key).thing.experiments)
+        for key in registry.names("claims")
+        if key.partition(".")[0] == name
+    }
+    return Paper(name, experiments, figures, claims)
+
+
+def make_experiment(
+    paper: str, name: str, section: Mapping[str, Any], registry: Registry, place: str | None = None
+) -> Experiment:
+    """An experiment's runs, checked."""
+    where = place or f"papers.{paper}.experiments.{name}"
+    identifier(name, where)
+    if name == "figures":
+        raise ConfigError(f"{where}: 'figures' is the folder of the figures; choose another name")
+    for key in section:
+        if key not in EXPERIMENT_KEYS:
+            raise ConfigError(f"{where}.{key}: {unknown_name('key', key, EXPERIMENT_KEYS)}")
+    metrics = section.get("metrics")
+    if metrics is not None:
+        metrics = tuple(convert(metrics, list[str], f"{where}.metrics"))
+        for metric in metrics:
+            registry.find("metrics", metric, f"{where}.metrics")
+    runs: dict[str, Run] = {}
+    for point in sweep_points(section.get("sweep") or {}, f"{where}.sweep"):
+        run = make_run(paper, name, section, point, registry, where)
+        if run.name in runs:
+            raise ConfigError(f"{where}.sweep: two points are both the run '{run.name}'")
+        runs[run.name] = run
+    return Experiment(paper, name, runs, metrics)
+
+
+def sweep_points(sweep: Any, where: str) -> list[dict[str, tuple[Any, Any]]]:
+    """The points of a sweep: for each, path -> (label or None, value). A mapping is a product, a list a zip."""
+    if isinstance(sweep, list):
+        if not sweep:
+            raise ConfigError(f"{where}: an empty list; leave sweep out instead")
+        points = [
+            {path: labelled(value, f"{where}[{index}].{path}") for path, value in mapping(row, where).items()}
+            for index, row in enumerate(sweep)
+        ]
+        if any(list(point) != list(points[0]) for point in points):
+            raise ConfigError(f"{where}: every row of a zip must name the same paths: {list(points[0])}")
+        paths = list(points[0])
+    else:
+        axes = {path: axis(values, f"{where}.{path}") for path, values in mapping(sweep, where).items()}
+        paths = list(axes)
+        points = [dict(zip(paths, values, strict=True)) for values in itertools.product(*axes.values())]
+    words: dict[str, str] = {}
+    for path in paths:
+        word = str(path).rpartition(".")[2]
+        if str(path).partition(".")[0] not in (*PLUGIN_SECTIONS, "network", "times", "dtype"):
+            choices = (*PLUGIN_SECTIONS, "network", "times", "dtype")
+            raise ConfigError(f"{where}.{path}: {unknown_name('section to sweep', path, choices)}")
+        if word in words:
+            raise ConfigError(
+                f"{where}: '{words[word]}' and '{path}' end in the same word '{word}', which names runs and "
+                "dimensions; sweep one of them, or both as one labelled section"
+            )
+        if word in RESERVED:
+            raise ConfigError(f"{where}.{path}: '{word}' is a dimension of every dataset and cannot be swept")
+        words[word] = str(path)
+    return points
+
+
+def axis(values: Any, where: str) -> list[tuple[Any, Any]]:
+    """The (label, value) pairs along one swept path."""
+    if isinstance(values, Mapping):
+        pairs = list(values.items())
+        for label, _ in pairs:
+            if not re.fullmatch(r"[A-Za-z0-9_.+-]+", str(label)):
+                raise ConfigError(f"{where}: label {label!r} must be of letters, digits, '_', '.', '+', '-'")
+    elif isinstance(values, list):
+        pairs = [labelled(value, where) for value in values]
+    else:
+        raise ConfigError(f"{where}: must be a list of values (or label: value), is {values!r}")
+    if not pairs:
+        raise ConfigError(f"{where}: no values")
+    return pairs
+
+
+def labelled(value: Any, where: str) -> tuple[Any, Any]:
+    """(label, value) of one value of a sweep: a scalar is its own label (None)."""
+    if isinstance(value, Mapping) and len(value) == 1:
+        return next(iter(value.items()))
+    if isinstance(value, list | Mapping):
+        raise ConfigError(f"{where}: {value!r} is no single number or word; give it a label, {{label: value}}")
+    if isinstance(value, str) and not re.fullmatch(r"[A-Za-z0-9_.+-]+", value):
+        raise ConfigError(f"{where}: {value!r} cannot be part of a file name; give it a label, {{label: value}}")
+    return None, value
+
+
+def make_run(
+    paper: str,
+    experiment: str,
+    section: Mapping[str, Any],
+    point: Mapping[str, tuple[Any, Any]],
+    registry: Registry,
+    where: str,
+) -> Run:
+    """One run of an experiment, every section built and checked, defaults filled in."""
+    raw = copy.deepcopy({key: section[key] for key in RUN_KEYS if key in section})
+    for path, (_, value) in point.items():
+        set_path(raw, path, value, where)
+    missing = [key for key in (*PLUGIN_SECTIONS, "network", "times") if key not in raw]
+    if missing:
+        raise ConfigError(f"{where}: missing {', '.join(missing)}")
+    built: dict[str, Any] = {}
+    sections: dict[str, Any] = {}
+    for key, kind in PLUGIN_SECTIONS.items():
+        plugin, rest = registry.section(kind, raw[key], f"{where}.{key}")
+        built[key] = build(plugin.thing, rest, f"{where}.{key}")
+        sections[key] = {"name": plugin.name, **canonical(built[key])}
+    network = build(Network, raw["network"], f"{where}.network")
+    times = build(Times, raw["times"], f"{where}.times")
+    checked(lambda: built["dynamics"].clock(times), f"{where}.times")
+    for key in built:
+        if hasattr(built[key], "check"):
+            checked(lambda key=key: built[key].check(built["problem"], network), f"{where}.{key}")
+    dtype = raw.get("dtype", "float64")
+    if dtype not in DTYPES:
+        raise ConfigError(f"{where}.dtype: {unknown_name('dtype', dtype, DTYPES)}")
+    sections |= {
+        "network": canonical(network),
+        "times": {key: value for key, value in canonical(times).items() if value is not None},
+        "seeds": make_seeds(raw.get("seeds", 1), f"{where}.seeds"),
+        "dtype": dtype,
+    }
+    words = {
+        path.rpartition(".")[2]: get_path(sections, path) if label is None else label
+        for path, (label, _) in point.items()
+    }
+    return Run(paper, experiment, run_name(words), words, sections)
+
+
+def checked(action: Callable[[], Any], where: str) -> None:
+    """Run a check; what it refuses is told with its place."""
+    try:
+        action()
+    except ValueError as error:
+        raise ConfigError(f"{where}.{error}" if ": " in str(error) else f"{where}: {error}") from None
+
+
+def make_seeds(seeds: Any, where: str) -> list[int]:
+    """Seeds as a list: a number n means 0 … n − 1."""
+    seeds = number(seeds)
+    if isinstance(seeds, int) and not isinstance(seeds, bool):
+        seeds = list(range(seeds))
+    found: list[int] = convert(seeds, list[int], where)
+    if not found or min(found) < 0 or len(set(found)) < len(found):
+        raise ConfigError(f"{where}: one or more different whole numbers from 0 on, not {seeds!r}")
+    return found
+
+
+def set_path(raw: dict[str, Any], path: str, value: Any, where: str) -> None:
+    """Set a dotted path in nested sections."""
+    *parents, last = str(path).split(".")
+    section = raw
+    for parent in parents:
+        section = section.setdefault(parent, {})
+        if not isinstance(section, dict):
+            raise ConfigError(f"{where}.sweep.{path}: '{parent}' is not a section")
+    section[last] = copy.deepcopy(value)
+
+
+def get_path(sections: Mapping[str, Any], path: str) -> Any:
+    """The checked value at a dotted path: spelt one way, whatever the config's spelling."""
+    value: Any = sections
+    for part in path.split("."):
+        value = value[part]
+    return value
+
+
+def mapping(value: Any, where: str) -> Mapping[str, Any]:
+    """A section that may be left empty."""
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"{where}: must be a section with keys, is {value!r}")
+    return value
+
+
+def identifier(name: Any, where: str) -> None:
+    """Papers, experiments and figures are named by identifiers: they become folders and targets."""
+    if not isinstance(name, str) or not name.isidentifier():
+        raise ConfigError(f"{where}: a name of letters, digits and '_' that begins with a letter, not {name!r}")

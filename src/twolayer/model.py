@@ -1,0 +1,223 @@
+"""Two-layer networks, the finite data they are trained on, and loss and gradient of the one on the other.
+
+Arrays carry their namespace (NumPy, CuPy, array-api-strict): nothing here names a library. Shapes are
+written with the words of the datasets: seed, neuron, feature, sample. A leading `seed` axis broadcasts
+everywhere, and may be missing.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from array_api_compat import array_namespace, is_cupy_array, is_numpy_array
+
+__all__ = ["EmpiricalProblem", "FiniteData", "Network", "Weights", "norm", "to_host"]
+
+Array = Any
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The state of a network, a vector space: `hidden` (…, neuron, feature), `output` (…, neuron)."""
+
+    hidden: Array
+    output: Array
+
+    def __add__(self, other: Weights) -> Weights:
+        return Weights(self.hidden + other.hidden, self.output + other.output)
+
+    def __sub__(self, other: Weights) -> Weights:
+        return Weights(self.hidden - other.hidden, self.output - other.output)
+
+    def __rmul__(self, factor: float) -> Weights:
+        return Weights(factor * self.hidden, factor * self.output)
+
+
+@dataclass(frozen=True)
+class Network:
+    """The network f(x) = s Σ_j a_j σ(w_j·x), with σ = relu or |·|.
+
+    neurons: m, the number of hidden neurons.
+    output: `trained` (a_j is a parameter), `fixed` (a_j = output_values) or `tied` (a_j = |w_j|).
+    output_values: one number for all neurons or a list of m, with `fixed` only.
+    output_scale: s, a number, `1/m` or `1/sqrt(m)`.
+    """
+
+    neurons: int
+    activation: Literal["relu", "abs"] = "relu"
+    output: Literal["fixed", "trained", "tied"] = "trained"
+    output_values: float | list[float] = 1.0
+    output_scale: float | Literal["1/m", "1/sqrt(m)"] = 1.0
+
+    def __post_init__(self) -> None:
+        if self.neurons < 1:
+            raise ValueError(f"neurons: a network has at least 1 neuron, not {self.neurons}")
+        if isinstance(self.output_values, list) and len(self.output_values) != self.neurons:
+            raise ValueError(
+                f"output_values: {len(self.output_values)} values for {self.neurons} neurons; give one for each"
+            )
+        if self.output != "fixed" and self.output_values != 1.0:
+            raise ValueError(f"output_values: only with 'output: fixed', here it is '{self.output}'")
+
+    @property
+    def scale(self) -> float:
+        """The factor s on the sum."""
+        if self.output_scale == "1/m":
+            return 1.0 / self.neurons
+        if self.output_scale == "1/sqrt(m)":
+            return 1.0 / math.sqrt(self.neurons)
+        return float(self.output_scale)
+
+    def activate(self, preactivation: Array) -> Array:
+        """σ(z), elementwise: max(z, 0) or |z|."""
+        xp = array_namespace(preactivation)
+        return xp.abs(preactivation) if self.activation == "abs" else xp.maximum(preactivation, 0 * preactivation)
+
+    def slope(self, preactivation: Array) -> Array:
+        """σ'(z), elementwise, with σ'(0) = 0."""
+        xp = array_namespace(preactivation)
+        if self.activation == "abs":
+            return xp.sign(preactivation)
+        return xp.astype(preactivation > 0, preactivation.dtype)
+
+    def closed(self, weights: Weights) -> Weights:
+        """The state with its dependent part made to fit: a_j = |w_j| where outputs are tied."""
+        if self.output != "tied":
+            return weights
+        return Weights(weights.hidden, norm(weights.hidden))
+
+
+@dataclass(frozen=True)
+class FiniteData:
+    """A finite data set: `inputs` (…, sample, feature), `targets` (…, sample).
+
+    loss: `half_mean_square`, L = (1/2n) Σ_k (f(x_k) − y_k)², or `mean_square`, (1/n) Σ_k.
+    """
+
+    inputs: Array
+    targets: Array
+    loss: str = "half_mean_square"
+
+    @property
+    def per_seed(self) -> bool:
+        """Whether each seed has a data set of its own (a leading `seed` axis)."""
+        return self.inputs.ndim == 3
+
+    @property
+    def features(self) -> int:
+        """The input dimension d (with the constant coordinate, where there is one)."""
+        return int(self.inputs.shape[-1])
+
+    @property
+    def samples(self) -> int:
+        """The number n of samples."""
+        return int(self.inputs.shape[-2])
+
+    @property
+    def loss_weight(self) -> float:
+        """κ in L = κ Σ_k (f(x_k) − y_k)²: 1/2n or 1/n."""
+        return (0.5 if self.loss == "half_mean_square" else 1.0) / self.samples
+
+
+@dataclass(frozen=True)
+class EmpiricalProblem:
+    """A network on finite data: prediction, loss and gradient, for all seeds at once."""
+
+    data: FiniteData
+    network: Network
+
+    def preactivations(self, weights: Weights) -> Array:
+        """z_jk = w_j·x_k, (…, neuron, sample)."""
+        xp = array_namespace(weights.hidden)
+        return xp.matmul(weights.hidden, xp.matrix_transpose(self.data.inputs))
+
+    def predict(self, weights: Weights) -> Array:
+        """f(x_k) on the problem's inputs, (…, sample)."""
+        return self._predict(weights, self.network.activate(self.preactivations(weights)))
+
+    def loss(self, weights: Weights) -> Array:
+        """L = κ Σ_k (f(x_k) − y_k)², (…,): never with a penalty."""
+        xp = array_namespace(weights.hidden)
+        return self.data.loss_weight * xp.sum((self.predict(weights) - self.data.targets) ** 2, axis=-1)
+
+    def gradient(self, weights: Weights, weight_decay: float = 0.0) -> Weights:
+        """The gradient of L + (weight_decay/2)(|a|² + |W|²) in the trained parameters.
+
+        With D_j = −2κs Σ_k σ'(w_j·x_k)(f(x_k) − y_k) x_k: ∂/∂w_j = −a_j D_j and ∂/∂a_j = −⟨w_j, D_j⟩.
+        Where outputs are fixed the second is zero; where they are tied (a_j = |w_j|) the chain rule adds
+        −⟨w_j, D_j⟩ ŵ_j to the first, and the penalty counts both layers.
+        """
+        xp = array_namespace(weights.hidden)
+        preactivation = self.preactivations(weights)
+        activation = self.network.activate(preactivation)
+        residual = self._predict(weights, activation) - self.data.targets
+        force = 2.0 * self.data.loss_weight * self.network.scale * residual[..., None, :]
+        hidden = weights.output[..., None] * xp.matmul(
+            self.network.slope(preactivation) * force, self.data.inputs
+        )
+        output = xp.sum(activation * force, axis=-1)
+        if self.network.output == "trained":
+            return Weights(hidden + weight_decay * weights.hidden, output + weight_decay * weights.output)
+        if self.network.output == "fixed":
+            return Weights(hidden + weight_decay * weights.hidden, xp.zeros_like(output))
+        length = norm(weights.hidden)
+        direction = weights.hidden / xp.where(length > 0, length, xp.ones_like(length))[..., None]
+        hidden = hidden + output[..., None] * direction
+        return Weights(hidden + 2.0 * weight_decay * weights.hidden, xp.zeros_like(output))
+
+    def penalty(self, weights: Weights, weight_decay: float) -> Array:
+        """(weight_decay/2)(|a|² + |W|²) over the trained parameters, (…,); tied outputs count."""
+        xp = array_namespace(weights.hidden)
+        squares = xp.sum(weights.hidden**2, axis=(-2, -1))
+        if self.network.output != "fixed":
+            squares = squares + xp.sum(weights.output**2, axis=-1)
+        return 0.5 * weight_decay * squares
+
+    def sharpness(self, weights: Weights) -> Array:
+        """The top eigenvalue of the loss's Gauss–Newton matrix, (…,): descent is stable below 2/sharpness.
+
+        It is the top eigenvalue of 2κJJᵀ with J the Jacobian (sample, parameter) of the predictions.
+        """
+        xp = array_namespace(weights.hidden)
+        preactivation = self.preactivations(weights)
+        slope = weights.output[..., None] * self.network.slope(preactivation)
+        activation = self.network.activate(preactivation)
+        inputs = self.data.inputs
+        kernel = xp.matmul(xp.matrix_transpose(slope), slope) * xp.matmul(inputs, xp.matrix_transpose(inputs))
+        # tied outputs: the two cross terms of (a σ' x + σ ŵ) are σσ each, by homogeneity
+        copies = {"trained": 1.0, "fixed": 0.0, "tied": 3.0}[self.network.output]
+        kernel = kernel + copies * xp.matmul(xp.matrix_transpose(activation), activation)
+        factor = 2.0 * self.data.loss_weight * self.network.scale**2
+        return factor * xp.max(xp.linalg.eigvalsh(kernel), axis=-1)
+
+    def descend(self, weights: Weights, step_size: float, weight_decay: float, count: int) -> Weights:
+        """`count` steps of θ ← θ − step_size ∇(L + (weight_decay/2)(|a|² + |W|²)).
+
+        The obvious loop, which other backends' fused ones are held against.
+        """
+        for _ in range(count):
+            weights = self.network.closed(weights - step_size * self.gradient(weights, weight_decay))
+        return weights
+
+    def _predict(self, weights: Weights, activation: Array) -> Array:
+        xp = array_namespace(activation)
+        return self.network.scale * xp.sum(weights.output[..., None] * activation, axis=-2)
+
+
+def norm(vectors: Array) -> Array:
+    """The Euclidean norm over the last axis, safe where squares leave the range of floats."""
+    xp = array_namespace(vectors)
+    largest = xp.max(xp.abs(vectors), axis=-1, keepdims=True)
+    safe = xp.where(largest > 0, largest, xp.ones_like(largest))
+    return largest[..., 0] * xp.sqrt(xp.sum((vectors / safe) ** 2, axis=-1))
+
+
+def to_host(array: Array) -> Any:
+    """An array of any namespace as a NumPy array."""
+    import numpy as np
+
+    if is_numpy_array(array):
+        return array
+    return array.get() if is_cupy_array(array) else np.asarray(array)

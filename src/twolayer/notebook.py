@@ -1,0 +1,60 @@
+"""An experiment in memory: the way through the house without files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from twolayer import datasets
+from twolayer.experiments import make_experiment
+from twolayer.pipeline import section_of, selected_metrics
+from twolayer.registry import load
+from twolayer.stages.gather import gather
+from twolayer.stages.generate import generate
+from twolayer.stages.measure import measure
+from twolayer.stages.train import train
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["run"]
+
+
+def run(
+    experiment: Mapping[str, Any],
+    backend: str = "numba",
+    *,
+    weights: bool = False,
+    threads: int = 1,
+    plugin_paths: list[str] | None = None,
+) -> xr.Dataset:
+    """Run an experiment, written as in config.yaml, and return its metrics as a labelled dataset.
+
+    weights: add `hidden` (…, seed, time, neuron, feature) and `output` (…, seed, time, neuron).
+    Raises ConfigError where the experiment is wrong, with the place in it.
+    """
+    import xarray as xr
+
+    registry = load(plugin_paths or ())
+    checked = make_experiment("notebook", "run", experiment, registry, "experiment")
+    chosen = registry.find("backends", backend, "backend").thing
+    names = selected_metrics(registry, list(checked.metrics) if checked.metrics is not None else None)
+    metrics = {name: registry.find("metrics", name).thing for name in names}
+    runs, files, notes = [], [], []
+    for one in checked.runs.values():
+        described = one.as_dict()
+        problem, attributes = generate(section_of(described, "problem", registry), described)
+        initialization = section_of(described, "initialization", registry)
+        dynamics = section_of(described, "dynamics", registry)
+        trajectory, told = train(problem, attributes, described, initialization, dynamics, chosen, threads)
+        measured = measure(problem, attributes, trajectory, described, metrics)
+        if weights:
+            measured |= {name: trajectory[name] for name in ("hidden", "output")}
+        runs.append(described)
+        files.append(measured)
+        notes += told
+    gathered: datasets.Variables = gather(runs, files)
+    dataset = xr.Dataset({name: variable for name, variable in gathered.items() if name not in ("seed",)})
+    coordinates = [name for name in ("seed", "time", "step", *runs[0]["words"]) if name in gathered]
+    dataset = dataset.assign_coords({name: gathered[name] for name in coordinates})
+    return dataset.assign_attrs(backend=backend, notes="\n".join(notes))

@@ -1,0 +1,60 @@
+"""One run through the stages, plugins looked up by name: what the command line and notebooks share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from twolayer.errors import ConfigError
+from twolayer.fingerprint import code_of
+from twolayer.registry import Registered, Registry
+from twolayer.schema import build
+
+__all__ = ["code_of_run", "section_of", "selected_metrics"]
+
+SECTIONS = {"problem": "problems", "initialization": "initializations", "dynamics": "dynamics"}
+
+
+def section_of(run: Mapping[str, Any], key: str, registry: Registry) -> Any:
+    """The plugin instance that a run's section describes."""
+    found, rest = plugin_of(run, key, registry)
+    return build(found.thing, rest, f"{run['experiment']}.{key}")
+
+
+def plugin_of(run: Mapping[str, Any], key: str, registry: Registry) -> tuple[Registered, Mapping[str, Any]]:
+    """The plugin that a run's section names, and the section's other keys."""
+    return registry.section(SECTIONS[key], run[key], f"{run['experiment']}.{key}")
+
+
+def code_of_run(
+    stage: str, run: Mapping[str, Any], registry: Registry, metrics: list[str] | None = None
+) -> str:
+    """The fingerprint of the code that a stage of this run executes."""
+    if stage == "generate":
+        plugins = [plugin_of(run, "problem", registry)[0]]
+    elif stage == "train":
+        plugins = [plugin_of(run, key, registry)[0] for key in ("initialization", "dynamics")]
+    elif stage == "measure":
+        plugins = [registry.find("metrics", name) for name in selected_metrics(registry, metrics)]
+    else:
+        plugins = []
+    return code_of(stage, [plugin.file for plugin in plugins])
+
+
+def selected_metrics(registry: Registry, names: list[str] | None) -> list[str]:
+    """The metrics to measure: those named, or all by default; `loss` and `gradient_norm` always."""
+    for name in names or ():
+        registry.find("metrics", name, "metrics")
+    if names is None:
+        return [name for name in registry.names("metrics") if registry.find("metrics", name).thing.by_default]
+    return list(dict.fromkeys(("loss", "gradient_norm", *names)))
+
+
+def style_file() -> Path:
+    """The house style of the figures."""
+    package = Path(__file__).parent
+    for style in (package / "figures.mplstyle", package.parents[1] / "workflow" / "figures.mplstyle"):
+        if style.is_file():
+            return style
+    raise ConfigError("figures.mplstyle is missing from the installation")

@@ -1,0 +1,86 @@
+"""The sweep: the metrics of all runs of an experiment as one dataset with the swept words as dimensions."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from twolayer.datasets import Variables
+
+__all__ = ["gather"]
+
+COORDINATES = ("time", "step")
+
+
+def gather(runs: Sequence[dict[str, Any]], files: Sequence[Variables]) -> Variables:
+    """Lay the runs on the grid of their swept words.
+
+    The shortest prefix of the words that tells all runs apart spans the grid, one dimension a word; a word
+    that follows from those (the second of a zip, say) is a coordinate along them. Grid points without a run
+    and ragged dimensions are NaN, integers −1. Clocks that differ between runs get the grid's dimensions.
+    """
+    grid, place = span([run["words"] for run in runs])
+    sizes: dict[str, int] = {}
+    for file in files:
+        for dimensions, values, _ in file.values():
+            for dimension, size in zip(dimensions, np.shape(values), strict=True):
+                sizes[dimension] = max(size, sizes.get(dimension, 0))
+    gathered: Variables = {}
+    names = list(dict.fromkeys(itertools.chain.from_iterable(files)))
+    for name in names:
+        members = [(spot, file[name]) for spot, file in zip(place, files, strict=True) if name in file]
+        dimensions, first, described = members[0][1]
+        if name in sizes and name not in COORDINATES:  # seed and the like: the longest serves all
+            gathered[name] = max((member for _, member in members), key=lambda member: len(member[1]))
+        elif name in COORDINATES and len(members) == len(files) and alike([m[1] for _, m in members]):
+            gathered[name] = (dimensions, first, described)
+        else:
+            shape = (*map(len, grid.values()), *(sizes[dimension] for dimension in dimensions))
+            whole = np.full(shape, padding(first.dtype), dtype=first.dtype)
+            for spot, (_, values, _) in members:
+                whole[(*spot, *map(slice, np.shape(values)))] = values
+            gathered[name] = ((*grid, *dimensions), whole, described)
+    for word, values in grid.items():
+        gathered[word] = ((word,), np.asarray(values), {"long_name": f"swept {word}", "units": "1"})
+    for word in runs[0]["words"]:
+        if word not in grid:
+            gathered[word] = along(grid, place, [run["words"][word] for run in runs], f"swept {word}")
+    lines = [json.dumps(run, sort_keys=True) for run in runs]
+    gathered["run"] = along(grid, place, lines, "the run, as JSON")
+    return gathered
+
+
+def span(words: Sequence[dict[str, Any]]) -> tuple[dict[str, list[Any]], list[tuple[int, ...]]]:
+    """The grid (word -> values in order of appearance) and each run's place on it."""
+    names = list(words[0])
+    for length in range(len(names) + 1):
+        points = [tuple(point[name] for name in names[:length]) for point in words]
+        if len(set(points)) == len(points):
+            break
+    grid = {name: list(dict.fromkeys(point[name] for point in words)) for name in names[:length]}
+    return grid, [tuple(grid[name].index(point[name]) for name in grid) for point in words]
+
+
+def along(
+    grid: dict[str, list[Any]], place: Sequence[tuple[int, ...]], values: Sequence[Any], long_name: str
+) -> tuple[tuple[str, ...], Any, dict[str, Any]]:
+    """One value a run, laid on the grid."""
+    kind = object if isinstance(values[0], str) else np.asarray(values).dtype
+    whole = np.full(tuple(map(len, grid.values())), "" if kind is object else padding(kind), dtype=kind)
+    for spot, value in zip(place, values, strict=True):
+        whole[spot] = value
+    return tuple(grid), whole, {"long_name": long_name, "units": "1"}
+
+
+def alike(arrays: Sequence[Any]) -> bool:
+    """Whether all arrays are the same."""
+    return all(np.array_equal(array, arrays[0]) for array in arrays)
+
+
+def padding(dtype: Any) -> Any:
+    """What stands where there is nothing: NaN, or −1 for integers."""
+    return np.nan if np.dtype(dtype).kind == "f" else -1

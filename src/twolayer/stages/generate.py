@@ -1,0 +1,37 @@
+"""generate: the data of a run, drawn once, or once a seed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from twolayer.datasets import Variables, pack_problem
+from twolayer.errors import DataError
+from twolayer.model import FiniteData
+from twolayer.seeds import random_of
+
+__all__ = ["generate"]
+
+
+def generate(problem: Any, run: Mapping[str, Any]) -> tuple[Variables, dict[str, Any]]:
+    """The variables and attributes of `problem.nc` for a problem plugin's instance.
+
+    A plugin whose `per_seed` is true draws a data set for each seed, from that seed's generator.
+    """
+    seeds = run["seeds"] if getattr(problem, "per_seed", False) else run["seeds"][:1]
+    drawn = [problem.generate(random_of(seed, "problem")) for seed in seeds]
+    data = stacked(drawn) if getattr(problem, "per_seed", False) else drawn[0]
+    for name, values in (("inputs", data.inputs), ("targets", data.targets)):
+        if not np.isfinite(values).all():
+            spot = np.argwhere(~np.isfinite(values))[0].tolist()
+            where = f"{run['paper']}/{run['experiment']}: problem '{run['problem']['name']}'"
+            raise DataError(f"{where}: {name}{spot} is {values[tuple(spot)]}; every number must be finite")
+    return pack_problem(data, run["seeds"]), {"loss": data.loss}
+
+
+def stacked(drawn: Sequence[FiniteData]) -> FiniteData:
+    """The data sets of several seeds as one with a leading seed axis."""
+    inputs = np.stack([data.inputs for data in drawn])
+    return FiniteData(inputs, np.stack([data.targets for data in drawn]), drawn[0].loss)

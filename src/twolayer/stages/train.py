@@ -1,0 +1,38 @@
+"""train: the weights of all seeds of a run over time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from twolayer.datasets import Variables, pack_trajectory, unpack_problem
+from twolayer.model import Network
+from twolayer.times import Times
+from twolayer.training import Backend, Dynamics, Initialization
+from twolayer.training import train as run_dynamics
+
+__all__ = ["train"]
+
+
+def train(
+    problem: Variables,
+    attributes: Mapping[str, Any],
+    run: Mapping[str, Any],
+    initialization: Initialization,
+    dynamics: Dynamics,
+    backend: Backend,
+    threads: int = 1,
+) -> tuple[Variables, tuple[str, ...]]:
+    """The variables of `trajectory.nc`, and notes for the user (a descent that diverged, say)."""
+    trajectory = run_dynamics(
+        unpack_problem(problem, attributes),
+        Network(**run["network"]),
+        initialization,
+        dynamics,
+        Times(**run["times"]),
+        run["seeds"],
+        backend,
+        run["dtype"],
+        threads,
+    )
+    return pack_trajectory(trajectory, run["seeds"]), trajectory.notes

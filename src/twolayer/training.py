@@ -1,0 +1,241 @@
+"""Training: what a dynamics, an initialisation and a backend are, and the run of one through the saved times."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from twolayer.model import EmpiricalProblem, FiniteData, Network, Weights, to_host
+from twolayer.seeds import random_of
+from twolayer.times import Times
+from twolayer.trajectory import Clock, Trajectory
+
+__all__ = ["Backend", "Descent", "Dynamics", "Flow", "Initialization", "WeightDecay", "train"]
+
+@dataclass(frozen=True)
+class WeightDecay:
+    """λ as a schedule: `values[i]` until time `until[i]`, the last value for ever after."""
+
+    values: list[float]
+    until: list[float]
+
+    def __post_init__(self) -> None:
+        if len(self.until) != len(self.values) - 1:
+            raise ValueError(
+                f"until: {len(self.values)} values need {len(self.values) - 1} times at which one gives way "
+                f"to the next, not {len(self.until)}"
+            )
+        if any(value < 0 for value in self.values):
+            raise ValueError(f"values: weight decay is not negative, as in {self.values}")
+        if list(self.until) != sorted(set(self.until)):
+            raise ValueError(f"until: times must increase strictly, unlike {self.until}")
+
+    @classmethod
+    def of(cls, weight_decay: float | WeightDecay) -> WeightDecay:
+        """A number or a schedule, as a schedule."""
+        return weight_decay if isinstance(weight_decay, WeightDecay) else cls([float(weight_decay)], [])
+
+    def at(self, time: float) -> float:
+        """λ at a time; at a moment of change, the new value."""
+        return self.values[sum(time >= until for until in self.until)]
+
+    def pieces(self, start: float, stop: float) -> Iterator[tuple[float, float, float]]:
+        """(start, stop, λ) over [start, stop], split where λ changes."""
+        edges = [start, *(until for until in self.until if start < until < stop), stop]
+        for begin, end in zip(edges, edges[1:], strict=False):
+            yield begin, end, self.at(begin)
+
+
+class Dynamics(Protocol):
+    """How weights move: the fields of a dataclass are its config section, `trajectory` is its rule."""
+
+    def clock(self, times: Times) -> Clock:
+        """The saved moments of this dynamics for a `times` section."""
+
+    def weight_decay_at(self, time: float) -> float:
+        """λ of the objective L + (λ/2)(|a|² + |W|²) at a time; 0 where nothing is added to the loss."""
+
+    def trajectory(
+        self, problem: EmpiricalProblem, weights: Weights, clock: Clock, random: Sequence[np.random.Generator]
+    ) -> Iterator[Weights]:
+        """The weights at each saved moment, the first being the start. `random` holds one generator a seed."""
+
+
+@dataclass(frozen=True)
+class Descent:
+    """Base of discrete dynamics. A subclass adds fields and writes `steps`; step k is at time step_size·k."""
+
+    step_size: float
+
+    def __post_init__(self) -> None:
+        if not self.step_size > 0:
+            raise ValueError(f"step_size: must be above 0, is {self.step_size!r}")
+
+    def clock(self, times: Times) -> Clock:
+        """Saved steps and their times."""
+        return times.clock(self.step_size)
+
+    def weight_decay_at(self, time: float) -> float:
+        """No penalty, unless a subclass says so."""
+        return 0.0
+
+    def steps(
+        self, problem: EmpiricalProblem, weights: Weights, random: Sequence[np.random.Generator]
+    ) -> Iterator[Weights]:
+        """The weights after step 1, 2, 3, … without end; memory between steps is a local variable."""
+        raise TypeError(f"{type(self).__name__} must define steps(problem, weights, random)")
+
+    def trajectory(
+        self, problem: EmpiricalProblem, weights: Weights, clock: Clock, random: Sequence[np.random.Generator]
+    ) -> Iterator[Weights]:
+        """The states of `steps` at the saved steps."""
+        steps, done = self.steps(problem, weights, random), 0
+        for step in clock.step:
+            for _ in range(int(step) - done):
+                weights = problem.network.closed(next(steps))
+            done = int(step)
+            yield weights
+
+
+@dataclass(frozen=True)
+class Flow:
+    """Base of continuous dynamics. A subclass adds fields and writes `trajectory`."""
+
+    def clock(self, times: Times) -> Clock:
+        """Saved times."""
+        return times.clock()
+
+    def weight_decay_at(self, time: float) -> float:
+        """No penalty, unless a subclass says so."""
+        return 0.0
+
+
+class Initialization(Protocol):
+    """Where weights start: the fields of a dataclass are its config section."""
+
+    def draw(self, data: FiniteData, network: Network, random: np.random.Generator) -> Weights:
+        """The weights of one seed on the host: hidden (neuron, feature), output (neuron).
+
+        The drawn output is used where outputs are trained; fixed and tied ones follow from the network.
+        """
+
+
+class Backend(Protocol):
+    """Where training runs: it holds arrays, and gives the problem its fastest loss and gradient there."""
+
+    def asarray(self, array: Any, dtype: str) -> Any:
+        """A host array on the backend."""
+
+    def problem(self, data: FiniteData, network: Network, threads: int) -> EmpiricalProblem:
+        """The network on data that `asarray` has already placed."""
+
+
+def start(
+    initialization: Initialization, data: FiniteData, network: Network, seeds: Sequence[int]
+) -> tuple[Any, Any]:
+    """The initial weights of all seeds in float64: hidden (seed, neuron, feature), output (seed, neuron)."""
+    hidden, output = [], []
+    for index, seed in enumerate(seeds):
+        own = data
+        if data.per_seed:
+            own = dataclasses.replace(data, inputs=data.inputs[index], targets=data.targets[index])
+        drawn = initialization.draw(own, network, random_of(seed, "initialization"))
+        hidden.append(np.asarray(drawn.hidden, dtype=np.float64))
+        output.append(np.asarray(drawn.output, dtype=np.float64))
+    return np.stack(hidden), np.stack(output)
+
+
+def train(
+    data: FiniteData,
+    network: Network,
+    initialization: Initialization,
+    dynamics: Dynamics,
+    times: Times,
+    seeds: Sequence[int],
+    backend: Backend,
+    dtype: str = "float64",
+    threads: int = 1,
+) -> Trajectory:
+    """Run a dynamics from its initial weights through the saved times, for all seeds at once.
+
+    A seed whose weights leave the finite numbers is kept up to its last finite frame, NaN from there, and
+    told of in `notes`: at which step, the loss before, and the largest stable step size where it is known.
+    """
+    hidden, output = start(initialization, data, network, seeds)
+    if network.output == "fixed":
+        output = np.broadcast_to(np.asarray(network.output_values, dtype=np.float64), output.shape).copy()
+    placed = dataclasses.replace(
+        data, inputs=backend.asarray(data.inputs, dtype), targets=backend.asarray(data.targets, dtype)
+    )
+    problem = backend.problem(placed, network, threads)
+    weights = network.closed(Weights(backend.asarray(hidden, dtype), backend.asarray(output, dtype)))
+    clock = dynamics.clock(times)
+
+    def random() -> list[np.random.Generator]:
+        return [random_of(seed, "dynamics") for seed in seeds]
+
+    frames = []
+    with np.errstate(over="ignore", invalid="ignore"):  # divergence is found and told of below
+        for frame in dynamics.trajectory(problem, weights, clock, random()):
+            frames.append(Weights(to_host(frame.hidden), to_host(frame.output)))
+    trajectory = Weights(
+        np.stack([frame.hidden for frame in frames], axis=1),
+        np.stack([frame.output for frame in frames], axis=1),
+    )
+    decay = np.asarray([dynamics.weight_decay_at(float(time)) for time in clock.time])
+    finite = np.isfinite(trajectory.hidden).all((2, 3)) & np.isfinite(trajectory.output).all(2)
+    diverged = np.full(len(seeds), -1, dtype=np.int64)
+    notes: tuple[str, ...] = ()
+    if not finite.all():
+        if clock.step is None or not isinstance(dynamics, Descent):
+            raise FloatingPointError("a flow left the finite numbers")
+        finite = np.logical_and.accumulate(finite, axis=1)
+        for array in (trajectory.hidden, trajectory.output):
+            array[~finite] = np.nan
+        diverged, notes = diagnose(dynamics, problem, weights, random(), seeds, finite, clock)
+    return Trajectory(clock, trajectory, decay, diverged, notes)
+
+
+def diagnose(
+    dynamics: Descent,
+    problem: EmpiricalProblem,
+    weights: Weights,
+    random: Sequence[np.random.Generator],
+    seeds: Sequence[int],
+    finite: Any,
+    clock: Clock,
+) -> tuple[Any, tuple[str, ...]]:
+    """Walk the diverged run again step by step: where each seed left the finite numbers, and from which loss.
+
+    The stable step size told of is 2 / sharpness where the loss was lowest.
+    """
+    diverged = np.full(len(seeds), -1, dtype=np.int64)
+    notes: list[str] = []
+    lost = {index for index in range(len(seeds)) if not finite[index].all()}
+    last = max(int(clock.step[np.argmin(finite[index])]) for index in lost)
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        first = before = lowest = to_host(problem.loss(weights))
+        stable = 2.0 / to_host(problem.sharpness(weights))
+        steps = dynamics.steps(problem, weights, random)
+        for step in range(1, last + 1):
+            weights = problem.network.closed(next(steps))
+            loss = to_host(problem.loss(weights))
+            if (loss < lowest).any():
+                stable = np.where(loss < lowest, 2.0 / to_host(problem.sharpness(weights)), stable)
+                lowest = np.fmin(loss, lowest)
+            for index in sorted(lost):
+                if not np.isfinite(loss[index]):
+                    lost.remove(index)
+                    diverged[index] = step
+                    notes.append(
+                        f"seed {seeds[index]} diverged at step {step}: the loss was {first[index]:.3g} at the "
+                        f"start, {lowest[index]:.3g} at its lowest and {before[index]:.3g} before that step. "
+                        f"step_size is {dynamics.step_size!r}; a descent is stable below {stable[index]:.3g} "
+                        "(2 / sharpness where the loss was lowest). Frames from that step on are NaN."
+                    )
+            before = loss
+    return diverged, tuple(notes)

@@ -1,0 +1,13 @@
+rule claims:
+    input:
+        lambda wildcards: datasets_of(wildcards.paper, study.claim_experiments(wildcards.paper)),
+    output:
+        "results/{paper}/claims.json",
+    params:
+        code=lambda wildcards: study.code("claims", paper=wildcards.paper),
+    log:
+        "results/{paper}/claims.log",
+    resources:
+        plugin_paths=PLUGIN_PATHS,
+    shell:
+        "twolayer claims {resources.plugin_paths} {wildcards.paper} --datasets {input:q} --output {output:q} 2>&1 | tee {log:q}"

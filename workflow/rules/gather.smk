@@ -1,0 +1,16 @@
+rule gather:
+    input:
+        lambda wildcards: [
+            f"results/{run.paper}/{run.experiment}/{run.name}/metrics.nc"
+            for run in study.papers[wildcards.paper].experiments[wildcards.experiment].runs.values()
+        ],
+    output:
+        "results/{paper}/{experiment}/dataset.nc",
+    params:
+        runs=lambda wildcards: study.papers[wildcards.paper].experiments[wildcards.experiment].layout(),
+        code=study.code("gather"),
+    log:
+        "results/{paper}/{experiment}/gather.log",
+    shell:
+        "twolayer gather results/{wildcards.paper}/{wildcards.experiment} --runs {params.runs:q}"
+        " --output {output:q} 2>&1 | tee {log:q}"

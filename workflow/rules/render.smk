@@ -1,0 +1,28 @@
+def figure_of(wildcards):
+    return study.papers[wildcards.paper].figures[wildcards.figure]
+
+
+# A still figure and an animation differ only in the files they are written to.
+for rule_name, suffixes in (("render", ("pdf", "png")), ("animate", ("mp4",))):
+
+    rule:
+        name:
+            rule_name
+        input:
+            datasets=lambda wildcards: datasets_of(wildcards.paper, figure_of(wildcards).experiments),
+            style="workflow/figures.mplstyle",
+        output:
+            report(
+                expand("results/{{paper}}/figures/{{figure}}.{suffix}", suffix=suffixes),
+                category="{paper}",
+                labels={"figure": "{figure}"},
+            ),
+        params:
+            code=lambda wildcards: study.code("render", paper=wildcards.paper, figure=wildcards.figure),
+        log:
+            f"results/{{paper}}/figures/{{figure}}.{rule_name}.log",
+        resources:
+            plugin_paths=PLUGIN_PATHS,
+        shell:
+            "twolayer render {resources.plugin_paths} {wildcards.paper}.{wildcards.figure} --datasets {input.datasets:q}"
+            " --style {input.style:q} --output {output:q} 2>&1 | tee {log:q}"

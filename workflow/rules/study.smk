@@ -1,0 +1,59 @@
+# What the config asks for, checked before anything runs, and the paths it becomes.
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+from twolayer.experiments import load_study
+
+os.environ.setdefault("PYTHONUNBUFFERED", "1")
+
+try:
+    study = load_study(workflow.configfiles, workflow.overwrite_config)
+except Exception as error:
+    if type(error).__module__ != "twolayer.errors":
+        raise
+    raise WorkflowError(str(error))
+
+if workflow.is_main_process:
+    for warning in study.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+
+RUN = "results/{paper}/{experiment}/{run}"
+PLUGIN_PATHS = " ".join(f"--plugin-path {path!r}" for path in study.plugin_paths)
+
+
+wildcard_constraints:
+    paper=r"\w+",
+    experiment=r"(?!figures/)\w+",
+    figure=r"\w+",
+    run=r"[^/]+",
+
+
+def run_of(wildcards):
+    return study.run(wildcards.paper, wildcards.experiment, wildcards.run)
+
+
+def datasets_of(paper, experiments):
+    return [f"results/{paper}/{experiment}/dataset.nc" for experiment in experiments]
+
+
+def products(paper):
+    """The figures and claims of a paper."""
+    files = [
+        f"results/{paper.name}/figures/{figure.name}.{suffix}"
+        for figure in paper.figures.values()
+        for suffix in figure.suffixes
+    ]
+    return files + ([f"results/{paper.name}/claims.json"] if paper.claims else [])
+
+
+def print_claims():
+    """The claims of all papers as a table, at the end of a run."""
+    files = [f"results/{paper}/claims.json" for paper in study.papers]
+    files = [file for file in files if Path(file).is_file()]
+    if files:
+        subprocess.run(["twolayer", "claims", "--table", *files], check=False)

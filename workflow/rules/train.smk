@@ -1,0 +1,18 @@
+# The backend stands among the resources, which trigger no job: it is no part of a run's identity.
+rule train:
+    input:
+        lambda wildcards: run_of(wildcards).data_files("initialization"),
+        problem=f"{RUN}/problem.nc",
+    output:
+        f"{RUN}/trajectory.nc",
+    params:
+        code=lambda wildcards: study.code("train", run_of(wildcards)),
+    log:
+        f"{RUN}/train.log",
+    threads: lambda wildcards: len(run_of(wildcards).sections["seeds"])
+    resources:
+        backend=study.backend,
+        plugin_paths=PLUGIN_PATHS,
+    shell:
+        "twolayer train {resources.plugin_paths} --problem {input.problem:q} --backend {resources.backend}"
+        " --threads {threads} --output {output:q} 2>&1 | tee {log:q}"
