@@ -11,8 +11,12 @@ from twolayer.experiments import load_study
 
 os.environ.setdefault("PYTHONUNBUFFERED", "1")
 
+# Snakemake lists the files of --configfile first, though they override the Snakefile's own.
+given = [Path(file) for file in workflow.config_settings.configfiles]
+own = [Path(file) for file in workflow.configfiles if Path(file) not in given]
+
 try:
-    study = load_study(workflow.configfiles, workflow.overwrite_config)
+    study = load_study([*own, *given], workflow.config_settings.config)
 except Exception as error:
     if type(error).__module__ != "twolayer.errors":
         raise
