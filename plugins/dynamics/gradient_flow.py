@@ -12,8 +12,8 @@ from twolayer import EmpiricalProblem, Flow, Weights, hookimpl
 from twolayer.finite_flow import finite_flow
 from twolayer.model import to_host
 from twolayer.seeds import over_seeds
-from twolayer.trajectory import Clock
 from twolayer.training import WeightDecay
+from twolayer.trajectory import Clock
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from twolayer import Descent, EmpiricalProblem, Weights, hookimpl
-from twolayer.trajectory import Clock
 from twolayer.training import WeightDecay
+from twolayer.trajectory import Clock
 
 
 @dataclass(frozen=True)

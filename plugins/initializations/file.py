@@ -30,7 +30,9 @@ class File:
         arrays = read_arrays(self.path, wanted)
         hidden, output = arrays["initial_hidden"], arrays["initial_output"]
         if hidden.shape != shape:
-            raise DataError(f"{self.path}: initial_hidden is {hidden.shape}; this run has (neuron, feature) = {shape}")
+            raise DataError(
+                f"{self.path}: initial_hidden is {hidden.shape}; this run has (neuron, feature) = {shape}"
+            )
         return Weights(hidden, np.sign(output) * norm(hidden) if self.balanced else output)
 
 

@@ -32,7 +32,5 @@ def trained(problem: EmpiricalProblem, trajectory: Trajectory) -> bool:
 @hookimpl
 def register_metrics(register: Any) -> None:
     over_neurons = ("seed", "time", "neuron")
-    register(
-        "imbalance", Metric(each_frame(imbalance), over_neurons, "imbalance a² − |w|²", applies=trained)
-    )
+    register("imbalance", Metric(each_frame(imbalance), over_neurons, "imbalance a² − |w|²", applies=trained))
     register("path_norm", Metric(each_frame(path_norm), ("seed", "time"), "path norm Σ|a||w|"))

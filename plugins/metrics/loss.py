@@ -38,7 +38,5 @@ def register_metrics(register: Any) -> None:
     time = ("seed", "time")
     loss = each_frame(lambda problem, weights: problem.loss(weights))
     register("loss", Metric(loss, time, "loss L (without penalty)"))
-    register(
-        "objective", Metric(objective, time, "objective L + (λ/2)(|a|² + |W|²)", applies=is_regularized)
-    )
+    register("objective", Metric(objective, time, "objective L + (λ/2)(|a|² + |W|²)", applies=is_regularized))
     register("gradient_norm", Metric(gradient_norm, time, "Frobenius norm of the objective's gradient"))

@@ -22,14 +22,23 @@ def of_seed(problem: EmpiricalProblem, trajectory: Trajectory) -> bool:
 def register_metrics(register: Any) -> None:
     neuron, feature = ("neuron",), ("neuron", "feature")
 
-    def add(name: str, measure: Any, dimensions: tuple[str, ...], long_name: str, applies: Any = None) -> None:
+    def add(
+        name: str, measure: Any, dimensions: tuple[str, ...], long_name: str, applies: Any = None
+    ) -> None:
         extra = {"applies": applies} if applies else {}
         register(name, Metric(measure, dimensions, long_name, by_default=False, **extra))
 
     add("hidden", lambda _, path: path.weights.hidden, ("seed", "time", *feature), "hidden weights w")
     add("output", lambda _, path: path.weights.output, ("seed", "time", *neuron), "output weights a")
-    add("initial_hidden", lambda _, path: path.weights.hidden[:, 0], ("seed", *feature), "first hidden weights")
-    add("initial_output", lambda _, path: path.weights.output[:, 0], ("seed", *neuron), "first output weights")
+    add(
+        "initial_hidden",
+        lambda _, path: path.weights.hidden[:, 0],
+        ("seed", *feature),
+        "first hidden weights",
+    )
+    add(
+        "initial_output", lambda _, path: path.weights.output[:, 0], ("seed", *neuron), "first output weights"
+    )
     add("final_hidden", lambda _, path: path.weights.hidden[:, -1], ("seed", *feature), "last hidden weights")
     add("final_output", lambda _, path: path.weights.output[:, -1], ("seed", *neuron), "last output weights")
     add("inputs", lambda problem, _: problem.data.inputs, ("sample", "feature"), "inputs x", of_sample)

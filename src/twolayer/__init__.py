@@ -16,11 +16,13 @@ EXPORTS = {
     "Weights": "model",
     "Descent": "training",
     "Flow": "training",
-    "Initialization": "training",
     "Metric": "measuring",
+    "each_frame": "measuring",
     "Claim": "claims",
+    "Result": "claims",
     "claim": "claims",
-    "bound": "claims",
+    "at_least": "claims",
+    "at_most": "claims",
     "close": "claims",
     "inconclusive": "claims",
     "figure": "figures",
@@ -29,10 +31,26 @@ EXPORTS = {
 }
 
 if TYPE_CHECKING:
+    from twolayer.claims import Claim as Claim
+    from twolayer.claims import Result as Result
+    from twolayer.claims import at_least as at_least
+    from twolayer.claims import at_most as at_most
+    from twolayer.claims import claim as claim
+    from twolayer.claims import close as close
+    from twolayer.claims import inconclusive as inconclusive
+    from twolayer.figures import figure as figure
+    from twolayer.measuring import Metric as Metric
+    from twolayer.measuring import each_frame as each_frame
+    from twolayer.model import EmpiricalProblem as EmpiricalProblem
+    from twolayer.model import FiniteData as FiniteData
+    from twolayer.model import Network as Network
+    from twolayer.model import Weights as Weights
     from twolayer.notebook import run as run
     from twolayer.registry import hookimpl as hookimpl
+    from twolayer.training import Descent as Descent
+    from twolayer.training import Flow as Flow
 
-__all__ = sorted(EXPORTS)  # noqa: PLE0605
+__all__ = sorted(EXPORTS)
 
 
 def __getattr__(name: str) -> Any:

@@ -59,7 +59,11 @@ def judged(predicted: float, measured: float, tolerance: str, holds: bool, detai
     """A result; a measurement that is not a number decides nothing."""
     if not math.isfinite(measured):
         return Result(
-            float(predicted), float(measured), tolerance, "inconclusive", f"nothing was measured. {detail}".strip()
+            float(predicted),
+            float(measured),
+            tolerance,
+            "inconclusive",
+            f"nothing was measured. {detail}".strip(),
         )
     return Result(float(predicted), float(measured), tolerance, "holds" if holds else "fails", detail)
 
@@ -130,6 +134,10 @@ def table(files: Iterable[Path]) -> str:
             rows.append((name, row["tag"], *values, row["tolerance"] or "–", row["verdict"]))
             count[row["verdict"]] = count.get(row["verdict"], 0) + 1
     widths = [max(len(row[column]) for row in rows) for column in range(6)]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
     total = ", ".join(f"{number} {verdict}" for verdict, number in sorted(count.items()))
-    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:], "", f"{sum(count.values())} claims: {total}"])
+    return "\n".join(
+        [lines[0], "-" * len(lines[0]), *lines[1:], "", f"{sum(count.values())} claims: {total}"]
+    )

@@ -60,13 +60,17 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--output", required=True, type=Path, help="metrics.nc")
     one = verb(gather)
     one.add_argument("experiment", type=Path, help="the experiment's folder")
-    one.add_argument("--runs", required=True, help="JSON: {word: [values]} of a product, or a list of run names")
+    one.add_argument(
+        "--runs", required=True, help="JSON: {word: [values]} of a product, or a list of run names"
+    )
     one.add_argument("--output", required=True, type=Path, help="dataset.nc")
     one = verb(render)
     one.add_argument("figure", help="<paper>.<figure>")
     one.add_argument("--datasets", required=True, nargs="+", type=Path, help="dataset.nc of each experiment")
     one.add_argument("--style", type=Path, help="a matplotlib style; default: the house style")
-    one.add_argument("--output", required=True, nargs="+", type=Path, help=".pdf, .png, or .mp4 for an animation")
+    one.add_argument(
+        "--output", required=True, nargs="+", type=Path, help=".pdf, .png, or .mp4 for an animation"
+    )
     one = verb(claims)
     one.add_argument("paper", nargs="?", help="the paper whose claims to evaluate")
     one.add_argument("--datasets", nargs="*", default=[], type=Path, help="dataset.nc of each experiment")
@@ -159,9 +163,9 @@ def gather(options: argparse.Namespace) -> None:
 
 def render(options: argparse.Namespace) -> None:
     """Draw a figure."""
-    from twolayer.stages.render import render as stage
     from twolayer.pipeline import style_file
     from twolayer.registry import load
+    from twolayer.stages.render import render as stage
 
     registry = load(options.plugin_path, ("figures",))
     drawing = registry.find("figures", options.figure).thing
@@ -189,11 +193,15 @@ def claims(options: argparse.Namespace) -> None:
         if name.startswith(prefix)
     }
     text = json.dumps(evaluate(held, opened(options.datasets)), indent=1, ensure_ascii=False) + "\n"
-    atomic.write(
-        options.output,
-        lambda aside: aside.write_text(text, encoding="utf-8") and None,
-        lambda aside: json.loads(aside.read_text(encoding="utf-8")) and None,
-    )
+
+    def produce(aside: Path) -> None:
+        aside.write_text(text, encoding="utf-8")
+
+    def verify(aside: Path) -> None:
+        if aside.read_text(encoding="utf-8") != text:
+            raise ValueError("it reads back otherwise than it was written")
+
+    atomic.write(options.output, produce, verify)
 
 
 def plugins(options: argparse.Namespace) -> None:
@@ -211,7 +219,10 @@ def plugins(options: argparse.Namespace) -> None:
             print(f"  {name}  ({found.source if found else 'registered twice'})")
             if found and isinstance(found.thing, type) and is_dataclass(found.thing):
                 for field, hint, default in parameters(found.thing):
-                    print(f"      {field}: {hint}" + (f" = {default}" if default is not None else "   (required)"))
+                    print(
+                        f"      {field}: {hint}"
+                        + (f" = {default}" if default is not None else "   (required)")
+                    )
     for warning in registry.warnings():
         print(f"warning: {warning}", file=sys.stderr)
 

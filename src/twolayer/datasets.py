@@ -117,7 +117,9 @@ def write(path: Path, variables: Variables, attributes: Mapping[str, Any]) -> No
                         file.createDimension(dimension, size)
                 kind: Any = str if array.dtype.kind in "UO" else array.dtype
                 # no fill value: NaN marks what is missing, and an unwritten byte must not look like it
-                variable = file.createVariable(name, kind, dimensions, fill_value=None if kind is str else False)
+                variable = file.createVariable(
+                    name, kind, dimensions, fill_value=None if kind is str else False
+                )
                 variable.setncatts(described_as)
                 variable[...] = array.astype(object) if kind is str else array
 
@@ -182,5 +184,7 @@ def read_arrays(path: Path | str, wanted: Mapping[str, tuple[str, ...]]) -> dict
             raise DataError(f"{path}: {name}{spot} is {values[tuple(spot)]}; every number must be finite")
         for dimension, size in zip(dimensions, np.shape(values), strict=True):
             if size == 0 or sizes.setdefault(dimension, size) != size:
-                raise DataError(f"{path}: {name} has {size} along {dimension}; must be {sizes[dimension] or 'more'}")
+                raise DataError(
+                    f"{path}: {name} has {size} along {dimension}; must be {sizes[dimension] or 'more'}"
+                )
     return {name: np.asarray(variables[name][1], dtype=np.float64) for name in wanted}

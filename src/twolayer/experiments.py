@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -118,12 +119,13 @@ class Study:
         """A run by the parts of its path."""
         return self.papers[paper].experiments[experiment].runs[name]
 
-
     def code(self, stage: str, run: Run | None = None, paper: str = "", figure: str = "") -> str:
         """The fingerprint of the code behind a job: of a run's stage, of a paper's figure or its claims."""
         if run is not None:
             metrics = self.papers[run.paper].experiments[run.experiment].metrics
-            return code_of_run(stage, run.as_dict(), self.registry, list(metrics) if metrics is not None else None)
+            return code_of_run(
+                stage, run.as_dict(), self.registry, list(metrics) if metrics is not None else None
+            )
         names = [f"{paper}.{figure}"] if figure else [f"{paper}.{claim}" for claim in self.claims_of(paper)]
         kind = "figures" if figure else "claims"
         return code_of(stage, [self.registry.find(kind, name).file for name in names if paper])
@@ -381,9 +383,13 @@ def labelled(value: Any, where: str) -> tuple[Any, Any]:
     if isinstance(value, Mapping) and len(value) == 1:
         return next(iter(value.items()))
     if isinstance(value, list | Mapping):
-        raise ConfigError(f"{where}: {value!r} is no single number or word; give it a label, {{label: value}}")
+        raise ConfigError(
+            f"{where}: {value!r} is no single number or word; give it a label, {{label: value}}"
+        )
     if isinstance(value, str) and not re.fullmatch(r"[A-Za-z0-9_.+-]+", value):
-        raise ConfigError(f"{where}: {value!r} cannot be part of a file name; give it a label, {{label: value}}")
+        raise ConfigError(
+            f"{where}: {value!r} cannot be part of a file name; give it a label, {{label: value}}"
+        )
     return None, value
 
 
@@ -405,15 +411,15 @@ def make_run(
     built: dict[str, Any] = {}
     sections: dict[str, Any] = {}
     for key, kind in PLUGIN_SECTIONS.items():
-        plugin, rest = registry.section(kind, raw[key], f"{where}.{key}")
-        built[key] = build(plugin.thing, rest, f"{where}.{key}")
-        sections[key] = {"name": plugin.name, **canonical(built[key])}
+        found, rest = registry.section(kind, raw[key], f"{where}.{key}")
+        built[key] = build(found.thing, rest, f"{where}.{key}")
+        sections[key] = {"name": found.name, **canonical(built[key])}
     network = build(Network, raw["network"], f"{where}.network")
     times = build(Times, raw["times"], f"{where}.times")
     checked(lambda: built["dynamics"].clock(times), f"{where}.times")
-    for key in built:
-        if hasattr(built[key], "check"):
-            checked(lambda key=key: built[key].check(built["problem"], network), f"{where}.{key}")
+    for key, plugin in built.items():
+        if hasattr(plugin, "check"):
+            checked(partial(plugin.check, built["problem"], network), f"{where}.{key}")
     dtype = raw.get("dtype", "float64")
     if dtype not in DTYPES:
         raise ConfigError(f"{where}.dtype: {unknown_name('dtype', dtype, DTYPES)}")
@@ -480,4 +486,6 @@ def mapping(value: Any, where: str) -> Mapping[str, Any]:
 def identifier(name: Any, where: str) -> None:
     """Papers, experiments and figures are named by identifiers: they become folders and targets."""
     if not isinstance(name, str) or not name.isidentifier():
-        raise ConfigError(f"{where}: a name of letters, digits and '_' that begins with a letter, not {name!r}")
+        raise ConfigError(
+            f"{where}: a name of letters, digits and '_' that begins with a letter, not {name!r}"
+        )

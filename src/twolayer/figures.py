@@ -99,7 +99,9 @@ def film(canvas: Figure, frames: Any, output: Path, drawing: Drawing) -> None:
     reproducible = ["-fflags", "+bitexact", "-flags:v", "+bitexact", "-threads", "1", "-pix_fmt", "yuv420p"]
     even = ["-vf", "crop=trunc(iw/2)*2:trunc(ih/2)*2"]  # yuv420p needs even numbers of pixels
     with matplotlib.rc_context({"animation.ffmpeg_path": imageio_ffmpeg.get_ffmpeg_exe()}):
-        writer = FFMpegWriter(fps=drawing.frames_per_second, codec="libx264", extra_args=[*reproducible, *even])
+        writer = FFMpegWriter(
+            fps=drawing.frames_per_second, codec="libx264", extra_args=[*reproducible, *even]
+        )
         with writer.saving(canvas, str(output), dpi=150):
             for _ in frames:
                 writer.grab_frame()
@@ -156,5 +158,3 @@ def section_summary(section: Mapping[str, Any], words: Mapping[str, Any]) -> str
 def brief(value: Any) -> str:
     """A number or word, as short as it can be told."""
     return f"{value:.3g}" if isinstance(value, float) else str(value).replace("_", " ")
-
-

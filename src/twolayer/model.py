@@ -73,7 +73,11 @@ class Network:
     def activate(self, preactivation: Array) -> Array:
         """σ(z), elementwise: max(z, 0) or |z|."""
         xp = array_namespace(preactivation)
-        return xp.abs(preactivation) if self.activation == "abs" else xp.maximum(preactivation, 0 * preactivation)
+        return (
+            xp.abs(preactivation)
+            if self.activation == "abs"
+            else xp.maximum(preactivation, 0 * preactivation)
+        )
 
     def slope(self, preactivation: Array) -> Array:
         """σ'(z), elementwise, with σ'(0) = 0."""

@@ -40,7 +40,9 @@ def run(
     chosen = registry.find("backends", backend, "backend").thing
     names = selected_metrics(registry, list(checked.metrics) if checked.metrics is not None else None)
     metrics = {name: registry.find("metrics", name).thing for name in names}
-    runs, files, notes = [], [], []
+    runs: list[dict[str, Any]] = []
+    files: list[datasets.Variables] = []
+    notes: list[str] = []
     for one in checked.runs.values():
         described = one.as_dict()
         problem, attributes = generate(section_of(described, "problem", registry), described)

@@ -255,7 +255,9 @@ def check(kind: str, name: str, thing: Any) -> None:
     if kind in ("problems", "initializations", "dynamics") and not (
         isinstance(thing, type) and dataclasses.is_dataclass(thing)
     ):
-        raise PluginError(f"register_{kind}: '{name}' must be a dataclass (its fields are its config section)")
+        raise PluginError(
+            f"register_{kind}: '{name}' must be a dataclass (its fields are its config section)"
+        )
     if kind in ("figures", "claims") and name.count(".") != 1:
         raise PluginError(f"register_{kind}: '{name}' must be named '<paper>.<{kind.removesuffix('s')}>'")
 

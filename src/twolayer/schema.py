@@ -69,7 +69,7 @@ def canonical(value: Any) -> Any:
     return value
 
 
-def number(value: object) -> object:
+def number(value: Any) -> Any:
     """A string that spells a number as that number (YAML 1.1 reads `1e-3` as text); all else unchanged."""
     if not isinstance(value, str):
         return value
@@ -110,7 +110,7 @@ def convert_union(value: Any, hints: tuple[Any, ...], where: str) -> Any:
     """The first of several types that the value fits; where none does, the error of the nearest in shape."""
     if value is None and type(None) in hints:
         return None
-    errors = []
+    errors: list[tuple[bool, int, ConfigError]] = []
     for hint in hints:
         if hint is type(None):
             continue
@@ -125,7 +125,8 @@ def convert_union(value: Any, hints: tuple[Any, ...], where: str) -> Any:
 
 def convert_scalar(value: Any, hint: type, where: str) -> Any:
     """A number, truth value or text."""
-    value = number(value) if hint in (int, float) else value
+    if hint in (int, float):
+        value = number(value)
     names = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -15,6 +16,7 @@ from twolayer.times import Times
 from twolayer.trajectory import Clock, Trajectory
 
 __all__ = ["Backend", "Descent", "Dynamics", "Flow", "Initialization", "WeightDecay", "train"]
+
 
 @dataclass(frozen=True)
 class WeightDecay:
@@ -46,7 +48,7 @@ class WeightDecay:
     def pieces(self, start: float, stop: float) -> Iterator[tuple[float, float, float]]:
         """(start, stop, λ) over [start, stop], split where λ changes."""
         edges = [start, *(until for until in self.until if start < until < stop), stop]
-        for begin, end in zip(edges, edges[1:], strict=False):
+        for begin, end in itertools.pairwise(edges):
             yield begin, end, self.at(begin)
 
 
@@ -62,7 +64,7 @@ class Dynamics(Protocol):
     def trajectory(
         self, problem: EmpiricalProblem, weights: Weights, clock: Clock, random: Sequence[np.random.Generator]
     ) -> Iterator[Weights]:
-        """The weights at each saved moment, the first being the start. `random` holds one generator a seed."""
+        """The weights at each saved moment, the start first. `random` holds one generator a seed."""
 
 
 @dataclass(frozen=True)
@@ -232,8 +234,8 @@ def diagnose(
                     lost.remove(index)
                     diverged[index] = step
                     notes.append(
-                        f"seed {seeds[index]} diverged at step {step}: the loss was {first[index]:.3g} at the "
-                        f"start, {lowest[index]:.3g} at its lowest and {before[index]:.3g} before that step. "
+                        f"seed {seeds[index]} diverged at step {step}: the loss was {first[index]:.3g} "
+                        f"at the start, {lowest[index]:.3g} at its lowest and {before[index]:.3g} before that step. "
                         f"step_size is {dynamics.step_size!r}; a descent is stable below {stable[index]:.3g} "
                         "(2 / sharpness where the loss was lowest). Frames from that step on are NaN."
                     )

@@ -69,7 +69,8 @@ def place_neurons(
     # A projection that is exactly zero must stay so: rounding would put it on one side of its boundary.
     projection[np.abs(projection) < 2.0 * np.finfo(np.float64).eps * np.abs(direction) @ np.abs(lines.inputs).T] = 0.0
     skew = np.where(balanced, 0.0, gain**2 - np.einsum("jd,jd->j", direction, direction))
-    pattern = np.where(projection > 0.0, 1, -1).astype(np.int8)
+    absolute = problem.back == np.arange(len(problem.back))
+    pattern = np.where(projection > 0.0, 1, np.where((projection == 0.0) & absolute, 0, -1)).astype(np.int8)
     neurons = Neurons(
         projection, np.log(scale), gain.astype(np.float64), outside, skew, pattern, balanced, moving
     )

@@ -184,11 +184,15 @@ def settle(j: int, crossing: int, problem: Problem, neurons: Any, residual: Any)
             size += 1
             zeta[k] = 0.0
         else:
-            if pattern[k] == 0:
+            # σ'(0) = 0: |z| exerts no force at rest on its boundary, and relu none on either side's behalf.
+            if pattern[k] == 0 and problem.back[k] != k:
                 pattern[k] = -1
             elif k == crossing:
                 pattern[k] = -pattern[k]
             force[k] = front[k] if pattern[k] > 0 else back[k]
+            if pattern[k] == 0:
+                zeta[k] = 0.0
+                force[k] = 0.0
             repelling[others] = k
             others += 1
     if size + others == 0:
@@ -238,8 +242,9 @@ def settle(j: int, crossing: int, problem: Problem, neurons: Any, residual: Any)
                 term = problem.gram[k, attracting[row]] * q[row]
                 velocity += term
                 rounding += NOISE * np.abs(term)
-            if sign * velocity * pattern[k] < -rounding:
-                pattern[k] = -pattern[k]
+            velocity *= sign
+            if velocity * pattern[k] < -rounding or (pattern[k] == 0 and np.abs(velocity) > rounding):
+                pattern[k] = 1 if velocity > 0.0 else -1
                 force[k] = front[k] if pattern[k] > 0 else back[k]
                 flipped = True
         if not flipped:

@@ -42,7 +42,8 @@ def gather(runs: Sequence[dict[str, Any]], files: Sequence[Variables]) -> Variab
             shape = (*map(len, grid.values()), *(sizes[dimension] for dimension in dimensions))
             whole = np.full(shape, padding(first.dtype), dtype=first.dtype)
             for spot, (_, values, _) in members:
-                whole[(*spot, *map(slice, np.shape(values)))] = values
+                corner = tuple(slice(size) for size in np.shape(values))
+            whole[spot + corner] = values
             gathered[name] = ((*grid, *dimensions), whole, described)
     for word, values in grid.items():
         gathered[word] = ((word,), np.asarray(values), {"long_name": f"swept {word}", "units": "1"})
