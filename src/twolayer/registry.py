@@ -178,7 +178,8 @@ def load_file(file: Path, name: str) -> ModuleType:
         parent.__path__ = [str(file.parent)]
         sys.modules[package] = parent
     spec = importlib.util.spec_from_file_location(name, file)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:

@@ -134,6 +134,6 @@ def convert_scalar(value: Any, hint: type, where: str) -> Any:
         value = int(value)
     if type(value) is not hint:
         raise ConfigError(f"{where}: must be {names.get(hint, hint)}, is {value!r}")
-    if hint is float and not math.isfinite(value):
+    if isinstance(value, float) and not math.isfinite(value):
         raise ConfigError(f"{where}: must be finite, is {value!r}")
     return value

@@ -43,7 +43,7 @@ def gather(runs: Sequence[dict[str, Any]], files: Sequence[Variables]) -> Variab
             whole = np.full(shape, padding(first.dtype), dtype=first.dtype)
             for spot, (_, values, _) in members:
                 corner = tuple(slice(size) for size in np.shape(values))
-            whole[spot + corner] = values
+                whole[spot + corner] = values
             gathered[name] = ((*grid, *dimensions), whole, described)
     for word, values in grid.items():
         gathered[word] = ((word,), np.asarray(values), {"long_name": f"swept {word}", "units": "1"})
