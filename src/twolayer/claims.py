@@ -77,6 +77,7 @@ class Claim:
 
     tag: `published` (read in the paper), `recalled` (not re-read) or `derived` (worked out, checked numerically).
     evaluate: datasets of `experiments` -> a Result, or several by name (one a case).
+    files: netCDF files beside the plugin's own that it is held against too, given under their stems.
     """
 
     evaluate: Evaluate
@@ -84,11 +85,14 @@ class Claim:
     source: str
     tag: Tag
     experiments: tuple[str, ...]
+    files: tuple[str, ...] = ()
 
 
-def claim(statement: str, source: str, tag: Tag, experiments: Iterable[str]) -> Callable[[Evaluate], Claim]:
+def claim(
+    statement: str, source: str, tag: Tag, experiments: Iterable[str], files: Iterable[str] = ()
+) -> Callable[[Evaluate], Claim]:
     """Mark `evaluate(data)` as a claim on the named experiments."""
-    return lambda evaluate: Claim(evaluate, statement, source, tag, tuple(experiments))
+    return lambda evaluate: Claim(evaluate, statement, source, tag, tuple(experiments), tuple(files))
 
 
 def evaluate(claims: Mapping[str, Claim], data: Mapping[str, xr.Dataset]) -> list[dict[str, Any]]:
@@ -100,7 +104,8 @@ def evaluate(claims: Mapping[str, Claim], data: Mapping[str, xr.Dataset]) -> lis
             found: Result | Mapping[str, Result] = inconclusive(f"not in the config: {', '.join(missing)}")
         else:
             try:
-                found = held.evaluate({experiment: data[experiment] for experiment in held.experiments})
+                names = (*held.experiments, *(Path(file).stem for file in held.files))
+                found = held.evaluate({name: data[name] for name in names})
             except Exception as error:  # a plugin's own mistake must not cost the other claims
                 found = inconclusive(f"the claim could not be evaluated: {type(error).__name__}: {error}")
         cases = {"": found} if isinstance(found, Result) else found

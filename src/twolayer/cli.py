@@ -67,6 +67,7 @@ def parser() -> argparse.ArgumentParser:
     one = verb(render)
     one.add_argument("figure", help="<paper>.<figure>")
     one.add_argument("--datasets", required=True, nargs="+", type=Path, help="dataset.nc of each experiment")
+    one.add_argument("--files", nargs="*", default=[], type=Path, help="further files that it is drawn from")
     one.add_argument("--style", type=Path, help="a matplotlib style; default: the house style")
     one.add_argument(
         "--output", required=True, nargs="+", type=Path, help=".pdf, .png, or .mp4 for an animation"
@@ -74,6 +75,7 @@ def parser() -> argparse.ArgumentParser:
     one = verb(claims)
     one.add_argument("paper", nargs="?", help="the paper whose claims to evaluate")
     one.add_argument("--datasets", nargs="*", default=[], type=Path, help="dataset.nc of each experiment")
+    one.add_argument("--files", nargs="*", default=[], type=Path, help="further files they are held against")
     one.add_argument("--output", type=Path, help="claims.json")
     one.add_argument("--table", nargs="+", type=Path, help="only print these claims.json files")
     verb(plugins)
@@ -169,7 +171,8 @@ def render(options: argparse.Namespace) -> None:
 
     registry = load(options.plugin_path, ("figures",))
     drawing = registry.find("figures", options.figure).thing
-    stage(drawing, options.figure, opened(options.datasets), options.output, options.style or style_file())
+    data = opened(options.datasets, options.files)
+    stage(drawing, options.figure, data, options.output, options.style or style_file())
 
 
 def claims(options: argparse.Namespace) -> None:
@@ -192,7 +195,7 @@ def claims(options: argparse.Namespace) -> None:
         for name in registry.names("claims")
         if name.startswith(prefix)
     }
-    text = json.dumps(evaluate(held, opened(options.datasets)), indent=1, ensure_ascii=False) + "\n"
+    text = json.dumps(evaluate(held, opened(options.datasets, options.files)), indent=1, ensure_ascii=False) + "\n"
 
     def produce(aside: Path) -> None:
         aside.write_text(text, encoding="utf-8")
@@ -227,16 +230,17 @@ def plugins(options: argparse.Namespace) -> None:
         print(f"warning: {warning}", file=sys.stderr)
 
 
-def opened(paths: list[Path]) -> dict[str, Any]:
-    """Datasets by the name of their experiment, which is that of their folder."""
+def opened(datasets: list[Path], files: list[Path]) -> dict[str, Any]:
+    """Datasets by the name of their experiment, which is that of their folder, and files by their stem."""
     import xarray as xr
 
     found = {}
-    for path in paths:
+    named = [(path.parent.name, path) for path in datasets] + [(path.stem, path) for path in files]
+    for name, path in named:
         if not path.is_file():
             raise DataError(f"{path}: there is no such file")
         with xr.open_dataset(path, engine="netcdf4") as dataset:
-            found[path.parent.name] = dataset.load()
+            found[name] = dataset.load()
     return found
 
 

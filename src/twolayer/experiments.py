@@ -140,6 +140,17 @@ class Study:
         used = {experiment for experiments in held.claims.values() for experiment in experiments}
         return [experiment for experiment in held.experiments if experiment in used]
 
+    def files_of(self, kind: str, name: str) -> list[str]:
+        """The files beside a figure's or a claim's plugin that it reads."""
+        found = self.registry.find(kind, name)
+        folder = found.file.parent if found.file else Path()
+        return [os.path.relpath(folder / file) for file in found.thing.files]
+
+    def claim_files(self, paper: str) -> list[str]:
+        """The files that a paper's claims are held against."""
+        files = [file for name in self.claims_of(paper) for file in self.files_of("claims", f"{paper}.{name}")]
+        return list(dict.fromkeys(files))
+
     def metrics_option(self, paper: str, experiment: str) -> str:
         """The `--metrics` of the measure command."""
         metrics = self.papers[paper].experiments[experiment].metrics

@@ -32,6 +32,7 @@ class Drawing:
     status: `published` (setting and axes are the paper's), `inferred` (setting reconstructed) or `theorem`
     (no such figure in the paper: a check of a statement).
     size: width and height in inches, without the caption. A draw that yields is an animation, a frame a yield.
+    files: netCDF files beside the plugin's own that it is drawn from too, in `data` under their stems.
     """
 
     draw: Draw
@@ -39,6 +40,7 @@ class Drawing:
     caption: str
     size: tuple[float, float] = (6.0, 4.0)
     frames_per_second: int = 20
+    files: tuple[str, ...] = ()
 
     @property
     def animated(self) -> bool:
@@ -47,10 +49,14 @@ class Drawing:
 
 
 def figure(
-    status: Status, caption: str, size: tuple[float, float] = (6.0, 4.0), frames_per_second: int = 20
+    status: Status,
+    caption: str,
+    size: tuple[float, float] = (6.0, 4.0),
+    frames_per_second: int = 20,
+    files: Sequence[str] = (),
 ) -> Callable[[Draw], Drawing]:
     """Mark `draw(figure, data)` as a figure; `data` maps the experiments' names to their datasets."""
-    return lambda draw: Drawing(draw, status, caption, size, frames_per_second)
+    return lambda draw: Drawing(draw, status, caption, size, frames_per_second, tuple(files))
 
 
 def render(
@@ -117,7 +123,7 @@ def caption_lines(drawing: Drawing, name: str, data: Mapping[str, xr.Dataset]) -
     """What stands below the figure: its status, what it shows, and what was run, an experiment a line."""
     letters = int(drawing.size[0] * 72 / (CAPTION_SIZE * 0.5))
     text = [f"{name} [{drawing.status}]. {drawing.caption}"]
-    text += [f"{experiment}: {summary(dataset)}" for experiment, dataset in data.items()]
+    text += [f"{experiment}: {summary(dataset)}" for experiment, dataset in data.items() if "run" in dataset]
     return [line for part in text for line in textwrap.wrap(part, letters)]
 
 

@@ -1,6 +1,7 @@
 rule claims:
     input:
-        lambda wildcards: datasets_of(wildcards.paper, study.claim_experiments(wildcards.paper)),
+        datasets=lambda wildcards: datasets_of(wildcards.paper, study.claim_experiments(wildcards.paper)),
+        files=lambda wildcards: study.claim_files(wildcards.paper),
     output:
         "results/{paper}/claims.json",
     params:
@@ -10,4 +11,4 @@ rule claims:
     resources:
         plugin_paths=PLUGIN_PATHS,
     shell:
-        "twolayer claims {resources.plugin_paths} {wildcards.paper} --datasets {input:q} --output {output:q} 2>&1 | tee {log:q}"
+        "twolayer claims {resources.plugin_paths} {wildcards.paper} --datasets {input.datasets:q} --files {input.files:q} --output {output:q} 2>&1 | tee {log:q}"

@@ -10,6 +10,7 @@ for rule_name, suffixes in (("render", ("pdf", "png")), ("animate", ("mp4",))):
             rule_name
         input:
             datasets=lambda wildcards: datasets_of(wildcards.paper, figure_of(wildcards).experiments),
+            files=lambda wildcards: study.files_of("figures", f"{wildcards.paper}.{wildcards.figure}"),
             style="workflow/figures.mplstyle",
         output:
             report(
@@ -25,4 +26,5 @@ for rule_name, suffixes in (("render", ("pdf", "png")), ("animate", ("mp4",))):
             plugin_paths=PLUGIN_PATHS,
         shell:
             "twolayer render {resources.plugin_paths} {wildcards.paper}.{wildcards.figure} --datasets {input.datasets:q}"
+            " --files {input.files:q}"
             " --style {input.style:q} --output {output:q} 2>&1 | tee {log:q}"

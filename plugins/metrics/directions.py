@@ -1,0 +1,81 @@
+"""How many directions carry the network, and whether any neuron sees all samples of one sign."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from twolayer import EmpiricalProblem, Metric, Weights, hookimpl
+from twolayer.measuring import each_frame
+from twolayer.model import norm
+from twolayer.trajectory import Trajectory
+
+ANGLE = 0.05
+SHARE = 0.01
+
+
+def carrying_directions(problem: EmpiricalProblem, weights: Weights) -> Any:
+    """The number of distinct directions with at least 1 % of Σ|a||w|, (seed,).
+
+    Neurons are counted from the heaviest down; one with the same sign of a and within 0.05 rad of a
+    direction already found adds to it.
+    """
+    return np.array([directions_of(*state) for state in zip(weights.hidden, weights.output, strict=True)])
+
+
+def directions_of(hidden: Any, output: Any) -> float:
+    """The count for one seed: hidden (neuron, feature), output (neuron,)."""
+    length = norm(hidden)
+    mass = np.abs(output) * length
+    total = mass.sum()
+    if not np.isfinite(total) or total == 0:
+        return float("nan")
+    left = np.flatnonzero(mass > 0)
+    left = left[np.argsort(-mass[left], kind="stable")]
+    found = 0
+    while len(left) and mass[left].sum() >= SHARE * total:
+        first = left[0]
+        cosine = (hidden[left] @ hidden[first]) / (length[left] * length[first])
+        together = (cosine >= np.cos(ANGLE)) & (np.sign(output[left]) == np.sign(output[first]))
+        together[0] = True
+        found += int(mass[left[together]].sum() >= SHARE * total)
+        left = left[~together]
+    return float(found)
+
+
+def covering_neurons(problem: EmpiricalProblem, trajectory: Trajectory) -> Any:
+    """The size of S_{±,1} at the start: neurons with ±a > 0 and w·x_k > 0 for every k with ±y_k > 0, (seed, sign).
+
+    The order of `sign` is +, −.
+    """
+    hidden, output = trajectory.weights.hidden[:, 0], trajectory.weights.output[:, 0]
+    active = hidden @ np.swapaxes(problem.data.inputs, -1, -2) > 0
+    targets = problem.data.targets[..., None, :]
+    counts = []
+    for sign in (1.0, -1.0):
+        covers = (active | (sign * targets <= 0)).all(-1) & (sign * output > 0)
+        counts.append(covers.sum(-1))
+    return np.stack(counts, axis=-1)
+
+
+@hookimpl
+def register_metrics(register: Any) -> None:
+    register(
+        "carrying_directions",
+        Metric(
+            each_frame(carrying_directions),
+            ("seed", "time"),
+            "number of directions with at least 1 % of the path norm",
+            by_default=False,
+        ),
+    )
+    register(
+        "covering_neurons",
+        Metric(
+            covering_neurons,
+            ("seed", "sign"),
+            "neurons that see all samples of their sign at the start (+, −)",
+            by_default=False,
+        ),
+    )
