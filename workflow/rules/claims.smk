@@ -4,11 +4,11 @@ rule claims:
         files=lambda wildcards: study.claim_files(wildcards.paper),
     output:
         "results/{paper}/claims.json",
-    params:
-        code=lambda wildcards: study.code("claims", paper=wildcards.paper),
     log:
         "results/{paper}/claims.log",
     resources:
         plugin_paths=PLUGIN_PATHS,
+    params:
+        code=lambda wildcards: study.code("claims", paper=wildcards.paper),
     shell:
         "twolayer claims {resources.plugin_paths} {wildcards.paper} --datasets {input.datasets:q} --files {input.files:q} --output {output:q} 2>&1 | tee {log:q}"

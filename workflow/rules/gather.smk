@@ -6,11 +6,11 @@ rule gather:
         ],
     output:
         "results/{paper}/{experiment}/dataset.nc",
+    log:
+        "results/{paper}/{experiment}/gather.log",
     params:
         runs=lambda wildcards: study.papers[wildcards.paper].experiments[wildcards.experiment].layout(),
         code=study.code("gather"),
-    log:
-        "results/{paper}/{experiment}/gather.log",
     shell:
         "twolayer gather results/{wildcards.paper}/{wildcards.experiment} --runs {params.runs:q}"
         " --output {output:q} 2>&1 | tee {log:q}"

@@ -3,12 +3,12 @@ rule generate:
         lambda wildcards: run_of(wildcards).data_files("problem"),
     output:
         f"{RUN}/problem.nc",
-    params:
-        run=lambda wildcards: run_of(wildcards).json(),
-        code=lambda wildcards: study.code("generate", run_of(wildcards)),
     log:
         f"{RUN}/generate.log",
     resources:
         plugin_paths=PLUGIN_PATHS,
+    params:
+        run=lambda wildcards: run_of(wildcards).json(),
+        code=lambda wildcards: study.code("generate", run_of(wildcards)),
     shell:
         "twolayer generate {resources.plugin_paths} --run {params.run:q} --output {output:q} 2>&1 | tee {log:q}"

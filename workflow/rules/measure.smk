@@ -4,13 +4,13 @@ rule measure:
         trajectory=f"{RUN}/trajectory.nc",
     output:
         f"{RUN}/metrics.nc",
-    params:
-        metrics=lambda wildcards: study.metrics_option(wildcards.paper, wildcards.experiment),
-        code=lambda wildcards: study.code("measure", run_of(wildcards)),
     log:
         f"{RUN}/measure.log",
     resources:
         plugin_paths=PLUGIN_PATHS,
+    params:
+        metrics=lambda wildcards: study.metrics_option(wildcards.paper, wildcards.experiment),
+        code=lambda wildcards: study.code("measure", run_of(wildcards)),
     shell:
         "twolayer measure {resources.plugin_paths} --problem {input.problem:q} --trajectory {input.trajectory:q}"
         " {params.metrics} --output {output:q} 2>&1 | tee {log:q}"

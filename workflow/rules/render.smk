@@ -18,12 +18,12 @@ for rule_name, suffixes in (("render", ("pdf", "png")), ("animate", ("mp4",))):
                 category="{paper}",
                 labels={"figure": "{figure}"},
             ),
-        params:
-            code=lambda wildcards: study.code("render", paper=wildcards.paper, figure=wildcards.figure),
         log:
             f"results/{{paper}}/figures/{{figure}}.{rule_name}.log",
         resources:
             plugin_paths=PLUGIN_PATHS,
+        params:
+            code=lambda wildcards: study.code("render", paper=wildcards.paper, figure=wildcards.figure),
         shell:
             "twolayer render {resources.plugin_paths} {wildcards.paper}.{wildcards.figure} --datasets {input.datasets:q}"
             " --files {input.files:q}"

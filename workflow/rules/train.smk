@@ -5,14 +5,14 @@ rule train:
         problem=f"{RUN}/problem.nc",
     output:
         f"{RUN}/trajectory.nc",
-    params:
-        code=lambda wildcards: study.code("train", run_of(wildcards)),
     log:
         f"{RUN}/train.log",
     threads: lambda wildcards: len(run_of(wildcards).sections["seeds"])
     resources:
         backend=study.backend,
         plugin_paths=PLUGIN_PATHS,
+    params:
+        code=lambda wildcards: study.code("train", run_of(wildcards)),
     shell:
         "twolayer train {resources.plugin_paths} --problem {input.problem:q} --backend {resources.backend}"
         " --threads {threads} --output {output:q} 2>&1 | tee {log:q}"
