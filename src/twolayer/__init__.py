@@ -25,7 +25,6 @@ EXPORTS = {
     "at_most": "claims",
     "close": "claims",
     "inconclusive": "claims",
-    "each_frame": "measuring",
     "figure": "figures",
     "hookimpl": "registry",
     "run": "notebook",
