@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from twolayer import EmpiricalProblem, Flow, Weights, hookimpl
-from twolayer.finite_flow import finite_flow
 from twolayer.model import to_host
 from twolayer.seeds import over_seeds
 from twolayer.training import WeightDecay
@@ -60,6 +59,8 @@ class GradientFlow(Flow):
 
     def flow_of_seed(self, problem: EmpiricalProblem, seed: int, weights: Weights, times: Any) -> Weights:
         """One seed's path: hidden (time, neuron, feature), output (time, neuron)."""
+        from twolayer.finite_flow import finite_flow  # the compiler, for those who flow
+
         data, network = problem.data, problem.network
         own = seed if data.per_seed else ...
         here = Weights(weights.hidden.astype(np.float64), weights.output.astype(np.float64))

@@ -23,7 +23,6 @@ __all__ = ["locked", "write"]
 
 def write(path: Path, produce: Callable[[Path], None], verify: Callable[[Path], None]) -> None:
     """`produce` a file under a temporary name, `verify` it (raise if it is not whole), and move it to `path`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     with locked(path):
         aside = path.with_name(f".{path.stem}.part{path.suffix}")
         try:
@@ -32,7 +31,7 @@ def write(path: Path, produce: Callable[[Path], None], verify: Callable[[Path], 
             verify(aside)
             os.replace(aside, path)
             sync(path.parent)
-        except (OSError, RuntimeError, ValueError) as error:
+        except (OSError, RuntimeError, TypeError, ValueError) as error:
             raise DataError(f"{path}: could not be written: {told(error, path.parent)}") from error
         finally:
             with contextlib.suppress(OSError):
@@ -44,7 +43,11 @@ def locked(path: Path) -> Iterator[None]:
     """Hold the lock of an output; wait, and say so, while another process writes it."""
     lock = path.with_name(f".{path.name}.lock")
     while True:
-        handle = os.open(lock, os.O_CREAT | os.O_RDWR, 0o644)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle = os.open(lock, os.O_CREAT | os.O_RDWR, 0o644)
+        except OSError as error:
+            raise DataError(f"{path}: could not be written: {error}") from error
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -109,6 +109,8 @@ def evaluate(claims: Mapping[str, Claim], data: Mapping[str, xr.Dataset]) -> lis
             except Exception as error:  # a plugin's own mistake must not cost the other claims
                 found = inconclusive(f"the claim could not be evaluated: {type(error).__name__}: {error}")
         cases = {"": found} if isinstance(found, Result) else found
+        if not isinstance(cases, Mapping) or any(not isinstance(case, Result) for case in cases.values()):
+            cases = {"": inconclusive(f"the claim gave {found!r}; it must give a Result, or several by name")}
         for case, result in cases.items():
             rows.append(
                 {
@@ -125,6 +127,7 @@ def evaluate(claims: Mapping[str, Claim], data: Mapping[str, xr.Dataset]) -> lis
 
 def spelled(value: Any) -> Any:
     """JSON knows no NaN: null stands for it."""
+    value = value.item() if hasattr(value, "item") else value  # NumPy's scalars
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

@@ -89,10 +89,10 @@ def generate(options: argparse.Namespace) -> None:
     from twolayer.registry import load
     from twolayer.stages.generate import generate as stage
 
-    try:
-        run = json.loads(options.run)
-    except json.JSONDecodeError as error:
-        raise DataError(f"--run: is not JSON: {error}") from error
+    run = parsed_json(options.run, "--run")
+    needed = {"paper", "experiment", "name", "words", "problem", "seeds"}
+    if not isinstance(run, dict) or not needed <= run.keys():
+        raise DataError(f"--run: must be a mapping with {', '.join(sorted(needed))}")
     registry = load(options.plugin_path, ("problems",))
     variables, attributes = stage(section_of(run, "problem", registry), run)
     attributes |= datasets.provenance("problem", run, code_of_run("generate", run, registry))
@@ -107,7 +107,7 @@ def train(options: argparse.Namespace) -> None:
     from twolayer.stages.train import train as stage
 
     problem, attributes = datasets.read(options.problem)
-    run = datasets.read_run(attributes, options.problem)
+    run = datasets.read_run(attributes, options.problem, "problem")
     registry = load(options.plugin_path, ("initializations", "dynamics", "backends"))
     variables, notes = stage(
         problem,
@@ -133,7 +133,8 @@ def measure(options: argparse.Namespace) -> None:
 
     problem, attributes = datasets.read(options.problem)
     trajectory, trained = datasets.read(options.trajectory)
-    run = datasets.read_run(trained, options.trajectory)
+    datasets.read_run(attributes, options.problem, "problem")
+    run = datasets.read_run(trained, options.trajectory, "trajectory")
     registry = load(options.plugin_path, ("metrics",))
     names = selected_metrics(registry, options.metrics)
     metrics = {name: registry.find("metrics", name).thing for name in names}
@@ -153,9 +154,16 @@ def gather(options: argparse.Namespace) -> None:
     from twolayer.fingerprint import code_of
     from twolayer.stages.gather import gather as stage
 
-    paths = [options.experiment / name / "metrics.nc" for name in run_names(json.loads(options.runs))]
+    paths = [
+        options.experiment / name / "metrics.nc" for name in run_names(parsed_json(options.runs, "--runs"))
+    ]
     files = [datasets.read(path) for path in paths]
-    runs = [datasets.read_run(attributes, path) for path, (_, attributes) in zip(paths, files, strict=True)]
+    runs = [
+        datasets.read_run(attributes, path, "metrics")
+        for path, (_, attributes) in zip(paths, files, strict=True)
+    ]
+    if not runs:
+        raise DataError("--runs: names no run")
     made = datasets.provenance("dataset", {**runs[0], "name": "all runs"}, code_of("gather"))
     for key in ("backend", "trained_by", "notes"):
         made[key] = "\n".join(dict.fromkeys(attributes[key] for _, attributes in files if attributes[key]))
@@ -182,6 +190,9 @@ def claims(options: argparse.Namespace) -> None:
     from twolayer.stages.claims import evaluate
 
     if options.table:
+        for file in options.table:
+            if not file.is_file():
+                raise DataError(f"{file}: there is no such file")
         print(table(options.table))
         return
     from twolayer.registry import load
@@ -195,7 +206,10 @@ def claims(options: argparse.Namespace) -> None:
         for name in registry.names("claims")
         if name.startswith(prefix)
     }
-    text = json.dumps(evaluate(held, opened(options.datasets, options.files)), indent=1, ensure_ascii=False) + "\n"
+    text = (
+        json.dumps(evaluate(held, opened(options.datasets, options.files)), indent=1, ensure_ascii=False)
+        + "\n"
+    )
 
     def produce(aside: Path) -> None:
         aside.write_text(text, encoding="utf-8")
@@ -230,6 +244,14 @@ def plugins(options: argparse.Namespace) -> None:
         print(f"warning: {warning}", file=sys.stderr)
 
 
+def parsed_json(text: str, option: str) -> Any:
+    """The value of an option that is JSON."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise DataError(f"{option}: is not JSON: {error}") from error
+
+
 def opened(datasets: list[Path], files: list[Path]) -> dict[str, Any]:
     """Datasets by the name of their experiment, which is that of their folder, and files by their stem."""
     import xarray as xr
@@ -239,8 +261,11 @@ def opened(datasets: list[Path], files: list[Path]) -> dict[str, Any]:
     for name, path in named:
         if not path.is_file():
             raise DataError(f"{path}: there is no such file")
-        with xr.open_dataset(path, engine="netcdf4") as dataset:
-            found[name] = dataset.load()
+        try:
+            with xr.open_dataset(path, engine="netcdf4") as dataset:
+                found[name] = dataset.load()
+        except (OSError, RuntimeError, ValueError) as error:
+            raise DataError(f"{path}: is not a netCDF file that can be read: {error}") from error
     return found
 
 

@@ -104,6 +104,12 @@ def unpack_trajectory(variables: Variables) -> Trajectory:
     return Trajectory(clock, weights, variables["weight_decay"][1], diverged)
 
 
+def storable(values: Any) -> Any:
+    """The array as netCDF holds it: it knows no truth values, which become the integers 0 and 1."""
+    array = np.asarray(values)
+    return array.astype(np.int8) if array.dtype.kind == "b" else array
+
+
 def write(path: Path, variables: Variables, attributes: Mapping[str, Any]) -> None:
     """Write a netCDF file that is whole or absent; the same content gives the same bytes."""
 
@@ -111,7 +117,7 @@ def write(path: Path, variables: Variables, attributes: Mapping[str, Any]) -> No
         with netCDF4.Dataset(aside, "w", format="NETCDF4") as file:
             file.setncatts(dict(attributes))
             for name, (dimensions, values, described_as) in variables.items():
-                array = np.asarray(values)
+                array = storable(values)
                 for dimension, size in zip(dimensions, array.shape, strict=True):
                     if dimension not in file.dimensions:
                         file.createDimension(dimension, size)
@@ -126,7 +132,7 @@ def write(path: Path, variables: Variables, attributes: Mapping[str, Any]) -> No
     def verify(aside: Path) -> None:
         back, _ = read(aside)
         for name, (_, values, _) in variables.items():
-            array = np.asarray(values)
+            array = storable(values)
             same = (
                 (back[name][1].astype(str) == array.astype(str)).all()
                 if array.dtype.kind in "UO"
@@ -148,7 +154,7 @@ def read(path: Path | str) -> tuple[Variables, dict[str, Any]]:
             variables: Variables = {
                 name: (
                     tuple(variable.dimensions),
-                    variable[...],
+                    np.asarray(variable[...]),
                     {key: variable.getncattr(key) for key in variable.ncattrs() if key != "_FillValue"},
                 )
                 for name, variable in file.variables.items()
@@ -158,10 +164,12 @@ def read(path: Path | str) -> tuple[Variables, dict[str, Any]]:
         raise DataError(f"{path}: is not a netCDF file that can be read: {error}") from error
 
 
-def read_run(attributes: Mapping[str, Any], path: Path | str) -> dict[str, Any]:
-    """The run that a file of ours carries."""
-    if "run" not in attributes:
-        raise DataError(f"{path}: carries no run; it was not made by twolayer")
+def read_run(attributes: Mapping[str, Any], path: Path | str, stage: str) -> dict[str, Any]:
+    """The run that a file of ours carries, which `stage` (problem, trajectory or metrics) must have made."""
+    if not str(attributes.get("title")).startswith(f"twolayer {stage} of ") or "run" not in attributes:
+        raise DataError(
+            f"{path}: is no {stage} file made by twolayer; its title is {attributes.get('title')!r}"
+        )
     run: dict[str, Any] = json.loads(attributes["run"])
     return run
 

@@ -18,7 +18,7 @@ import yaml
 from twolayer.errors import ConfigError, unknown_name
 from twolayer.fingerprint import code_of
 from twolayer.model import Network
-from twolayer.pipeline import code_of_run
+from twolayer.pipeline import code_of_run, selected_metrics
 from twolayer.registry import Registry, load, plugin_folder
 from twolayer.schema import build, canonical, convert, number
 from twolayer.times import Times
@@ -28,8 +28,12 @@ __all__ = ["Experiment", "Figure", "Paper", "Run", "Study", "load_study", "make_
 PLUGIN_SECTIONS = {"problem": "problems", "initialization": "initializations", "dynamics": "dynamics"}
 RUN_KEYS = (*PLUGIN_SECTIONS, "network", "times", "seeds", "dtype")
 EXPERIMENT_KEYS = (*RUN_KEYS, "metrics", "sweep")
-RESERVED = {"seed", "time", "neuron", "feature", "sample", "teacher", "step", "run"}
+RESERVED = {"seed", "time", "neuron", "feature", "sample", "teacher", "step", "diverged_step", "run"}
+MOST_SEEDS = 100_000
+RULES = ("all", "generate", "train", "measure", "gather", "render", "animate", "claims")
+LONGEST_NAME = 200  # bytes; file systems end at 255
 DTYPES = ("float64", "float32")
+SAFE = r"[A-Za-z0-9_.+-]+"
 
 
 @dataclass(frozen=True)
@@ -117,7 +121,10 @@ class Study:
 
     def run(self, paper: str, experiment: str, name: str) -> Run:
         """A run by the parts of its path."""
-        return self.papers[paper].experiments[experiment].runs[name]
+        runs = self.papers[paper].experiments[experiment].runs
+        if name not in runs:
+            raise ConfigError(f"papers.{paper}.experiments.{experiment}: {unknown_name('run', name, runs)}")
+        return runs[name]
 
     def code(self, stage: str, run: Run | None = None, paper: str = "", figure: str = "") -> str:
         """The fingerprint of the code behind a job: of a run's stage, of a paper's figure or its claims."""
@@ -148,7 +155,9 @@ class Study:
 
     def claim_files(self, paper: str) -> list[str]:
         """The files that a paper's claims are held against."""
-        files = [file for name in self.claims_of(paper) for file in self.files_of("claims", f"{paper}.{name}")]
+        files = [
+            file for name in self.claims_of(paper) for file in self.files_of("claims", f"{paper}.{name}")
+        ]
         return list(dict.fromkeys(files))
 
     def metrics_option(self, paper: str, experiment: str) -> str:
@@ -198,19 +207,17 @@ def load_study(files: Sequence[Path | str], overrides: Mapping[str, Any] | None 
 class UniqueKeys(yaml.SafeLoader):
     """YAML in which a key given twice is an error; plain YAML lets the last one win silently."""
 
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        """A mapping, after a look at its keys."""
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            if key_node.tag == "tag:yaml.org,2002:merge":
-                continue
-            key = self.construct_object(key_node, deep=True)
-            if key in seen:
-                raise ConfigError(
-                    f"{key_node.start_mark.name}, line {key_node.start_mark.line + 1}: '{key}' is given twice"
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep)
+    def compose_mapping_node(self, anchor: Any) -> Any:
+        """A mapping as it is written (merged keys are not yet in it), after a look at its keys."""
+        node = super().compose_mapping_node(anchor)
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    place = f"{key.start_mark.name}, line {key.start_mark.line + 1}"
+                    raise ConfigError(f"{place}: '{key.value}' is given twice")
+                seen.add(key.value)
+        return node
 
 
 def read_config(file: Path) -> dict[str, Any]:
@@ -220,7 +227,7 @@ def read_config(file: Path) -> dict[str, Any]:
             content = yaml.load(stream, UniqueKeys)
     except OSError as error:
         raise ConfigError(f"{file}: cannot be read: {error.strerror}") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file}: is not valid YAML: {error}") from error
     if content is None:
         return {}
@@ -285,6 +292,11 @@ def make_paper(name: str, body: Mapping[str, Any], registry: Registry, warnings:
     """A paper's experiments and figures, checked."""
     place = f"papers.{name}"
     identifier(name, place)
+    if name in RULES:
+        raise ConfigError(f"{place}: '{name}' is a rule of the workflow; choose another name")
+    broken = [source for source in registry.failures if Path(source).parts[-2:] == (name, "claims.py")]
+    for source in broken:
+        raise ConfigError(f"{place}: its claims cannot be loaded: {source}: {registry.failures[source]}")
     experiments = {
         key: make_experiment(name, key, section, registry) for key, section in body["experiments"].items()
     }
@@ -295,7 +307,9 @@ def make_paper(name: str, body: Mapping[str, Any], registry: Registry, warnings:
         drawn = registry.find("figures", f"{name}.{key}", where)
         extra = [part for part in section if part != "experiments"]
         if extra or not section.get("experiments"):
-            raise ConfigError(f"{where}: needs one key, experiments: [<name>, …], has {sorted(section)}")
+            raise ConfigError(
+                f"{where}: needs one key, experiments: [<name>, …], has {sorted(map(str, section))}"
+            )
         used = convert(section["experiments"], list[str], f"{where}.experiments")
         for experiment in used:
             if experiment not in experiments:
@@ -331,17 +345,33 @@ def make_experiment(
         metrics = tuple(convert(metrics, list[str], f"{where}.metrics"))
         for metric in metrics:
             registry.find("metrics", metric, f"{where}.metrics")
+    known = selected_metrics(registry, list(metrics) if metrics is not None else None)
+    taken = {metric: "a metric of this experiment" for metric in known}
+    for metric in known:
+        dimensions = registry.find("metrics", metric).thing.dimensions
+        taken |= dict.fromkeys(dimensions, f"a dimension of the metric '{metric}'")
     runs: dict[str, Run] = {}
-    for point in sweep_points(section.get("sweep") or {}, f"{where}.sweep"):
+    for point in sweep_points(section.get("sweep"), f"{where}.sweep", taken):
         run = make_run(paper, name, section, point, registry, where)
+        if len(run.name.encode()) > LONGEST_NAME:
+            raise ConfigError(
+                f"{where}.sweep: the name of the run '{run.name}' is longer than {LONGEST_NAME} bytes; "
+                "sweep a whole section by labels"
+            )
         if run.name in runs:
             raise ConfigError(f"{where}.sweep: two points are both the run '{run.name}'")
         runs[run.name] = run
     return Experiment(paper, name, runs, metrics)
 
 
-def sweep_points(sweep: Any, where: str) -> list[dict[str, tuple[Any, Any]]]:
-    """The points of a sweep: for each, path -> (label or None, value). A mapping is a product, a list a zip."""
+def sweep_points(
+    sweep: Any, where: str, taken: Mapping[str, str] | None = None
+) -> list[dict[str, tuple[Any, Any]]]:
+    """The points of a sweep: for each, path -> (label or None, value). A mapping is a product, a list a zip.
+
+    taken: words that name something else in the dataset, and what.
+    """
+    taken = dict.fromkeys(RESERVED, "part of every dataset") | dict(taken or {})
     if isinstance(sweep, list):
         if not sweep:
             raise ConfigError(f"{where}: an empty list; leave sweep out instead")
@@ -367,8 +397,11 @@ def sweep_points(sweep: Any, where: str) -> list[dict[str, tuple[Any, Any]]]:
                 f"{where}: '{words[word]}' and '{path}' end in the same word '{word}', which names runs and "
                 "dimensions; sweep one of them, or both as one labelled section"
             )
-        if word in RESERVED:
-            raise ConfigError(f"{where}.{path}: '{word}' is a dimension of every dataset and cannot be swept")
+        if word in taken:
+            raise ConfigError(
+                f"{where}.{path}: '{word}' is {taken[word]} and cannot name a swept dimension too; "
+                f"sweep the section '{str(path).partition('.')[0]}' by labels instead"
+            )
         words[word] = str(path)
     return points
 
@@ -376,10 +409,7 @@ def sweep_points(sweep: Any, where: str) -> list[dict[str, tuple[Any, Any]]]:
 def axis(values: Any, where: str) -> list[tuple[Any, Any]]:
     """The (label, value) pairs along one swept path."""
     if isinstance(values, Mapping):
-        pairs = list(values.items())
-        for label, _ in pairs:
-            if not re.fullmatch(r"[A-Za-z0-9_.+-]+", str(label)):
-                raise ConfigError(f"{where}: label {label!r} must be of letters, digits, '_', '.', '+', '-'")
+        pairs = [labelled({label: value}, where) for label, value in values.items()]
     elif isinstance(values, list):
         pairs = [labelled(value, where) for value in values]
     else:
@@ -392,12 +422,15 @@ def axis(values: Any, where: str) -> list[tuple[Any, Any]]:
 def labelled(value: Any, where: str) -> tuple[Any, Any]:
     """(label, value) of one value of a sweep: a scalar is its own label (None)."""
     if isinstance(value, Mapping) and len(value) == 1:
-        return next(iter(value.items()))
-    if isinstance(value, list | Mapping):
+        label, labelled_value = next(iter(value.items()))
+        if label is None or isinstance(label, bool) or not re.fullmatch(SAFE, str(label)):
+            raise ConfigError(f"{where}: label {label!r} must be of letters, digits, '_', '.', '+', '-'")
+        return label, labelled_value
+    if isinstance(value, list | Mapping) or value is None:
         raise ConfigError(
             f"{where}: {value!r} is no single number or word; give it a label, {{label: value}}"
         )
-    if isinstance(value, str) and not re.fullmatch(r"[A-Za-z0-9_.+-]+", value):
+    if isinstance(value, str) and not re.fullmatch(SAFE, value):
         raise ConfigError(
             f"{where}: {value!r} cannot be part of a file name; give it a label, {{label: value}}"
         )
@@ -451,7 +484,7 @@ def checked(action: Callable[[], Any], where: str) -> None:
     """Run a check; what it refuses is told with its place."""
     try:
         action()
-    except ValueError as error:
+    except (ValueError, MemoryError) as error:
         raise ConfigError(f"{where}.{error}" if ": " in str(error) else f"{where}: {error}") from None
 
 
@@ -459,9 +492,11 @@ def make_seeds(seeds: Any, where: str) -> list[int]:
     """Seeds as a list: a number n means 0 … n − 1."""
     seeds = number(seeds)
     if isinstance(seeds, int) and not isinstance(seeds, bool):
+        if not 1 <= seeds <= MOST_SEEDS:
+            raise ConfigError(f"{where}: from 1 to {MOST_SEEDS} seeds, not {seeds}")
         seeds = list(range(seeds))
     found: list[int] = convert(seeds, list[int], where)
-    if not found or min(found) < 0 or len(set(found)) < len(found):
+    if not found or min(found) < 0 or max(found) >= 2**63 or len(set(found)) < len(found):
         raise ConfigError(f"{where}: one or more different whole numbers from 0 on, not {seeds!r}")
     return found
 

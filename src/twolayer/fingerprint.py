@@ -62,15 +62,15 @@ def imported(file: Path) -> Iterator[Path]:
                 yield from module_files(alias.name, file)
         elif isinstance(node, ast.ImportFrom):
             if node.level:
-                folder = file.parents[node.level - 1]
-                names = [node.module] if node.module else [alias.name for alias in node.names]
-                for name in names:
-                    yield from in_folder(folder, str(name).split("."))
+                above = node.module.split(".") if node.module else []
+                for alias in node.names:
+                    yield from in_folder(file.parents[node.level - 1], [*above, alias.name])
             elif node.module == "twolayer":
                 for alias in node.names:
                     yield from exported(alias.name)
             elif node.module:
-                yield from module_files(node.module, file)
+                for alias in node.names:  # a name may be a module
+                    yield from module_files(f"{node.module}.{alias.name}", file)
 
 
 def exported(name: str) -> Iterator[Path]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from twolayer.datasets import Variables
+from twolayer.errors import PluginError
 from twolayer.model import EmpiricalProblem, Weights
 from twolayer.trajectory import Trajectory
 
@@ -72,5 +73,10 @@ def measure(problem: EmpiricalProblem, trajectory: Trajectory, metrics: Mapping[
         for name, metric in metrics.items():
             if metric.applies(problem, trajectory):
                 described = {"long_name": metric.long_name, "units": metric.units}
-                variables[name] = (metric.dimensions, metric.measure(problem, trajectory), described)
+                values = np.asarray(metric.measure(problem, trajectory))
+                if values.ndim != len(metric.dimensions):
+                    raise PluginError(
+                        f"metric '{name}' is an array of shape {values.shape}; its dimensions are {metric.dimensions}"
+                    )
+                variables[name] = (metric.dimensions, values, described)
     return variables

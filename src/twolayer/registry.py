@@ -137,7 +137,8 @@ def load(plugin_paths: Sequence[Path | str] = (), kinds: Iterable[str] = KINDS) 
             raise ConfigError(f"plugin_paths: there is no folder '{folder}'")
         for kind in wanted:
             for file in sorted([*folder.glob(f"{kind}/*.py"), *folder.glob(f"papers/*/{kind}.py")]):
-                add_file(registry, file, folder, kind)
+                if not file.name.startswith("_"):  # what several plugins of a folder share
+                    add_file(registry, file, folder, kind)
     for entry in entry_points(group="twolayer"):
         source = f"entry point {entry.name} = {entry.value}"
         try:
@@ -172,11 +173,10 @@ def load_file(file: Path, name: str) -> ModuleType:
     """Import a file under a name of its own; `from . import x` finds its neighbours."""
     if name in sys.modules:
         return sys.modules[name]
-    package = name.rpartition(".")[0]
-    if package not in sys.modules:
-        parent = ModuleType(package)
-        parent.__path__ = [str(file.parent)]
-        sys.modules[package] = parent
+    *parts, _ = name.split(".")
+    for count in range(1, len(parts) + 1):  # `from . import x` also looks up the packages above
+        package = sys.modules.setdefault(".".join(parts[:count]), ModuleType(".".join(parts[:count])))
+        package.__path__ = [str(file.parent)] if count == len(parts) else []
     spec = importlib.util.spec_from_file_location(name, file)
     assert spec is not None
     assert spec.loader is not None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import sys
 import types
 from collections.abc import Mapping
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -129,7 +130,7 @@ def convert_scalar(value: Any, hint: type, where: str) -> Any:
         value = number(value)
     names = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
+        value = float(value) if abs(value) <= sys.float_info.max else math.inf
     if hint is int and isinstance(value, float) and value.is_integer():
         value = int(value)
     if type(value) is not hint:

@@ -12,6 +12,9 @@ from twolayer.trajectory import Clock
 
 __all__ = ["Times"]
 
+MOST_STEPS = 1e15
+"""Above, a float no longer counts steps one by one."""
+
 
 @dataclass(frozen=True)
 class Times:
@@ -62,9 +65,16 @@ class Times:
                 raise ValueError("steps: only a descent has steps; give times to a flow")
             return Clock(with_zero(self._moments()))
         if self.steps is not None:
+            if not self.steps[-1] < MOST_STEPS:
+                raise ValueError(f"steps: {self.steps[-1]} are more than can be run")
             step = np.asarray(self.steps, dtype=np.int64)
         else:
-            step = np.unique(np.rint(self._moments() / step_size).astype(np.int64))
+            step = np.rint(self._moments() / step_size)
+            if not step[-1] < MOST_STEPS:
+                raise ValueError(
+                    f"{step[-1]:.3g} steps of {step_size!r} until the last time: more than can be run"
+                )
+            step = np.unique(step.astype(np.int64))
         step = with_zero(step)
         return Clock(step_size * step, step)
 

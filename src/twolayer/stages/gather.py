@@ -70,9 +70,12 @@ def along(
     grid: dict[str, list[Any]], place: Sequence[tuple[int, ...]], values: Sequence[Any], long_name: str
 ) -> tuple[tuple[str, ...], Any, dict[str, Any]]:
     """One value a run, laid on the grid."""
-    kind = object if isinstance(values[0], str) else np.asarray(values).dtype
-    whole = np.full(tuple(map(len, grid.values())), "" if kind is object else padding(kind), dtype=kind)
-    for spot, value in zip(place, values, strict=True):
+    array = np.asarray(values)  # labels and numbers together: text
+    if array.dtype.kind == "b":
+        array = array.astype(np.int8)
+    array = array.astype(object) if array.dtype.kind == "U" else array
+    whole = np.full(tuple(map(len, grid.values())), padding(array.dtype), dtype=array.dtype)
+    for spot, value in zip(place, array, strict=True):
         whole[spot] = value
     return tuple(grid), whole, {"long_name": long_name, "units": "1"}
 
@@ -83,5 +86,5 @@ def alike(arrays: Sequence[Any]) -> bool:
 
 
 def padding(dtype: Any) -> Any:
-    """What stands where there is nothing: NaN, or −1 for integers."""
-    return np.nan if np.dtype(dtype).kind == "f" else -1
+    """What stands where there is nothing: NaN, −1 for integers, no letters for text."""
+    return {"f": np.nan, "O": ""}.get(np.dtype(dtype).kind, -1)
