@@ -1,0 +1,110 @@
+"""What the paper and its derivations predict, as functions of the data; and how a run is read.
+
+Equations: Boursier, Pillaud-Vivien, Flammarion 2022 in the paper's own loss, L = (1/2n) Σ (h(x_k) − y_k)².
+The authors' notebooks minimise 2L: their time is half the paper's.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+def drives(inputs: Any, targets: Any) -> tuple[float, float]:
+    """|D_+| and |D_−|, D_± = (1/n) Σ_{±y_k>0} y_k x_k: the rates at which aligned neurons grow from zero."""
+    directions = [np.where(sign * targets > 0, targets, 0.0) @ inputs / len(targets) for sign in (1, -1)]
+    return float(np.linalg.norm(directions[0])), float(np.linalg.norm(directions[1]))
+
+
+def minimum_norm(inputs: Any, targets: Any) -> tuple[float, float]:
+    """|v_+| and |v_−|, v_± = Σ_{±y_k>0} (y_k/|x_k|²) x_k; min ½|θ|² = |v_+| + |v_−| for orthogonal inputs."""
+    scaled = targets / (inputs**2).sum(-1)
+    directions = [np.where(sign * targets > 0, scaled, 0.0) @ inputs for sign in (1, -1)]
+    return float(np.linalg.norm(directions[0])), float(np.linalg.norm(directions[1]))
+
+
+def excess_exponent(inputs: Any, targets: Any) -> float:
+    """The exponent p of the excess norm, ∝ λ^p as λ → 0 for orthogonal inputs: p = min 2(1 − |D_A|/|D_±|).
+
+    A neuron that sees only the samples A of its sign has grown by e^{|D_A| T} when those of D_± fit their labels at
+    T = −ln λ/|D_±|, and keeps a share λ^{2(1 − |D_A|/|D_±|)} of the mass. The slowest A leaves out one sample.
+    """
+    exponents = []
+    for sign in (1, -1):
+        parts = (targets * np.linalg.norm(inputs, axis=-1))[sign * targets > 0] ** 2
+        if len(parts) > 1:
+            exponents.append(2 * (1 - np.sqrt(1 - parts.min() / parts.sum())))
+    return float(min(exponents))
+
+
+def plateau(targets: Any, fitted_sign: float = 1.0) -> float:
+    """The loss (1/2n) Σ y_k² over the labels that are not fitted yet, those of sign −fitted_sign."""
+    left = targets[fitted_sign * targets < 0]
+    return float((left**2).sum() / (2 * len(targets)))
+
+
+def first_below(time: Any, loss: Any, level: float) -> float:
+    """When a loss (time,) first falls below a level, interpolated linearly; NaN if it never does."""
+    below = np.flatnonzero(loss < level)
+    if len(below) == 0:
+        return float("nan")
+    after = below[0]
+    if after == 0:
+        return float(time[0])
+    part = (loss[after - 1] - level) / (loss[after - 1] - loss[after])
+    return float(time[after - 1] + part * (time[after] - time[after - 1]))
+
+
+def single_sample_from(inputs: Any, hidden: Any) -> int:
+    """The first frame of hidden (time, neuron, feature) from which every neuron sees at most one sample.
+
+    The same one at all later frames; −1 if there is none.
+    """
+    active = hidden @ inputs.T > 0
+    same = (active == active[-1]).all((1, 2)) & (active.sum(-1) <= 1).all(-1)
+    settled = np.logical_and.accumulate(same[::-1])[::-1]
+    return int(np.argmax(settled)) if settled.any() else -1
+
+
+def residuals_once_separate(inputs: Any, targets: Any, hidden: Any, output: Any, time: Any) -> Any:
+    """|y_k − h(x_k)| at times `time` after a state in which each neuron sees one sample, (time, sample).
+
+    Orthogonal inputs, paper's loss. With s = sign y_k, p_j = ⟨w_j, x_k⟩/|x_k|, A = Σ(a_j + s p_j)²,
+    B = Σ(a_j − s p_j)², c = |x_k|, κ = c/n: z(0) = 1, ż = 2κ(|y|z − (c/4)(Az² − B)) has roots
+    z_± = [4|y|/c ± √(16y²/c² + 4AB)]/(2A), (z − z_+)/(z − z_−) = C e^{−γt} with
+    γ = (κc/2)√(16y²/c² + 4AB), and |residual| = |y| − (c/4)(Az − B/z). (Derived.)
+    """
+    residuals = []
+    for x, y in zip(inputs, targets, strict=True):
+        length, size, sign = np.linalg.norm(x), abs(y), np.sign(y)
+        along = hidden @ x / length
+        sees = along > 0
+        plus = ((output[sees] + sign * along[sees]) ** 2).sum()
+        minus = ((output[sees] - sign * along[sees]) ** 2).sum()
+        root = np.sqrt(16 * size**2 / length**2 + 4 * plus * minus)
+        upper = (4 * size / length + root) / (2 * plus)
+        lower = -minus / (plus * upper)
+        decay = np.exp(-0.5 * length**2 / len(targets) * root * time)
+        ratio = (1 - upper) / (1 - lower) * decay
+        # |residual| = (cA/4)(z_+ − z)(z − z_−)/z, which keeps its digits when z is close to z_+
+        gap = -ratio * (upper - lower) / (1 - ratio)
+        z = upper - gap
+        residuals.append(length * plus / 4 * gap * (z - lower) / z)
+    return np.abs(np.stack(residuals, axis=-1))
+
+
+def slope_with_interval(x: Any, y: Any) -> tuple[float, float]:
+    """The least-squares slope of y over x and the half width of its 95 % interval (Student's t)."""
+    from scipy import stats
+
+    fit = stats.linregress(x, y)
+    return float(fit.slope), float(fit.stderr * stats.t.ppf(0.975, len(x) - 2))
+
+
+def binomial_interval(successes: int, trials: int) -> tuple[float, float]:
+    """The exact 95 % interval of a fraction (Clopper and Pearson)."""
+    from scipy import stats
+
+    interval = stats.binomtest(successes, trials).proportion_ci(0.95, method="exact")
+    return float(interval.low), float(interval.high)
