@@ -46,7 +46,7 @@ class RegularizedGradientDescent(Descent):
     ) -> Iterator[Weights]:
         """As `steps`, all steps with one λ between two saved ones in one call of the backend."""
         schedule = WeightDecay.of(self.weight_decay)
-        changes = [int(np.ceil(until / self.step_size - 1e-9)) for until in schedule.until]
+        changes = [int(np.ceil(until / self.step_size * (1 - 1e-12))) for until in schedule.until]
         done = 0
         for step in clock.step:
             for stop in (*(change for change in changes if done < change < step), int(step)):

@@ -3,7 +3,7 @@
 Two kernels for one seed. `descend_carried` keeps the pre-activations z_jk = w_j·x_k and the coefficients
 C of W(t) = keep^t W(0) + C X, so that a step costs one (neuron, sample) × (sample, sample) product whatever
 the input dimension. `descend_direct` keeps W, which is cheaper with fewer features than half the samples, and
-serves tied outputs, which need |w_j|.
+serves tied outputs, which need |w_j|. Neither calls BLAS in its loop, so bits do not depend on BLAS threads.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class CompiledProblem(EmpiricalProblem):
         output = weights.output.reshape(-1, weights.output.shape[-1]).copy()
         inputs, targets = np.ascontiguousarray(self.data.inputs), np.ascontiguousarray(self.data.targets)
         network = self.network
-        direct = network.output == "tied" or 2 * self.data.features < self.data.samples
+        direct = network.output == "tied" or self.data.features <= max(8, self.data.samples // 2)
         kernel = descend_direct if direct else descend_carried
         scalars = (
             number(network.scale),
@@ -68,56 +68,83 @@ def slope_of(preactivation: Any, below: Any, one: Any) -> Any:
     return above + (below if preactivation < 0 else one - one)
 
 
+@njit(cache=True, nogil=True, fastmath=FREE_ORDER, inline="always")
+def add_sums(sums: Any, row: Any, pattern: Any, moved: Any) -> None:
+    """Add to `moved` (sample,) the tabulated sums over the samples where `row` is above zero.
+
+    sums (group, 16, sample): entry b of a group of four is the sum over the members that are bits of b.
+    """
+    groups, width = pattern.size, moved.size
+    for group in range(groups):
+        k = 4 * group
+        pattern[group] = (row[k] > 0) + 2 * (row[k + 1] > 0) + 4 * (row[k + 2] > 0) + 8 * (row[k + 3] > 0)
+    for group in range(0, groups, 4):
+        p, q, r, s = pattern[group], pattern[group + 1], pattern[group + 2], pattern[group + 3]
+        for i in range(width):
+            moved[i] += (sums[group, p, i] + sums[group + 1, q, i]) + (
+                sums[group + 2, r, i] + sums[group + 3, s, i]
+            )
+
+
 @njit(cache=True, nogil=True, fastmath=FREE_ORDER)
 def descend_carried(
     inputs: Any, targets: Any, hidden: Any, output: Any, absolute: bool, mode: int,
     scale: Any, force: Any, step_size: Any, weight_decay: Any, count: int,
 ) -> None:  # fmt: skip
-    """`count` steps in place, in pre-activations (neuron, sample). mode: 0 fixed, 1 trained outputs."""
+    """`count` steps in place, in pre-activations (neuron, sample). mode: 0 fixed, 1 trained outputs.
+
+    Slopes are 0 and ±1, so the product of slopes with r_k x_k·x_i needs no multiplications: for each group of
+    four samples the 16 sums over its subsets are tabulated once a step, and a neuron adds up the sums that its
+    pattern asks for, four groups at a time. Samples are padded with zeros to a multiple of 16.
+    """
     neurons, samples = hidden.shape[0], inputs.shape[0]
     one = targets.dtype.type(1)
     below = -one if absolute else one - one
-    gram = np.dot(inputs, inputs.T)
-    preactivation = np.dot(hidden, inputs.T)
+    padded = (samples + 15) // 16 * 16
+    groups = padded // 4
+    gram = np.zeros((padded, padded), inputs.dtype)
+    gram[:samples, :samples] = np.dot(inputs, inputs.T)
+    preactivation = np.zeros((neurons, padded), inputs.dtype)
+    preactivation[:, :samples] = np.dot(hidden, inputs.T)
     coefficient = np.zeros_like(preactivation)
-    move = np.empty_like(preactivation)
-    moved = np.empty_like(preactivation)
-    residual = np.empty_like(targets)
+    sums = np.zeros((groups, 16, padded), inputs.dtype)
+    pattern = np.empty(groups, np.int64)
+    moved = np.empty(padded, inputs.dtype)
+    residual = np.zeros(padded, inputs.dtype)
     shrink = one - step_size * weight_decay
     for _ in range(count):
-        residual[:] = -targets
+        residual[:samples] = -targets
         for j in range(neurons):
             weight = scale * output[j]
-            for k in range(samples):
+            for k in range(padded):
                 z = preactivation[j, k]
                 residual[k] += weight * (z * slope_of(z, below, one))
-        for k in range(samples):
+        for k in range(padded):
             residual[k] *= step_size * force
+        for group in range(groups):
+            for member in range(4):
+                k, half = 4 * group + member, 1 << member
+                for subset in range(half):
+                    for i in range(padded):
+                        sums[group, half + subset, i] = sums[group, subset, i] + residual[k] * gram[k, i]
         for j in range(neurons):
+            moved[:] = one - one
+            if absolute:  # what is below zero counts with −1
+                add_sums(sums, -preactivation[j], pattern, moved)
+                moved[:] = -moved
+            add_sums(sums, preactivation[j], pattern, moved)
             weight = output[j]
             growth = one - one
-            for k in range(samples):
+            for k in range(padded):
                 z = preactivation[j, k]
-                slope = slope_of(z, below, one) * residual[k]
-                move[j, k] = weight * slope
-                growth += slope * z
+                own = slope_of(z, below, one) * residual[k]
+                growth += own * z
+                coefficient[j, k] = shrink * coefficient[j, k] - weight * own
+                preactivation[j, k] = shrink * z - weight * moved[k]
             if mode == 1:
                 output[j] = shrink * weight - growth
-        if samples > 8:
-            np.dot(move, gram, moved)
-        else:
-            for j in range(neurons):
-                for k in range(samples):
-                    total = one - one
-                    for i in range(samples):
-                        total += move[j, i] * gram[i, k]
-                    moved[j, k] = total
-        for j in range(neurons):
-            for k in range(samples):
-                coefficient[j, k] = shrink * coefficient[j, k] - move[j, k]
-                preactivation[j, k] = shrink * preactivation[j, k] - moved[j, k]
     kept = shrink**count
-    travelled = np.dot(coefficient, inputs)
+    travelled = np.dot(coefficient[:, :samples].copy(), inputs)
     for j in range(neurons):
         for i in range(hidden.shape[1]):
             hidden[j, i] = kept * hidden[j, i] + travelled[j, i]
@@ -172,8 +199,10 @@ def descend_direct(
                 output[j] = shrink * output[j] - growth[j]
         elif mode == 2:
             for j in range(neurons):
-                square = one - one
+                largest, square = one - one, one - one
                 for i in range(features):
-                    square += weight[i, j] * weight[i, j]
-                output[j] = np.sqrt(square)
+                    largest = max(largest, abs(weight[i, j]))
+                for i in range(features):  # by ratios: squares would leave the range of floats
+                    square += (weight[i, j] / largest) ** 2 if largest > 0 else one - one
+                output[j] = largest * np.sqrt(square)
     hidden[:] = weight.T

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -42,8 +43,10 @@ class WeightDecay:
         return weight_decay if isinstance(weight_decay, WeightDecay) else cls([float(weight_decay)], [])
 
     def at(self, time: float) -> float:
-        """λ at a time; at a moment of change, the new value."""
-        return self.values[sum(time >= until for until in self.until)]
+        """λ at a time; at a moment of change, the new value (also where step · step_size rounds to below it)."""
+        return self.values[
+            sum(time >= until or math.isclose(time, until, rel_tol=1e-12) for until in self.until)
+        ]
 
     def pieces(self, start: float, stop: float) -> Iterator[tuple[float, float, float]]:
         """(start, stop, λ) over [start, stop], split where λ changes."""
@@ -142,10 +145,7 @@ def start(
     """The initial weights of all seeds in float64: hidden (seed, neuron, feature), output (seed, neuron)."""
     hidden, output = [], []
     for index, seed in enumerate(seeds):
-        own = data
-        if data.per_seed:
-            own = dataclasses.replace(data, inputs=data.inputs[index], targets=data.targets[index])
-        drawn = initialization.draw(own, network, random_of(seed, "initialization"))
+        drawn = initialization.draw(data_of(data, index), network, random_of(seed, "initialization"))
         hidden.append(np.asarray(drawn.hidden, dtype=np.float64))
         output.append(np.asarray(drawn.output, dtype=np.float64))
     return np.stack(hidden), np.stack(output)
@@ -180,25 +180,27 @@ def train(
     def random() -> list[np.random.Generator]:
         return [random_of(seed, "dynamics") for seed in seeds]
 
-    frames = []
+    frames, bounded = [], []
     with np.errstate(over="ignore", invalid="ignore"):  # divergence is found and told of below
         for frame in dynamics.trajectory(problem, weights, clock, random()):
             frames.append(Weights(to_host(frame.hidden), to_host(frame.output)))
+            bounded.append(np.isfinite(to_host(problem.loss(frame))))  # overflows before the weights do
     trajectory = Weights(
         np.stack([frame.hidden for frame in frames], axis=1),
         np.stack([frame.output for frame in frames], axis=1),
     )
     decay = np.asarray([dynamics.weight_decay_at(float(time)) for time in clock.time])
     finite = np.isfinite(trajectory.hidden).all((2, 3)) & np.isfinite(trajectory.output).all(2)
+    finite &= np.stack(bounded, axis=1)
     diverged = np.full(len(seeds), -1, dtype=np.int64)
     notes: tuple[str, ...] = ()
     if not finite.all():
         if clock.step is None or not isinstance(dynamics, Descent):
             raise FloatingPointError("a flow left the finite numbers")
-        finite = np.logical_and.accumulate(finite, axis=1)
-        for array in (trajectory.hidden, trajectory.output):
-            array[~finite] = np.nan
         diverged, notes = diagnose(dynamics, problem, weights, random(), seeds, finite, clock)
+        lost = (diverged[:, None] >= 0) & (clock.step >= diverged[:, None])
+        for array in (trajectory.hidden, trajectory.output):
+            array[lost | ~np.logical_and.accumulate(finite, axis=1)] = np.nan
     return Trajectory(clock, trajectory, decay, diverged, notes)
 
 
@@ -213,31 +215,43 @@ def diagnose(
 ) -> tuple[Any, tuple[str, ...]]:
     """Walk the diverged run again step by step: where each seed left the finite numbers, and from which loss.
 
-    The stable step size told of is 2 / sharpness where the loss was lowest.
+    The stable step size told of is 2 / sharpness where the loss was lowest. A walk that stays finite where the
+    run did not (rounding may differ) leaves the first saved step that was lost.
     """
     diverged = np.full(len(seeds), -1, dtype=np.int64)
     notes: list[str] = []
-    lost = {index for index in range(len(seeds)) if not finite[index].all()}
-    last = max(int(clock.step[np.argmin(finite[index])]) for index in lost)
+    lost = {index: int(clock.step[np.argmin(finite[index])]) for index in np.flatnonzero(~finite.all(axis=1))}
+    last = max(lost.values())
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        first = before = lowest = to_host(problem.loss(weights))
-        stable = 2.0 / to_host(problem.sharpness(weights))
+        first = before = lowest = loss = to_host(problem.loss(weights))
+        hidden, output = to_host(weights.hidden).copy(), to_host(weights.output).copy()  # at the lowest loss
         steps = dynamics.steps(problem, weights, random)
-        for step in range(1, last + 1):
-            weights = problem.network.closed(next(steps))
-            loss = to_host(problem.loss(weights))
-            if (loss < lowest).any():
-                stable = np.where(loss < lowest, 2.0 / to_host(problem.sharpness(weights)), stable)
+        for step in range(last + 1):
+            if step > 0:
+                weights = problem.network.closed(next(steps))
+                before, loss = loss, to_host(problem.loss(weights))
+            lower = loss < lowest
+            if lower.any():
+                hidden[lower], output[lower] = to_host(weights.hidden)[lower], to_host(weights.output)[lower]
                 lowest = np.fmin(loss, lowest)
             for index in sorted(lost):
-                if not np.isfinite(loss[index]):
-                    lost.remove(index)
-                    diverged[index] = step
-                    notes.append(
-                        f"seed {seeds[index]} diverged at step {step}: the loss was {first[index]:.3g} "
-                        f"at the start, {lowest[index]:.3g} at its lowest and {before[index]:.3g} before that step. "
-                        f"step_size is {dynamics.step_size!r}; a descent is stable below {stable[index]:.3g} "
-                        "(2 / sharpness where the loss was lowest). Frames from that step on are NaN."
-                    )
-            before = loss
+                if not np.isfinite(loss[index]) or step == last:
+                    diverged[index] = min(step, lost.pop(index))
+                    note = f"seed {seeds[index]} diverged at step {diverged[index]}"
+                    if np.isfinite(lowest[index]):
+                        own = EmpiricalProblem(data_of(problem.data, index), problem.network)
+                        sharpness = own.sharpness(Weights(hidden[index], output[index]))
+                        note += (
+                            f": the loss was {first[index]:.3g} at the start, {lowest[index]:.3g} at its lowest "
+                            f"and {before[index]:.3g} before that step. step_size is {dynamics.step_size!r}; "
+                            f"a descent is stable below {2.0 / sharpness:.3g} (2 / sharpness where the loss was "
+                            "lowest)"
+                        )
+                    notes.append(f"{note}. Frames from that step on are NaN.")
     return diverged, tuple(notes)
+
+
+def data_of(data: FiniteData, index: int) -> FiniteData:
+    """The data of one seed, on the host."""
+    own = index if data.per_seed else ...
+    return dataclasses.replace(data, inputs=to_host(data.inputs)[own], targets=to_host(data.targets)[own])

@@ -1,0 +1,53 @@
+"""Array namespaces and backends that tests run under, with honest skips."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import numpy as np
+import pytest
+
+from twolayer import EmpiricalProblem, FiniteData, Network
+from twolayer.registry import load
+
+NAMESPACES = ["numpy", "array_api_strict", pytest.param("cupy", marks=pytest.mark.gpu)]
+BACKENDS = ["numpy", "numba", "array-api-strict", pytest.param("cupy", marks=pytest.mark.gpu)]
+
+
+def need_cupy() -> None:
+    """Skip where no GPU can be used, and say how to run what was skipped."""
+    remedy = "on a machine with a CUDA device: pip install -e .[gpu,dev] && pytest -m gpu"
+    cupy = pytest.importorskip("cupy", reason=f"cupy is not installed; {remedy}")
+    try:
+        cupy.zeros(1)
+    except cupy.cuda.runtime.CUDARuntimeError as error:
+        pytest.skip(f"no CUDA device works ({error}); {remedy}")
+
+
+def namespace(name: str) -> Any:
+    """An array namespace by name."""
+    if name == "cupy":
+        need_cupy()
+    return importlib.import_module(name)
+
+
+class Strict:
+    """Arrays that know the array API standard and nothing else: a stand-in for a GPU."""
+
+    def asarray(self, array: Any, dtype: str) -> Any:
+        import array_api_strict
+
+        return array_api_strict.asarray(np.asarray(array, dtype=dtype))
+
+    def problem(self, data: FiniteData, network: Network, threads: int) -> EmpiricalProblem:
+        return EmpiricalProblem(data, network)
+
+
+def backend(name: str) -> Any:
+    """A training backend by name: the plugins, and `array-api-strict`."""
+    if name == "array-api-strict":
+        return Strict()
+    if name == "cupy":
+        need_cupy()
+    return load(kinds=["backends"]).find("backends", name).thing
