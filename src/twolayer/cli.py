@@ -8,8 +8,11 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # bits must not depend on th
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import argparse
+import contextlib
 import json
+import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -109,15 +112,16 @@ def train(options: argparse.Namespace) -> None:
     problem, attributes = datasets.read(options.problem)
     run = datasets.read_run(attributes, options.problem, "problem")
     registry = load(options.plugin_path, ("initializations", "dynamics", "backends"))
-    variables, notes = stage(
-        problem,
-        attributes,
-        run,
-        section_of(run, "initialization", registry),
-        section_of(run, "dynamics", registry),
-        registry.find("backends", options.backend, "--backend").thing,
-        options.threads,
-    )
+    with prompt_interrupt():
+        variables, notes = stage(
+            problem,
+            attributes,
+            run,
+            section_of(run, "initialization", registry),
+            section_of(run, "dynamics", registry),
+            registry.find("backends", options.backend, "--backend").thing,
+            options.threads,
+        )
     made = datasets.provenance("trajectory", run, code_of_run("train", run, registry))
     datasets.write(options.output, variables, {**made, "backend": options.backend, "notes": "\n".join(notes)})
     for note in notes:
@@ -242,6 +246,18 @@ def plugins(options: argparse.Namespace) -> None:
                     )
     for warning in registry.warnings():
         print(f"warning: {warning}", file=sys.stderr)
+
+
+@contextlib.contextmanager
+def prompt_interrupt() -> Iterator[None]:
+    """Ctrl-C ends the process at once, where no file is open: a compiled kernel would not hear of it for long."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def parsed_json(text: str, option: str) -> Any:

@@ -1,0 +1,476 @@
+"""The workflow under the real Snakemake: which job runs after which change, and what is left after a failure.
+
+Each test works on a copy of the project in a temporary folder, whose own `src` and `plugins` its jobs run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from twolayer import datasets
+
+PROJECT = Path(__file__).parents[1]
+
+CONFIG = """\
+backend: numpy
+papers:
+  tiny:
+    experiments:
+      descent:
+        problem: {name: points, inputs: [[1.0, 0.0], [0.0, 1.0]], targets: [1.0, -1.0]}
+        network: {neurons: 3}
+        initialization: {name: gaussian, scale: 1.0e-1}
+        dynamics: {name: gradient_descent, step_size: 1.0e-1}
+        times: {steps: [1, 10, 100]}
+        seeds: 2
+        sweep: {network.neurons: [2, 3]}
+      flow:
+        problem: {name: points, inputs: [[1.0, 0.0], [0.0, 1.0]], targets: [1.0, -1.0]}
+        network: {neurons: 3}
+        initialization: {name: gaussian, scale: 1.0e-1}
+        dynamics: {name: gradient_flow}
+        times: {values: [1.0, 10.0]}
+    figures:
+      losses: {experiments: [descent]}
+  other:
+    experiments:
+      decayed:
+        problem: {name: points, inputs: [[1.0, 0.0], [0.0, 1.0]], targets: [1.0, -1.0]}
+        network: {neurons: 3}
+        initialization: {name: gaussian, scale: 1.0e-1}
+        dynamics: {name: regularized_gradient_descent, step_size: 1.0e-1, weight_decay: 1.0e-2}
+        times: {steps: [1, 10]}
+    figures:
+      losses: {experiments: [decayed]}
+"""
+
+FIGURES = '''\
+"""Figures of a small paper."""
+
+from twolayer import figure, hookimpl
+
+
+@figure("theorem", "Loss over time.", size=(3, 2))
+def losses(canvas, data):
+    axes = canvas.subplots()
+    for dataset in data.values():
+        axes.plot(dataset["loss"].values.reshape(-1, dataset.sizes["time"]).T)
+
+
+@hookimpl
+def register_figures(register):
+    register("{paper}.losses", losses)
+'''
+
+CLAIMS = '''\
+"""Claims of a small paper: one that holds, one that does not."""
+
+from twolayer import at_most, claim, hookimpl
+
+
+@claim("The loss falls.", "nowhere", "derived", ["descent"])
+def falls(data):
+    loss = data["descent"]["loss"]
+    return at_most(float(loss[..., -1].min()), float(loss[..., 0].min()))
+
+
+@claim("The loss is negative.", "nowhere", "derived", ["descent", "flow"])
+def negative(data):
+    return {name: at_most(float(dataset["loss"].min()), -1.0) for name, dataset in data.items()}
+
+
+@hookimpl
+def register_claims(register):
+    register("tiny.falls", falls)
+    register("tiny.negative", negative)
+'''
+
+
+class Project:
+    """A copy of the project that tests may edit, and Snakemake on it."""
+
+    def __init__(self, folder: Path, origin: Path | None = None) -> None:
+        self.folder = folder
+        if origin is not None:
+            shutil.copytree(origin, folder)
+        else:
+            unwanted = shutil.ignore_patterns("__pycache__", "papers")
+            for part in ("src", "plugins", "workflow", "profiles"):
+                shutil.copytree(PROJECT / part, folder / part, ignore=unwanted)
+            shutil.copy(PROJECT / "Snakefile", folder)
+            self.write("bin/twolayer", f'#!/bin/sh\nexec "{sys.executable}" -m twolayer.cli "$@"\n')
+            (folder / "bin" / "twolayer").chmod(0o755)
+        self.environment = {
+            **os.environ,
+            "PATH": os.pathsep.join(
+                [str(folder / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]]
+            ),
+            "PYTHONPATH": str(folder / "src"),
+            "XDG_CACHE_HOME": str(folder / "cache"),
+            "NUMBA_DISABLE_JIT": "1",  # the runs are tiny; compiling would take half a minute
+        }
+
+    def write(self, name: str, text: str) -> None:
+        """Write a file of the project."""
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+    def edit(self, name: str, old: str, new: str) -> None:
+        """Replace text that must be there."""
+        text = (self.folder / name).read_text()
+        assert old in text
+        self.write(name, text.replace(old, new))
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Snakemake, in a process group of its own as a terminal would start it."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "snakemake", "--cores", "1", *arguments],
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def snakemake(self, *arguments: str, status: int = 0) -> str:
+        """The output of a run that ends with the given exit status."""
+        process = self.start(*arguments)
+        output, _ = process.communicate()
+        assert process.returncode == status, output
+        return output
+
+    def result(self, name: str) -> Path:
+        """A path below results/."""
+        return self.folder / "results" / name
+
+
+def planned(output: str) -> Counter[str]:
+    """The jobs of each rule in Snakemake's table; none where it says so."""
+    if "Nothing to be done" in output:
+        return Counter()
+    rows = re.findall(
+        r"^(\w+) +(\d+)$", output.partition("Job stats:")[2].partition("\ntotal")[0], re.MULTILINE
+    )
+    assert rows, output
+    return Counter({rule: int(count) for rule, count in rows if rule in RULES})
+
+
+def outputs(output: str) -> set[str]:
+    """The files that the jobs of a dry run would write."""
+    return {
+        file for line in re.findall(r"^ +output: (.+)$", output, re.MULTILINE) for file in line.split(", ")
+    }
+
+
+NOTHING: Counter[str] = Counter()
+RULES = ("generate", "train", "measure", "gather", "render", "animate", "claims")
+TEXTS = {".py", ".yaml", ".mplstyle"}
+
+
+@pytest.fixture(scope="module")
+def pristine(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project whose two papers have been made, once for this file; tests work on copies of it."""
+    project = Project(tmp_path_factory.mktemp("workflow") / "project")
+    project.write("config.yaml", CONFIG)
+    for paper in ("tiny", "other"):
+        project.write(f"plugins/papers/{paper}/figures.py", FIGURES.replace("{paper}", paper))
+    project.write("plugins/papers/tiny/claims.py", CLAIMS)
+    project.write("first.log", project.snakemake("tiny", "other"))
+    return project
+
+
+@pytest.fixture
+def project(pristine: Project, tmp_path: Path) -> Project:
+    """A copy of the finished project, time stamps and Snakemake's memory included."""
+    return Project(tmp_path / "project", pristine.folder)
+
+
+def test_everything_is_made_by_the_code_of_this_project_and_the_claims_are_told(pristine: Project) -> None:
+    told = (pristine.folder / "first.log").read_text()
+    assert planned(told) == {"generate": 4, "train": 4, "measure": 4, "gather": 3, "render": 2, "claims": 1}
+    assert re.search(r"^tiny\.falls +derived .* holds$", told, re.MULTILINE)
+    assert re.search(r"^tiny\.negative\[flow\] +derived .* fails$", told, re.MULTILINE)
+    assert "3 claims: 2 fails, 1 holds" in told
+    assert "warning: papers.tiny.experiments.flow: no figure uses it" in told
+    verdicts = {
+        row["claim"]: row["verdict"] for row in json.loads(pristine.result("tiny/claims.json").read_text())
+    }
+    assert verdicts == {"falls": "holds", "negative[descent]": "fails", "negative[flow]": "fails"}
+    for figure in ("tiny/figures/losses.pdf", "tiny/figures/losses.png", "other/figures/losses.pdf"):
+        assert pristine.result(figure).stat().st_size > 1000
+    imported = subprocess.run(
+        ["twolayer", "plugins"], env=pristine.environment, cwd="/", capture_output=True, text=True, check=True
+    )
+    assert str(pristine.folder / "plugins" / "dynamics" / "gradient_flow.py") in imported.stdout
+    assert str(PROJECT) not in imported.stdout
+
+
+def test_nothing_is_to_be_done(project: Project) -> None:
+    second = project.snakemake()
+    assert "Nothing to be done" in second
+    assert planned(second) == NOTHING
+    # what does not decide a result: the spelling of numbers, time stamps, the backend, the number of cores
+    project.edit("config.yaml", "backend: numpy", "backend: numba")
+    project.edit("config.yaml", "scale: 1.0e-1", 'scale: "1e-1"')
+    project.edit("config.yaml", "step_size: 1.0e-1", "step_size: 0.1")
+    project.edit("config.yaml", "weight_decay: 1.0e-2", "weight_decay: 1e-2")
+    project.edit("config.yaml", "values: [1.0, 10.0]", "values: [1, 1.0e+1]")
+    touched = [
+        *project.folder.glob("plugins/*/*.py"),
+        *project.folder.glob("plugins/papers/*/*"),
+        *project.folder.glob("src/twolayer/**/*.py"),
+        project.folder / "config.yaml",
+        project.folder / "workflow" / "figures.mplstyle",
+        project.result("tiny/descent/neurons=2/problem.nc"),
+        project.result("tiny/descent/neurons=3/trajectory.nc"),
+        project.result("tiny/flow/default/metrics.nc"),
+        project.result("tiny/flow/dataset.nc"),
+    ]
+    for file in touched:
+        file.touch()
+    again = project.snakemake("--cores", "2")
+    assert "Nothing to be done" in again
+    assert planned(again) == NOTHING
+
+
+def append(file: str) -> Callable[[Project], None]:
+    """An edit that changes a file and nothing that it does."""
+    return lambda project: project.write(file, (project.folder / file).read_text() + "\nEDITED = True\n")
+
+
+FOLLOW = {"measure": 1, "gather": 1}
+
+EDITS = {
+    "a dynamics plugin": (
+        append("plugins/dynamics/regularized_gradient_descent.py"),
+        {"train": 1, **FOLLOW, "render": 1},
+        "other/",
+    ),
+    "a metric": (
+        append("plugins/metrics/balance.py"),
+        {"measure": 4, "gather": 3, "render": 2, "claims": 1},
+        "",
+    ),
+    "the figures of a paper": (append("plugins/papers/tiny/figures.py"), {"render": 1}, "tiny/figures/"),
+    "the claims of a paper": (append("plugins/papers/tiny/claims.py"), {"claims": 1}, "tiny/claims.json"),
+    "the exact flow": (
+        append("src/twolayer/finite_flow/events.py"),
+        {"train": 1, **FOLLOW, "claims": 1},
+        "tiny/",
+    ),
+    "the model": (
+        append("src/twolayer/model.py"),
+        {"generate": 4, "train": 4, "measure": 4, "gather": 3, "render": 2, "claims": 1},
+        "",
+    ),
+    "a kernel of a backend that did not run": (
+        append("src/twolayer/compiled.py"),
+        {"train": 4, "measure": 4, "gather": 3, "render": 2, "claims": 1},
+        "",
+    ),
+    "the style": (append("workflow/figures.mplstyle"), {"render": 2}, ""),
+    "the metrics asked for": (
+        lambda project: project.edit(
+            "config.yaml", "times: {values", "metrics: [imbalance]\n        times: {values"
+        ),
+        {**FOLLOW, "claims": 1},
+        "tiny/",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", EDITS)
+def test_an_edit_reruns_what_depends_on_it(pristine: Project, what: str) -> None:
+    edit, expected, below = EDITS[what]
+    kept = {file: file.read_text() for file in pristine.folder.glob("**/*.*") if file.suffix in TEXTS}
+    try:
+        edit(pristine)
+        told = pristine.snakemake("--dry-run", "tiny", "other")
+    finally:
+        for file, text in kept.items():
+            if file.read_text() != text:
+                file.write_text(text)
+    assert planned(told) == expected
+    assert all(file.startswith(f"results/{below}") for file in outputs(told)), outputs(told)
+
+
+def test_a_new_value_of_a_sweep_runs_alone(project: Project) -> None:
+    before = {file: file.stat().st_mtime_ns for file in project.result("tiny").glob("descent/*/*.nc")}
+    assert len(before) == 6
+    project.edit("config.yaml", "network.neurons: [2, 3]", "network.neurons: [2, 3, 4]")
+    told = project.snakemake()
+    assert planned(told) == {"generate": 1, "train": 1, **FOLLOW, "render": 1, "claims": 1}
+    assert {file: file.stat().st_mtime_ns for file in before} == before
+    with xr.open_dataset(project.result("tiny/descent/dataset.nc")) as dataset:
+        assert dataset["neurons"].values.tolist() == [2, 3, 4]
+        assert np.isfinite(dataset["loss"]).all()
+
+
+NAP = '''\
+"""nap: a descent that waits at its second step until a file says to wake."""
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from twolayer import Descent, hookimpl
+
+
+@dataclass(frozen=True)
+class Nap(Descent):
+    """Stand still; `sleeps`: wait."""
+
+    sleeps: bool
+
+    def steps(self, problem, weights, random):
+        yield weights
+        if self.sleeps:
+            Path("asleep").write_text(str(os.getpid()))
+        while self.sleeps and not Path("awake").exists():
+            time.sleep(0.05)
+        while True:
+            yield weights
+
+
+@hookimpl
+def register_dynamics(register):
+    register("nap", Nap)
+'''
+
+SLEEPERS = """\
+backend: numpy
+papers:
+  sleepers:
+    experiments:
+      naps:
+        problem: {name: points, inputs: [[1.0]], targets: [1.0]}
+        network: {neurons: 2}
+        initialization: {name: gaussian, scale: 1.0}
+        dynamics: {name: nap, step_size: 1.0}
+        times: {steps: [3]}
+        sweep: {dynamics.sleeps: [true, false]}
+"""
+
+
+def test_what_is_killed_leaves_nothing_half_done(tmp_path: Path) -> None:
+    project = Project(tmp_path / "project")
+    project.write("config.yaml", SLEEPERS)
+    project.write("plugins/dynamics/nap.py", NAP)
+    asleep, folder = project.folder / "asleep", project.result("sleepers/naps")
+
+    def sleeper(process: subprocess.Popen[str]) -> int:
+        while not asleep.exists() or not asleep.read_text():
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.05)
+        pid = int(asleep.read_text())
+        asleep.unlink()
+        return pid
+
+    # a job that is killed: Snakemake goes on with the others, and fails in the end
+    process = project.start("sleepers")
+    os.kill(sleeper(process), signal.SIGKILL)
+    told, _ = process.communicate()
+    assert process.returncode == 1, told
+    done = sorted(folder.glob("sleeps=False/*.nc"))
+    assert [file.name for file in done] == ["metrics.nc", "problem.nc", "trajectory.nc"]
+    assert [file.name for file in folder.glob("sleeps=True/*.nc")] == ["problem.nc"]
+    made = {file: file.stat().st_mtime_ns for file in done}
+
+    # ctrl-C: the job ends with Snakemake
+    process = project.start("sleepers")
+    pid = sleeper(process)
+    os.killpg(process.pid, signal.SIGINT)
+    told, _ = process.communicate()
+    assert process.returncode != 0
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    assert "Traceback" not in told
+    left = {file.name for file in folder.glob("**/*") if file.is_file() and file.suffix != ".log"}
+    assert left == {"metrics.nc", "problem.nc", "trajectory.nc"}
+    assert [file.name for file in folder.glob("sleeps=True/*.nc")] == ["problem.nc"]
+
+    # what is finished stays, the rest is made
+    project.write("awake", "")
+    assert planned(project.snakemake("sleepers")) == {"train": 1, "measure": 1, "gather": 1}
+    assert {file: file.stat().st_mtime_ns for file in done} == made
+
+
+MORE = """\
+plugin_paths: [further]
+papers:
+  tiny:
+    experiments:
+      flow: {times: {values: [2.0]}}                # replaced
+      descent: {initialization: {balanced: true}}   # merged
+  wild:
+    experiments:
+      fast:
+        problem: {name: file, path: data/two.nc}
+        network: {neurons: 3, activation: abs}
+        initialization: {name: gaussian, scale: 1.0}
+        dynamics: {name: frozen, step_size: 1.0e-1}
+        times: {steps: [1, 10, 40]}
+        sweep:
+          dynamics: {frozen: {name: frozen, step_size: 0.1}, wild: {name: gradient_descent, step_size: 50}}
+"""
+
+
+def test_further_config_plugins_and_a_descent_that_diverges(project: Project) -> None:
+    project.write("elsewhere/more.yaml", MORE)
+    frozen = NAP.replace("nap", "frozen").replace("sleeps: bool", "sleeps: bool = False")
+    project.write("elsewhere/further/dynamics/frozen.py", frozen)
+    project.write("elsewhere/further/metrics/broken.py", "import nothing_of_that_name\n")
+    (project.folder / "elsewhere" / "data").mkdir()
+    variables = {
+        "inputs": (("sample", "feature"), np.eye(2), {}),
+        "targets": (("sample",), np.array([1.0, -1.0]), {}),
+    }
+    datasets.write(project.folder / "elsewhere" / "data" / "two.nc", variables, {})
+    options = ("--configfile", "elsewhere/more.yaml", "--config", "backend=numba")
+    told = project.snakemake("wild", "tiny", *options)
+    jobs = planned(told)
+    assert jobs == {"generate": 5, "train": 5, "measure": 5, "gather": 3, "render": 1, "claims": 1}
+    assert "plugin elsewhere/further/metrics/broken.py is left out: ModuleNotFoundError" in told
+    assert re.search(
+        r"seed 0 diverged at step \d+: the loss was .* before that step\. step_size is 50\.0", told
+    )
+    assert re.search(r"a descent is stable below [\d.e-]+ ", told)
+    with xr.open_dataset(project.result("wild/fast/dataset.nc")) as dataset:
+        assert dataset["dynamics"].values.tolist() == ["frozen", "wild"]
+        assert dataset["diverged_step"].sel(dynamics="frozen").item() == -1
+        step = dataset["diverged_step"].sel(dynamics="wild").item()
+        assert 1 <= step <= 40
+        loss = dataset["loss"].sel(dynamics="wild")[0]
+        assert np.isfinite(loss[0])
+        assert np.isnan(loss[-1])
+        assert np.isfinite(dataset["loss"].sel(dynamics="frozen")).all()
+        assert "diverged at step" in dataset.attrs["notes"]
+        assert dataset.attrs["backend"] == "numba"
+    with xr.open_dataset(project.result("tiny/flow/dataset.nc")) as dataset:
+        assert dataset["time"].values.tolist() == [0.0, 2.0]
+    assert "Nothing to be done" in project.snakemake("wild", "tiny", *options)
+
+
+def test_mistakes_are_told_before_anything_runs(pristine: Project) -> None:
+    told = pristine.snakemake("--dry-run", "--config", "backend=nmupy", status=1)
+    assert "backend: there is no backend 'nmupy'. Did you mean 'numpy'?" in told
+    assert "Traceback" not in told
+    told = pristine.snakemake("--dry-run", "results/tiny/descent/neurons=9/metrics.nc", status=1)
+    assert "there is no run 'neurons=9'. Did you mean" in told
