@@ -24,6 +24,12 @@ def minimum_norm(inputs: Any, targets: Any) -> tuple[float, float]:
     return float(np.linalg.norm(directions[0])), float(np.linalg.norm(directions[1]))
 
 
+def without_padding(inputs: Any, targets: Any) -> tuple[Any, Any]:
+    """One seed's set without the NaN that pads smaller sets."""
+    samples, features = np.isfinite(targets), np.isfinite(inputs).any(0)
+    return inputs[samples][:, features], targets[samples]
+
+
 def excess_exponent(inputs: Any, targets: Any) -> float:
     """The exponent p of the excess norm, ∝ λ^p as λ → 0 for orthogonal inputs: p = min 2(1 − |D_A|/|D_±|).
 
