@@ -48,7 +48,7 @@ def provenance(stage: str, run: Mapping[str, Any], code: str) -> dict[str, Any]:
     """What made a file: nothing here changes between two identical runs."""
     return {
         "title": f"twolayer {stage} of {run['paper']}/{run['experiment']}/{run['name']}",
-        "run": json.dumps(run, sort_keys=True),
+        "run": json.dumps(run),
         "code": code,
         "versions": json.dumps(
             {"python": platform.python_version(), **{library: version(library) for library in LIBRARIES}},

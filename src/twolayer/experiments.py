@@ -48,7 +48,7 @@ class Run:
 
     def json(self) -> str:
         """The run as one line of text, equal for equal runs."""
-        return json.dumps(self.as_dict(), sort_keys=True)
+        return json.dumps(self.as_dict())
 
     def as_dict(self) -> dict[str, Any]:
         """The run as files carry it."""
@@ -430,7 +430,7 @@ def labelled(value: Any, where: str) -> tuple[Any, Any]:
         raise ConfigError(
             f"{where}: {value!r} is no single number or word; give it a label, {{label: value}}"
         )
-    if isinstance(value, str) and not re.fullmatch(SAFE, value):
+    if isinstance(number(value), str) and not re.fullmatch(SAFE, value):
         raise ConfigError(
             f"{where}: {value!r} cannot be part of a file name; give it a label, {{label: value}}"
         )
@@ -485,7 +485,8 @@ def checked(action: Callable[[], Any], where: str) -> None:
     try:
         action()
     except (ValueError, MemoryError) as error:
-        raise ConfigError(f"{where}.{error}" if ": " in str(error) else f"{where}: {error}") from None
+        about_key = re.match(r"[\w.]+: ", str(error))
+        raise ConfigError(f"{where}.{error}" if about_key else f"{where}: {error}") from None
 
 
 def make_seeds(seeds: Any, where: str) -> list[int]:

@@ -50,7 +50,7 @@ def gather(runs: Sequence[dict[str, Any]], files: Sequence[Variables]) -> Variab
     for word in runs[0]["words"]:
         if word not in grid:
             gathered[word] = along(grid, place, [run["words"][word] for run in runs], f"swept {word}")
-    lines = [json.dumps(run, sort_keys=True) for run in runs]
+    lines = [json.dumps(run) for run in runs]
     gathered["run"] = along(grid, place, lines, "the run, as JSON")
     return gathered
 
