@@ -108,10 +108,11 @@ def convert(value: Any, hint: Any, where: str) -> Any:
 
 
 def convert_union(value: Any, hints: tuple[Any, ...], where: str) -> Any:
-    """The first of several types that the value fits; where none does, the error of the nearest in shape."""
+    """The first of several types that the value fits; where none does, the error of the nearest in shape,
+    found deepest in the value."""
     if value is None and type(None) in hints:
         return None
-    errors: list[tuple[bool, int, ConfigError]] = []
+    errors: list[tuple[bool, int, int, ConfigError]] = []
     for hint in hints:
         if hint is type(None):
             continue
@@ -120,8 +121,9 @@ def convert_union(value: Any, hints: tuple[Any, ...], where: str) -> Any:
         except ConfigError as error:
             shape = isinstance(value, Mapping) == (get_origin(hint) is dict or dataclasses.is_dataclass(hint))
             shape = shape and isinstance(value, list) == (get_origin(hint) is list)
-            errors.append((not shape, len(errors), error))
-    raise min(errors)[2]
+            depth = len(str(error).partition(": ")[0])
+            errors.append((not shape, -depth, len(errors), error))
+    raise min(errors)[-1]
 
 
 def convert_scalar(value: Any, hint: type, where: str) -> Any:
