@@ -55,7 +55,8 @@ def parameters(cls: type) -> list[tuple[str, str, str | None]]:
             default = repr(field.default)
         elif field.default_factory is not dataclasses.MISSING:
             default = repr(field.default_factory())
-        rows.append((field.name, str(field.type), default))
+        hint = field.type.__name__ if isinstance(field.type, type) else str(field.type)
+        rows.append((field.name, hint, default))
     return rows
 
 

@@ -1,0 +1,303 @@
+"""Plugins: how they are found, what is refused and how it is told, and that a short one runs everywhere."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+import twolayer
+from twolayer.cli import main
+from twolayer.errors import ConfigError
+from twolayer.experiments import load_study
+from twolayer.fingerprint import closure
+from twolayer.registry import KINDS, load, plugin_folder
+
+MOMENTUM = '''\
+"""momentum: v ← βv − η∇L, θ ← θ + v."""
+from dataclasses import dataclass
+from twolayer import Descent, hookimpl
+
+@dataclass(frozen=True)
+class Momentum(Descent):
+    beta: float = 0.9
+
+    def steps(self, problem, weights, random):
+        velocity = weights - weights
+        while True:
+            velocity = self.beta * velocity - self.step_size * problem.gradient(weights)
+            weights = weights + velocity
+            yield weights
+
+@hookimpl
+def register_dynamics(register):
+    register("momentum", Momentum)
+'''
+
+EXPERIMENT: dict[str, Any] = {
+    "problem": {"name": "points", "inputs": [[1.0, 0.5], [0.2, 1.0]], "targets": [1.0, -1.0]},
+    "network": {"neurons": 3},
+    "initialization": {"name": "gaussian", "scale": 0.5},
+    "dynamics": {"name": "momentum", "step_size": 0.1},
+    "times": {"steps": [1, 2, 30]},
+    "seeds": 2,
+}
+
+
+def place(folder: Path, **files: str) -> Path:
+    """Plugin files, `kind__name=text`, in a folder of the shape that plugin_paths wants."""
+    folder.mkdir(exist_ok=True)
+    for name, text in files.items():
+        file = folder.joinpath(*name.split("__")).with_suffix(".py")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    return folder
+
+
+def metric(name: str, prologue: str = "", hook: str = "register_metrics") -> str:
+    """A metric plugin."""
+    return (
+        f"{prologue}\nfrom twolayer import Metric, hookimpl\n\n"
+        f"@hookimpl\ndef {hook}(register):\n"
+        f"    register({name!r}, Metric(lambda problem, path: path.weights.output, ('seed', 'time', 'neuron'), 'a'))\n"
+    )
+
+
+def test_every_built_in_enters_by_the_door_of_all() -> None:
+    registry = load()
+    assert registry.failures == {}
+    assert registry.duplicates == {}
+    for kind in KINDS:
+        for name in registry.names(kind):
+            found = registry.find(kind, name)
+            assert found.file is not None
+            assert found.file.is_relative_to(plugin_folder())
+    expected = {
+        "backends": {"numpy", "numba", "cupy"},
+        "problems": {"points", "file", "orthogonal"},
+        "initializations": {"gaussian", "file"},
+        "dynamics": {"gradient_descent", "regularized_gradient_descent", "gradient_flow"},
+        "metrics": {"loss", "gradient_norm", "objective", "imbalance", "path_norm"},
+    }
+    for kind, names in expected.items():
+        assert names <= set(registry.names(kind))
+
+
+@pytest.mark.parametrize("backend", ["numpy", "numba"])
+def test_a_short_dynamics_runs_on_every_backend(tmp_path: Path, backend: str) -> None:
+    assert len([line for line in MOMENTUM.splitlines() if line]) <= 16
+    folder = str(place(tmp_path / "further", dynamics__momentum=MOMENTUM))
+    dataset = twolayer.run(EXPERIMENT, backend, weights=True, plugin_paths=[folder])
+    # the rule, written out
+    start = twolayer.run(EXPERIMENT, "numpy", weights=True, plugin_paths=[folder]).isel(time=0)
+    hidden, output = start["hidden"].values.copy(), start["output"].values.copy()
+    inputs, targets = np.array([[1.0, 0.5], [0.2, 1.0]]), np.array([1.0, -1.0])
+    speed_hidden, speed_output = 0 * hidden, 0 * output
+    saved = []
+    for step in range(1, 31):
+        preactivation = np.einsum("sjd,kd->sjk", hidden, inputs)
+        residual = np.einsum("sj,sjk->sk", output, np.maximum(preactivation, 0)) - targets
+        active = preactivation > 0
+        slope_hidden = np.einsum("sj,sjk,sk,kd->sjd", output, active, residual, inputs) / 2
+        slope_output = np.einsum("sjk,sk->sj", np.maximum(preactivation, 0), residual) / 2
+        speed_hidden = 0.9 * speed_hidden - 0.1 * slope_hidden
+        speed_output = 0.9 * speed_output - 0.1 * slope_output
+        hidden, output = hidden + speed_hidden, output + speed_output
+        if step in (1, 2, 30):
+            saved.append(hidden)
+    np.testing.assert_allclose(dataset["hidden"].values[:, 1:], np.stack(saved, axis=1), rtol=1e-10)
+    assert dataset["step"].values.tolist() == [0, 1, 2, 30]
+
+
+def test_found_in_a_named_folder_and_told_with_its_place(tmp_path: Path) -> None:
+    place(tmp_path / "further", dynamics__momentum=MOMENTUM, metrics__a=metric("a"))
+    (tmp_path / "config.yaml").write_text("plugin_paths: [further]")
+    study = load_study([tmp_path / "config.yaml"])
+    found = study.registry.find("dynamics", "momentum")
+    assert found.file == tmp_path / "further" / "dynamics" / "momentum.py"
+    with pytest.raises(ConfigError, match=r"there is no dynamics 'momentun'\. Did you mean 'momentum'"):
+        study.registry.find("dynamics", "momentun")
+
+
+def test_a_plugin_finds_its_neighbours_and_counts_them_as_its_code(tmp_path: Path) -> None:
+    text = metric("shared", "from . import _shared\nfrom ._shared import DIMENSIONS")
+    folder = place(tmp_path / "further", metrics__shared=text, metrics___shared="DIMENSIONS = ('seed',)\n")
+    registry = load([folder])
+    assert registry.failures == {}
+    found = registry.find("metrics", "shared")
+    assert found.file is not None
+    assert folder / "metrics" / "_shared.py" in closure([found.file])
+
+
+def test_two_of_one_name_are_told_with_both_places(tmp_path: Path) -> None:
+    folder = place(tmp_path / "further", metrics__mine=metric("loss"), metrics__other=metric("fine"))
+    registry = load([folder])
+    with pytest.raises(ConfigError) as caught:
+        registry.find("metrics", "loss", "here")
+    message = str(caught.value)
+    assert message.startswith("here: 'loss' is registered twice in metrics")
+    assert str(plugin_folder() / "metrics" / "loss.py") in message
+    assert str(folder / "metrics" / "mine.py") in message
+    assert "Rename one of them" in message
+    assert registry.find("metrics", "fine").name == "fine"
+
+
+BROKEN = {
+    "a misspelt hook": (
+        metric("x", hook="register_metric"),
+        r"there is no hook 'register_metric'\. Did you mean 'register_metrics'",
+    ),
+    "no hook at all": ("X = 1\n", r"registers nothing; mark a register_<kind> function with @hookimpl"),
+    "another kind than its folder's": (
+        MOMENTUM,
+        r"a file in metrics/ registers metrics, not register_dynamics; give each kind a file in its own folder",
+    ),
+    "a syntax error": (metric("x") + "def broken(:\n", r"SyntaxError: .*line 7"),
+    "a missing package": ("import nothing_of_that_name\n", r"ModuleNotFoundError: .*_that_name.*line 1"),
+    "an error of its own": ("\n1 / 0\n", r"ZeroDivisionError: division by zero \(line 2\)"),
+    "a wrong argument": (metric("x").replace("(register)", "(registre)"), r"registre"),
+    "a name that is no text": (
+        metric("x").replace("register('x'", "register(3"),
+        r"a name is a non-empty text, not 3",
+    ),
+    "a name twice": (
+        metric("x") + "    register('x', Metric(len, (), 'b'))\n",
+        r"'x' is registered twice in this plugin",
+    ),
+    "a thing that is no metric": (
+        metric("x").partition("register('x'")[0] + "register('x', 5)\n",
+        r"'x' \(5\) has no measure, applies",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_a_broken_plugin_is_an_error_for_who_asks_and_a_warning_for_others(tmp_path: Path, what: str) -> None:
+    text, message = BROKEN[what]
+    folder = place(tmp_path / "further", metrics__broken=text, metrics__fine=metric("fine"))
+    registry = load([folder])
+    assert registry.find("metrics", "fine").name == "fine"
+    assert registry.find("metrics", "loss").name == "loss"
+    file = str(folder / "metrics" / "broken.py")
+    (warning,) = registry.warnings()
+    assert warning.startswith(f"plugin {file} is left out: ")
+    with pytest.raises(ConfigError, match=message) as caught:
+        registry.find("metrics", "x")
+    assert f"A plugin that failed to load may have had it: {file}" in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["problems", "initializations", "dynamics"])
+def test_what_a_config_section_becomes_must_be_a_dataclass(tmp_path: Path, kind: str) -> None:
+    attributes = "generate = draw = clock = trajectory = weight_decay_at = None"
+    text = (
+        f"from twolayer import hookimpl\nclass Plain:\n    {attributes}\n"
+        f"@hookimpl\ndef register_{kind}(register):\n    register('plain', Plain)\n"
+    )
+    registry = load([place(tmp_path / "further", **{f"{kind}__plain": text})])
+    (reason,) = registry.failures.values()
+    assert reason == f"register_{kind}: 'plain' must be a dataclass (its fields are its config section)"
+
+
+PAPER = """\
+from twolayer import figure, hookimpl
+
+@figure("theorem", "Nothing.")
+def empty(canvas, data):
+    pass
+
+@hookimpl
+def register_figures(register):
+    register("mine.empty", empty)
+"""
+
+
+def test_a_paper_in_a_named_folder(tmp_path: Path) -> None:
+    folder = place(tmp_path / "further", papers__mine__figures=PAPER, dynamics__momentum=MOMENTUM)
+    experiments = {"experiments": {"e": EXPERIMENT}, "figures": {"empty": {"experiments": ["e"]}}}
+    (folder / "papers" / "mine" / "experiments.yaml").write_text(yaml.safe_dump(experiments))
+    (tmp_path / "config.yaml").write_text("plugin_paths: [further]")
+    paper = load_study([tmp_path / "config.yaml"]).papers["mine"]
+    assert paper.figures["empty"].suffixes == ("pdf", "png")
+    # claims that cannot be loaded must not vanish from the paper that has them
+    place(folder, papers__mine__claims="import nothing_of_that_name\n")
+    with pytest.raises(
+        ConfigError, match=r"papers\.mine: its claims cannot be loaded: .*claims\.py: ModuleNotFound"
+    ):
+        load_study([tmp_path / "config.yaml"])
+
+
+def test_the_list_of_plugins(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = place(tmp_path / "further", dynamics__momentum=MOMENTUM, metrics__broken="1 / 0\n")
+    assert main(["plugins", "--plugin-path", str(folder)]) == 0
+    told, warned = capsys.readouterr()
+    lines = told.splitlines()
+    assert [line for line in lines if not line.startswith(" ")] == list(KINDS)
+    at = lines.index(f"  momentum  ({folder / 'dynamics' / 'momentum.py'})")
+    assert lines[at + 1 : at + 3] == ["      step_size: float   (required)", "      beta: float = 0.9"]
+    assert f"  loss  ({plugin_folder() / 'metrics' / 'loss.py'})" in lines
+    assert f"warning: plugin {folder / 'metrics' / 'broken.py'} is left out: ZeroDivisionError" in warned
+
+
+PYPROJECT = """\
+[build-system]
+requires = ["hatchling"]
+build-backend = "hatchling.build"
+[project]
+name = "twolayer-momentum"
+version = "1.0"
+[project.entry-points.twolayer]
+momentum = "twolayer_momentum"
+damaged = "twolayer_momentum.damaged"
+"""
+
+
+def test_an_installed_package(tmp_path: Path) -> None:
+    package = tmp_path / "package" / "twolayer_momentum"
+    package.mkdir(parents=True)
+    (package.parent / "pyproject.toml").write_text(PYPROJECT)
+    (package / "__init__.py").write_text(MOMENTUM)
+    (package / "damaged.py").write_text("import nothing_of_that_name\n")
+    site = tmp_path / "site"
+    install = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--no-build-isolation",
+        "--no-index",
+    ]
+    subprocess.run([*install, "--target", str(site), str(package.parent)], check=True)
+    environment = {**os.environ, "PYTHONPATH": str(site)}
+
+    def listed(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, *arguments]
+        return subprocess.run(
+            command, env=environment, capture_output=True, text=True, check=False, cwd=tmp_path
+        )
+
+    told = listed("-m", "twolayer.cli", "plugins")
+    assert told.returncode == 0, told.stderr
+    assert (
+        "  momentum  (entry point momentum = twolayer_momentum)\n      step_size: float   (required)"
+        in told.stdout
+    )
+    assert (
+        "plugin entry point damaged = twolayer_momentum.damaged is left out: ModuleNotFoundError"
+        in told.stderr
+    )
+    ran = listed("-c", f"import twolayer; print(float(twolayer.run({EXPERIMENT!r}, 'numpy')['loss'][0, -1]))")
+    assert ran.returncode == 0, ran.stderr
+    folder = str(place(tmp_path / "further", dynamics__momentum=MOMENTUM))
+    expected = twolayer.run(EXPERIMENT, "numpy", plugin_paths=[folder])["loss"].values[0, -1]
+    assert float(ran.stdout) == pytest.approx(expected, rel=1e-12)
+    # the file that an entry point came from counts as its code
+    code = "from twolayer.registry import load; print(load().find('dynamics', 'momentum').file)"
+    assert listed("-c", code).stdout.strip() == str(site / "twolayer_momentum" / "__init__.py")
