@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from twolayer.errors import DataError
+
 if TYPE_CHECKING:
     import xarray as xr
 
@@ -131,11 +133,20 @@ def spelled(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def read(file: Path) -> list[dict[str, Any]]:
+    """The rows of a claims.json."""
+    try:
+        found: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))
+        return found
+    except (OSError, ValueError) as error:
+        raise DataError(f"{file}: is no claims.json that can be read: {error}") from error
+
+
 def table(files: Iterable[Path]) -> str:
     """The claims of several papers as a table for the terminal, with a count of the verdicts."""
     rows, count = [("claim", "tag", "predicted", "measured", "compared", "verdict")], dict[str, int]()
     for file in files:
-        for row in json.loads(file.read_text(encoding="utf-8")):
+        for row in read(file):
             values = [f"{v:.6g}" if isinstance(v, float | int) else v or "–" for v in
                       (row["predicted"], row["measured"])]  # fmt: skip
             name = f"{file.parent.name}.{row['claim']}"

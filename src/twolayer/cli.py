@@ -194,9 +194,6 @@ def claims(options: argparse.Namespace) -> None:
     from twolayer.stages.claims import evaluate
 
     if options.table:
-        for file in options.table:
-            if not file.is_file():
-                raise DataError(f"{file}: there is no such file")
         print(table(options.table))
         return
     from twolayer.registry import load

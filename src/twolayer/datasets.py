@@ -182,17 +182,19 @@ def read_arrays(path: Path | str, wanted: Mapping[str, tuple[str, ...]]) -> dict
         if name not in variables:
             raise DataError(f"{path}: {unknown_name('variable', name, variables)}")
         found, values, _ = variables[name]
-        if len(found) != len(dimensions):
-            raise DataError(f"{path}: {name} has dimensions {found}; must be {dimensions}")
+        if found != dimensions:
+            raise DataError(
+                f"{path}: {name} has the dimensions ({', '.join(found)}); must be ({', '.join(dimensions)})"
+            )
         if np.asarray(values).dtype.kind not in "fiu":
-            raise DataError(f"{path}: {name} holds {np.asarray(values).dtype}, not numbers")
+            raise DataError(f"{path}: {name} does not hold numbers")
         bad = np.argwhere(~np.isfinite(values))
         if len(bad):
             spot = bad[0].tolist()
             raise DataError(f"{path}: {name}{spot} is {values[tuple(spot)]}; every number must be finite")
         for dimension, size in zip(dimensions, np.shape(values), strict=True):
-            if size == 0 or sizes.setdefault(dimension, size) != size:
-                raise DataError(
-                    f"{path}: {name} has {size} along {dimension}; must be {sizes[dimension] or 'more'}"
-                )
+            if size == 0:
+                raise DataError(f"{path}: {name} is empty along {dimension}")
+            if sizes.setdefault(dimension, size) != size:
+                raise DataError(f"{path}: {name} has {size} along {dimension}; must be {sizes[dimension]}")
     return {name: np.asarray(variables[name][1], dtype=np.float64) for name in wanted}
