@@ -220,7 +220,10 @@ def diagnose(
     """
     diverged = np.full(len(seeds), -1, dtype=np.int64)
     notes: list[str] = []
-    lost = {index: int(clock.step[np.argmin(finite[index])]) for index in np.flatnonzero(~finite.all(axis=1))}
+    lost = {
+        index: int(clock.step[np.argmin(finite[index])])
+        for index in np.flatnonzero(~finite.all(axis=1)).tolist()
+    }
     last = max(lost.values())
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         first = before = lowest = loss = to_host(problem.loss(weights))
