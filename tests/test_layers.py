@@ -1,0 +1,141 @@
+"""Who may import whom, read from the sources."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parents[1]
+PACKAGE = PROJECT / "src" / "twolayer"
+PLUGINS = PROJECT / "plugins"
+KINDS = ("backends", "problems", "initializations", "dynamics", "metrics")
+
+# A module imports only from rows above its own.
+LAYERS = (
+    ("errors",),
+    ("atomic", "finite_flow", "fingerprint", "model", "schema"),
+    ("registry", "seeds", "trajectory"),
+    ("compiled", "datasets", "times"),
+    ("claims", "figures", "measuring", "pipeline", "training"),
+    ("experiments", "stages"),
+    ("cli", "notebook"),
+)
+LEVEL = {module: level for level, row in enumerate(LAYERS) for module in row}
+
+
+def imported(file: Path) -> Iterator[tuple[int, str, str]]:
+    """(level, module, name) of each import of a file; the name is empty for `import module`."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                yield node.level, node.module or "", alias.name
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                yield 0, alias.name, ""
+
+
+def own(file: Path) -> set[str]:
+    """The modules of this package that a file imports, each by the first word below the package."""
+    found = set()
+    for level, module, name in imported(file):
+        assert level == 0, f"{file}: imports within the package are written in full"
+        if module == "twolayer":
+            found.add(name)
+        elif module.startswith("twolayer."):
+            found.add(module.split(".")[1])
+    return found
+
+
+MODULES = sorted(file for file in PACKAGE.rglob("*.py") if file.relative_to(PACKAGE).parts[0] != "plugins")
+
+
+@pytest.mark.parametrize("file", MODULES, ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_modules_import_downwards(file: Path) -> None:
+    top = file.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    if top == "__init__":
+        return
+    assert top in LEVEL, f"{top} needs a place in LAYERS"
+    for module in own(file) - {top}:
+        if top == "fingerprint" and module == "EXPORTS":
+            continue
+        assert LEVEL[module] < LEVEL[top], f"{file.name} imports {module}"
+
+
+@pytest.mark.parametrize("stage", sorted((PACKAGE / "stages").glob("*.py")), ids=lambda file: file.stem)
+def test_a_stage_knows_neither_plugins_nor_another_stage(stage: Path) -> None:
+    assert own(stage) & {"registry", "pipeline", "stages", "experiments", "atomic"} == set()
+
+
+def test_the_model_and_the_exact_flow_stand_alone() -> None:
+    assert own(PACKAGE / "model.py") == set()
+    for file in (PACKAGE / "finite_flow").glob("*.py"):
+        assert own(file) <= {"finite_flow"}
+    # array code takes its namespace from the arrays; at the top nothing names a library
+    tops = {
+        node.module
+        for node in ast.parse((PACKAGE / "model.py").read_text()).body
+        if isinstance(node, ast.ImportFrom)
+    }
+    assert "array_api_compat" in tops
+    assert "numpy" not in tops
+
+
+FILES = sorted(file for file in PLUGINS.rglob("*.py"))
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PLUGINS)))
+def test_a_plugin_imports_public_names_and_no_other_plugin(file: Path) -> None:
+    for level, module, name in imported(file):
+        if level:
+            assert level == 1, f"{file}: imports from outside its folder"
+            shared = module.split(".")[0] or name
+            assert (file.parent / f"{shared}.py").is_file()
+            # the plugins of a kind are independent; a paper's figures and claims may share its theory
+            assert shared.startswith("_") or (
+                file.parent.parent.name == "papers" and shared not in ("figures", "claims")
+            )
+        elif module.split(".")[0] == "twolayer":
+            public = importlib.import_module(module).__all__
+            assert name in public, f"{file}: {module} does not offer {name}; it offers {', '.join(public)}"
+        else:
+            assert module.split(".")[0] not in (
+                "plugins",
+                "twolayer_plugins",
+                "xarray",
+                "snakemake",
+            ) or guarded(file, module)
+
+
+def guarded(file: Path, module: str) -> bool:
+    """Whether a module is imported for the type checker only."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    return not any(
+        isinstance(node, ast.Import) and any(alias.name == module for alias in node.names)
+        for node in tree.body
+    )
+
+
+def test_kinds_that_compute_do_not_draw() -> None:
+    for kind in KINDS:
+        for file in (PLUGINS / kind).glob("*.py"):
+            assert not {module.split(".")[0] for _, module, _ in imported(file)} & {
+                "matplotlib",
+                "xarray",
+                "pandas",
+            }
+
+
+def test_rules_import_the_config_and_call_the_command_line() -> None:
+    verbs = set()
+    for file in (PROJECT / "Snakefile", *(PROJECT / "workflow" / "rules").glob("*.smk")):
+        text = file.read_text(encoding="utf-8")
+        modules = set(re.findall(r"^\s*(?:from|import) +(twolayer[\w.]*)", text, re.MULTILINE))
+        assert modules <= {"twolayer.experiments", "twolayer.registry"}
+        assert not re.search(r"^\s+(script|run|notebook|wrapper):", text, re.MULTILINE)
+        verbs |= set(re.findall(r'^ +"twolayer (\w+) ', text, re.MULTILINE))
+    assert verbs == {"generate", "train", "measure", "gather", "render", "claims"}

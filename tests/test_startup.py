@@ -1,0 +1,142 @@
+"""What a stage imports before it works: small runs pay for nothing that they do not use."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+RUN: dict[str, Any] = {
+    "paper": "p",
+    "experiment": "e",
+    "name": "default",
+    "words": {},
+    "problem": {"name": "points", "inputs": [[1.0]], "targets": [1.0]},
+    "network": {"neurons": 2, "activation": "relu", "output": "trained"},
+    "initialization": {"name": "gaussian", "scale": 0.1},
+    "dynamics": {"name": "gradient_descent", "step_size": 0.1},
+    "times": {"steps": [1, 2]},
+    "seeds": [0],
+    "dtype": "float64",
+}
+
+MAIN = """
+import sys
+from twolayer.cli import main
+status = main(sys.argv[1:])
+print(status, *{name.partition(".")[0] for name in sys.modules})
+"""
+
+HEAVY = {
+    "matplotlib",
+    "xarray",
+    "pandas",
+    "snakemake",
+    "numba",
+    "scipy",
+    "cupy",
+    "torch",
+    "imageio_ffmpeg",
+    "IPython",
+}
+
+PLUGINS = """
+from twolayer import at_most, claim, figure, hookimpl
+
+@figure("theorem", "Nothing.")
+def empty(canvas, data):
+    pass
+
+@claim("One is one.", "nowhere", "derived", ["e"])
+def one(data):
+    return at_most(1.0, 1.0)
+
+@hookimpl
+def register_{kind}(register):
+    register("mine.{name}", {name})
+"""
+
+
+def loaded(folder: Path, *arguments: str) -> set[str]:
+    """The heavy packages that a command has loaded by its end."""
+    command = [sys.executable, "-c", MAIN, *arguments]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    status, *names = done.stdout.splitlines()[-1].split()
+    assert status == "0", done.stderr
+    return HEAVY & set(names)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a finished experiment, a figure and a claim."""
+    folder = tmp_path_factory.mktemp("startup")
+    for kind, name in (("figures", "empty"), ("claims", "one")):
+        file = folder / "plugins" / "papers" / "mine" / f"{kind}.py"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(PLUGINS.replace("{kind}", kind).replace("{name}", name))
+    for verb in ("generate", "train", "measure", "gather"):
+        loaded(folder, *VERBS[verb])
+    return folder
+
+
+RESULT = "e/default"
+FROM_PROBLEM = ("--problem", f"{RESULT}/problem.nc")
+OURS = ("--plugin-path", "plugins")
+VERBS = {
+    "generate": ("generate", "--run", json.dumps(RUN), "--output", f"{RESULT}/problem.nc"),
+    "train": ("train", *FROM_PROBLEM, "--backend", "numpy", "--output", f"{RESULT}/trajectory.nc"),
+    "train compiled": ("train", *FROM_PROBLEM, "--backend", "numba", "--output", f"{RESULT}/compiled.nc"),
+    "measure": (
+        *("measure", *FROM_PROBLEM, "--trajectory", f"{RESULT}/trajectory.nc"),
+        *("--output", f"{RESULT}/metrics.nc"),
+    ),
+    "gather": ("gather", "e", "--runs", '["default"]', "--output", "e/dataset.nc"),
+    "render": ("render", *OURS, "mine.empty", "--datasets", "e/dataset.nc", "--output", "empty.png"),
+    "claims": ("claims", *OURS, "mine", "--datasets", "e/dataset.nc", "--output", "claims.json"),
+    "plugins": ("plugins", *OURS),
+}
+
+NEEDED: dict[str, set[str]] = {
+    "generate": set(),
+    "train": set(),
+    "train compiled": {"numba", "scipy"},  # whose BLAS compiled products call
+    "measure": set(),
+    "gather": set(),
+    "render": {"matplotlib", "xarray", "pandas"},
+    "claims": {"xarray", "pandas"},
+    "plugins": set(),
+}
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_stage_loads_only_what_it_uses(folder: Path, verb: str) -> None:
+    assert loaded(folder, *VERBS[verb]) <= NEEDED[verb]
+
+
+def test_the_flow_alone_loads_the_compiler(folder: Path) -> None:
+    run = {**RUN, "dynamics": {"name": "gradient_flow"}, "times": {"values": [1e-3]}, "name": "flow"}
+    output = ("--output", "flow/trajectory.nc")
+    loaded(folder, "generate", "--run", json.dumps(run), "--output", "flow/problem.nc")
+    found = loaded(folder, "train", "--problem", "flow/problem.nc", "--backend", "numpy", *output)
+    assert found <= {"numba", "scipy"}
+
+
+def test_reading_a_config_loads_nothing_heavy(folder: Path) -> None:
+    (folder / "config.yaml").write_text(json.dumps({"plugin_paths": ["plugins"]}))
+    code = "import sys; from twolayer.experiments import load_study; load_study(['config.yaml']);"
+    code += "print(*{name.partition('.')[0] for name in sys.modules})"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=True
+    )
+    assert HEAVY & set(done.stdout.split()) == set()
+
+
+def test_the_package_itself_loads_nothing() -> None:
+    code = "import sys, twolayer; print(*{name.partition('.')[0] for name in sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (HEAVY | {"numpy", "netCDF4", "yaml", "pluggy"}) & set(done.stdout.split()) == set()
