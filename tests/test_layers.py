@@ -76,11 +76,9 @@ def test_the_model_and_the_exact_flow_stand_alone() -> None:
     for file in (PACKAGE / "finite_flow").glob("*.py"):
         assert own(file) <= {"finite_flow"}
     # array code takes its namespace from the arrays; at the top nothing names a library
-    tops = {
-        node.module
-        for node in ast.parse((PACKAGE / "model.py").read_text()).body
-        if isinstance(node, ast.ImportFrom)
-    }
+    top = ast.parse((PACKAGE / "model.py").read_text(encoding="utf-8")).body
+    tops = {node.module for node in top if isinstance(node, ast.ImportFrom)}
+    tops |= {alias.name for node in top if isinstance(node, ast.Import) for alias in node.names}
     assert "array_api_compat" in tops
     assert "numpy" not in tops
 
@@ -96,28 +94,13 @@ def test_a_plugin_imports_public_names_and_no_other_plugin(file: Path) -> None:
             shared = module.split(".")[0] or name
             assert (file.parent / f"{shared}.py").is_file()
             # the plugins of a kind are independent; a paper's figures and claims may share its theory
-            assert shared.startswith("_") or (
-                file.parent.parent.name == "papers" and shared not in ("figures", "claims")
-            )
+            of_paper = file.parent.parent.name == "papers" and shared not in ("figures", "claims")
+            assert of_paper or shared.startswith("_")
         elif module.split(".")[0] == "twolayer":
             public = importlib.import_module(module).__all__
             assert name in public, f"{file}: {module} does not offer {name}; it offers {', '.join(public)}"
         else:
-            assert module.split(".")[0] not in (
-                "plugins",
-                "twolayer_plugins",
-                "xarray",
-                "snakemake",
-            ) or guarded(file, module)
-
-
-def guarded(file: Path, module: str) -> bool:
-    """Whether a module is imported for the type checker only."""
-    tree = ast.parse(file.read_text(encoding="utf-8"))
-    return not any(
-        isinstance(node, ast.Import) and any(alias.name == module for alias in node.names)
-        for node in tree.body
-    )
+            assert module.split(".")[0] not in ("plugins", "twolayer_plugins", "snakemake")
 
 
 def test_kinds_that_compute_do_not_draw() -> None:

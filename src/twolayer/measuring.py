@@ -13,7 +13,7 @@ from twolayer.errors import PluginError
 from twolayer.model import EmpiricalProblem, Weights
 from twolayer.trajectory import Trajectory
 
-__all__ = ["Metric", "each_frame", "measure", "select"]
+__all__ = ["Metric", "each_frame", "frames", "measure"]
 
 
 def always(problem: EmpiricalProblem, trajectory: Trajectory) -> bool:
@@ -56,14 +56,6 @@ def frames(trajectory: Trajectory) -> list[Weights]:
         Weights(weights.hidden[:, moment], weights.output[:, moment])
         for moment in range(weights.hidden.shape[1])
     ]
-
-
-def select(known: Mapping[str, Metric], names: list[str] | None) -> dict[str, Metric]:
-    """The metrics an experiment asks for; None: all that are measured by default. `loss` and
-    `gradient_norm` are always measured."""
-    if names is None:
-        return {name: metric for name, metric in known.items() if metric.by_default}
-    return {name: known[name] for name in ("loss", "gradient_norm", *names)}
 
 
 def measure(problem: EmpiricalProblem, trajectory: Trajectory, metrics: Mapping[str, Metric]) -> Variables:
