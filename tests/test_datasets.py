@@ -47,8 +47,7 @@ def pipeline(folder: Path, run: dict[str, Any], threads: int = 1, metrics: tuple
     assert main(["generate", "--run", json.dumps(run), "--output", f"{at}/problem.nc"]) == 0
     assert main(["train", *problem, *threaded, "--output", f"{at}/trajectory.nc"]) == 0
     assert main(["measure", *problem, *trajectory, *asked, "--output", f"{at}/metrics.nc"]) == 0
-    names = json.dumps([run["name"]])
-    assert main(["gather", str(folder), "--runs", names, "--output", f"{folder}/dataset.nc"]) == 0
+    assert main(["gather", str(folder), "--runs", run["name"], "--output", f"{folder}/dataset.nc"]) == 0
     return folder
 
 
@@ -536,7 +535,7 @@ def test_a_file_between_stages_that_cannot_be_used_is_one_line(
             at / "trajectory.nc",
             ["measure", "--problem", f"{at}/problem.nc", "--trajectory", f"{at}/trajectory.nc", *output],
         ),
-        "gather": (at / "metrics.nc", ["gather", str(experiment), "--runs", '["default"]', *output]),
+        "gather": (at / "metrics.nc", ["gather", str(experiment), "--runs", "default", *output]),
         "render": (
             experiment / "dataset.nc",
             ["render", "mine.empty", "--plugin-path", str(tmp_path / "plugins")],
@@ -581,8 +580,11 @@ def register_figures(register):
     [
         (["generate", "--run", "{", "--output", "x.nc"], "--run: is not JSON"),
         (["generate", "--run", "[]", "--output", "x.nc"], "--run: must be a mapping with"),
-        (["gather", "e", "--runs", "{", "--output", "x.nc"], "--runs: is not JSON"),
-        (["gather", "e", "--runs", "[]", "--output", "x.nc"], "--runs: names no run"),
+        (
+            ["gather", "e", "--runs", "{", "--output", "x.nc"],
+            "--runs: neither names nor the JSON of a product",
+        ),
+        (["gather", "e", "--runs", '{"a": 1}', "--output", "x.nc"], "--runs: neither names nor the JSON"),
         (["claims"], "claims: needs a paper and --output, or --table"),
         (
             ["render", "no.figure", "--datasets", "x.nc", "--output", "x.png"],

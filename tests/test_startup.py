@@ -95,7 +95,7 @@ VERBS = {
         *("measure", *FROM_PROBLEM, "--trajectory", f"{RESULT}/trajectory.nc"),
         *("--output", f"{RESULT}/metrics.nc"),
     ),
-    "gather": ("gather", "e", "--runs", '["default"]', "--output", "e/dataset.nc"),
+    "gather": ("gather", "e", "--runs", "default", "--output", "e/dataset.nc"),
     "render": ("render", *OURS, "mine.empty", "--datasets", "e/dataset.nc", "--output", "empty.png"),
     "claims": ("claims", *OURS, "mine", "--datasets", "e/dataset.nc", "--output", "claims.json"),
     "plugins": ("plugins", *OURS),

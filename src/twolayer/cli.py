@@ -64,7 +64,7 @@ def parser() -> argparse.ArgumentParser:
     one = verb(gather)
     one.add_argument("experiment", type=Path, help="the experiment's folder")
     one.add_argument(
-        "--runs", required=True, help="JSON: {word: [values]} of a product, or a list of run names"
+        "--runs", required=True, nargs="+", help="their names, or {word: [values]} of a product as JSON"
     )
     one.add_argument("--output", required=True, type=Path, help="dataset.nc")
     one = verb(render)
@@ -92,7 +92,10 @@ def generate(options: argparse.Namespace) -> None:
     from twolayer.registry import load
     from twolayer.stages.generate import generate as stage
 
-    run = parsed_json(options.run, "--run")
+    try:
+        run = json.loads(options.run)
+    except json.JSONDecodeError as error:
+        raise DataError(f"--run: is not JSON: {error}") from error
     needed = {"paper", "experiment", "name", "words", "problem", "seeds"}
     if not isinstance(run, dict) or not needed <= run.keys():
         raise DataError(f"--run: must be a mapping with {', '.join(sorted(needed))}")
@@ -158,16 +161,16 @@ def gather(options: argparse.Namespace) -> None:
     from twolayer.fingerprint import code_of
     from twolayer.stages.gather import gather as stage
 
-    paths = [
-        options.experiment / name / "metrics.nc" for name in run_names(parsed_json(options.runs, "--runs"))
-    ]
+    try:
+        names = run_names(options.runs)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise DataError(f"--runs: neither names nor the JSON of a product: {error}") from error
+    paths = [options.experiment / name / "metrics.nc" for name in names]
     files = [datasets.read(path) for path in paths]
     runs = [
         datasets.read_run(attributes, path, "metrics")
         for path, (_, attributes) in zip(paths, files, strict=True)
     ]
-    if not runs:
-        raise DataError("--runs: names no run")
     made = datasets.provenance("dataset", {**runs[0], "name": "all runs"}, code_of("gather"))
     for key in ("backend", "trained_by", "notes"):
         made[key] = "\n".join(dict.fromkeys(attributes[key] for _, attributes in files if attributes[key]))
@@ -255,14 +258,6 @@ def prompt_interrupt() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def parsed_json(text: str, option: str) -> Any:
-    """The value of an option that is JSON."""
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise DataError(f"{option}: is not JSON: {error}") from error
 
 
 def opened(datasets: list[Path], files: list[Path]) -> dict[str, Any]:

@@ -31,6 +31,7 @@ EXPERIMENT_KEYS = (*RUN_KEYS, "metrics", "sweep")
 RESERVED = {"seed", "time", "neuron", "feature", "sample", "teacher", "step", "diverged_step", "run"}
 MOST_SEEDS = 100_000
 RULES = ("all", "generate", "train", "measure", "gather", "render", "animate", "claims")
+LONGEST_RUN = 100_000  # bytes of JSON; an argument of a command ends at 128 KiB
 LONGEST_NAME = 200  # bytes; file systems end at 255
 DTYPES = ("float64", "float32")
 SAFE = r"[A-Za-z0-9_.+-]+"
@@ -70,18 +71,19 @@ class Experiment:
     runs: dict[str, Run]
     metrics: tuple[str, ...] | None
 
-    def layout(self) -> str:
-        """The names of the runs as JSON: {word: [values]} where they are a full product, else a list.
+    def layout(self) -> list[str]:
+        """The arguments that stand for the runs: {word: [values]} as JSON for a full product, else the names.
 
-        A command line cannot hold the paths of thousands of runs; the values of their words fit.
+        A command line cannot hold the names of ten thousands of runs; the values of their words fit.
         """
         axes: dict[str, list[str]] = {}
         for run in self.runs.values():
             for word, value in run.words.items():
                 axes.setdefault(word, []).append(str(value))
         axes = {word: list(dict.fromkeys(values)) for word, values in axes.items()}
-        compact: Any = axes if run_names(axes) == list(self.runs) else list(self.runs)
-        return json.dumps(compact)
+        names = list(self.runs)
+        product = json.dumps(axes)
+        return [product] if run_names([product]) == names else names
 
 
 @dataclass(frozen=True)
@@ -166,12 +168,12 @@ class Study:
         return "" if metrics is None else f"--metrics {' '.join(metrics)}"
 
 
-def run_names(layout: Mapping[str, Sequence[Any]] | Sequence[str]) -> list[str]:
+def run_names(layout: Sequence[str]) -> list[str]:
     """The run names that a layout stands for: see `Experiment.layout`."""
-    if not isinstance(layout, Mapping):
+    if not layout[0].startswith("{"):
         return list(layout)
-    points = itertools.product(*layout.values())
-    return [run_name(dict(zip(layout, values, strict=True))) for values in points]
+    axes: dict[str, list[str]] = json.loads(layout[0])
+    return [run_name(dict(zip(axes, values, strict=True))) for values in itertools.product(*axes.values())]
 
 
 def run_name(words: Mapping[str, Any]) -> str:
@@ -357,6 +359,11 @@ def make_experiment(
             raise ConfigError(
                 f"{where}.sweep: the name of the run '{run.name}' is longer than {LONGEST_NAME} bytes; "
                 "sweep a whole section by labels"
+            )
+        if len(run.json().encode()) > LONGEST_RUN:
+            raise ConfigError(
+                f"{where}: the run '{run.name}' takes more than {LONGEST_RUN} bytes to describe; put its numbers "
+                "into a netCDF file and name that (problem: {name: file, path: …})"
             )
         if run.name in runs:
             raise ConfigError(f"{where}.sweep: two points are both the run '{run.name}'")
