@@ -68,22 +68,29 @@ def slope_of(preactivation: Any, below: Any, one: Any) -> Any:
     return above + (below if preactivation < 0 else one - one)
 
 
+@njit(cache=True, nogil=True)
+def aligned_zeros(rows: int, columns: int, like: Any) -> Any:
+    """Zeros (rows, columns) that begin on a cache line; with 16 columns or a multiple, so does each row."""
+    spare = np.zeros(rows * columns + 64 // like.itemsize, like.dtype)
+    skip = (-spare.ctypes.data % 64) // like.itemsize
+    return spare[skip : skip + rows * columns].reshape((rows, columns))
+
+
 @njit(cache=True, nogil=True, fastmath=FREE_ORDER, inline="always")
 def add_sums(sums: Any, row: Any, pattern: Any, moved: Any) -> None:
     """Add to `moved` (sample,) the tabulated sums over the samples where `row` is above zero.
 
-    sums (group, 16, sample): entry b of a group of four is the sum over the members that are bits of b.
+    sums (16 · group, sample): row b of a group of four is the sum over the members that are bits of b.
     """
     groups, width = pattern.size, moved.size
     for group in range(groups):
         k = 4 * group
-        pattern[group] = (row[k] > 0) + 2 * (row[k + 1] > 0) + 4 * (row[k + 2] > 0) + 8 * (row[k + 3] > 0)
+        bits = (row[k] > 0) + 2 * (row[k + 1] > 0) + 4 * (row[k + 2] > 0) + 8 * (row[k + 3] > 0)
+        pattern[group] = 16 * group + bits
     for group in range(0, groups, 4):
         p, q, r, s = pattern[group], pattern[group + 1], pattern[group + 2], pattern[group + 3]
         for i in range(width):
-            moved[i] += (sums[group, p, i] + sums[group + 1, q, i]) + (
-                sums[group + 2, r, i] + sums[group + 3, s, i]
-            )
+            moved[i] += (sums[p, i] + sums[q, i]) + (sums[r, i] + sums[s, i])
 
 
 @njit(cache=True, nogil=True, fastmath=FREE_ORDER)
@@ -102,15 +109,15 @@ def descend_carried(
     below = -one if absolute else one - one
     padded = (samples + 15) // 16 * 16
     groups = padded // 4
-    gram = np.zeros((padded, padded), inputs.dtype)
+    gram = aligned_zeros(padded, padded, inputs)
     gram[:samples, :samples] = np.dot(inputs, inputs.T)
-    preactivation = np.zeros((neurons, padded), inputs.dtype)
+    preactivation = aligned_zeros(neurons, padded, inputs)
     preactivation[:, :samples] = np.dot(hidden, inputs.T)
-    coefficient = np.zeros_like(preactivation)
-    sums = np.zeros((groups, 16, padded), inputs.dtype)
+    coefficient = aligned_zeros(neurons, padded, inputs)
+    sums = aligned_zeros(16 * groups, padded, inputs)
     pattern = np.empty(groups, np.int64)
-    moved = np.empty(padded, inputs.dtype)
-    residual = np.zeros(padded, inputs.dtype)
+    moved = aligned_zeros(1, padded, inputs)[0]
+    residual = aligned_zeros(1, padded, inputs)[0]
     shrink = one - step_size * weight_decay
     for _ in range(count):
         residual[:samples] = -targets
@@ -124,9 +131,9 @@ def descend_carried(
         for group in range(groups):
             for member in range(4):
                 k, half = 4 * group + member, 1 << member
-                for subset in range(half):
+                for row in range(16 * group, 16 * group + half):
                     for i in range(padded):
-                        sums[group, half + subset, i] = sums[group, subset, i] + residual[k] * gram[k, i]
+                        sums[row + half, i] = sums[row, i] + residual[k] * gram[k, i]
         for j in range(neurons):
             moved[:] = one - one
             if absolute:  # what is below zero counts with −1
