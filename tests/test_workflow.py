@@ -343,7 +343,9 @@ class Nap(Descent):
         yield weights
         if self.sleeps:
             Path("asleep").write_text(str(os.getpid()))
-        while self.sleeps and not Path("awake").exists():
+        for _ in range(2400):
+            if not self.sleeps or Path("awake").exists():
+                break
             time.sleep(0.05)
         while True:
             yield weights
@@ -410,6 +412,34 @@ def test_what_is_killed_leaves_nothing_half_done(tmp_path: Path) -> None:
     project.write("awake", "")
     assert planned(project.snakemake("sleepers")) == {"train": 1, "measure": 1, "gather": 1}
     assert {file: file.stat().st_mtime_ns for file in done} == made
+
+
+@pytest.mark.slow
+def test_a_job_that_outlives_snakemake_does_no_harm(tmp_path: Path) -> None:
+    project = Project(tmp_path / "project")
+    project.write("config.yaml", SLEEPERS.replace("[true, false]", "[true]"))
+    project.write("plugins/dynamics/nap.py", NAP)
+    process = project.start("sleepers")
+    while not (project.folder / "asleep").exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    orphan = int((project.folder / "asleep").read_text() or 0)
+    process.kill()
+    process.wait()
+    os.kill(orphan, 0)  # alive
+    assert "LockException" in project.snakemake("sleepers", status=1)
+    project.snakemake("--unlock")
+    project.write("awake", "")
+    project.snakemake("sleepers")  # beside the orphan, which writes the same file
+    while Path(f"/proc/{orphan}").exists():
+        time.sleep(0.05)
+    assert "Nothing to be done" in project.snakemake("sleepers")
+    run = project.result("sleepers/naps/sleeps=True")
+    assert sorted(file.name for file in run.iterdir() if file.suffix != ".log") == [
+        "metrics.nc",
+        "problem.nc",
+        "trajectory.nc",
+    ]
 
 
 MORE = """\
