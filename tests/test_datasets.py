@@ -107,7 +107,7 @@ def test_every_variable_is_labelled_and_every_file_tells_what_made_it(finished: 
             assert variable.attrs["long_name"]
             assert variable.attrs["units"]
         if name != "problem":
-            assert {"seed", "time"} <= set(dataset.coords)
+            assert set(dataset.coords) == {"seed", "time", "step"}
             assert dataset["time"].values.tolist() == [0.0, 0.1, 1.0, 5.0]
             assert dataset["step"].values.tolist() == [0, 1, 10, 50]
             assert dataset.attrs["backend"] == "numba"
@@ -414,7 +414,7 @@ def test_gather_a_zip_whose_first_word_repeats_leaves_holes() -> None:
     assert found["run"][1][1, 1] == ""
 
 
-def test_gather_clocks_that_differ_get_the_swept_dimension() -> None:
+def test_gather_clocks_that_differ_get_the_swept_dimension(tmp_path: Path) -> None:
     step = ("step", np.array([0, 1]))
     flow = metrics_of([0.0, 1.0, 5.0])
     descent = metrics_of([0.0, 0.5], step=(("time",), step[1], {"long_name": "step", "units": "1"}))
@@ -424,6 +424,10 @@ def test_gather_clocks_that_differ_get_the_swept_dimension() -> None:
     assert found["step"][0] == ("dynamics", "time")
     assert found["step"][1].tolist() == [[-1, -1, -1], [0, 1, -1]]
     assert np.isnan(found["a"][1][1, 0, 2]).all()
+    datasets.write(tmp_path / "dataset.nc", found, datasets.coordinates(found, ["dynamics"]))
+    with xr.open_dataset(tmp_path / "dataset.nc") as dataset:
+        assert set(dataset.coords) == {"dynamics", "seed", "time", "step"}
+        assert dataset["a"].sel(dynamics="flow")["time"].values.tolist() == [0.0, 1.0, 5.0]
 
 
 def test_gather_numbers_beside_labels_are_text() -> None:

@@ -126,7 +126,8 @@ def train(options: argparse.Namespace) -> None:
             options.threads,
         )
     made = datasets.provenance("trajectory", run, code_of_run("train", run, registry))
-    datasets.write(options.output, variables, {**made, "backend": options.backend, "notes": "\n".join(notes)})
+    made |= {"backend": options.backend, "notes": "\n".join(notes), **datasets.coordinates(variables)}
+    datasets.write(options.output, variables, made)
     for note in notes:
         print(f"{options.output}: {note}", file=sys.stderr)
 
@@ -146,12 +147,9 @@ def measure(options: argparse.Namespace) -> None:
     names = selected_metrics(registry, options.metrics)
     metrics = {name: registry.find("metrics", name).thing for name in names}
     made = datasets.provenance("metrics", run, code_of_run("measure", run, registry, options.metrics))
-    carried = {key: trained[key] for key in ("backend", "notes")}
-    datasets.write(
-        options.output,
-        stage(problem, attributes, trajectory, run, metrics),
-        {**made, **carried, "trained_by": trained["code"]},
-    )
+    made |= {"backend": trained["backend"], "notes": trained["notes"], "trained_by": trained["code"]}
+    variables = stage(problem, attributes, trajectory, run, metrics)
+    datasets.write(options.output, variables, made | datasets.coordinates(variables))
 
 
 def gather(options: argparse.Namespace) -> None:
@@ -175,7 +173,8 @@ def gather(options: argparse.Namespace) -> None:
     for key in ("backend", "trained_by", "notes"):
         made[key] = "\n".join(dict.fromkeys(attributes[key] for _, attributes in files if attributes[key]))
     del made["run"]  # a variable here: each point of the sweep has its own
-    datasets.write(options.output, stage(runs, [variables for variables, _ in files]), made)
+    gathered = stage(runs, [variables for variables, _ in files])
+    datasets.write(options.output, gathered, made | datasets.coordinates(gathered, runs[0]["words"]))
 
 
 def render(options: argparse.Namespace) -> None:

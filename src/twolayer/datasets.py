@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from twolayer.trajectory import Clock, Trajectory
 
 __all__ = [
     "Variables",
+    "coordinates",
     "pack_problem",
     "pack_trajectory",
     "read",
@@ -55,6 +56,12 @@ def provenance(stage: str, run: Mapping[str, Any], code: str) -> dict[str, Any]:
             sort_keys=True,
         ),
     }
+
+
+def coordinates(variables: Variables, words: Iterable[str] = ()) -> dict[str, str]:
+    """The attribute that tells readers which variables are coordinates, where their names do not."""
+    names = [name for name in ("time", "step", *words) if name in variables and variables[name][0] != (name,)]
+    return {"coordinates": " ".join(names)} if names else {}
 
 
 def pack_problem(data: FiniteData, seeds: list[int]) -> Variables:

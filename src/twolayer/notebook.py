@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from twolayer import datasets
+from twolayer.errors import ConfigError
 from twolayer.experiments import make_experiment
 from twolayer.pipeline import section_of, selected_metrics
 from twolayer.registry import load
@@ -40,6 +41,12 @@ def run(
     chosen = registry.find("backends", backend, "backend").thing
     names = selected_metrics(registry, list(checked.metrics) if checked.metrics is not None else None)
     metrics = {name: registry.find("metrics", name).thing for name in names}
+    words = next(iter(checked.runs.values())).words
+    for name in ("hidden", "output"):
+        if weights and name in words:
+            raise ConfigError(
+                f"experiment.sweep: '{name}' is a variable with weights=True and cannot be swept"
+            )
     runs: list[dict[str, Any]] = []
     files: list[datasets.Variables] = []
     notes: list[str] = []

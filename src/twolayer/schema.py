@@ -11,6 +11,7 @@ import math
 import sys
 import types
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from twolayer.errors import ConfigError, unknown_name
@@ -31,7 +32,7 @@ def build(cls: type[Section], section: object, where: str) -> Section:
     missing = [name for name, field in fields.items() if required(field) and name not in section]
     if missing:
         raise ConfigError(f"{where}: missing {', '.join(missing)} (needed by {cls.__name__})")
-    hints = get_type_hints(cls)
+    hints = type_hints(cls)  # type: ignore[arg-type]
     values = {key: convert(value, hints[key], f"{where}.{key}") for key, value in section.items()}
     try:
         return cls(**values)
@@ -39,6 +40,12 @@ def build(cls: type[Section], section: object, where: str) -> Section:
         key, colon, rest = str(error).partition(": ")
         place = f"{where}.{key}: {rest}" if colon and key in fields else f"{where}: {error}"
         raise ConfigError(place) from None
+
+
+@cache
+def type_hints(cls: type) -> dict[str, Any]:
+    """The types of a dataclass's fields; cached, since the runs of a sweep ask for the same ones."""
+    return get_type_hints(cls)
 
 
 def required(field: dataclasses.Field[Any]) -> bool:

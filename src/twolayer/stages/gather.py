@@ -46,7 +46,7 @@ def gather(runs: Sequence[dict[str, Any]], files: Sequence[Variables]) -> Variab
                 whole[spot + corner] = values
             gathered[name] = ((*grid, *dimensions), whole, described)
     for word, values in grid.items():
-        gathered[word] = ((word,), np.asarray(values), {"long_name": f"swept {word}", "units": "1"})
+        gathered[word] = ((word,), plain(values), {"long_name": f"swept {word}", "units": "1"})
     for word in runs[0]["words"]:
         if word not in grid:
             gathered[word] = along(grid, place, [run["words"][word] for run in runs], f"swept {word}")
@@ -70,14 +70,18 @@ def along(
     grid: dict[str, list[Any]], place: Sequence[tuple[int, ...]], values: Sequence[Any], long_name: str
 ) -> tuple[tuple[str, ...], Any, dict[str, Any]]:
     """One value a run, laid on the grid."""
-    array = np.asarray(values)  # labels and numbers together: text
-    if array.dtype.kind == "b":
-        array = array.astype(np.int8)
+    array = plain(values)
     array = array.astype(object) if array.dtype.kind == "U" else array
     whole = np.full(tuple(map(len, grid.values())), padding(array.dtype), dtype=array.dtype)
     for spot, value in zip(place, array, strict=True):
         whole[spot] = value
     return tuple(grid), whole, {"long_name": long_name, "units": "1"}
+
+
+def plain(values: Sequence[Any]) -> Any:
+    """Swept values as an array: labels beside numbers are text, truth values 0 and 1."""
+    array = np.asarray(values)
+    return array.astype(np.int8) if array.dtype.kind == "b" else array
 
 
 def alike(arrays: Sequence[Any]) -> bool:

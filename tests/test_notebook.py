@@ -1,0 +1,79 @@
+"""`twolayer.run`: the way through the house without files gives what the files hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import twolayer
+from twolayer.cli import main
+from twolayer.errors import ConfigError
+from twolayer.experiments import make_experiment
+from twolayer.registry import load
+
+EXPERIMENT: dict[str, Any] = {
+    "problem": {"name": "points", "inputs": [[1.0, 0.5], [0.2, 1.0]], "targets": [1.0, -1.0]},
+    "network": {"neurons": 3},
+    "initialization": {"name": "gaussian", "scale": 0.5},
+    "dynamics": {"name": "gradient_descent", "step_size": 0.1},
+    "times": {"steps": [1, 2, 30]},
+    "seeds": [3, 1],
+    "sweep": {"initialization.balanced": [True, False], "network.neurons": [2, 4]},
+}
+
+
+def test_the_same_dataset_as_from_the_files(tmp_path: Path) -> None:
+    runs = make_experiment("p", "e", EXPERIMENT, load()).runs
+    for name, run in runs.items():
+        at = tmp_path / name
+        problem, trajectory = ["--problem", f"{at}/problem.nc"], ["--trajectory", f"{at}/trajectory.nc"]
+        assert main(["generate", "--run", run.json(), "--output", f"{at}/problem.nc"]) == 0
+        assert main(["train", *problem, "--backend", "numpy", "--output", f"{at}/trajectory.nc"]) == 0
+        assert main(["measure", *problem, *trajectory, "--output", f"{at}/metrics.nc"]) == 0
+    output = tmp_path / "dataset.nc"
+    assert main(["gather", str(tmp_path), "--runs", *runs, "--output", str(output)]) == 0
+    ours = twolayer.run(EXPERIMENT, "numpy")
+    with xr.open_dataset(output) as theirs:
+        assert set(ours.variables) == set(theirs.variables)
+        for name in set(ours.variables) - {"run"}:  # which tells the paper and the experiment
+            xr.testing.assert_identical(ours[name], theirs[name])
+        assert set(ours.coords) == set(theirs.coords)
+    assert ours["loss"].dims == ("balanced", "neurons", "seed", "time")
+    assert ours["loss"].sel(balanced=1, neurons=4, seed=3).shape == (4,)
+    assert ours["seed"].values.tolist() == [3, 1]
+
+
+def test_weights_on_request() -> None:
+    dataset = twolayer.run(EXPERIMENT, "numpy", weights=True)
+    assert dataset["hidden"].dims == ("balanced", "neurons", "seed", "time", "neuron", "feature")
+    assert dataset["output"].sizes == {"balanced": 2, "neurons": 2, "seed": 2, "time": 4, "neuron": 4}
+    assert np.isnan(dataset["hidden"].sel(neurons=2).values[..., 2:, :]).all()
+    assert "hidden" not in twolayer.run(EXPERIMENT, "numpy")
+
+
+def test_mistakes_are_told_with_their_place() -> None:
+    with pytest.raises(ConfigError, match=r"^experiment\.network\.nuerons: .* Did you mean 'neurons'"):
+        twolayer.run({**EXPERIMENT, "network": {"nuerons": 3}})
+    with pytest.raises(ConfigError, match=r"backend: there is no backend 'torch'"):
+        twolayer.run(EXPERIMENT, "torch")
+    swept = {**EXPERIMENT, "sweep": {"network.output": ["fixed", "trained"]}}
+    assert twolayer.run(swept, "numpy")["output"].values.tolist() == ["fixed", "trained"]
+    with pytest.raises(ConfigError, match=r"^experiment\.sweep: 'output' is a variable with weights=True"):
+        twolayer.run(swept, "numpy", weights=True)
+
+
+def test_a_descent_that_diverges_keeps_what_was_computed() -> None:
+    wild = {**EXPERIMENT, "dynamics": {"name": "gradient_descent", "step_size": 100.0}, "sweep": None}
+    wild["network"] = {"neurons": 3, "activation": "abs"}
+    dataset = twolayer.run(wild, "numpy")
+    step = dataset["diverged_step"].values
+    assert (step >= 1).all()
+    assert np.isfinite(dataset["loss"].sel(time=0.0)).all()
+    assert np.isnan(dataset["loss"][:, -1]).all()
+    for seed, found in zip(dataset["seed"].values, step, strict=True):
+        assert f"seed {seed} diverged at step {found}: the loss was" in dataset.attrs["notes"]
+    assert "a descent is stable below" in dataset.attrs["notes"]
