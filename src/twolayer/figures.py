@@ -22,7 +22,7 @@ Status = Literal["published", "inferred", "theorem"]
 Draw = Callable[["Figure", Mapping[str, "xr.Dataset"]], Any]
 
 CAPTION_SIZE = 6.5
-"""Points; a caption line of the figure's width holds about 2.05 letters for each of its points' inverses."""
+"""Points; a letter is about 0.54 of that wide."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +111,7 @@ def film(canvas: Figure, frames: Any, output: Path, drawing: Drawing) -> None:
         with writer.saving(canvas, str(output), dpi=150):
             for _ in frames:
                 writer.grab_frame()
+                canvas.set_layout_engine("none")  # laid out once: axes that breathe are hard to watch
 
 
 def not_empty(path: Path) -> None:
@@ -121,7 +122,7 @@ def not_empty(path: Path) -> None:
 
 def caption_lines(drawing: Drawing, name: str, data: Mapping[str, xr.Dataset]) -> list[str]:
     """What stands below the figure: its status, what it shows, and what was run, an experiment a line."""
-    letters = int(drawing.size[0] * 72 / (CAPTION_SIZE * 0.5))
+    letters = int(drawing.size[0] * 72 / (CAPTION_SIZE * 0.54))
     text = [f"{name} [{drawing.status}]. {drawing.caption}"]
     text += [f"{experiment}: {summary(dataset)}" for experiment, dataset in data.items() if "run" in dataset]
     return [line for part in text for line in textwrap.wrap(part, letters)]

@@ -60,7 +60,7 @@ def label_network_axes(axes: Axes, right: Axes) -> None:
     below: dict[str, Any] = {
         "xycoords": "axes fraction",
         "textcoords": "offset points",
-        "xytext": (0, -22),
+        "xytext": (0, -26),
         "fontsize": 9,
     }
     axes.annotate("input x", (0.36, 0), color=GREEN, ha="right", **below)

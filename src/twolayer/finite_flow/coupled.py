@@ -10,23 +10,27 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 
 from twolayer.finite_flow.events import next_event
+from twolayer.finite_flow.kernels import INNER_KERNEL, KERNEL
 from twolayer.finite_flow.neurons import normalize, outputs_of_network
 from twolayer.finite_flow.problem import Floats, Integers, Problem
 from twolayer.finite_flow.series import advance, begin, extend, shift
-from twolayer.finite_flow.sliding import settle
+from twolayer.finite_flow.sliding import NOISE, settle
+from twolayer.finite_flow.status import ARRIVED, HELD, REPEATS, STUCK, UNSETTLED
 
-__all__ = ["ARRIVED", "HELD", "STUCK", "UNSETTLED", "Clock", "flow_to", "start_clock"]
+__all__ = ["Clock", "flow_to", "start_clock"]
 
-ARRIVED, HELD, STUCK, UNSETTLED = 0, 1, 2, 3
-CARRIED = 1e-6
-"""A residual below this times its scale is carried by its own series; above, it is y − h of the weights."""
+CARRIED = 1e-17
+"""A residual below this over the tolerance, times its scale, is carried by its own series.
+
+Above, it is y − h of the weights. Rounding of y − h and truncation of the series are then alike. With weight
+decay residuals end at balances of large terms, where a series has no relative accuracy to offer.
+"""
+LONGEST = 1e30
+"""Length of a step of states that are polynomials, whose last coefficients vanish."""
 FLOOR = 1e-20
 """Without weight decay the state is held once every residual is below this times its scale."""
-REPEATS = 64
-"""Events of a neuron within the rounding of one time, beyond four per line, that count as an endless loop."""
 
 
 class Clock(NamedTuple):
@@ -38,7 +42,9 @@ class Clock(NamedTuple):
 
     times: Floats  # (3,)
     missed: Floats  # (4,)
-    counts: Integers  # (6,) events, steps, step in progress, repeated events, neuron and line of the last event
+    counts: (
+        Integers  # (6,) events, steps, step in progress, repeated events, neuron and line of the last event
+    )
     residual: Floats  # (response,) carried
     scale: Floats  # (response,) of the residuals
     event_time: Floats  # (neuron,) next event since the start of the step
@@ -63,11 +69,11 @@ def start_clock(problem: Problem, neuron_count: int, time: float) -> Clock:
     )
 
 
-@njit(cache=True, nogil=True)
+@INNER_KERNEL
 def step_length(problem: Problem, neurons: Any, series: Any, tolerance: float) -> float:
     """Length at which the last two coefficients of every series are the tolerance, relative to its neuron."""
     neuron_count, size, lines = series.projection.shape
-    length = np.inf
+    length = LONGEST
     largest = np.zeros(size)
     for j in range(neuron_count):
         if not neurons.moving[j]:
@@ -89,7 +95,9 @@ def step_length(problem: Problem, neurons: Any, series: Any, tolerance: float) -
                 if second > 0.0:
                     reach = max(reach, (tolerance * second / worst) ** (1.0 / (i - 1)))
                 length = min(length, reach)
-            worst = max(np.abs(series.mass[j, i]), np.abs(series.gain[j, i]) if not neurons.balanced[j] else 0.0)
+            worst = max(
+                np.abs(series.mass[j, i]), np.abs(series.gain[j, i]) if not neurons.balanced[j] else 0.0
+            )
             if worst > 0.0:
                 length = min(length, (tolerance / worst) ** (1.0 / i))
     for response in range(series.residual.shape[0]):
@@ -102,22 +110,24 @@ def step_length(problem: Problem, neurons: Any, series: Any, tolerance: float) -
     return length
 
 
-@njit(cache=True, nogil=True)
-def begin_step(problem: Problem, neurons: Any, series: Any, clock: Any, tolerance: float, scratch: Any) -> None:
+@INNER_KERNEL
+def begin_step(problem: Problem, neurons: Any, series: Any, clock: Any, tolerance: float) -> None:
     """Expand all neurons and the residual, choose the length of the step, and find the next event of each."""
     neuron_count, size, _ = series.projection.shape
     residual = series.residual
-    residual[:] = 0.0
-    residual[:, 0] = clock.residual
+    for response in range(residual.shape[0]):
+        residual[response, 0] = clock.residual[response]
+        for i in range(1, size):
+            residual[response, i] = 0.0
     for j in range(neuron_count):
         series.start[j] = 0.0
         if neurons.moving[j]:
             begin(j, problem, neurons, series)
     for i in range(size - 1):
+        extend(i, 0, neuron_count, problem, neurons, series, residual)
         for j in range(neuron_count):
             if not neurons.moving[j]:
                 continue
-            extend(i, j, problem, neurons, series, residual)
             for e in range(series.active_count[j]):
                 change = series.contribution[j, i + 1, series.active[j, e]]
                 response = series.response[j, e]
@@ -125,18 +135,19 @@ def begin_step(problem: Problem, neurons: Any, series: Any, clock: Any, toleranc
     length = step_length(problem, neurons, series, tolerance)
     clock.times[1] = length
     clock.times[2] = 0.0
-    clock.missed[:] = 0.0
+    for i in range(4):
+        clock.missed[i] = 0.0
     for j in range(neuron_count):
         clock.event_time[j] = np.inf
         if neurons.moving[j]:
             clock.event_time[j], clock.event_line[j] = next_event(
-                j, length, problem, neurons, series, residual, scratch
+                j, length, problem, neurons, series, residual
             )
     clock.counts[1] += 1
     clock.counts[2] = 1
 
 
-@njit(cache=True, nogil=True)
+@INNER_KERNEL
 def longest(missed: Any, room: float, tolerance: float) -> float:
     """Longest time, up to room, for which a cubic with coefficients missed ≥ 0 stays below the tolerance."""
     time = room
@@ -154,16 +165,14 @@ def longest(missed: Any, room: float, tolerance: float) -> float:
     return time
 
 
-@njit(cache=True, nogil=True)
-def pass_event(
-    j: int, problem: Problem, neurons: Any, series: Any, clock: Any, tolerance: float, scratch: Any
-) -> int:
+@INNER_KERNEL
+def pass_event(j: int, problem: Problem, neurons: Any, series: Any, clock: Any, tolerance: float) -> int:
     """Take neuron j through its event, expand it anew there, and end the step where the others must know."""
     lines = problem.gram.shape[0]
     order = series.mass.shape[1] - 1
     time = clock.event_time[j]
     own = time - series.start[j]
-    # The first two coefficients of the contribution, about the event, on the lines where the neuron acted.
+    # The first two coefficients, about the event, of the change of h on the lines where the neuron acted.
     slope = np.zeros(lines)
     bend = np.zeros(lines)
     for e in range(series.active_count[j]):
@@ -171,21 +180,32 @@ def pass_event(
         for i in range(order, 0, -1):
             bend[k] = bend[k] * own + slope[k]
             slope[k] = slope[k] * own + i * series.contribution[j, i, k]
-        bend[k] *= 0.5
-    advance(j, own, problem, neurons, series, neurons, clock.residual, scratch)
-    residual = np.empty_like(series.residual)
+        side = 1.0 if series.active_rate[j, e] > 0.0 else -1.0
+        slope[k] *= side
+        bend[k] *= 0.5 * side
+    advance(j, own, problem, neurons, series, neurons, clock.residual)
+    residual = series.shifted
     shift(series.residual, time, residual)
-    if not settle(j, clock.event_line[j], problem, neurons, residual[:, 0].copy()):
+    now = clock.times[0] + time
+    if now - clock.last_event[j] <= 1e-14 * max(np.abs(now), 1e-3):
+        clock.repeats[j] += 1
+    else:
+        clock.repeats[j] = 0
+    clock.last_event[j] = now
+    # Two events at one time: the forces there are differences that the time no longer resolves.
+    noise_level = NOISE * 10.0 ** min(clock.repeats[j], 14)
+    if not settle(j, clock.event_line[j], noise_level, problem, neurons, residual):
         return UNSETTLED
     begin(j, problem, neurons, series)
     for i in range(order):
-        extend(i, j, problem, neurons, series, residual)
+        extend(i, j, j + 1, problem, neurons, series, residual)
     series.start[j] = time
 
     for e in range(series.active_count[j]):
         k = series.active[j, e]
-        slope[k] -= series.contribution[j, 1, k]
-        bend[k] -= series.contribution[j, 2, k]
+        side = 1.0 if series.active_rate[j, e] > 0.0 else -1.0
+        slope[k] -= side * series.contribution[j, 1, k]
+        bend[k] -= side * series.contribution[j, 2, k]
     missed = clock.missed
     for first in range(3):
         for i in range(2, first - 1, -1):
@@ -198,58 +218,57 @@ def pass_event(
     clock.times[1] = min(clock.times[1], time + longest(missed, clock.times[1] - time, tolerance))
 
     clock.event_time[j], clock.event_line[j] = next_event(
-        j, clock.times[1] - time, problem, neurons, series, residual, scratch
+        j, clock.times[1] - time, problem, neurons, series, residual
     )
     clock.event_time[j] += time
     clock.counts[0] += 1
-    now = clock.times[0] + time
-    if now - clock.last_event[j] <= 1e-14 * max(np.abs(now), 1e-3):
-        clock.repeats[j] += 1
-    else:
-        clock.repeats[j] = 0
-    clock.last_event[j] = now
     if clock.repeats[j] > REPEATS + 4 * lines:
         return STUCK
     return ARRIVED
 
 
-@njit(cache=True, nogil=True)
-def end_step(problem: Problem, neurons: Any, series: Any, clock: Any, length: float, scratch: Any) -> None:
+@INNER_KERNEL
+def end_step(
+    problem: Problem, neurons: Any, series: Any, clock: Any, length: float, tolerance: float
+) -> None:
     """Move all neurons to the end of the step, and set the residuals there."""
     neuron_count = neurons.projection.shape[0]
     for j in range(neuron_count):
         if neurons.moving[j]:
-            advance(j, length - series.start[j], problem, neurons, series, neurons, clock.residual, scratch)
+            advance(j, length - series.start[j], problem, neurons, series, neurons, clock.residual)
             normalize(j, problem, neurons)
             for row in range(series.sliding_count[j]):
                 neurons.projection[j, series.sliding[j, row]] = 0.0
         elif problem.radial > 0:
             neurons.log_scale[j] -= problem.weight_decay * length
+    carried = min(max(CARRIED / tolerance, 1e-12), 1e-6) if problem.weight_decay == 0.0 else 0.0
     outputs = np.empty_like(clock.residual)
     outputs_of_network(problem, neurons, outputs)
     for response in range(outputs.size):
         clock.scale[response] = max(clock.scale[response], np.abs(outputs[response]))
-        if np.abs(clock.residual[response]) > CARRIED * clock.scale[response]:
+        if np.abs(clock.residual[response]) > carried * clock.scale[response]:
             clock.residual[response] = problem.targets[response] - outputs[response]
     clock.times[0] += length
     clock.counts[2] = 0
 
 
-@njit(cache=True, nogil=True)
-def at_floor(problem: Problem, clock: Any) -> bool:
-    """Whether nothing moves any more."""
+@INNER_KERNEL
+def at_floor(problem: Problem, clock: Any, smallest: float) -> bool:
+    """Whether nothing moves any more, or all residuals are within `smallest`."""
     if problem.weight_decay > 0.0:
         return False
     largest = 0.0
     scale = 0.0
+    within = True
     for response in range(clock.residual.size):
         rate = problem.response_rate[response] * problem.response_norm[response]
         largest = max(largest, rate * np.abs(clock.residual[response]))
         scale = max(scale, rate * clock.scale[response])
-    return largest <= FLOOR * scale
+        within = within and np.abs(clock.residual[response]) <= smallest
+    return within or largest <= FLOOR * scale
 
 
-@njit(cache=True, nogil=True)
+@KERNEL
 def flow_to(
     target: float,
     most_events: int,
@@ -258,34 +277,30 @@ def flow_to(
     series: Any,
     clock: Any,
     tolerance: float,
+    smallest: float,
     frame: Any,
     frame_residual: Any,
 ) -> int:
-    """Integrate until the step in progress covers `target`; write the state there into frame.
+    """Integrate until the step in progress covers `target`; write the state there into frame and frame_residual.
 
-    Returns ARRIVED; HELD if nothing moved any more, at clock.times[0] or before; or why it stopped.
+    Returns ARRIVED; HELD, with neurons and clock.residual as the state, if nothing moves; or why it stopped.
     """
-    neuron_count, lines = neurons.projection.shape
-    scratch = np.empty(lines)
+    neuron_count = neurons.projection.shape[0]
     while True:
         if clock.counts[2] == 0:
-            if at_floor(problem, clock):
-                frame.projection[:] = neurons.projection
-                frame.log_scale[:] = neurons.log_scale
-                frame.gain[:] = neurons.gain
-                frame.outside[:] = neurons.outside
-                frame_residual[:] = clock.residual
+            if at_floor(problem, clock, smallest):
                 return HELD
-            begin_step(problem, neurons, series, clock, tolerance, scratch)
+            begin_step(problem, neurons, series, clock, tolerance)
         first = np.argmin(clock.event_time)
         time = clock.event_time[first]
         length = clock.times[1]
         local = target - clock.times[0]
         if local <= min(time, length):
-            frame_residual[:] = clock.residual
+            for response in range(frame_residual.size):
+                frame_residual[response] = clock.residual[response]
             for j in range(neuron_count):
                 if neurons.moving[j]:
-                    advance(j, local - series.start[j], problem, neurons, series, frame, frame_residual, scratch)
+                    advance(j, local - series.start[j], problem, neurons, series, frame, frame_residual)
                 else:
                     frame.log_scale[j] = neurons.log_scale[j]
                     frame.gain[j] = neurons.gain[j]
@@ -293,7 +308,7 @@ def flow_to(
                         frame.log_scale[j] -= problem.weight_decay * local
             return ARRIVED
         if time < length:
-            status = pass_event(first, problem, neurons, series, clock, tolerance, scratch)
+            status = pass_event(first, problem, neurons, series, clock, tolerance)
             clock.counts[4] = first
             clock.counts[5] = clock.event_line[first]
             if status != ARRIVED:
@@ -301,7 +316,7 @@ def flow_to(
             if clock.counts[0] > most_events:
                 return STUCK
         else:
-            end_step(problem, neurons, series, clock, length, scratch)
+            end_step(problem, neurons, series, clock, length, tolerance)
             if length <= 1e-15 * max(np.abs(clock.times[0]), 1e-3):
                 clock.counts[3] += 1
                 if clock.counts[3] > 1000:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from twolayer.finite_flow.kernels import INNER_KERNEL
 from twolayer.finite_flow.problem import Problem
+from twolayer.finite_flow.sliding import NOISE
 
 __all__ = ["NO_LINE", "first_root", "next_event"]
 
@@ -15,18 +16,18 @@ NO_LINE = -1
 """The event is no arrival at a boundary: a multiplier left its interval, or an output weight changed sign."""
 MARGIN = 4e-15
 """A projection has crossed once it is this far, times |x| |v|, on the other side: rounding makes no events."""
-OVERSHOOT = 1e-11
-"""A multiplier has left [0, 1] once it is this far outside; less than the dead border it is settled with."""
 
 
-@njit(cache=True, nogil=True)
+@INNER_KERNEL
 def first_root(coefficients: Any, horizon: float, slack: float) -> float:
     """First time in (0, horizon] at which a polynomial falls to slack / 4, or infinity; 0 if it starts there.
 
     March with the part of the shifted polynomial that falls, a concave lower bound: no root is stepped over.
     """
     size = coefficients.size
-    shifted = coefficients.copy()
+    shifted = np.empty(size)
+    for i in range(size):
+        shifted[i] = coefficients[i]
     time = 0.0
     for _ in range(100):
         if shifted[0] <= 0.25 * slack:
@@ -37,8 +38,12 @@ def first_root(coefficients: Any, horizon: float, slack: float) -> float:
             bound = (bound + min(shifted[i], 0.0)) * rest
         if shifted[0] + bound > 0.0:
             return np.inf
+        # Each falling term alone bounds the root of the lower bound from above; Newton then descends to it.
         step = rest
-        for _ in range(8):
+        for i in range(1, size):
+            if shifted[i] < 0.0:
+                step = min(step, (-shifted[0] / shifted[i]) ** (1.0 / i))
+        for _ in range(12):
             value = 0.0
             slope = 0.0
             for i in range(size - 1, 0, -1):
@@ -60,38 +65,46 @@ def first_root(coefficients: Any, horizon: float, slack: float) -> float:
     return time
 
 
-@njit(cache=True, nogil=True)
+@INNER_KERNEL
 def next_event(
-    j: int, horizon: float, problem: Problem, neurons: Any, series: Any, residual: Any, lower: Any
+    j: int, horizon: float, problem: Problem, neurons: Any, series: Any, residual: Any
 ) -> tuple[float, int]:
     """Time since the start of neuron j, and line, of its first event up to horizon; infinity if there is none.
 
-    residual (response, order + 1) is expanded about the same start; `lower` (line,) is scratch.
+    residual (response, order + 1) is expanded about the same start.
     """
     size = series.mass.shape[1]
     lines = problem.gram.shape[0]
-    zeta = series.projection[j]
+    zeta = series.projection
     polynomial = np.empty(size)
     time = np.inf
     line = NO_LINE
 
     scale = 1.0
     if problem.radial == 0:
-        scale = neurons.outside[j]
+        # Rounding of the distance that the forces move a hidden weight, which may start tiny or pass zero.
+        scale = 0.0
         for k in range(lines):
-            nearby = max(np.abs(zeta[0, k]), np.abs(zeta[1, k]) * horizon)
-            scale = max(scale, nearby / problem.norm[k])
-    lower[:] = 0.0
+            force = 0.0
+            for i in range(size - 2, -1, -1):
+                force = (force + np.abs(series.force[j, i, k])) * horizon
+            scale += np.abs(series.gain[j, 0]) * force * problem.norm[k]
+        scale = max(scale, neurons.outside[j])
+        for k in range(lines):
+            scale = max(scale, np.abs(zeta[j, 0, k]) / problem.norm[k])
+    lower = series.change
+    for k in range(lines):
+        lower[j, k] = 0.0
     for i in range(size - 1, 0, -1):
         for k in range(lines):
-            lower[k] = (lower[k] + min(neurons.pattern[j, k] * zeta[i, k], 0.0)) * horizon
+            lower[j, k] = (lower[j, k] + min(neurons.pattern[j, k] * zeta[j, i, k], 0.0)) * horizon
     for k in range(lines):
         side = neurons.pattern[j, k]
         slack = MARGIN * problem.norm[k] * scale
-        if side == 0 or side * zeta[0, k] + slack + lower[k] >= 0.0:
+        if side == 0 or side * zeta[j, 0, k] + slack + lower[j, k] >= 0.0:
             continue
         for i in range(size):
-            polynomial[i] = side * zeta[i, k]
+            polynomial[i] = side * zeta[j, i, k]
         polynomial[0] += slack
         root = first_root(polynomial, min(horizon, time), slack)
         if root < time:
@@ -107,7 +120,10 @@ def next_event(
         if width == 0.0:
             continue
         sign = 1.0 if width > 0.0 else -1.0
-        slack = OVERSHOOT * np.abs(width)
+        slack = 0.0
+        for other in range(lines):
+            slack += np.abs(problem.gram[k, other] * series.force[j, 0, other])
+        slack *= NOISE / problem.gram[k, k]
         for end in range(2):
             for i in range(size - 1):
                 force = series.force[j, i, k]
@@ -125,7 +141,9 @@ def next_event(
 
     if series.sliding_count[j] > 0 and not neurons.balanced[j]:
         # Boundaries that attracted repel once the output weight has changed sign.
-        sign = 1.0 if series.gain[j, 0] > 0.0 or (series.gain[j, 0] == 0.0 and series.gain[j, 1] > 0.0) else -1.0
+        sign = (
+            1.0 if series.gain[j, 0] > 0.0 or (series.gain[j, 0] == 0.0 and series.gain[j, 1] > 0.0) else -1.0
+        )
         for i in range(size):
             polynomial[i] = sign * series.gain[j, i]
         polynomial[0] += MARGIN

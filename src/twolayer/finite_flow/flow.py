@@ -9,13 +9,21 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from twolayer.finite_flow.coupled import ARRIVED, HELD, UNSETTLED, flow_to, start_clock
+from twolayer.finite_flow.coupled import Clock, flow_to, start_clock
+from twolayer.finite_flow.decoupled import decoupled_to
 from twolayer.finite_flow.neurons import outputs_of_network, place_neurons, rebuild_weights
-from twolayer.finite_flow.problem import Floats, build_problem, sample_residual
+from twolayer.finite_flow.problem import Floats, Samples, build_problem, sample_residual
 from twolayer.finite_flow.series import build_series
-from twolayer.finite_flow.sliding import settle
+from twolayer.finite_flow.sliding import settle_all
+from twolayer.finite_flow.status import ARRIVED, HELD, UNSETTLED
 
 __all__ = ["FlowFrame", "FlowPath", "FlowStalled", "finite_flow", "flow_frames"]
+
+Activation = Literal["relu", "abs"]
+OutputLayer = Literal["trained", "fixed", "tied"]
+
+RADIAL = {"trained": 1, "tied": 2, "fixed": 0}
+"""d ln|w| / dt in units of the rate b of a balanced neuron."""
 
 
 class FlowStalled(RuntimeError):
@@ -23,7 +31,7 @@ class FlowStalled(RuntimeError):
 
 
 class FlowFrame(NamedTuple):
-    """The flow at one time."""
+    """The flow at one time. `held`: nothing moves any more; `events` and `steps` count from the start."""
 
     time: float
     hidden: Floats  # (neuron, feature)
@@ -36,90 +44,19 @@ class FlowFrame(NamedTuple):
 
 @dataclass(frozen=True)
 class FlowPath:
-    """The flow at all times asked for.
+    """The flow at all the times asked for.
 
-    hidden: (time, neuron, feature); output: (time, neuron); residual: (time, sample) y − h, carried as a variable
-    of its own once it is small, where the weights no longer resolve it; events, steps: numbers of pattern
-    changes and Taylor steps; held_from: the first of the times at which nothing moved any more because every
-    residual was below 1e-20 of its scale, or infinity.
+    `residual` is y − h, carried as a variable of its own where it is too small for the weights to resolve.
+    `events` counts changes of activation patterns, `steps` the Taylor steps of all neurons together.
+    `held_from` is the first of the times at which the state was held (see `finite_flow`), or infinity.
     """
 
-    hidden: Floats
-    output: Floats
-    residual: Floats
+    hidden: Floats  # (time, neuron, feature)
+    output: Floats  # (time, neuron)
+    residual: Floats  # (time, sample)
     events: int
     steps: int
     held_from: float
-
-
-def flow_frames(
-    inputs: npt.ArrayLike,
-    targets: npt.ArrayLike,
-    hidden: npt.ArrayLike,
-    output: npt.ArrayLike,
-    times: npt.ArrayLike,
-    *,
-    activation: Literal["relu", "abs"] = "relu",
-    output_layer: Literal["trained", "fixed", "tied"] = "trained",
-    loss_weight: float,
-    output_scale: float = 1.0,
-    weight_decay: float = 0.0,
-    rtol: float = 1e-10,
-    atol: float = 0.0,
-) -> Iterator[FlowFrame]:
-    """The frames of `finite_flow`, each as soon as it is known."""
-    inputs = np.ascontiguousarray(inputs, dtype=np.float64)
-    targets = np.ascontiguousarray(targets, dtype=np.float64)
-    hidden = np.ascontiguousarray(hidden, dtype=np.float64)
-    output = np.ascontiguousarray(output, dtype=np.float64)
-    times = np.ascontiguousarray(times, dtype=np.float64)
-    radial = {"trained": 1, "tied": 2, "fixed": 0}[output_layer]
-    problem, lines, samples = build_problem(
-        inputs,
-        targets,
-        activation=activation,
-        radial=radial,
-        loss_weight=loss_weight,
-        output_scale=output_scale,
-        weight_decay=weight_decay,
-    )
-    neurons, direction = place_neurons(problem, lines, hidden, output, output_layer)
-    frame, _ = place_neurons(problem, lines, hidden, output, output_layer)
-    clock = start_clock(problem, len(hidden), times[0])
-    outputs_of_network(problem, neurons, clock.residual)
-    clock.scale[:] = np.maximum(np.abs(problem.targets), np.abs(clock.residual))
-    clock.residual[:] = problem.targets - clock.residual
-    for j in np.flatnonzero(neurons.moving):
-        if not settle(j, -1, problem, neurons, clock.residual):
-            raise FlowStalled(f"at time {times[0]} the sliding rule of neuron {j} did not settle")
-    order = min(max(round(-np.log10(rtol)), 4), 16)
-    series = build_series(len(hidden), len(problem.gram), len(problem.targets), problem.rank, order)
-    most_events = 1_000_000 + 1000 * neurons.projection.size
-    frame_residual = clock.residual.copy()
-
-    yield FlowFrame(times[0], hidden.copy(), output.copy(), sample_residual(samples, clock.residual), 0, 0, False)
-    for time in times[1:]:
-        status = flow_to(time, most_events, problem, neurons, series, clock, rtol, frame, frame_residual)
-        events, steps = int(clock.counts[0]), int(clock.counts[1])
-        if status not in (ARRIVED, HELD):
-            raise FlowStalled(
-                f"at time {clock.times[0]} neuron {clock.counts[4]}, line {clock.counts[5]}: "
-                + ("the sliding rule did not settle" if status == UNSETTLED else "events repeat without progress")
-                + f" after {events} events and {steps} steps"
-            )
-        own_hidden, own_output = rebuild_weights(
-            lines,
-            direction,
-            neurons,
-            frame.projection,
-            frame.log_scale,
-            frame.gain,
-            frame.outside,
-            output_layer=output_layer,
-        )
-        yield FlowFrame(
-            time, own_hidden, own_output, sample_residual(samples, frame_residual), events, steps, status == HELD
-        )
 
 
 def finite_flow(
@@ -129,15 +66,33 @@ def finite_flow(
     output: npt.ArrayLike,
     times: npt.ArrayLike,
     *,
-    activation: Literal["relu", "abs"] = "relu",
-    output_layer: Literal["trained", "fixed", "tied"] = "trained",
+    activation: Activation = "relu",
+    output_layer: OutputLayer = "trained",
     loss_weight: float,
     output_scale: float = 1.0,
     weight_decay: float = 0.0,
     rtol: float = 1e-10,
     atol: float = 0.0,
 ) -> FlowPath:
-    """Gradient flow of a two-layer network on finite data."""
+    """Exact gradient flow of a two-layer network on finite data.
+
+        dw_j/dt = −∂_{w_j} E,  da_j/dt = −∂_{a_j} E,
+        E = κ Σ_k (h(x_k) − y_k)² + (λ/2) (|a|² + |W|²),  h(x) = s Σ_j a_j σ(⟨w_j, x⟩),  σ'(0) = 0,
+
+    continued along activation boundaries as a Filippov system (`sliding`). `output_layer` "fixed" holds a and
+    leaves it out of the penalty; "tied" sets a_j = |w_j| inside E. Between events the flow is integrated by
+    Taylor series (`series`), while outputs are negligible in closed form (`decoupled`).
+
+    inputs (sample, feature), targets (sample,), hidden (neuron, feature), output (neuron,), times (time,)
+    strictly increasing from the start. κ = loss_weight, s = output_scale, λ = weight_decay. `rtol` bounds the
+    error of a step relative to each neuron, to its mass and to the residual. A neuron with |a| = |w| to 1e-14
+    stays so exactly. Without weight decay the state is held once every residual is within `atol`, or below
+    1e-20 of its scale.
+
+    Raises ValueError for arguments that do not fit, FlowStalled if events stop making progress.
+
+    Source: derived; the flow and its conventions are those of Boursier, Pillaud-Vivien and Flammarion (2022).
+    """
     frames = list(
         flow_frames(
             inputs,
@@ -154,12 +109,165 @@ def finite_flow(
             atol=atol,
         )
     )
-    held = [frame.time for frame in frames if frame.held]
     return FlowPath(
         hidden=np.stack([frame.hidden for frame in frames]),
         output=np.stack([frame.output for frame in frames]),
         residual=np.stack([frame.residual for frame in frames]),
         events=frames[-1].events,
         steps=frames[-1].steps,
-        held_from=held[0] if held else np.inf,
+        held_from=min((frame.time for frame in frames if frame.held), default=np.inf),
     )
+
+
+def flow_frames(
+    inputs: npt.ArrayLike,
+    targets: npt.ArrayLike,
+    hidden: npt.ArrayLike,
+    output: npt.ArrayLike,
+    times: npt.ArrayLike,
+    *,
+    activation: Activation = "relu",
+    output_layer: OutputLayer = "trained",
+    loss_weight: float,
+    output_scale: float = 1.0,
+    weight_decay: float = 0.0,
+    rtol: float = 1e-10,
+    atol: float = 0.0,
+) -> Iterator[FlowFrame]:
+    """The frames of `finite_flow`, each as soon as it is known; the first is the start itself."""
+    data, labels, weights, outer, moments = (
+        np.array(value, dtype=np.float64, order="C") for value in (inputs, targets, hidden, output, times)
+    )
+    check_arrays(data, labels, weights, outer, moments)
+    if activation not in ("relu", "abs"):
+        raise ValueError(f"there is no activation {activation!r} here; known: abs, relu")
+    if output_layer not in RADIAL:
+        raise ValueError(
+            f"there is no output layer {output_layer!r} here; known: {', '.join(sorted(RADIAL))}"
+        )
+    for name, value in (("loss_weight", loss_weight), ("output_scale", output_scale)):
+        if not 0.0 < value < np.inf:
+            raise ValueError(f"{name} must be positive and finite, not {value}")
+    if not (0.0 <= weight_decay < np.inf and atol >= 0.0 and 0.0 < rtol < 1.0):
+        raise ValueError("weight_decay and atol must be at least 0, and rtol between 0 and 1")
+    if output_layer == "tied":
+        length = np.linalg.norm(weights, axis=1)
+        if not np.allclose(outer, length, rtol=1e-5, atol=0.0):
+            raise ValueError("tied outputs must be the norms of the hidden weights")
+        outer = length
+    return integrate(
+        data,
+        labels,
+        weights,
+        outer,
+        moments,
+        activation=activation,
+        output_layer=output_layer,
+        loss_weight=loss_weight,
+        output_scale=output_scale,
+        weight_decay=weight_decay,
+        rtol=rtol,
+        atol=atol,
+    )
+
+
+def check_arrays(inputs: Floats, targets: Floats, hidden: Floats, output: Floats, times: Floats) -> None:
+    """Raise ValueError unless the arrays belong together, are finite, and times increase."""
+    if inputs.ndim != 2 or hidden.ndim != 2 or inputs.shape[1] != hidden.shape[1]:
+        raise ValueError(
+            f"inputs {inputs.shape} and hidden {hidden.shape} must share their second axis, feature"
+        )
+    if targets.shape != inputs.shape[:1]:
+        raise ValueError(f"targets {targets.shape} must have one value per sample, {inputs.shape[:1]}")
+    if output.shape != hidden.shape[:1]:
+        raise ValueError(f"output {output.shape} must have one value per neuron, {hidden.shape[:1]}")
+    if times.ndim != 1 or times.size == 0 or np.any(np.diff(times) <= 0.0):
+        raise ValueError("times must be one strictly increasing axis with at least one value")
+    named = {"inputs": inputs, "targets": targets, "hidden": hidden, "output": output, "times": times}
+    for name, value in named.items():
+        if not np.all(np.isfinite(value)):
+            raise ValueError(f"{name} must be finite")
+
+
+def integrate(
+    inputs: Floats,
+    targets: Floats,
+    hidden: Floats,
+    output: Floats,
+    times: Floats,
+    *,
+    activation: str,
+    output_layer: str,
+    loss_weight: float,
+    output_scale: float,
+    weight_decay: float,
+    rtol: float,
+    atol: float,
+) -> Iterator[FlowFrame]:
+    """`flow_frames` with checked arguments."""
+    problem, lines, samples = build_problem(
+        inputs,
+        targets,
+        activation=activation,
+        radial=RADIAL[output_layer],
+        loss_weight=loss_weight,
+        output_scale=output_scale,
+        weight_decay=weight_decay,
+    )
+    neurons, apart = place_neurons(problem, lines, hidden, output, output_layer)
+    frame, _ = place_neurons(problem, lines, hidden, output, output_layer)
+    clock = start_clock(problem, len(hidden), times[0])
+    outputs_of_network(problem, neurons, clock.residual)
+    clock.scale[:] = np.maximum(np.abs(problem.targets), np.abs(clock.residual))
+    clock.residual[:] = problem.targets - clock.residual
+    residual = clock.residual.copy()
+    yield FlowFrame(times[0], hidden, output, sample_residual(samples, residual), 0, 0, False)
+
+    # Measured: a product with the Gram matrix per order is cheap for few lines, where longer steps pay.
+    few = len(problem.gram) <= 16
+    order = min(max(round(-np.log10(rtol)), 8) + (4 if few else 0), 20)
+    series = build_series(len(hidden), len(problem.gram), len(problem.targets), problem.rank, order)
+    series.residual[:, 0] = residual
+    failed = settle_all(problem, neurons, series.residual)
+    if failed >= 0:
+        raise FlowStalled(stall_message(UNSETTLED, clock, samples, failed, -1))
+    most_events = 1_000_000 + 1000 * neurons.projection.size
+    alone = output_layer != "fixed" and bool(np.all(neurons.balanced[neurons.moving]))
+    for time in times[1:]:
+        status = ARRIVED
+        state = neurons
+        if alone:
+            # An output below a thousandth of the tolerance moves nothing that the tolerance would show.
+            status = decoupled_to(time, min(1e-3 * rtol, 1e-12), problem, neurons, series, clock)
+            outputs_of_network(problem, neurons, residual)
+            residual[:] = problem.targets - residual
+            clock.residual[:] = residual
+            alone = clock.times[0] >= time
+        if not alone and status == ARRIVED:
+            status = flow_to(time, most_events, problem, neurons, series, clock, rtol, atol, frame, residual)
+            state = neurons if status == HELD else frame
+            if status == HELD:
+                residual[:] = clock.residual
+        if status not in (ARRIVED, HELD):
+            raise FlowStalled(
+                stall_message(status, clock, samples, int(clock.counts[4]), int(clock.counts[5]))
+            )
+        new_hidden, new_output = rebuild_weights(lines, apart, state, output_layer)
+        yield FlowFrame(
+            time,
+            new_hidden,
+            new_output,
+            sample_residual(samples, residual),
+            int(clock.counts[0]),
+            int(clock.counts[1]),
+            status == HELD,
+        )
+
+
+def stall_message(status: int, clock: Clock, samples: Samples, neuron: int, line: int) -> str:
+    """Where and after how much the integration stopped."""
+    place = f"at time {clock.times[0]:.17g} (+ {clock.times[2]:.3g}), neuron {neuron}"
+    if line >= 0:
+        place += f", sample {np.flatnonzero(samples.line == line)[0]}"
+    reason = "the sliding rule did not end" if status == UNSETTLED else "events repeat without progress"
+    return f"{place}: {reason}, after {clock.counts[0]} events and {clock.counts[1]} steps"

@@ -6,14 +6,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from twolayer.finite_flow.kernels import INNER_KERNEL, KERNEL
 from twolayer.finite_flow.problem import Floats, Lines, Problem
 
 __all__ = ["Neurons", "normalize", "outputs_of_network", "place_neurons", "rebuild_weights"]
 
 BALANCED = 1e-14
 """Relative difference of |a| and |w| that counts as rounding."""
+OUT_OF_SPAN = 1e-13
+"""Projections of more inputs than dimensions drift out of the span of possible ones; from here they are returned."""
 
 
 class Neurons(NamedTuple):
@@ -37,24 +39,20 @@ def place_neurons(
     problem: Problem, lines: Lines, hidden: Floats, output: Floats, output_layer: str
 ) -> tuple[Neurons, Floats]:
     """The state of given weights, and the unit directions (neuron, feature) of their parts outside the span."""
-    length = np.array([np.sqrt(np.dot(w / m, w / m)) * m if (m := np.max(np.abs(w), initial=0.0)) > 0 else 0.0 for w in hidden])
-    moving = length > 0.0
+    largest = np.max(np.abs(hidden), axis=1, initial=np.finfo(np.float64).tiny)
+    # Scaled, so that weights below 1e-154 keep their norm.
+    length = largest * np.sqrt(np.sum((hidden / largest[:, None]) ** 2, axis=1))
     size = np.abs(output)
+    moving = length > 0.0
     if output_layer == "fixed":
         balanced = np.ones(len(output), dtype=np.bool_)
         scale = np.ones(len(output))
         gain = output.copy()
     else:
-        balanced = (np.abs(size - length) <= BALANCED * length) & moving
-        if output_layer == "tied":
-            balanced = moving.copy()
-        largest = np.maximum(np.maximum(size, length), np.finfo(np.float64).tiny)
-        joint = largest * np.sqrt(0.5 * ((size / largest) ** 2 + (length / largest) ** 2))
-        scale = np.where(balanced, length, joint)
+        balanced = moving & ((np.abs(size - length) <= BALANCED * length) | (output_layer == "tied"))
+        scale = np.where(balanced, length, np.hypot(size, length) / np.sqrt(2.0))
         scale[scale == 0.0] = 1.0
         gain = np.where(balanced, np.sign(output), output / scale)
-        if output_layer == "tied":
-            gain = np.ones(len(output))
     direction = hidden / scale[:, None]
     inside = direction @ lines.lift.T @ lines.inputs if len(lines.inputs) else np.zeros_like(direction)
     apart = direction - inside
@@ -67,41 +65,33 @@ def place_neurons(
     unit = np.divide(apart, outside[:, None], out=np.zeros_like(apart), where=outside[:, None] > 0.0)
     projection = np.ascontiguousarray(direction @ lines.inputs.T)
     # A projection that is exactly zero must stay so: rounding would put it on one side of its boundary.
-    projection[np.abs(projection) < 2.0 * np.finfo(np.float64).eps * np.abs(direction) @ np.abs(lines.inputs).T] = 0.0
+    terms = np.abs(direction) @ np.abs(lines.inputs).T
+    projection[np.abs(projection) < 2.0 * np.finfo(np.float64).eps * terms] = 0.0
     skew = np.where(balanced, 0.0, gain**2 - np.einsum("jd,jd->j", direction, direction))
     absolute = problem.back == np.arange(len(problem.back))
     pattern = np.where(projection > 0.0, 1, np.where((projection == 0.0) & absolute, 0, -1)).astype(np.int8)
-    neurons = Neurons(
-        projection, np.log(scale), gain.astype(np.float64), outside, skew, pattern, balanced, moving
-    )
+    neurons = Neurons(projection, np.log(scale), gain, outside, skew, pattern, balanced, moving)
     return neurons, unit
 
 
 def rebuild_weights(
-    lines: Lines,
-    outside_direction: Floats,
-    neurons: Neurons,
-    projection: Floats,
-    log_scale: Floats,
-    gain: Floats,
-    outside: Floats,
-    *,
-    output_layer: str,
+    lines: Lines, outside_direction: Floats, neurons: Neurons, output_layer: str
 ) -> tuple[Floats, Floats]:
     """Hidden (neuron, feature) and output (neuron,) weights of a state; |w| = |a| to rounding when balanced."""
-    direction = projection @ lines.lift + outside[:, None] * outside_direction
-    scale = np.exp(log_scale)
+    direction = neurons.projection @ lines.lift + neurons.outside[:, None] * outside_direction
     if output_layer != "fixed":
         length = np.sqrt(np.einsum("jd,jd->j", direction, direction))
-        unit = neurons.balanced & (length > 0.0)
-        direction = np.where(unit[:, None], direction / np.where(unit, length, 1.0)[:, None], direction)
-    return scale[:, None] * direction, scale * gain
+        length[~neurons.balanced | (length == 0.0)] = 1.0
+        direction /= length[:, None]
+    scale = np.exp(neurons.log_scale)
+    return scale[:, None] * direction, scale * neurons.gain
 
 
-@njit(cache=True, nogil=True)
+@KERNEL
 def outputs_of_network(problem: Problem, neurons: Any, outputs: Any) -> None:
     """Write h of every response, (response,)."""
-    outputs[:] = 0.0
+    for response in range(outputs.size):
+        outputs[response] = 0.0
     neuron_count, lines = neurons.projection.shape
     for j in range(neuron_count):
         if not neurons.moving[j]:
@@ -114,7 +104,7 @@ def outputs_of_network(problem: Problem, neurons: Any, outputs: Any) -> None:
                 outputs[problem.back[k]] -= weight * neurons.projection[j, k]
 
 
-@njit(cache=True, nogil=True)
+@INNER_KERNEL
 def normalize(j: int, problem: Problem, neurons: Any) -> None:
     """Return neuron j to g² + |v|² = 2 and g² − |v|² = skew, from which truncation moved it; ζ to the span.
 
@@ -133,12 +123,16 @@ def normalize(j: int, problem: Problem, neurons: Any) -> None:
     for k in range(lines):
         square += zeta[k] * dual[k]
     if problem.rank < lines:
+        inside = np.zeros(lines)
+        apart = 0.0
         for k in range(lines):
-            if zeta[k] != 0.0:
-                inside = 0.0
-                for other in range(lines):
-                    inside += problem.gram[k, other] * dual[other]
-                zeta[k] = inside
+            for other in range(lines):
+                inside[k] += problem.gram[k, other] * dual[other]
+            apart = max(apart, np.abs(zeta[k] - inside[k]) / problem.norm[k])
+        # Not at every step: the rounding of the projector would turn the neuron the same way each time.
+        if apart > OUT_OF_SPAN:
+            for k in range(lines):
+                zeta[k] = inside[k]
     if neurons.balanced[j]:
         factor = 1.0 / np.sqrt(square)
         for k in range(lines):

@@ -50,7 +50,8 @@ class Lines(NamedTuple):
 class Samples(NamedTuple):
     """Which response a sample reads, and as which multiple: h(x_sample) = factor · h_response."""
 
-    response: Integers  # (sample,) −1 for a zero input
+    line: Integers  # (sample,) −1 for a zero input
+    response: Integers  # (sample,) the same for the side of the line that the sample is on
     factor: Floats  # (sample,)
     offset: Floats  # (sample,) target − factor · merged target; 0 for a sample alone on its side
 
@@ -97,7 +98,7 @@ def build_problem(
     if count:
         factor[used] = length[used] / length[representatives][line[used]]
     responses = count + backs.size
-    weight = np.bincount(response[used], factor[used] ** 2, responses)
+    weight: Floats = np.bincount(response[used], factor[used] ** 2, responses).astype(np.float64)
     merged = np.bincount(response[used], factor[used] * targets[used], responses) / weight
     offset = targets.astype(np.float64)
     if count:
@@ -106,8 +107,8 @@ def build_problem(
         merged[response[alone]] = targets[alone] / factor[alone]
         offset[used] -= factor[used] * merged[response[used]]
         offset[alone] = 0.0
-    response_rate = 2.0 * loss_weight * output_scale * weight
-    rate = response_rate[:count].copy()
+    response_rate: Floats = 2.0 * loss_weight * output_scale * weight
+    rate: Floats = response_rate[:count].copy()
     back_rate = np.zeros(count)
     if activation == "abs":
         back[:] = np.arange(count)
@@ -141,7 +142,7 @@ def build_problem(
         rank=rank,
     )
     lines = Lines(distinct, np.ascontiguousarray((left / singular) @ right))
-    return problem, lines, Samples(response.astype(np.int64), factor, offset)
+    return problem, lines, Samples(line.astype(np.int64), response.astype(np.int64), factor, offset)
 
 
 def sample_residual(samples: Samples, residual: Floats) -> Floats:

@@ -11,12 +11,12 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 
+from twolayer.finite_flow.kernels import INNER_DOT, INNER_KERNEL
 from twolayer.finite_flow.problem import Floats, Integers, Problem
 from twolayer.finite_flow.sliding import factor_cholesky, solve_cholesky
 
-__all__ = ["Series", "advance", "begin", "build_series", "extend", "shift"]
+__all__ = ["Series", "advance", "begin", "build_series", "extend", "push", "shift"]
 
 
 class Series(NamedTuple):
@@ -30,7 +30,10 @@ class Series(NamedTuple):
     mass: Floats  # (neuron, order + 1) m
     load: Floats  # (neuron, order + 1) m g
     rate: Floats  # (neuron, order + 1) b
+    weight: Floats  # (neuron,) s e^(2ρ) at the start of each neuron
+    change: Floats  # (neuron, line) room for the change of its contribution
     residual: Floats  # (response, order + 1)
+    shifted: Floats  # (response, order + 1) the same about the time of an event
     start: Floats  # (neuron,) time since the start of the step
     active: Integers  # (neuron, line) lines that carry a given force
     active_rate: Floats  # (neuron, line) force per residual on them
@@ -55,7 +58,10 @@ def build_series(neurons: int, lines: int, responses: int, rank: int, order: int
         mass=np.zeros(scalar),
         load=np.zeros(scalar),
         rate=np.zeros(scalar),
+        weight=np.zeros(neurons),
+        change=np.zeros((neurons, lines)),
         residual=np.zeros((responses, order + 1)),
+        shifted=np.zeros((responses, order + 1)),
         start=np.zeros(neurons),
         active=np.zeros(index, dtype=np.int64),
         active_rate=np.zeros(index),
@@ -67,7 +73,7 @@ def build_series(neurons: int, lines: int, responses: int, rank: int, order: int
     )
 
 
-@njit(cache=True, nogil=True)
+@INNER_KERNEL
 def begin(j: int, problem: Problem, neurons: Any, series: Any) -> None:
     """Set the coefficients of order 0 of neuron j, and the lines that act on it."""
     lines = problem.gram.shape[0]
@@ -96,154 +102,163 @@ def begin(j: int, problem: Problem, neurons: Any, series: Any) -> None:
             for column in range(row + 1):
                 factor[row, column] = problem.gram[series.sliding[j, row], series.sliding[j, column]]
         factor_cholesky(factor, sliding)
-    series.gain[j, :] = 0.0
+    for i in range(series.gain.shape[1]):
+        series.gain[j, i] = 0.0
     series.gain[j, 0] = neurons.gain[j]
+    series.weight[j] = problem.output_scale * np.exp(2.0 * neurons.log_scale[j])
     series.mass[j, 0] = 1.0
     series.load[j, 0] = neurons.gain[j]
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
-def dot(left: Any, right: Any) -> float:
-    """Σ left right, in an order that vectorises."""
+@INNER_DOT
+def power_of_order(i: int, j: int, force: Any, projection: Any) -> float:
+    """(q·ζ)_i = Σ_l q_l·ζ_{i−l}."""
     total = 0.0
-    for k in range(left.size):
-        total += left[k] * right[k]
+    for order in range(i + 1):
+        for k in range(force.shape[2]):
+            total += force[j, order, k] * projection[j, i - order, k]
     return total
 
 
-@njit(cache=True, nogil=True)
-def add_rows(matrix: Any, rows: Any, values: Any, count: int, total: Any) -> None:
-    """total += Σ_e values[rows_e] matrix[rows_e, :], four rows at a time."""
-    size = total.size
+@INNER_KERNEL
+def add_rows(i: int, j: int, gram: Any, rows: Any, force: Any, count: int, drive: Any) -> None:
+    """drive[j, i] += Σ_e force[j, i, rows_e] gram[rows_e], four rows at a time."""
+    size = gram.shape[0]
     e = 0
     while e + 4 <= count:
-        k0, k1, k2, k3 = rows[e], rows[e + 1], rows[e + 2], rows[e + 3]
-        v0, v1, v2, v3 = values[k0], values[k1], values[k2], values[k3]
-        r0, r1, r2, r3 = matrix[k0], matrix[k1], matrix[k2], matrix[k3]
+        k0, k1, k2, k3 = rows[j, e], rows[j, e + 1], rows[j, e + 2], rows[j, e + 3]
+        v0, v1, v2, v3 = force[j, i, k0], force[j, i, k1], force[j, i, k2], force[j, i, k3]
         for k in range(size):
-            total[k] += (v0 * r0[k] + v1 * r1[k]) + (v2 * r2[k] + v3 * r3[k])
+            drive[j, i, k] += (v0 * gram[k0, k] + v1 * gram[k1, k]) + (v2 * gram[k2, k] + v3 * gram[k3, k])
         e += 4
     while e < count:
-        v0 = values[rows[e]]
-        r0 = matrix[rows[e]]
+        k0 = rows[j, e]
+        v0 = force[j, i, k0]
         for k in range(size):
-            total[k] += v0 * r0[k]
+            drive[j, i, k] += v0 * gram[k0, k]
         e += 1
 
 
-@njit(cache=True, nogil=True)
-def extend(i: int, j: int, problem: Problem, neurons: Any, series: Any, residual: Any) -> None:
-    """From the coefficients up to order i of neuron j and residual (response, order + 1), those of order i + 1."""
-    zeta = series.projection[j]
-    force = series.force[j, i]
-    drive = series.drive[j, i]
-    rate = series.rate[j]
-    gain = series.gain[j]
-    mass = series.mass[j]
-    load = series.load[j]
-    following = zeta[i + 1]
-    lines = drive.size
-    force[:] = 0.0
-    drive[:] = 0.0
-    for e in range(series.active_count[j]):
-        force[series.active[j, e]] = series.active_rate[j, e] * residual[series.response[j, e], i]
-    add_rows(problem.gram, series.active[j], force, series.active_count[j], drive)
-
-    if problem.radial == 0:
-        rate[i] = problem.weight_decay if i == 0 else 0.0
-    else:
-        power = 0.0
-        if neurons.balanced[j]:
-            for order in range(i + 1):
-                power += dot(series.force[j, order], zeta[i - order])
-            rate[i] = gain[0] * power
-        else:
-            # Σ_l g_l (q·ζ)_{i−l}; the power of lower orders is read back from g' = q·ζ − b g.
-            for order in range(i + 1):
-                power += dot(series.force[j, order], zeta[i - order])
-            rate[i] = gain[0] * power
-            for order in range(1, i + 1):
-                past = (i - order + 1) * gain[i - order + 1]
-                for inner in range(i - order + 1):
-                    past += rate[inner] * gain[i - order - inner]
-                rate[i] += gain[order] * past
-            change = power
-            for order in range(i + 1):
-                change -= rate[order] * gain[i - order]
-            gain[i + 1] = change / (i + 1)
-
-    sliding = series.sliding_count[j]
-    if sliding > 0:
-        right = np.empty(sliding)
-        for row in range(sliding):
-            right[row] = -drive[series.sliding[j, row]]
-        solve_cholesky(series.factor[j], sliding, right)
-        for row in range(sliding):
-            force[series.sliding[j, row]] = right[row]
-        add_rows(problem.gram, series.sliding[j], force, sliding, drive)
-
-    gain_0 = gain[0]
-    for k in range(lines):
-        following[k] = gain_0 * drive[k]
-    if not neurons.balanced[j]:
-        for order in range(1, i + 1):
-            value = gain[order]
-            past = series.drive[j, i - order]
-            for k in range(lines):
-                following[k] += value * past[k]
-    for order in range(i + 1):
-        value = rate[order]
-        past = zeta[i - order]
-        for k in range(lines):
-            following[k] -= value * past[k]
-    share = 1.0 / (i + 1)
-    for k in range(lines):
-        following[k] *= share
-    for row in range(sliding):
-        following[series.sliding[j, row]] = 0.0
-
-    growth = -problem.weight_decay * mass[i]
-    for order in range(i + 1):
-        growth += rate[order] * mass[i - order]
-    mass[i + 1] = 2.0 * problem.radial * growth * share
-    total = 0.0
-    for order in range(i + 2):
-        total += gain[order] * mass[i + 1 - order]
-    load[i + 1] = total
-
-    contribution = series.contribution[j, i + 1]
-    contribution[:] = 0.0
-    weight = problem.output_scale * np.exp(2.0 * neurons.log_scale[j])
-    for order in range(i + 2):
-        value = weight * load[order]
-        past = zeta[i + 1 - order]
-        for k in range(lines):
-            contribution[k] += value * past[k]
+@INNER_KERNEL
+def push(i: int, first: int, last: int, problem: Problem, neurons: Any, series: Any, residual: Any) -> None:
+    """Coefficients of order i of the force q and the drive u = G q on neurons first to last − 1; u = 0 on K."""
+    force = series.force
+    drive = series.drive
+    for j in range(first, last):
+        if not neurons.moving[j]:
+            continue
+        for k in range(force.shape[2]):
+            force[j, i, k] = 0.0
+            drive[j, i, k] = 0.0
+        acting = series.active_count[j]
+        for e in range(acting):
+            force[j, i, series.active[j, e]] = series.active_rate[j, e] * residual[series.response[j, e], i]
+        add_rows(i, j, problem.gram, series.active, force, acting, drive)
+        sliding = series.sliding_count[j]
+        if sliding > 0:
+            right = np.empty(sliding)
+            for row in range(sliding):
+                right[row] = -drive[j, i, series.sliding[j, row]]
+            solve_cholesky(series.factor[j], sliding, right)
+            for row in range(sliding):
+                force[j, i, series.sliding[j, row]] = right[row]
+            add_rows(i, j, problem.gram, series.sliding, force, sliding, drive)
+            for row in range(sliding):
+                drive[j, i, series.sliding[j, row]] = 0.0
 
 
-@njit(cache=True, nogil=True)
-def horner(coefficients: Any, lowest: int, time: float, value: Any) -> None:
-    """value_k = Σ_{i ≥ lowest} c_ik time^i for coefficients (order + 1, line)."""
-    order = coefficients.shape[0] - 1
-    value[:] = coefficients[order]
-    for i in range(order - 1, lowest - 1, -1):
-        for k in range(value.size):
-            value[k] = value[k] * time + coefficients[i, k]
-    if lowest == 1:
-        for k in range(value.size):
-            value[k] *= time
+@INNER_KERNEL
+def extend(i: int, first: int, last: int, problem: Problem, neurons: Any, series: Any, residual: Any) -> None:
+    """From the coefficients up to order i of neurons first to last − 1, those of order i + 1.
 
-
-@njit(cache=True, nogil=True)
-def advance(
-    j: int, time: float, problem: Problem, neurons: Any, series: Any, room: Any, residual: Any, before: Any
-) -> None:
-    """The state of neuron j, written into room, at a time since its own start.
-
-    room may be neurons itself. The change of its contribution is taken off residual (response,), whose
-    relative accuracy it shares. `before` (line,) is scratch.
+    residual (response, order + 1) is known up to order i. A call passes hundreds of words, hence the range.
     """
-    horner(series.projection[j], 0, time, room.projection[j])
+    push(i, first, last, problem, neurons, series, residual)
+    zeta = series.projection
+    drive = series.drive
+    rate = series.rate
+    gain = series.gain
+    mass = series.mass
+    contribution = series.contribution
+    lines = zeta.shape[2]
+    share = 1.0 / (i + 1)
+    for j in range(first, last):
+        if not neurons.moving[j]:
+            continue
+        balanced = neurons.balanced[j]
+        if problem.radial == 0:
+            rate[j, i] = problem.weight_decay if i == 0 else 0.0
+        else:
+            power = power_of_order(i, j, series.force, zeta)
+            rate[j, i] = gain[j, 0] * power
+            if not balanced:
+                # b_i = Σ_l g_l (q·ζ)_{i−l}, whose lower orders are read back from g' = q·ζ − b g.
+                for order in range(1, i + 1):
+                    past = (i - order + 1) * gain[j, i - order + 1]
+                    for inner in range(i - order + 1):
+                        past += rate[j, inner] * gain[j, i - order - inner]
+                    rate[j, i] += gain[j, order] * past
+                for order in range(i + 1):
+                    power -= rate[j, order] * gain[j, i - order]
+                gain[j, i + 1] = power * share
+
+        start_gain = gain[j, 0]
+        for k in range(lines):
+            zeta[j, i + 1, k] = start_gain * drive[j, i, k]
+        if not balanced:
+            for order in range(1, i + 1):
+                value = gain[j, order]
+                for k in range(lines):
+                    zeta[j, i + 1, k] += value * drive[j, i - order, k]
+        for order in range(i + 1):
+            value = rate[j, order]
+            for k in range(lines):
+                zeta[j, i + 1, k] -= value * zeta[j, i - order, k]
+        for k in range(lines):
+            zeta[j, i + 1, k] *= share
+
+        growth = -problem.weight_decay * mass[j, i]
+        for order in range(i + 1):
+            growth += rate[j, order] * mass[j, i - order]
+        mass[j, i + 1] = 2.0 * problem.radial * growth * share
+        load = start_gain * mass[j, i + 1]
+        if not balanced:
+            for order in range(1, i + 2):
+                load += gain[j, order] * mass[j, i + 1 - order]
+        series.load[j, i + 1] = load
+
+        for k in range(lines):
+            contribution[j, i + 1, k] = 0.0
+        for order in range(i + 2):
+            value = series.weight[j] * series.load[j, order]
+            for k in range(lines):
+                contribution[j, i + 1, k] += value * zeta[j, i + 1 - order, k]
+
+
+@INNER_KERNEL
+def horner(j: int, coefficients: Any, lowest: int, time: float, value: Any) -> None:
+    """value[j, k] = Σ_{i ≥ lowest} c_jik time^i for coefficients (neuron, order + 1, line)."""
+    order = coefficients.shape[1] - 1
+    lines = coefficients.shape[2]
+    for k in range(lines):
+        value[j, k] = coefficients[j, order, k]
+    for i in range(order - 1, lowest - 1, -1):
+        for k in range(lines):
+            value[j, k] = value[j, k] * time + coefficients[j, i, k]
+    if lowest == 1:
+        for k in range(lines):
+            value[j, k] *= time
+
+
+@INNER_KERNEL
+def advance(
+    j: int, time: float, problem: Problem, neurons: Any, series: Any, room: Any, residual: Any
+) -> None:
+    """The state of neuron j, written into room, at a time since its own start; room may be neurons itself.
+
+    The change of its contribution is taken off residual (response,), whose relative accuracy it shares.
+    """
+    horner(j, series.projection, 0, time, room.projection)
     order = series.mass.shape[1] - 1
     mass = series.mass[j, order]
     gain = series.gain[j, order]
@@ -259,19 +274,19 @@ def advance(
         shrink = np.exp(-problem.weight_decay * time)
     room.outside[j] = neurons.outside[j] * shrink
     room.skew[j] = neurons.skew[j] * shrink * shrink
-    horner(series.contribution[j], 1, time, before)
+    horner(j, series.contribution, 1, time, series.change)
     for e in range(series.active_count[j]):
-        change = before[series.active[j, e]]
+        change = series.change[j, series.active[j, e]]
         residual[series.response[j, e]] -= change if series.active_rate[j, e] > 0.0 else -change
 
 
-@njit(cache=True, nogil=True)
+@INNER_KERNEL
 def shift(coefficients: Any, time: float, shifted: Any) -> None:
     """Coefficients (response, order + 1) of the same polynomials about another time."""
     responses, size = coefficients.shape
     for response in range(responses):
-        row = shifted[response]
-        row[:] = coefficients[response]
+        for i in range(size):
+            shifted[response, i] = coefficients[response, i]
         for first in range(size - 1):
             for i in range(size - 2, first - 1, -1):
-                row[i] += time * row[i + 1]
+                shifted[response, i] += time * shifted[response, i + 1]

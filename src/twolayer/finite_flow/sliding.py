@@ -15,23 +15,31 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from twolayer.finite_flow.kernels import INNER_KERNEL, KERNEL
 from twolayer.finite_flow.problem import Problem
 
-__all__ = ["DEAD_BORDER", "bounded_least_squares", "factor_cholesky", "settle", "solve_cholesky"]
+__all__ = [
+    "NOISE",
+    "bounded_least_squares",
+    "factor_cholesky",
+    "settle",
+    "settle_all",
+    "solve_cholesky",
+]
 
-DEAD_BORDER = 1e-10
-"""A multiplier this close to an end of its interval is at that end (σ'(0) = 0 there), or neurons would chatter."""
 TOUCHING = 4e-14
 """A projection smaller than this times |x| |v| touches its boundary."""
 DEPENDENT = 1e-12
 """A boundary whose normal is this close, squared, to the span of those that slide adds no constraint."""
-NOISE = 2e-14
-"""Velocities below this fraction of their terms are rounding."""
+NOISE = 1e-13
+"""A velocity below this fraction of its terms is rounding, and so is a multiplier that moves by it.
+
+Such a neuron does not slide: σ'(0) = 0 keeps it at rest, or neurons would chatter and dead ones wake.
+"""
 
 
-@njit(cache=True, nogil=True)
+@INNER_KERNEL
 def factor_cholesky(matrix: Any, size: int) -> bool:
     """Cholesky factor of the leading block, in place; False if it is singular to `DEPENDENT`."""
     for row in range(size):
@@ -49,7 +57,7 @@ def factor_cholesky(matrix: Any, size: int) -> bool:
     return True
 
 
-@njit(cache=True, nogil=True)
+@INNER_KERNEL
 def solve_cholesky(factor: Any, size: int, right: Any) -> None:
     """Solve with the factor of the leading block; the right side becomes the solution."""
     for row in range(size):
@@ -64,12 +72,14 @@ def solve_cholesky(factor: Any, size: int, right: Any) -> None:
         right[row] = value / factor[row, row]
 
 
-@njit(cache=True, nogil=True)
-def bounded_least_squares(gram: Any, base: Any, low: Any, high: Any, noise: Any, q: Any, status: Any) -> bool:
+@INNER_KERNEL
+def bounded_least_squares(
+    gram: Any, base: Any, low: Any, high: Any, noise: Any, noise_level: float, q: Any, status: Any
+) -> bool:
     """Minimise ½ qᵀ gram q + base·q over low ≤ q ≤ high by an active set; start from feasible q and status.
 
     Shapes: gram (size, size), all others (size,). Status 0 is free, −1 at low, +1 at high. `noise` is the
-    rounding of a gradient component. False if the set changed more than 20 (size + 2) times.
+    rounding of base, `noise_level` that of other terms. False if the set changed more than 20 (size + 2) times.
     """
     size = base.size
     block = np.empty((size, size))
@@ -106,15 +116,16 @@ def bounded_least_squares(gram: Any, base: Any, low: Any, high: Any, noise: Any,
         for row in range(count):
             k = free[row]
             move = right[row] - q[k]
-            if right[row] < low[k] and (low[k] - q[k]) / move < fraction:
+            if right[row] < low[k] and (low[k] - q[k]) / move <= fraction:
                 fraction = max((low[k] - q[k]) / move, 0.0)
                 blocking = k
-            elif right[row] > high[k] and (high[k] - q[k]) / move < fraction:
+            elif right[row] > high[k] and (high[k] - q[k]) / move <= fraction:
                 fraction = max((high[k] - q[k]) / move, 0.0)
                 blocking = k
         for row in range(count):
             k = free[row]
-            q[k] += fraction * (right[row] - q[k])
+            # Exactly the solution where nothing blocks: a force may be tiny beside its interval.
+            q[k] = q[k] + fraction * (right[row] - q[k]) if blocking >= 0 else right[row]
         if blocking >= 0:
             status[blocking] = -1 if 2.0 * q[blocking] < low[blocking] + high[blocking] else 1
             q[blocking] = low[blocking] if status[blocking] < 0 else high[blocking]
@@ -125,11 +136,13 @@ def bounded_least_squares(gram: Any, base: Any, low: Any, high: Any, noise: Any,
             if status[k] == 0:
                 continue
             gradient = base[k]
+            rounding = noise[k]
             for other in range(size):
                 gradient += gram[k, other] * q[other]
+                rounding += noise_level * np.abs(gram[k, other] * q[other])
             violation = gradient * status[k]
             width = gram[k, k] * (high[k] - low[k])
-            if violation > DEAD_BORDER * width and violation > noise[k] and violation > worst * width:
+            if violation > rounding and violation > worst * width:
                 worst = violation / width
                 entering = k
         if entering < 0:
@@ -138,11 +151,12 @@ def bounded_least_squares(gram: Any, base: Any, low: Any, high: Any, noise: Any,
     return False
 
 
-@njit(cache=True, nogil=True)
-def settle(j: int, crossing: int, problem: Problem, neurons: Any, residual: Any) -> bool:
-    """Give neuron j the pattern it leaves with, at residual (response,); `crossing` is the line it reached, or −1.
+@INNER_KERNEL
+def settle(j: int, crossing: int, noise_level: float, problem: Problem, neurons: Any, residual: Any) -> bool:
+    """Give neuron j the pattern it leaves with, at residual (response, order + 1).
 
-    Projections on attracting boundaries that it touches become exactly zero. False if the rule did not settle.
+    `crossing` is the line it reached, or −1; `noise_level` the fraction of its terms at which a velocity is
+    rounding. Projections on attracting boundaries that it touches become zero. False if the rule did not settle.
     """
     lines = problem.gram.shape[0]
     zeta = neurons.projection[j]
@@ -158,9 +172,9 @@ def settle(j: int, crossing: int, problem: Problem, neurons: Any, residual: Any)
     back = np.zeros(lines)
     force = np.empty(lines)
     for k in range(lines):
-        front[k] = problem.rate[k] * residual[k]
+        front[k] = problem.rate[k] * residual[k, 0]
         if problem.back[k] >= 0:
-            back[k] = -problem.back_rate[k] * residual[problem.back[k]]
+            back[k] = -problem.back_rate[k] * residual[problem.back[k], 0]
         force[k] = front[k] if pattern[k] > 0 else back[k]
     sign = 1.0
     if neurons.gain[j] < 0.0:
@@ -226,8 +240,8 @@ def settle(j: int, crossing: int, problem: Problem, neurons: Any, residual: Any)
             for other in range(lines):
                 term = problem.gram[k, other] * force[other]
                 base[row] += term
-                noise[row] += NOISE * np.abs(term)
-        if size > 0 and not bounded_least_squares(gram, base, low, high, noise, q, status):
+                noise[row] += noise_level * np.abs(term)
+        if size > 0 and not bounded_least_squares(gram, base, low, high, noise, noise_level, q, status):
             return False
         flipped = False
         for index in range(others):
@@ -237,11 +251,11 @@ def settle(j: int, crossing: int, problem: Problem, neurons: Any, residual: Any)
             for other in range(lines):
                 term = problem.gram[k, other] * force[other]
                 velocity += term
-                rounding += NOISE * np.abs(term)
+                rounding += noise_level * np.abs(term)
             for row in range(size):
                 term = problem.gram[k, attracting[row]] * q[row]
                 velocity += term
-                rounding += NOISE * np.abs(term)
+                rounding += noise_level * np.abs(term)
             velocity *= sign
             if velocity * pattern[k] < -rounding or (pattern[k] == 0 and np.abs(velocity) > rounding):
                 pattern[k] = 1 if velocity > 0.0 else -1
@@ -249,13 +263,28 @@ def settle(j: int, crossing: int, problem: Problem, neurons: Any, residual: Any)
                 flipped = True
         if not flipped:
             break
+    for index in range(others):
+        k = repelling[index]
+        if pattern[k] * zeta[k] < 0.0:
+            zeta[k] = 0.0
     for row in range(size):
         k = attracting[row]
-        multiplier = (q[row] - back[k]) / (front[k] - back[k])
-        if multiplier <= DEAD_BORDER:
-            pattern[k] = -1
-        elif multiplier >= 1.0 - DEAD_BORDER:
-            pattern[k] = 1
-        else:
-            pattern[k] = 0
+        margin = noise[row]
+        for column in range(size):
+            margin += noise_level * np.abs(gram[row, column] * q[column])
+        margin /= gram[row, row]
+        from_back = np.abs(q[row] - back[k])
+        from_front = np.abs(q[row] - front[k])
+        pattern[k] = 0
+        if min(from_back, from_front) <= margin:
+            pattern[k] = -1 if from_back <= from_front else 1
     return True
+
+
+@KERNEL
+def settle_all(problem: Problem, neurons: Any, residual: Any) -> int:
+    """Give all neurons the pattern they start with; −1, or the neuron for which the rule did not settle."""
+    for j in range(neurons.projection.shape[0]):
+        if neurons.moving[j] and not settle(j, -1, NOISE, problem, neurons, residual):
+            return j
+    return -1

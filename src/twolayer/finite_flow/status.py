@@ -1,0 +1,15 @@
+"""How an advance of the flow ended."""
+
+from __future__ import annotations
+
+__all__ = ["ARRIVED", "HELD", "REPEATS", "STUCK", "UNSETTLED"]
+
+ARRIVED = 0
+HELD = 1
+"""Nothing moved any more."""
+STUCK = 2
+"""Events followed each other without progress."""
+UNSETTLED = 3
+"""The sliding rule did not end."""
+REPEATS = 64
+"""Events of a neuron within the rounding of one time, beyond four per line, that count as an endless loop."""
