@@ -2,7 +2,25 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import settings
 
 settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
 settings.load_profile("untimed")
+
+
+ASKED_FOR = {
+    "slow": "minutes of computing",
+    "gpu": "needs a CUDA device and cupy",
+    "slurm": "needs a Slurm controller on this machine",
+    "browser": "needs a headless browser",
+}
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Marked tests run only where their marker is asked for, and the skip says how."""
+    asked = config.getoption("-m")
+    for item in items:
+        for marker, reason in ASKED_FOR.items():
+            if marker in item.keywords and marker not in asked:
+                item.add_marker(pytest.mark.skip(reason=f"{reason}; run with `pytest -m {marker}`"))

@@ -59,6 +59,24 @@ def covering_neurons(problem: EmpiricalProblem, trajectory: Trajectory) -> Any:
     return np.stack(counts, axis=-1)
 
 
+def blind_exponent(problem: EmpiricalProblem, trajectory: Trajectory) -> Any:
+    """The power of λ at which the heaviest neuron that misses a sample dies out on orthogonal inputs, (seed,).
+
+    min 2(1 − |D_A|/|D_±|) over neurons with ±a > 0 that see only a part A of the samples with ±y_k > 0 at the start,
+    |D_A|² = Σ_{k∈A} (y_k|x_k|/n)². NaN where every neuron sees all of its sign. (Derived.)
+    """
+    hidden, output = trajectory.weights.hidden[:, 0], trajectory.weights.output[:, 0]
+    active = hidden @ np.swapaxes(problem.data.inputs, -1, -2) > 0
+    squares = problem.data.targets**2 * (problem.data.inputs**2).sum(-1)
+    exponents = []
+    for sign in (1.0, -1.0):
+        own = np.where(sign * problem.data.targets > 0, squares, 0.0)[..., None, :]
+        share = (active * own).sum(-1) / own.sum(-1)
+        part = (share < 1 - 1e-12) & (sign * output > 0)
+        exponents.append(np.where(part, 2 * (1 - np.sqrt(share)), np.nan))
+    return np.nanmin(np.concatenate(exponents, axis=-1), axis=-1)
+
+
 @hookimpl
 def register_metrics(register: Any) -> None:
     register(
@@ -76,6 +94,15 @@ def register_metrics(register: Any) -> None:
             covering_neurons,
             ("seed", "sign"),
             "neurons that see all samples of their sign at the start (+, −)",
+            by_default=False,
+        ),
+    )
+    register(
+        "blind_exponent",
+        Metric(
+            blind_exponent,
+            ("seed",),
+            "power of λ at which neurons that miss a sample of their sign die out",
             by_default=False,
         ),
     )

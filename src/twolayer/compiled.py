@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from twolayer.jit import njit
 from twolayer.model import EmpiricalProblem, Weights
 from twolayer.seeds import over_seeds
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["ConfigError", "DataError", "PluginError", "TwolayerError", "unknown_name"]
+__all__ = ["ConfigError", "DataError", "PluginError", "TrainingError", "TwolayerError", "unknown_name"]
 
 
 class TwolayerError(Exception):
@@ -18,6 +18,10 @@ class ConfigError(TwolayerError):
 
 class DataError(TwolayerError):
     """A file is missing, malformed, or holds values that cannot be used."""
+
+
+class TrainingError(TwolayerError):
+    """A run could not be carried on; the message says at which time or step."""
 
 
 class PluginError(TwolayerError):

@@ -139,6 +139,7 @@ class EmpiricalProblem:
 
     def predict(self, weights: Weights) -> Array:
         """f(x_k) on the problem's inputs, (…, sample)."""
+        weights = self.network.closed(weights)
         return self._predict(weights, self.network.activate(self.preactivations(weights)))
 
     def loss(self, weights: Weights) -> Array:
@@ -154,6 +155,7 @@ class EmpiricalProblem:
         −⟨w_j, D_j⟩ ŵ_j to the first, and the penalty counts both layers.
         """
         xp = array_namespace(weights.hidden)
+        weights = self.network.closed(weights)
         preactivation = self.preactivations(weights)
         activation = self.network.activate(preactivation)
         residual = self._predict(weights, activation) - self.data.targets
@@ -174,6 +176,7 @@ class EmpiricalProblem:
     def penalty(self, weights: Weights, weight_decay: float) -> Array:
         """(weight_decay/2)(|a|² + |W|²) over the trained parameters, (…,); tied outputs count."""
         xp = array_namespace(weights.hidden)
+        weights = self.network.closed(weights)
         squares = xp.sum(weights.hidden**2, axis=(-2, -1))
         if self.network.output != "fixed":
             squares = squares + xp.sum(weights.output**2, axis=-1)
@@ -185,6 +188,7 @@ class EmpiricalProblem:
         It is the top eigenvalue of 2κJJᵀ with J the Jacobian (sample, parameter) of the predictions.
         """
         xp = array_namespace(weights.hidden)
+        weights = self.network.closed(weights)
         preactivation = self.preactivations(weights)
         slope = weights.output[..., None] * self.network.slope(preactivation)
         activation = self.network.activate(preactivation)

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from twolayer.errors import TrainingError
 from twolayer.model import EmpiricalProblem, FiniteData, Network, Weights, to_host
 from twolayer.seeds import random_of
 from twolayer.times import Times
@@ -196,7 +197,9 @@ def train(
     notes: tuple[str, ...] = ()
     if not finite.all():
         if clock.step is None or not isinstance(dynamics, Descent):
-            raise FloatingPointError("a flow left the finite numbers")
+            raise TrainingError(
+                "a flow left the finite numbers; a smaller rtol, or a later start, may carry it"
+            )
         diverged, notes = diagnose(dynamics, problem, weights, random(), seeds, finite, clock)
         lost = (diverged[:, None] >= 0) & (clock.step >= diverged[:, None])
         for array in (trajectory.hidden, trajectory.output):

@@ -10,6 +10,9 @@ from typing import Any
 
 import numpy as np
 
+ROUNDING = 1e-13
+"""A projection below this share of |w||x| is one that stopped at zero, written down in weights."""
+
 
 def drives(inputs: Any, targets: Any) -> tuple[float, float]:
     """|D_+| and |D_−|, D_± = (1/n) Σ_{±y_k>0} y_k x_k: the rates at which aligned neurons grow from zero."""
@@ -62,12 +65,20 @@ def first_below(time: Any, loss: Any, level: float) -> float:
     return float(time[after - 1] + part * (time[after] - time[after - 1]))
 
 
+def waiting_level(time: Any, loss: Any, below: float) -> float:
+    """The loss where it moves least, |d log L/dt| smallest, among the moments with 0.1·below < L < below."""
+    inside = (loss < below) & (loss > 0.1 * below)
+    rate = np.where(inside, np.abs(np.gradient(np.log(loss), time)), np.inf)
+    return float(loss[np.argmin(rate)])
+
+
 def single_sample_from(inputs: Any, hidden: Any) -> int:
     """The first frame of hidden (time, neuron, feature) from which every neuron sees at most one sample.
 
     The same one at all later frames; −1 if there is none.
     """
-    active = hidden @ inputs.T > 0
+    lengths = np.linalg.norm(hidden, axis=-1)[..., None] * np.linalg.norm(inputs, axis=-1)
+    active = hidden @ inputs.T > ROUNDING * lengths
     same = (active == active[-1]).all((1, 2)) & (active.sum(-1) <= 1).all(-1)
     settled = np.logical_and.accumulate(same[::-1])[::-1]
     return int(np.argmax(settled)) if settled.any() else -1
@@ -85,7 +96,7 @@ def residuals_once_separate(inputs: Any, targets: Any, hidden: Any, output: Any,
     for x, y in zip(inputs, targets, strict=True):
         length, size, sign = np.linalg.norm(x), abs(y), np.sign(y)
         along = hidden @ x / length
-        sees = along > 0
+        sees = along > ROUNDING * np.linalg.norm(hidden, axis=-1)
         plus = ((output[sees] + sign * along[sees]) ** 2).sum()
         minus = ((output[sees] - sign * along[sees]) ** 2).sum()
         root = np.sqrt(16 * size**2 / length**2 + 4 * plus * minus)
@@ -98,6 +109,24 @@ def residuals_once_separate(inputs: Any, targets: Any, hidden: Any, output: Any,
         z = upper - gap
         residuals.append(length * plus / 4 * gap * (z - lower) / z)
     return np.abs(np.stack(residuals, axis=-1))
+
+
+def least_interpolation(inputs: Any, targets: Any, directions: int = 20000) -> float:
+    """The least Σ_j |a_j||w_j| of a network with h(x_k) = y_k, inputs (sample, 2), by a linear program.
+
+    Minimise Σ|c_i| subject to Σ c_i relu(u_i·x_k) = y_k over unit vectors u_i on a grid of angles that holds the
+    boundaries u·x_k = 0; the grid makes it an upper bound, high by O(1/directions²).
+    """
+    from scipy.optimize import linprog
+
+    angles = np.linspace(0, 2 * np.pi, directions, endpoint=False)
+    borders = np.arctan2(inputs[:, 1], inputs[:, 0])[:, None] + np.array([0.5, -0.5]) * np.pi
+    angles = np.concatenate([angles, borders.ravel()])
+    features = np.maximum(inputs @ np.stack([np.cos(angles), np.sin(angles)]), 0)
+    found = linprog(
+        np.ones(2 * len(angles)), A_eq=np.hstack([features, -features]), b_eq=targets, method="highs"
+    )
+    return float(found.fun)
 
 
 def slope_with_interval(x: Any, y: Any) -> tuple[float, float]:

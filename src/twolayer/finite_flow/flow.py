@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from twolayer.errors import TrainingError
 from twolayer.finite_flow.coupled import Clock, flow_to, start_clock
 from twolayer.finite_flow.decoupled import decoupled_to
 from twolayer.finite_flow.neurons import outputs_of_network, place_neurons, rebuild_weights
@@ -26,7 +27,7 @@ RADIAL = {"trained": 1, "tied": 2, "fixed": 0}
 """d ln|w| / dt in units of the rate b of a balanced neuron."""
 
 
-class FlowStalled(RuntimeError):
+class FlowStalled(TrainingError):
     """The integration stopped making progress; the message says at which time, neuron and sample."""
 
 

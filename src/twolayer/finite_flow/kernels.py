@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import njit
+from twolayer.jit import njit
 
 __all__ = ["INNER_DOT", "INNER_KERNEL", "KERNEL"]
 
