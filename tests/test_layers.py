@@ -19,8 +19,8 @@ KINDS = ("backends", "problems", "initializations", "dynamics", "metrics")
 LAYERS = (
     ("errors",),
     ("atomic", "finite_flow", "fingerprint", "model", "schema"),
-    ("registry", "seeds", "trajectory"),
-    ("compiled", "datasets", "times"),
+    ("gaussian", "registry", "seeds", "trajectory"),
+    ("compiled", "datasets", "grouped", "times"),
     ("claims", "figures", "measuring", "pipeline", "training"),
     ("experiments", "stages"),
     ("cli", "notebook"),

@@ -1,0 +1,320 @@
+"""The closed forms of Gaussian input, against Monte Carlo, central differences and 60-digit arithmetic."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import mpmath
+import numpy as np
+import pytest
+from namespaces import NAMESPACES, namespace
+
+from twolayer import gaussian, grouped
+from twolayer.gaussian import Units
+
+ACTIVATIONS = ["relu", "abs"]
+PROFILES = ["none", "constant", "linear"]
+FORMS = {"plain": gaussian, "grouped": grouped}
+
+
+def random_units(seed: int, m: int = 4, k: int = 2, d: int = 5, lead: tuple[int, ...] = (3,)) -> Units:
+    """Students in general position with coefficients of both signs, before orthogonal teachers."""
+    random = np.random.default_rng(seed)
+    students = random.standard_normal((*lead, m, d))
+    students[..., :k] = np.abs(students[..., :k])
+    teachers = np.broadcast_to(np.eye(d)[:k] * np.array([1.0, 0.7, 1.3])[:k, None], (*lead, k, d))
+    coefficients = random.choice([-1.0, 1.0], (*lead, m)) * random.uniform(0.5, 2, (*lead, m))
+    given = np.broadcast_to(np.array([-1.0, 0.5, -2.0])[:k], (*lead, k))
+    return Units(np.concatenate([students, teachers], -2), np.concatenate([coefficients, given], -1), m)
+
+
+def split(units: Units) -> tuple[Any, Any]:
+    return units.vectors[..., : units.students, :], units.coefficients[..., : units.students]
+
+
+def moved(units: Units, hidden: Any = 0.0, coefficients: Any = 0.0) -> Units:
+    """The units with students moved."""
+    vectors, factors = units.vectors.copy(), units.coefficients.copy()
+    vectors[..., : units.students, :] += hidden
+    factors[..., : units.students] += coefficients
+    return Units(vectors, factors, units.students)
+
+
+def near_teachers(k: int, angle: float, rotated: bool, scale: float = 1.0) -> Units:
+    """Two or more students per teacher within about `angle`, with no residual to rounding."""
+    random = np.random.default_rng(k)
+    d, m = k + 4, 2 * k + 1
+    axes = np.eye(d)
+    norms = np.array([1.0, 0.7, 1.3])[:k]
+    students = np.zeros((m, d))
+    for group in range(k):
+        own = np.arange(group, m, k)
+        share = random.uniform(0.3, 1.0, len(own))
+        share /= share.sum()
+        rest = random.standard_normal((len(own), d))
+        rest[:, group] = 0
+        rest -= share @ rest
+        students[own] = share[:, None] * norms[group] * (axes[group] + angle * rest)
+    vectors = scale * np.concatenate([students, norms[:, None] * axes[:k]])
+    if rotated:
+        vectors = vectors @ np.linalg.qr(random.standard_normal((d, d)))[0]
+    return Units(vectors, np.concatenate([np.ones(m), -np.ones(k)]), m)
+
+
+def precise(units: Units, activation: str, profile: str = "none") -> Any:
+    """L of one state in 60 digits, from E σ(u·x)σ(v·x) as the integrals give it."""
+    with mpmath.workdps(60):
+        mp = mpmath.mp
+        vectors = [[mp.mpf(float(x)) for x in row] for row in units.vectors]
+        coefficients = [mp.mpf(float(c)) for c in units.coefficients]
+        lengths = [mp.sqrt(sum(x * x for x in row)) for row in vectors]
+        total, mean = mp.mpf(0), mp.mpf(0)
+        for u, c, length in zip(vectors, coefficients, lengths, strict=True):
+            mean += c * length * mp.sqrt(2 / mp.pi) / (2 if activation == "relu" else 1)
+            for v, other, width in zip(vectors, coefficients, lengths, strict=True):
+                if length == 0 or width == 0:
+                    continue
+                left, right = [x / length for x in u], [x / width for x in v]
+                apart = mp.sqrt(sum((x - y) ** 2 for x, y in zip(left, right, strict=True)))
+                together = mp.sqrt(sum((x + y) ** 2 for x, y in zip(left, right, strict=True)))
+                theta = 2 * mp.atan2(apart, together)
+                if activation == "relu":
+                    kernel = (mp.sin(theta) + (mp.pi - theta) * mp.cos(theta)) / (2 * mp.pi)
+                else:
+                    kernel = 2 / mp.pi * (mp.sin(theta) + (mp.pi / 2 - theta) * mp.cos(theta))
+                total += c * other * length * width * kernel
+        linear = mp.mpf(0)
+        if activation == "relu" and profile == "linear":
+            for axis in range(len(vectors[0])):
+                part = sum(c * u[axis] for c, u in zip(coefficients, vectors, strict=True)) / 2
+                linear += part * part
+        return (total - linear - (mean * mean if profile != "none" else 0)) / 2
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("profile", PROFILES)
+def test_the_loss_is_the_integral(activation: str, profile: str) -> None:
+    units = random_units(0, lead=())
+    factor = gaussian.factors(activation, profile)
+    exact = float(precise(units, activation, profile))
+    for form in FORMS.values():
+        assert float(form.loss(units, factor)) == pytest.approx(exact, rel=1e-13)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("profile", PROFILES)
+def test_loss_and_gradient_are_means_over_gaussian_inputs(activation: str, profile: str) -> None:
+    units = random_units(1, lead=())
+    factor = gaussian.factors(activation, profile)
+    count = 400_000
+    x = np.random.default_rng(5).standard_normal((count, units.vectors.shape[1]))
+    z = x @ units.vectors.T
+    value = (np.maximum(z, 0) if activation == "relu" else np.abs(z)) @ units.coefficients
+    # what is profiled out, from its exact moments
+    share = 0.5 if activation == "relu" else 1.0
+    if profile != "none":
+        value = value - share * np.sqrt(2 / np.pi) * units.masses.sum()
+    if profile == "linear" and activation == "relu":
+        value = value - 0.5 * x @ units.residual
+    squares = 0.5 * value**2
+    within(squares, gaussian.loss(units, factor))
+    slope = (z > 0).astype(float) if activation == "relu" else np.sign(z)
+    field = gaussian.field(units, factor)
+    for i in range(units.students):
+        sample = value[:, None] * slope[:, i : i + 1] * x
+        within(sample, field[i])  # the removed parts are orthogonal to `value` and add nothing
+
+
+def within(samples: Any, value: Any) -> None:
+    """The mean within 4 standard errors."""
+    error = samples.std(axis=0) / np.sqrt(len(samples))
+    assert (np.abs(samples.mean(axis=0) - value) <= 4 * error).all()
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("profile", PROFILES)
+def test_the_field_is_the_gradient(form: str, activation: str, profile: str) -> None:
+    units, step = random_units(2), 1e-5
+    factor = gaussian.factors(activation, profile)
+    students, coefficients = split(units)
+    field = FORMS[form].field(units, factor)
+    for i in range(units.students):
+        for axis in range(units.vectors.shape[-1]):
+            by = np.zeros_like(students)
+            by[..., i, axis] = step
+            slope = difference(units, factor, hidden=by) / (2 * step)
+            np.testing.assert_allclose(coefficients[..., i] * field[..., i, axis], slope, atol=1e-8)
+        by = np.zeros_like(coefficients)
+        by[..., i] = step
+        slope = difference(units, factor, coefficients=by) / (2 * step)
+        np.testing.assert_allclose((students * field).sum(-1)[..., i], slope, atol=1e-8)
+
+
+def difference(units: Units, factor: Any, **by: Any) -> Any:
+    back = {key: -value for key, value in by.items()}
+    return gaussian.loss(moved(units, **by), factor) - gaussian.loss(moved(units, **back), factor)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("profile", PROFILES)
+def test_the_hessian_is_the_fields_derivative(activation: str, profile: str) -> None:
+    units, step = random_units(3), 1e-5
+    factor = gaussian.factors(activation, profile)
+    students, coefficients = split(units)
+    own, through, by_coefficient = gaussian.hessian_blocks(units, factor)
+
+    def slope(**by: Any) -> Any:
+        back = {key: -value for key, value in by.items()}
+        change = gaussian.field(moved(units, **by), factor) - gaussian.field(moved(units, **back), factor)
+        return change / (2 * step)
+
+    for j in range(units.students):
+        for axis in range(units.vectors.shape[-1]):
+            by = np.zeros_like(students)
+            by[..., j, axis] = step
+            expected = through[..., :, j, :, axis].copy()
+            expected[..., j, :] += own[..., j, :, axis]
+            np.testing.assert_allclose(slope(hidden=by), expected, atol=1e-8)
+        by = np.zeros_like(coefficients)
+        by[..., j] = step
+        np.testing.assert_allclose(slope(coefficients=by), by_coefficient[..., :, j, :], atol=1e-8)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_the_forms_agree_where_both_are_good(form: str, activation: str) -> None:
+    units, factor = random_units(4, m=6, k=3, d=7), gaussian.factors(activation)
+    _, reach = grouped.groups(units)
+    assert reach.any()
+    np.testing.assert_allclose(FORMS[form].loss(units, factor), gaussian.loss(units, factor), rtol=1e-13)
+    np.testing.assert_allclose(FORMS[form].field(units, factor), gaussian.field(units, factor), atol=1e-13)
+
+
+@pytest.mark.parametrize("rotated", [False, True])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("teachers", [1, 2, 3])
+def test_digits_of_a_small_loss(teachers: int, activation: str, rotated: bool) -> None:
+    factor = gaussian.factors(activation)
+    cubic = float(precise(near_teachers(teachers, 1e-4, rotated), activation)) / 1e-12  # L ~ angle³
+    for wanted, limit in ((1e-12, 1e-11), (1e-25, 1e-6)):
+        units = near_teachers(teachers, (wanted / cubic) ** (1 / 3), rotated)
+        exact = precise(units, activation)
+        assert 0.9 * wanted < exact < 1.1 * wanted
+        assert abs(grouped.loss(units, factor) / exact - 1) < limit
+        if teachers == 1:
+            assert abs(gaussian.loss(units, factor) / exact - 1) < limit
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_digits_of_a_small_gradient(activation: str) -> None:
+    """The grouped field against a difference of 60-digit losses, along directions that leave r alone."""
+    units, factor = near_teachers(2, 1e-6, False), gaussian.factors(activation)
+    direction = np.zeros_like(units.vectors)
+    own = np.arange(0, units.students, 2)[:2]  # two students of the first teacher
+    direction[own[0], 3], direction[own[1], 3] = 1.0, -1.0
+    step = 1e-10
+    ahead = Units(units.vectors + step * direction, units.coefficients, units.students)
+    behind = Units(units.vectors - step * direction, units.coefficients, units.students)
+    with mpmath.workdps(60):
+        exact = float((precise(ahead, activation) - precise(behind, activation)) / (2 * step))
+    field = grouped.field(units, factor)
+    measured = (direction[: units.students] * field).sum()
+    assert measured == pytest.approx(exact, rel=1e-6)
+    assert abs(exact) < 1e-10
+
+
+def test_other_teachers_keep_the_absolute_digits_they_are_said_to() -> None:
+    units = near_teachers(2, 1e-3, False)
+    units.vectors[-1] += 0.4 * units.vectors[-2]  # no longer orthogonal; its students move with it
+    units.vectors[1 : units.students : 2, 0] += 0.4 * units.vectors[1 : units.students : 2, 1] / 0.7
+    exact = precise(units, "relu")
+    error = abs(gaussian.loss(units, gaussian.factors("relu")) - exact)
+    assert error < 4e-15
+    assert gaussian.loss(units, gaussian.factors("relu")) >= 0
+
+
+def test_angles_keep_their_digits() -> None:
+    for angle in (0.0, 1e-200, 1e-12, 1e-8, 0.3, np.pi / 2):
+        u, v = np.array([[2.0, 0.0]]), np.array([[3.0 * np.cos(angle), 3.0 * np.sin(angle)]])
+        assert gaussian.angles(u, v).item() == pytest.approx(angle, rel=1e-15, abs=0)
+        assert gaussian.angles(u, -v).item() == pytest.approx(np.pi - angle, rel=1e-15)
+
+
+def test_g_against_many_digits() -> None:
+    for theta in (1e-100, 1e-8, 1e-3, 0.1, 0.499999, 0.5, 1.0, 3.0, np.pi):
+        with mpmath.workdps(400):
+            exact = float(mpmath.sin(theta) - mpmath.mpf(theta) * mpmath.cos(theta))
+        assert float(gaussian.g(np.asarray(theta))) == pytest.approx(exact, rel=1e-14, abs=0)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("profile", PROFILES)
+def test_nothing_breaks_where_vectors_meet(form: str, activation: str, profile: str) -> None:
+    """Parallel, antiparallel, equal and zero students: finite, and no negative loss."""
+    v = np.array([0.3, 0.4, 0.5])
+    students = np.stack([v, 3 * v, -v, 0 * v, v, 1e-300 * v, np.array([1.0, 0, 0])])
+    teachers = np.stack([v, np.array([0.4, -0.3, 0.0])])
+    units = Units(np.concatenate([students, teachers]), np.array([1.0] * 7 + [-1.0] * 2), 7)
+    factor = gaussian.factors(activation, profile)
+    with np.errstate(all="raise", under="ignore"):
+        loss, field = FORMS[form].loss(units, factor), FORMS[form].field(units, factor)
+    assert loss >= 0
+    assert np.isfinite(loss)
+    assert np.isfinite(field).all()
+    assert (field[3] == 0).all()
+    assert all(np.isfinite(block).all() for block in gaussian.hessian_blocks(units, factor))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_no_loss_is_negative_at_the_minimum(form: str) -> None:
+    random = np.random.default_rng(0)
+    for seed in range(50):
+        split_up = random.uniform(0.1, 1, (2, 1))
+        teachers = np.linalg.qr(random.standard_normal((4, 4)))[0][:2]
+        students = np.concatenate([split_up * teachers, (1 - split_up) * teachers])
+        units = Units(np.concatenate([students, teachers]), np.array([1.0] * 4 + [-1.0] * 2), 4)
+        for activation in ACTIVATIONS:
+            for profile in PROFILES:
+                loss = FORMS[form].loss(units, gaussian.factors(activation, profile))
+                assert 0 <= loss < 1e-15, seed
+
+
+def test_turned_students_are_the_same_network() -> None:
+    units = random_units(6)
+    units.vectors[..., 1, :] = -np.abs(units.vectors[..., 1, :])
+    turned, signs = gaussian.oriented(units)
+    factor = gaussian.factors("abs")
+    assert (signs[..., 1] == -1).any()
+    np.testing.assert_allclose(gaussian.loss(turned, factor), gaussian.loss(units, factor), rtol=1e-13)
+    np.testing.assert_allclose(
+        signs[..., None] * gaussian.field(turned, factor), gaussian.field(units, factor), atol=1e-13
+    )
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("name", NAMESPACES)
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_arrays_of_every_namespace(form: str, name: str, dtype: str) -> None:
+    xp = namespace(name)
+    units, factor = random_units(7), gaussian.factors("relu", "constant")
+    kind = getattr(xp, dtype)
+    placed = Units(
+        xp.asarray(units.vectors, dtype=kind), xp.asarray(units.coefficients, dtype=kind), units.students
+    )
+    rtol = 1e-12 if dtype == "float64" else 1e-4
+    loss, field = FORMS[form].loss(placed, factor), FORMS[form].field(placed, factor)
+    blocks = gaussian.hessian_blocks(placed, factor)
+    turned, _ = gaussian.oriented(placed)
+    assert loss.dtype == field.dtype == turned.vectors.dtype == kind
+    assert all(block.dtype == kind for block in blocks)
+    host = np if name != "cupy" else xp
+    back = [host.asarray(array) for array in (loss, field, *blocks)]
+    expected = (
+        gaussian.loss(units, factor),
+        gaussian.field(units, factor),
+        *gaussian.hessian_blocks(units, factor),
+    )
+    for found, wanted in zip(back, expected, strict=True):
+        np.testing.assert_allclose(np.asarray(found), wanted, rtol=rtol, atol=10 * rtol)
