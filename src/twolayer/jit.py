@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
+from typing import Any
 
 from numba import njit
 from numba.core import config
@@ -27,5 +28,6 @@ def cache_folder() -> Path:
     return PACKAGE / "__pycache__" / f"kernels-{digest}"
 
 
-if not config.CACHE_DIR and os.access(PACKAGE, os.W_OK):
-    config.CACHE_DIR = str(cache_folder())
+settings: Any = config
+if not settings.CACHE_DIR and os.access(PACKAGE, os.W_OK):
+    settings.CACHE_DIR = str(cache_folder())
