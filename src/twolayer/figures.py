@@ -22,7 +22,7 @@ Status = Literal["published", "inferred", "theorem"]
 Draw = Callable[["Figure", Mapping[str, "xr.Dataset"]], Any]
 
 CAPTION_SIZE = 6.5
-"""Points; a letter is about 0.54 of that wide."""
+"""Points; a letter is about 0.57 of that wide."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def not_empty(path: Path) -> None:
 
 def caption_lines(drawing: Drawing, name: str, data: Mapping[str, xr.Dataset]) -> list[str]:
     """What stands below the figure: its status, what it shows, and what was run, an experiment a line."""
-    letters = int(drawing.size[0] * 72 / (CAPTION_SIZE * 0.54))
+    letters = int(drawing.size[0] * 72 / (CAPTION_SIZE * 0.57))
     text = [f"{name} [{drawing.status}]. {drawing.caption}"]
     text += [f"{experiment}: {summary(dataset)}" for experiment, dataset in data.items() if "run" in dataset]
     return [line for part in text for line in textwrap.wrap(part, letters)]

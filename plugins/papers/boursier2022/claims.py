@@ -331,6 +331,33 @@ def implicit_bias(data: Data) -> Mapping[str, Result]:
     return results
 
 
+@claim(
+    "On orthogonal inputs the excess norm falls like λ^p, p = min 2(1 − |D_A|/|D_±|) over neurons that miss a sample",
+    "growth of a neuron that sees only the samples A",
+    "derived",
+    ["implicit_bias", "scale_sweep"],
+)
+def excess_exponent(data: Data) -> Mapping[str, Result]:
+    dataset, results = data["implicit_bias"], {}
+    for samples in dataset["samples"].values:
+        runs = dataset.sel(samples=samples)
+        early, late = (norm_ratio(runs.sel(scale=scale)) - 1 for scale in (1e-16, 1e-64))
+        resolved = late > 1e-13
+        predicted = runs.sel(scale=1e-16)["blind_exponent"].values
+        ratio = np.log10(early[resolved] / late[resolved]) / 48 / predicted[resolved]
+        detail = (
+            f"median of measured/predicted p over the {int(resolved.sum())} seeds whose excess is above 1e-13"
+        )
+        results[f"n = {samples}"] = close(float(np.median(ratio)), 1.0, relative=0.05, detail=detail)
+    fixed = data["scale_sweep"]
+    inputs, targets = data_of(fixed)
+    last = fixed["path_norm"].isel(time=-1).sel(scale=[1e-18, 1e-30]).transpose("scale", "seed").values
+    excess = last / sum(theory.minimum_norm(inputs, targets)) - 1
+    measured = np.log10(excess[0] / excess[1]).mean() / 12
+    results["five points"] = close(float(measured), theory.excess_exponent(inputs, targets), relative=0.05)
+    return results
+
+
 def norm_ratio(run: xr.Dataset) -> Any:
     """½|θ|²/min at the last time, (seed,)."""
     least = [
