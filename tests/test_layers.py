@@ -21,7 +21,8 @@ LAYERS = (
     ("atomic", "finite_flow", "fingerprint", "model", "schema"),
     ("gaussian", "registry", "seeds", "trajectory"),
     ("compiled", "datasets", "grouped", "times"),
-    ("claims", "figures", "measuring", "pipeline", "training"),
+    ("claims", "figures", "measuring", "pipeline", "population", "training"),
+    ("compiled_population", "population_flow"),
     ("experiments", "stages"),
     ("cli", "notebook"),
 )

@@ -9,8 +9,8 @@ from twolayer.trajectory import Trajectory
 
 
 def of_sample(problem: EmpiricalProblem, trajectory: Trajectory) -> bool:
-    """Whether all seeds share one data set."""
-    return not problem.data.per_seed
+    """Whether there are finite data, which all seeds share."""
+    return isinstance(problem, EmpiricalProblem) and not problem.data.per_seed
 
 
 def of_seed(problem: EmpiricalProblem, trajectory: Trajectory) -> bool:

@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 EXPORTS = {
     "EmpiricalProblem": "model",
     "FiniteData": "model",
+    "PopulationProblem": "population",
+    "Problem": "model",
+    "Teacher": "population",
     "Network": "model",
     "Weights": "model",
     "Descent": "training",
@@ -44,8 +47,11 @@ if TYPE_CHECKING:
     from twolayer.model import EmpiricalProblem as EmpiricalProblem
     from twolayer.model import FiniteData as FiniteData
     from twolayer.model import Network as Network
+    from twolayer.model import Problem as Problem
     from twolayer.model import Weights as Weights
     from twolayer.notebook import run as run
+    from twolayer.population import PopulationProblem as PopulationProblem
+    from twolayer.population import Teacher as Teacher
     from twolayer.registry import hookimpl as hookimpl
     from twolayer.training import Descent as Descent
     from twolayer.training import Flow as Flow

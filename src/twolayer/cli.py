@@ -114,7 +114,7 @@ def train(options: argparse.Namespace) -> None:
 
     problem, attributes = datasets.read(options.problem)
     run = datasets.read_run(attributes, options.problem, "problem")
-    registry = load(options.plugin_path, ("initializations", "dynamics", "backends"))
+    registry = load(options.plugin_path, ("problems", "initializations", "dynamics", "backends"))
     with prompt_interrupt():
         variables, notes = stage(
             problem,
@@ -143,7 +143,7 @@ def measure(options: argparse.Namespace) -> None:
     trajectory, trained = datasets.read(options.trajectory)
     datasets.read_run(attributes, options.problem, "problem")
     run = datasets.read_run(trained, options.trajectory, "trajectory")
-    registry = load(options.plugin_path, ("metrics",))
+    registry = load(options.plugin_path, ("problems", "metrics"))
     names = selected_metrics(registry, options.metrics)
     metrics = {name: registry.find("metrics", name).thing for name in names}
     made = datasets.provenance("metrics", run, code_of_run("measure", run, registry, options.metrics))

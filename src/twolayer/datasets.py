@@ -7,6 +7,7 @@ of xarray; figures, claims and notebooks open the same files with xarray.
 
 from __future__ import annotations
 
+import importlib
 import json
 import platform
 from collections.abc import Iterable, Mapping
@@ -64,8 +65,14 @@ def coordinates(variables: Variables, words: Iterable[str] = ()) -> dict[str, st
     return {"coordinates": " ".join(names)} if names else {}
 
 
-def pack_problem(data: FiniteData, seeds: list[int]) -> Variables:
-    """Finite data as `inputs(sample, feature)` and `targets(sample)`, with `seed` where drawn per seed."""
+def pack_problem(data: Any, seeds: list[int]) -> Variables:
+    """Finite data as `inputs(sample, feature)` and `targets(sample)`, with `seed` where drawn per seed; a
+    teacher as `teacher_hidden(teacher, feature)` and `teacher_output(teacher)`."""
+    if not isinstance(data, FiniteData):
+        return {
+            "teacher_hidden": (("teacher", "feature"), data.hidden, described("teacher's hidden weights v")),
+            "teacher_output": (("teacher",), data.output, described("teacher's output weights b")),
+        }
     lead = ("seed",) if data.per_seed else ()
     variables: Variables = {
         "inputs": ((*lead, "sample", "feature"), data.inputs, described("input x")),
@@ -76,8 +83,13 @@ def pack_problem(data: FiniteData, seeds: list[int]) -> Variables:
     return variables
 
 
-def unpack_problem(variables: Variables, attributes: Mapping[str, Any]) -> FiniteData:
-    """The finite data of a problem file."""
+def unpack_problem(variables: Variables, attributes: Mapping[str, Any]) -> Any:
+    """The finite data or the teacher of a problem file."""
+    if "teacher_hidden" in variables:
+        # by its name: finite runs do not depend on this code (fingerprint.population_of)
+        population = importlib.import_module("twolayer.population")
+        arrays = (variables[name][1] for name in ("teacher_hidden", "teacher_output"))
+        return population.Teacher(*arrays, str(attributes["profile"]))
     return FiniteData(variables["inputs"][1], variables["targets"][1], str(attributes["loss"]))
 
 

@@ -14,12 +14,22 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
-__all__ = ["closure", "code_of"]
+__all__ = ["closure", "code_of", "population_of"]
 
 PACKAGE = Path(__file__).parent
 
 KERNELS = ("compiled.py",)
 """The kernels of every backend count for training: which one ran is no part of a run's identity."""
+
+
+POPULATION = ("population.py", "compiled_population.py", "population_flow.py")
+"""What training and measuring on a teacher run, and on finite data do not."""
+
+
+def population_of(problem: Path | None) -> list[Path]:
+    """The code of population problems, for a problem plugin that makes a teacher (which it must import)."""
+    files = [PACKAGE / name for name in POPULATION]
+    return files if problem is not None and files[0].resolve() in closure([problem.resolve()]) else []
 
 
 def code_of(stage: str, plugins: Iterable[Path | None] = ()) -> str:

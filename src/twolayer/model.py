@@ -8,12 +8,13 @@ everywhere, and may be missing.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from array_api_compat import array_namespace, is_cupy_array, is_numpy_array
 
-__all__ = ["EmpiricalProblem", "FiniteData", "Network", "Weights", "norm", "to_host"]
+__all__ = ["EmpiricalProblem", "FiniteData", "Network", "Problem", "Weights", "norm", "to_host"]
 
 Array = Any
 
@@ -120,17 +121,79 @@ class FiniteData:
         return int(self.inputs.shape[-2])
 
     @property
+    def attributes(self) -> dict[str, Any]:
+        """What a file must know beside the arrays."""
+        return {"loss": self.loss}
+
+    def mapped(self, function: Callable[[Array], Array]) -> FiniteData:
+        """The data with a function applied to each array."""
+        return FiniteData(function(self.inputs), function(self.targets), self.loss)
+
+    def problem(self, network: Network) -> EmpiricalProblem:
+        """The reference problem of a network on these data."""
+        return EmpiricalProblem(self, network)
+
+    @property
     def loss_weight(self) -> float:
         """κ in L = κ Σ_k (f(x_k) − y_k)²: 1/2n or 1/n."""
         return (0.5 if self.loss == "half_mean_square" else 1.0) / self.samples
 
 
 @dataclass(frozen=True)
-class EmpiricalProblem:
+class Problem:
+    """A network and what it learns, for all seeds at once. Subclasses give `loss` and `gradient`."""
+
+    data: Any
+    network: Network
+
+    def loss(self, weights: Weights) -> Array:
+        """L, (…,): never with a penalty."""
+        raise NotImplementedError
+
+    def gradient(self, weights: Weights, weight_decay: float = 0.0) -> Weights:
+        """The gradient of L + (weight_decay/2)(|a|² + |W|²) in the trained parameters."""
+        raise NotImplementedError
+
+    def penalty(self, weights: Weights, weight_decay: float) -> Array:
+        """(weight_decay/2)(|a|² + |W|²) over the trained parameters, (…,); tied outputs count."""
+        xp = array_namespace(weights.hidden)
+        weights = self.network.closed(weights)
+        squares = xp.sum(weights.hidden**2, axis=(-2, -1))
+        if self.network.output != "fixed":
+            squares = squares + xp.sum(weights.output**2, axis=-1)
+        return 0.5 * weight_decay * squares
+
+    def descend(self, weights: Weights, step_size: float, weight_decay: float, count: int) -> Weights:
+        """`count` steps of θ ← θ − step_size ∇(L + (weight_decay/2)(|a|² + |W|²)).
+
+        The obvious loop, which other backends' fused ones are held against.
+        """
+        for _ in range(count):
+            weights = self.network.closed(weights - step_size * self.gradient(weights, weight_decay))
+        return weights
+
+    def in_trained(self, weights: Weights, hidden: Array, output: Array, weight_decay: float) -> Weights:
+        """The objective's gradient in the trained parameters from ∂L/∂w (…, neuron, feature) and ∂L/∂a.
+
+        Where outputs are fixed ∂L/∂a is dropped; where they are tied it adds (∂L/∂a_j) ŵ_j, and the penalty
+        counts both layers.
+        """
+        xp = array_namespace(weights.hidden)
+        if self.network.output == "trained":
+            return Weights(hidden + weight_decay * weights.hidden, output + weight_decay * weights.output)
+        if self.network.output == "fixed":
+            return Weights(hidden + weight_decay * weights.hidden, xp.zeros_like(output))
+        length = norm(weights.hidden)
+        direction = weights.hidden / xp.where(length > 0, length, xp.ones_like(length))[..., None]
+        hidden = hidden + output[..., None] * direction
+        return Weights(hidden + 2.0 * weight_decay * weights.hidden, xp.zeros_like(output))
+
+
+@dataclass(frozen=True)
+class EmpiricalProblem(Problem):
     """A network on finite data: prediction, loss and gradient, for all seeds at once."""
 
     data: FiniteData
-    network: Network
 
     def preactivations(self, weights: Weights) -> Array:
         """z_jk = w_j·x_k, (…, neuron, sample)."""
@@ -164,23 +227,7 @@ class EmpiricalProblem:
             self.network.slope(preactivation) * force, self.data.inputs
         )
         output = xp.sum(activation * force, axis=-1)
-        if self.network.output == "trained":
-            return Weights(hidden + weight_decay * weights.hidden, output + weight_decay * weights.output)
-        if self.network.output == "fixed":
-            return Weights(hidden + weight_decay * weights.hidden, xp.zeros_like(output))
-        length = norm(weights.hidden)
-        direction = weights.hidden / xp.where(length > 0, length, xp.ones_like(length))[..., None]
-        hidden = hidden + output[..., None] * direction
-        return Weights(hidden + 2.0 * weight_decay * weights.hidden, xp.zeros_like(output))
-
-    def penalty(self, weights: Weights, weight_decay: float) -> Array:
-        """(weight_decay/2)(|a|² + |W|²) over the trained parameters, (…,); tied outputs count."""
-        xp = array_namespace(weights.hidden)
-        weights = self.network.closed(weights)
-        squares = xp.sum(weights.hidden**2, axis=(-2, -1))
-        if self.network.output != "fixed":
-            squares = squares + xp.sum(weights.output**2, axis=-1)
-        return 0.5 * weight_decay * squares
+        return self.in_trained(weights, hidden, output, weight_decay)
 
     def sharpness(self, weights: Weights) -> Array:
         """The top eigenvalue of the loss's Gauss–Newton matrix, (…,): descent is stable below 2/sharpness.
@@ -199,15 +246,6 @@ class EmpiricalProblem:
         kernel = kernel + copies * xp.matmul(xp.matrix_transpose(activation), activation)
         factor = 2.0 * self.data.loss_weight * self.network.scale**2
         return factor * xp.max(xp.linalg.eigvalsh(kernel), axis=-1)
-
-    def descend(self, weights: Weights, step_size: float, weight_decay: float, count: int) -> Weights:
-        """`count` steps of θ ← θ − step_size ∇(L + (weight_decay/2)(|a|² + |W|²)).
-
-        The obvious loop, which other backends' fused ones are held against.
-        """
-        for _ in range(count):
-            weights = self.network.closed(weights - step_size * self.gradient(weights, weight_decay))
-        return weights
 
     def _predict(self, weights: Weights, activation: Array) -> Array:
         xp = array_namespace(activation)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from twolayer.errors import ConfigError
-from twolayer.fingerprint import code_of
+from twolayer.fingerprint import code_of, population_of
 from twolayer.registry import Registered, Registry
 from twolayer.schema import build
 
@@ -31,15 +31,17 @@ def code_of_run(
     stage: str, run: Mapping[str, Any], registry: Registry, metrics: list[str] | None = None
 ) -> str:
     """The fingerprint of the code that a stage of this run executes."""
+    problem = plugin_of(run, "problem", registry)[0]
     if stage == "generate":
-        plugins = [plugin_of(run, "problem", registry)[0]]
+        plugins = [problem]
     elif stage == "train":
         plugins = [plugin_of(run, key, registry)[0] for key in ("initialization", "dynamics")]
     elif stage == "measure":
         plugins = [registry.find("metrics", name) for name in selected_metrics(registry, metrics)]
     else:
         plugins = []
-    return code_of(stage, [plugin.file for plugin in plugins])
+    more = population_of(problem.file) if stage in ("train", "measure") else []
+    return code_of(stage, [*(plugin.file for plugin in plugins), *more])
 
 
 def selected_metrics(registry: Registry, names: list[str] | None) -> list[str]:

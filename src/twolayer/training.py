@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import math
 from collections.abc import Iterator, Sequence
@@ -171,10 +170,7 @@ def train(
     hidden, output = start(initialization, data, network, seeds)
     if network.output == "fixed":
         output = np.broadcast_to(np.asarray(network.output_values, dtype=np.float64), output.shape).copy()
-    placed = dataclasses.replace(
-        data, inputs=backend.asarray(data.inputs, dtype), targets=backend.asarray(data.targets, dtype)
-    )
-    problem = backend.problem(placed, network, threads)
+    problem = problem_on(backend, data.mapped(lambda array: backend.asarray(array, dtype)), network, threads)
     weights = network.closed(Weights(backend.asarray(hidden, dtype), backend.asarray(output, dtype)))
     clock = dynamics.clock(times)
 
@@ -205,6 +201,15 @@ def train(
         for array in (trajectory.hidden, trajectory.output):
             array[lost | ~np.logical_and.accumulate(finite, axis=1)] = np.nan
     return Trajectory(clock, trajectory, decay, diverged, notes)
+
+
+def problem_on(backend: Backend, data: Any, network: Network, threads: int) -> Any:
+    """The backend's problem on placed data: `problem` for finite data, for a teacher `population` where the
+    backend has it, and the array code elsewhere."""
+    if isinstance(data, FiniteData):
+        return backend.problem(data, network, threads)
+    population = getattr(backend, "population", None)
+    return population(data, network, threads) if population else data.problem(network)
 
 
 def diagnose(
@@ -245,7 +250,7 @@ def diagnose(
                     diverged[index] = min(step, lost.pop(index))
                     note = f"seed {seeds[index]} diverged at step {diverged[index]}"
                     if np.isfinite(lowest[index]):
-                        own = EmpiricalProblem(data_of(problem.data, index), problem.network)
+                        own = data_of(problem.data, index).problem(problem.network)
                         sharpness = own.sharpness(Weights(hidden[index], output[index]))
                         note += (
                             f": the loss was {first[index]:.3g} at the start, {lowest[index]:.3g} at its lowest "
@@ -257,7 +262,7 @@ def diagnose(
     return diverged, tuple(notes)
 
 
-def data_of(data: FiniteData, index: int) -> FiniteData:
+def data_of(data: Any, index: int) -> Any:
     """The data of one seed, on the host."""
     own = index if data.per_seed else ...
-    return dataclasses.replace(data, inputs=to_host(data.inputs)[own], targets=to_host(data.targets)[own])
+    return data.mapped(lambda array: to_host(array)[own])

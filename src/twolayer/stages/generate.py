@@ -23,12 +23,13 @@ def generate(problem: Any, run: Mapping[str, Any]) -> tuple[Variables, dict[str,
     seeds = run["seeds"] if getattr(problem, "per_seed", False) else run["seeds"][:1]
     drawn = [problem.generate(random_of(seed, "problem")) for seed in seeds]
     data = stacked(drawn) if getattr(problem, "per_seed", False) else drawn[0]
-    for name, values in (("inputs", data.inputs), ("targets", data.targets)):
+    variables = pack_problem(data, run["seeds"])
+    for name, (_, values, _) in variables.items():
         if not np.isfinite(values).all():
             spot = np.argwhere(~np.isfinite(values))[0].tolist()
             where = f"{run['paper']}/{run['experiment']}: problem '{run['problem']['name']}'"
             raise DataError(f"{where}: {name}{spot} is {values[tuple(spot)]}; every number must be finite")
-    return pack_problem(data, run["seeds"]), {"loss": data.loss}
+    return variables, data.attributes
 
 
 def stacked(drawn: Sequence[FiniteData]) -> FiniteData:

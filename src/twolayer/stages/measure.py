@@ -10,7 +10,7 @@ import numpy as np
 from twolayer import measuring
 from twolayer.datasets import Variables, unpack_problem, unpack_trajectory
 from twolayer.measuring import Metric
-from twolayer.model import EmpiricalProblem, Network, Weights
+from twolayer.model import Network, Weights
 from twolayer.trajectory import Trajectory
 
 __all__ = ["measure"]
@@ -31,5 +31,5 @@ def measure(
     hidden = np.asarray(path.weights.hidden, dtype=np.float64)
     output = np.asarray(path.weights.output, dtype=np.float64)
     path = Trajectory(path.clock, Weights(hidden, output), path.weight_decay, path.diverged_step)
-    measured = measuring.measure(EmpiricalProblem(data, Network(**run["network"])), path, metrics)
+    measured = measuring.measure(data.problem(Network(**run["network"])), path, metrics)
     return measured | {name: trajectory[name] for name in KEPT if name in trajectory}

@@ -1,0 +1,210 @@
+"""Networks that learn a teacher on Gaussian input: exact loss, gradient and Hessian, for all seeds at once.
+
+Training never leaves the span of the students at the start and the teachers, so descents run in
+min(d, m + k) coordinates, whatever d.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from array_api_compat import array_namespace
+
+from twolayer import gaussian, grouped
+from twolayer.gaussian import Factors, Units, outer, unit
+from twolayer.model import Network, Problem, Weights, norm
+
+__all__ = ["PopulationProblem", "Teacher", "reduced", "widened"]
+
+Array = Any
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """f*(x) = Σ_l b_l σ(v_l·x) on x ~ N(0, I_d), with σ the network's own activation.
+
+    hidden: v (teacher, feature). output: b (teacher,).
+    profile: what of f − f* is removed before squaring: `none`, `constant`, or `linear` (constant and linear part).
+    """
+
+    hidden: Array
+    output: Array
+    profile: str = "none"
+
+    per_seed = False
+
+    @property
+    def features(self) -> int:
+        """The input dimension d."""
+        return int(self.hidden.shape[-1])
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """What a file must know beside the arrays."""
+        return {"profile": self.profile}
+
+    def mapped(self, function: Callable[[Array], Array]) -> Teacher:
+        """The teacher with a function applied to each array."""
+        return Teacher(function(self.hidden), function(self.output), self.profile)
+
+    def problem(self, network: Network) -> PopulationProblem:
+        """The reference problem of a network on this teacher."""
+        return PopulationProblem(self, network)
+
+    @cached_property
+    def orthogonal(self) -> bool:
+        """Whether the teachers are orthogonal to rounding, and more than one."""
+        xp = array_namespace(self.hidden)
+        axes = unit(self.hidden)
+        count = axes.shape[-2]
+        product = xp.matmul(axes, xp.matrix_transpose(axes))
+        product = product * (1.0 - xp.eye(count, dtype=axes.dtype, device=axes.device))
+        return count > 1 and bool(xp.max(xp.abs(product)) < 32 * xp.finfo(axes.dtype).eps)
+
+
+@dataclass(frozen=True)
+class PopulationProblem(Problem):
+    """A network and a teacher: L = ½ E (f − f*)² with the teacher's profile removed, by the closed forms.
+
+    Orthogonal teachers keep digits to L = 1e-25 (`grouped`), as does a single one; others about 1e-16 absolute.
+    """
+
+    data: Teacher
+
+    @property
+    def factors(self) -> Factors:
+        """The constants of the closed form."""
+        return gaussian.factors(self.network.activation, self.data.profile)
+
+    def units(self, weights: Weights) -> tuple[Units, Array]:
+        """Students and teachers in one list, and the sign that each student was turned by (|·| only)."""
+        xp = array_namespace(weights.hidden)
+        lead = weights.hidden.shape[:-2]
+        teachers = xp.broadcast_to(self.data.hidden, (*lead, *self.data.hidden.shape[-2:]))
+        given = xp.broadcast_to(-self.data.output, (*lead, self.data.output.shape[-1]))
+        units = Units(
+            xp.concat([weights.hidden, teachers], axis=-2),
+            xp.concat([self.network.scale * weights.output, given], axis=-1),
+            self.network.neurons,
+        )
+        if self.network.activation == "abs":
+            return gaussian.oriented(units)
+        return units, xp.ones_like(weights.output)
+
+    def loss(self, weights: Weights) -> Array:
+        """L = ½ E (f − f*)², (…,): never with a penalty, never negative."""
+        form = grouped if self.data.orthogonal else gaussian
+        return form.loss(self.units(self.network.closed(weights))[0], self.factors)
+
+    def gradient(self, weights: Weights, weight_decay: float = 0.0) -> Weights:
+        """The gradient of L + (weight_decay/2)(|a|² + |W|²) in the trained parameters.
+
+        ∂L/∂w_i = s a_i F_i and ∂L/∂a_i = s ⟨w_i, F_i⟩ with the field F of `gaussian`; where w_i = 0 both are 0.
+        """
+        xp = array_namespace(weights.hidden)
+        weights = self.network.closed(weights)
+        units, signs = self.units(weights)
+        form = grouped if self.data.orthogonal else gaussian
+        field = self.network.scale * signs[..., None] * form.field(units, self.factors)
+        output = xp.sum(weights.hidden * field, axis=-1)
+        return self.in_trained(weights, weights.output[..., None] * field, output, weight_decay)
+
+    def hessian(self, weights: Weights) -> Array:
+        """The second derivatives of L in the trained parameters, (…, parameter, parameter).
+
+        Parameters are hidden weights neuron by neuron, then output weights where they are trained. Where they are
+        tied, with J = ∂(W, a)/∂W, it is Jᵀ H J + Σ_j (∂L/∂a_j)(I − ŵŵᵀ)/|w_j|.
+        """
+        xp = array_namespace(weights.hidden)
+        weights = self.network.closed(weights)
+        units, signs = self.units(weights)
+        own, through, by_output = gaussian.hessian_blocks(units, self.factors)
+        scale, m, d = self.network.scale, self.network.neurons, self.data.features
+        c, sign, hidden = scale * weights.output, signs, weights.hidden
+        lead = hidden.shape[:-2]
+        eye = xp.eye(m, dtype=hidden.dtype, device=hidden.device)
+        blocks = through * sign[..., :, None, None, None] * sign[..., None, :, None, None]
+        blocks = blocks + own[..., :, None, :, :] * eye[..., None, None]
+        first = c[..., :, None, None, None] * blocks
+        both = xp.reshape(xp.moveaxis(first, -3, -2), (*lead, m * d, m * d))
+        if self.network.output == "fixed":
+            return both
+        field = sign[..., None] * gaussian.field(units, self.factors)
+        by_output = by_output * sign[..., :, None, None]
+        second = scale * (c[..., :, None, None] * by_output + field[..., :, None, :] * eye[..., None])
+        cross = xp.reshape(xp.moveaxis(second, -1, -2), (*lead, m * d, m))  # (i, a), j
+        last = scale**2 * xp.sum(hidden[..., :, None, :] * by_output, axis=-1)
+        if self.network.output == "trained":
+            top = xp.concat([both, cross], axis=-1)
+            return xp.concat([top, xp.concat([xp.matrix_transpose(cross), last], axis=-1)], axis=-2)
+        direction = unit(hidden)
+        spread = xp.reshape(direction[..., :, None, :] * eye[..., None], (*lead, m, m * d))  # ∂a/∂W
+        mixed = xp.matmul(cross, spread)
+        both = both + mixed + xp.matrix_transpose(mixed)
+        both = both + xp.matmul(xp.matrix_transpose(spread), xp.matmul(last, spread))
+        length = norm(hidden)
+        safe = xp.where(length > 0, length, xp.ones_like(length))
+        bend = scale * xp.sum(hidden * field, axis=-1) / safe
+        identity = xp.eye(d, dtype=hidden.dtype, device=hidden.device)
+        curl = bend[..., None, None] * (identity - outer(direction, direction))
+        curl = curl[..., :, None, :, :] * eye[..., None, None]
+        return both + xp.reshape(xp.moveaxis(curl, -3, -2), (*lead, m * d, m * d))
+
+    def sharpness(self, weights: Weights) -> Array:
+        """The top eigenvalue of the Hessian in the trained parameters, (…,): descent is stable below
+        2/sharpness near a minimum."""
+        xp = array_namespace(weights.hidden)
+        (problem, inside), basis = reduced(self, weights)
+        if basis is not None:  # all directions outside the span are alike: keep one
+            zeros = xp.zeros_like(inside.hidden[..., :1])
+            inside = Weights(xp.concat([inside.hidden, zeros], axis=-1), inside.output)
+            teachers = problem.data.hidden
+            zeros = xp.zeros_like(teachers[..., :1])
+            data = Teacher(xp.concat([teachers, zeros], axis=-1), problem.data.output, problem.data.profile)
+            problem = replace(problem, data=data)
+        matrix = problem.hessian(inside)
+        return xp.max(xp.linalg.eigvalsh(0.5 * (matrix + xp.matrix_transpose(matrix))), axis=-1)
+
+    def descend(self, weights: Weights, step_size: float, weight_decay: float, count: int) -> Weights:
+        """As `Problem.descend`, in min(d, m + k) coordinates."""
+        if count == 0:
+            return weights
+        (problem, inside), basis = reduced(self, weights)
+        return widened(Problem.descend(problem, inside, step_size, weight_decay, count), basis)
+
+
+def reduced(
+    problem: PopulationProblem, weights: Weights
+) -> tuple[tuple[PopulationProblem, Weights], Array | None]:
+    """The problem and the weights in an orthonormal basis of span{teachers, students} (…, feature, coordinate),
+    and that basis; as they are, and None, where d ≤ m + k already.
+
+    Teachers come first, so that teachers along axes stay there, and small angles to them keep their digits.
+    Derived: gradients are combinations of students and teachers.
+    """
+    xp = array_namespace(weights.hidden)
+    teachers, m = problem.data.hidden, problem.network.neurons
+    if problem.data.features <= m + teachers.shape[-2]:
+        return (problem, weights), None
+    lead = weights.hidden.shape[:-2]
+    # per seed, so the teachers take the seeds' axes too
+    teachers = xp.broadcast_to(teachers, (*lead, *teachers.shape[-2:]))
+    # directions alone count, and lengths such as 1e-300 would be lost
+    vectors = xp.concat([unit(teachers), unit(weights.hidden)], axis=-2)
+    basis, triangle = xp.linalg.qr(xp.matrix_transpose(vectors))
+    diagonal = xp.sum(triangle * xp.eye(triangle.shape[-1], dtype=triangle.dtype), axis=-2)
+    basis = basis * xp.where(diagonal < 0, -xp.ones_like(diagonal), xp.ones_like(diagonal))[..., None, :]
+    data = Teacher(xp.matmul(teachers, basis), problem.data.output, problem.data.profile)
+    inside = Weights(xp.matmul(weights.hidden, basis), weights.output)
+    return (replace(problem, data=data), inside), basis
+
+
+def widened(weights: Weights, basis: Array | None) -> Weights:
+    """Reduced weights in all features."""
+    if basis is None:
+        return weights
+    xp = array_namespace(weights.hidden)
+    return Weights(xp.matmul(weights.hidden, xp.matrix_transpose(basis)), weights.output)
