@@ -28,7 +28,7 @@ POPULATION = ("population.py", "compiled_population.py", "population_flow.py")
 
 def population_of(problem: Path | None) -> list[Path]:
     """The code of population problems, for a problem plugin that makes a teacher (which it must import)."""
-    files = [PACKAGE / name for name in POPULATION]
+    files = [PACKAGE / name for name in POPULATION if (PACKAGE / name).is_file()]
     return files if problem is not None and files[0].resolve() in closure([problem.resolve()]) else []
 
 

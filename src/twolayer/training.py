@@ -125,7 +125,8 @@ class Initialization(Protocol):
     def draw(self, data: FiniteData, network: Network, random: np.random.Generator) -> Weights:
         """The weights of one seed on the host: hidden (neuron, feature), output (neuron).
 
-        The drawn output is used where outputs are trained; fixed and tied ones follow from the network.
+        The drawn output is used where outputs are trained; fixed and tied ones follow from the network. An
+        initialisation that must know the seed's number has a method `of_seed(seed)` that returns one to draw from.
         """
 
 
@@ -139,13 +140,12 @@ class Backend(Protocol):
         """The network on data that `asarray` has already placed."""
 
 
-def start(
-    initialization: Initialization, data: FiniteData, network: Network, seeds: Sequence[int]
-) -> tuple[Any, Any]:
+def start(initialization: Any, data: Any, network: Network, seeds: Sequence[int]) -> tuple[Any, Any]:
     """The initial weights of all seeds in float64: hidden (seed, neuron, feature), output (seed, neuron)."""
     hidden, output = [], []
     for index, seed in enumerate(seeds):
-        drawn = initialization.draw(data_of(data, index), network, random_of(seed, "initialization"))
+        own = initialization.of_seed(seed) if hasattr(initialization, "of_seed") else initialization
+        drawn = own.draw(data_of(data, index), network, random_of(seed, "initialization"))
         hidden.append(np.asarray(drawn.hidden, dtype=np.float64))
         output.append(np.asarray(drawn.output, dtype=np.float64))
     return np.stack(hidden), np.stack(output)

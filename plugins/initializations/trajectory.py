@@ -1,0 +1,70 @@
+"""trajectory: start where another run was."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from twolayer import Network, Weights, hookimpl
+from twolayer.datasets import read
+from twolayer.errors import DataError
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """The weights of a `trajectory.nc` at one of its saved times: each seed takes up where the same seed was.
+
+    A file with a single seed serves every seed.
+    """
+
+    path: str
+    time: float
+
+    def of_seed(self, seed: int) -> OfSeed:
+        """Where one seed starts."""
+        return OfSeed(self.path, self.time, seed)
+
+    def draw(self, data: Any, network: Network, random: np.random.Generator) -> Weights:
+        """Where seed 0 starts."""
+        return self.of_seed(0).draw(data, network, random)
+
+
+@dataclass(frozen=True)
+class OfSeed:
+    """The weights of one seed at the saved time."""
+
+    path: str
+    time: float
+    seed: int
+
+    def draw(self, data: Any, network: Network, random: np.random.Generator) -> Weights:
+        """Read the weights, widened to float64."""
+        variables, _ = read(self.path)
+        for name in ("hidden", "output", "time", "seed"):
+            if name not in variables:
+                raise DataError(f"{self.path}: is no trajectory file: it has no variable '{name}'")
+        times, seeds = variables["time"][1], variables["seed"][1].tolist()
+        moment = int(np.argmin(np.abs(times - self.time)))
+        if not np.isclose(times[moment], self.time, rtol=1e-9, atol=0):
+            raise DataError(
+                f"{self.path}: no time {self.time!r} was saved; the nearest is {float(times[moment])!r}"
+            )
+        if len(seeds) > 1 and self.seed not in seeds:
+            raise DataError(f"{self.path}: has the seeds {seeds}, not {self.seed}")
+        own = seeds.index(self.seed) if len(seeds) > 1 else 0
+        hidden, output = variables["hidden"][1][own, moment], variables["output"][1][own, moment]
+        shape = (network.neurons, data.features)
+        if hidden.shape != shape:
+            raise DataError(
+                f"{self.path}: hidden is {hidden.shape}; this run has (neuron, feature) = {shape}"
+            )
+        if not (np.isfinite(hidden).all() and np.isfinite(output).all()):
+            raise DataError(f"{self.path}: seed {self.seed} had diverged by time {self.time!r}")
+        return Weights(hidden.astype(np.float64), output.astype(np.float64))
+
+
+@hookimpl
+def register_initializations(register: Any) -> None:
+    register("trajectory", Trajectory)

@@ -1,0 +1,193 @@
+"""Starts beside teachers, starts from other runs, and what is measured of students and teachers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import twolayer
+from twolayer import Network, Teacher, Weights
+from twolayer.datasets import pack_trajectory, read, write
+from twolayer.errors import ConfigError, DataError
+from twolayer.registry import load
+from twolayer.trajectory import Clock, Trajectory
+
+PLUGINS = load(kinds=["initializations", "metrics"])
+RANDOM = np.random.default_rng(0)
+
+
+def aligned(**fields: Any) -> Any:
+    return PLUGINS.find("initializations", "aligned").thing(**fields)
+
+
+def experiment(**sections: Any) -> dict[str, Any]:
+    return {
+        "problem": {"name": "gaussian_teacher", "dimension": 6, "teachers": 2},
+        "network": {"neurons": 5, "output": "fixed"},
+        "initialization": {"name": "aligned", "projections": [[0.3, 0.7], [0.2, 0.3, 0.4]], "angle": 0.3},
+        "dynamics": {"name": "gradient_descent", "step_size": 0.1},
+        "times": {"steps": [1, 10]},
+        **sections,
+    }
+
+
+def test_aligned_students_stand_where_they_are_told() -> None:
+    axes = np.linalg.qr(np.random.default_rng(1).standard_normal((7, 7)))[0][:2]
+    data = Teacher(2.0 * axes, np.ones(2))
+    start = aligned(projections=[[0.3, 0.7], [0.1, 0.2, 0.3, 0.4]], angle=0.2)
+    hidden = start.draw(data, Network(6), RANDOM).hidden
+    np.testing.assert_allclose(hidden[:2] @ axes[0], [0.3, 0.7], atol=1e-15)
+    np.testing.assert_allclose(hidden[2:] @ axes[1], [0.1, 0.2, 0.3, 0.4], atol=1e-15)
+    rest = hidden - hidden @ axes.T @ axes
+    for group, mean in ((rest[:2], 0.5), (rest[2:], 0.25)):
+        np.testing.assert_allclose(group.sum(0), 0, atol=1e-15)
+        np.testing.assert_allclose(np.linalg.norm(group, axis=1), np.tan(0.2) * mean)
+    between = rest[2:] @ rest[2:].T  # a regular simplex
+    np.testing.assert_allclose(between[~np.eye(4, dtype=bool)], between[0, 1])
+    np.testing.assert_allclose(hidden[2:] @ axes[0], 0, atol=1e-15)
+
+
+def test_aligned_uses_what_the_dimension_allows() -> None:
+    data = Teacher(np.eye(2), np.ones(2))
+    start = aligned(projections=[[0.5, 0.5], [0.5, 0.5]], angle=0.1)
+    hidden = start.draw(data, Network(4), RANDOM).hidden
+    np.testing.assert_allclose(np.abs(hidden[:2, 1]), 0.5 * np.tan(0.1))
+    assert aligned(projections=[[1.0], [1.0]], angle=0.3).draw(data, Network(2), RANDOM).hidden.tolist() == [
+        [1.0, 0.0],
+        [0.0, 1.0],
+    ]
+    # along axes, small parts are exact
+    tiny = aligned(projections=[[0.3, 0.7]], angle=1e-14).draw(
+        Teacher(np.eye(3)[:1], np.ones(1)), Network(2), RANDOM
+    )
+    np.testing.assert_allclose(np.abs(tiny.hidden[:, 1]), 0.5e-14, rtol=1e-15)
+
+
+BAD = {
+    "neurons": ({"projections": [[1.0], [1.0]]}, "2 students for 5 neurons"),
+    "teachers": ({"projections": [[1, 1, 1, 1, 1]]}, "1 lists for 2 teachers"),
+    "angle": ({"projections": [[1, 1], [1, 1, 1]], "angle": 1.6}, "must lie in"),
+    "none": ({"projections": []}, "at least one student"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_alignments_are_told_of(case: str) -> None:
+    section, message = BAD[case]
+    with pytest.raises(ConfigError, match=message):
+        twolayer.run(experiment(initialization={"name": "aligned", **section}))
+
+
+def test_alignment_needs_teachers_and_room() -> None:
+    points = {"name": "points", "inputs": [[1.0, 2.0]], "targets": [1.0]}
+    with pytest.raises(ConfigError, match="only a problem with teachers"):
+        twolayer.run(experiment(problem=points))
+    start = {"name": "aligned", "projections": [[1, 1, 1, 1, 1]], "angle": 0.1}
+    small = {"name": "gaussian_teacher", "dimension": 3, "teachers": 1}
+    with pytest.raises(ConfigError, match="need 4 directions"):
+        twolayer.run(experiment(problem=small, initialization=start))
+
+
+def test_a_run_goes_on_where_another_was(tmp_path: Path) -> None:
+    """Ten steps and ten more are twenty, seed by seed."""
+    gaussian = {"name": "gaussian", "scale": 0.1}
+    whole = twolayer.run(
+        experiment(initialization=gaussian, seeds=[4, 7], times={"steps": [10, 20]}), weights=True
+    )
+    clock = Clock(whole["time"].values, whole["step"].values)
+    path = Trajectory(
+        clock, Weights(whole["hidden"].values, whole["output"].values), np.zeros(3), np.full(2, -1)
+    )
+    write(tmp_path / "trajectory.nc", pack_trajectory(path, [4, 7]), {})
+    start = {"name": "trajectory", "path": str(tmp_path / "trajectory.nc"), "time": 1.0}
+    rest = twolayer.run(experiment(initialization=start, seeds=[7, 4], times={"steps": [10]}), weights=True)
+    np.testing.assert_array_equal(
+        rest["hidden"].isel(time=-1).values, whole["hidden"].isel(time=-1).values[::-1]
+    )
+    for changed, message in (
+        ({"time": 0.95}, "nearest is 1.0"),
+        ({"path": str(tmp_path / "none.nc")}, "no such file"),
+    ):
+        with pytest.raises(DataError, match=message):
+            twolayer.run(experiment(initialization={**start, **changed}, seeds=[7]))
+    with pytest.raises(DataError, match=r"has the seeds \[4, 7\], not 5"):
+        twolayer.run(experiment(initialization=start, seeds=[5]))
+    with pytest.raises(DataError, match="this run has"):
+        twolayer.run(experiment(initialization=start, seeds=[4], network={"neurons": 3}))
+    file = tmp_path / "other.nc"
+    variables, _ = read(tmp_path / "trajectory.nc")
+    write(file, {"time": variables["time"]}, {})
+    with pytest.raises(DataError, match="no variable 'hidden'"):
+        twolayer.run(experiment(initialization={**start, "path": str(file)}, seeds=[4]))
+
+
+def measured(name: str, hidden: Any, activation: str = "relu", output: Any = None) -> Any:
+    """A metric of one moment of one seed."""
+    hidden = np.asarray(hidden, dtype=float)[None, None]
+    given = np.ones(hidden.shape[:3]) if output is None else np.asarray(output, dtype=float)[None, None]
+    teacher = Teacher(np.array([[2.0, 0, 0], [0, 1.0, 0]]), np.array([1.0, 1.0]))
+    network = Network(hidden.shape[2], activation, "fixed")  # type: ignore[arg-type]
+    path = Trajectory(Clock(np.zeros(1)), Weights(hidden, given), np.zeros(1), np.full(1, -1))
+    metric = PLUGINS.find("metrics", name).thing
+    assert metric.applies(teacher.problem(network), path)
+    return metric.measure(teacher.problem(network), path)[0, 0]
+
+
+STUDENTS = [[1.0, 0.1, 0.0], [0.1, -0.5, 0.0], [0.0, 0.2, 0.2], [0.0, 0.0, 0.0]]
+
+
+def test_angles_and_closest_teachers() -> None:
+    np.testing.assert_array_equal(measured("closest_teacher", STUDENTS), [0, 0, 1, -1])
+    wanted = [np.arctan(0.1), np.arctan2(0.5, 0.1), np.pi / 4, np.nan]
+    np.testing.assert_allclose(measured("teacher_angle", STUDENTS), wanted, rtol=1e-14)
+    np.testing.assert_array_equal(measured("closest_teacher", STUDENTS, "abs"), [0, 1, 1, -1])
+    assert measured("teacher_angle", STUDENTS, "abs")[1] == pytest.approx(np.arctan(0.2))
+    assert measured("teacher_angle", [[1.0, 1e-12, 0.0]])[0] == pytest.approx(1e-12, rel=1e-14)
+
+
+def test_projection_growth_and_residual() -> None:
+    np.testing.assert_allclose(measured("projection", STUDENTS), [1.0, 0.1, 0.2, np.nan])
+    np.testing.assert_allclose(measured("projection", STUDENTS, "abs"), [1.0, 0.5, 0.2, np.nan])
+    np.testing.assert_allclose(measured("growth", STUDENTS), [0.9, 0.8])
+    np.testing.assert_allclose(measured("growth", STUDENTS, output=[2.0, 1.0, -1.0, 1.0]), [-0.1, 1.2])
+    r = np.array([1.1 - 2, 0.1 - 0.5 + 0.2 - 1, 0.2])
+    assert measured("residual_norm", STUDENTS) == pytest.approx(np.linalg.norm(r))
+
+
+def test_growth_below_what_weights_carry_is_not_printed() -> None:
+    grown = measured("growth", [[2.0 - 4e-16, 0, 0], [0, 1.0 - 1e-14, 0]])
+    assert np.isnan(grown[0])
+    assert grown[1] == pytest.approx(1e-14, rel=0.05)
+
+
+def test_teachers_are_measured_where_there_are_some() -> None:
+    names = {"teacher_angle", "closest_teacher", "projection", "growth", "residual_norm"}
+    assert names <= set(twolayer.run(experiment()))
+    points = {"name": "points", "inputs": [[1.0, 2.0]], "targets": [1.0]}
+    finite = experiment(problem=points, initialization={"name": "gaussian", "scale": 1.0})
+    assert names & set(twolayer.run(finite)) == set()
+    assert "residual_norm" not in twolayer.run(experiment(network={"neurons": 5, "activation": "abs"}))
+
+
+def test_sharpness_bounds_the_step() -> None:
+    """Near the minimum a descent converges below 2/sharpness and not above."""
+    start = {"name": "aligned", "projections": [[0.9], [0.9]]}
+    base = experiment(initialization=start, network={"neurons": 2, "output": "fixed"}, metrics=["sharpness"])
+    limit = 2 / float(twolayer.run(base)["sharpness"].isel(seed=0, time=-1))
+    final = [
+        float(
+            twolayer.run(
+                {
+                    **base,
+                    "dynamics": {"name": "gradient_descent", "step_size": factor * limit},
+                    "times": {"steps": [400]},
+                }
+            )["loss"].isel(seed=0, time=-1)
+        )
+        for factor in (0.95, 1.1)
+    ]
+    assert final[0] < 1e-10
+    assert final[1] > 1e-4
