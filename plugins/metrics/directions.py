@@ -73,8 +73,9 @@ def blind_exponent(problem: EmpiricalProblem, trajectory: Trajectory) -> Any:
         own = np.where(sign * problem.data.targets > 0, squares, 0.0)[..., None, :]
         share = (active * own).sum(-1) / own.sum(-1)
         part = (share < 1 - 1e-12) & (sign * output > 0)
-        exponents.append(np.where(part, 2 * (1 - np.sqrt(share)), np.nan))
-    return np.nanmin(np.concatenate(exponents, axis=-1), axis=-1)
+        exponents.append(np.where(part, 2 * (1 - np.sqrt(share)), np.inf))
+    smallest = np.concatenate(exponents, axis=-1).min(-1)
+    return np.where(np.isfinite(smallest), smallest, np.nan)
 
 
 @hookimpl
