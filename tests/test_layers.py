@@ -17,7 +17,7 @@ KINDS = ("backends", "problems", "initializations", "dynamics", "metrics")
 
 # A module imports only from rows above its own.
 LAYERS = (
-    ("errors", "jit"),
+    ("errors", "jit", "lanes"),
     ("atomic", "finite_flow", "fingerprint", "model", "schema"),
     ("gaussian", "registry", "seeds", "trajectory"),
     ("compiled", "datasets", "grouped", "times"),

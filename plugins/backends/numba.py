@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from twolayer import EmpiricalProblem, FiniteData, Network, hookimpl
+from twolayer import EmpiricalProblem, FiniteData, Network, PopulationProblem, Teacher, hookimpl
 
 
 class Numba:
@@ -21,6 +21,12 @@ class Numba:
         from twolayer.compiled import CompiledProblem
 
         return CompiledProblem(data, network, threads)
+
+    def population(self, data: Teacher, network: Network, threads: int) -> PopulationProblem:
+        """The compiled problem of a teacher, working on `threads` chunks of seeds at once."""
+        from twolayer.compiled_population import CompiledPopulationProblem
+
+        return CompiledPopulationProblem(data, network, threads)
 
 
 @hookimpl

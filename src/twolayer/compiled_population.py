@@ -1,0 +1,380 @@
+"""Compiled gradient descent on Gaussian input: the second implementation, held against `PopulationProblem`.
+
+Two kernels in min(d, m + k) coordinates, both in lanes of eight. `descend_seeds` takes eight seeds side by
+side and each pair of units once; `descend_neurons` takes one seed, eight neurons against all units at a time,
+which is better from about sixteen neurons on. Which of the two depends on the network alone, and lanes never
+mix, so a seed's bits depend neither on the other seeds nor on the number of threads.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from twolayer import gaussian
+from twolayer.jit import njit
+from twolayer.lanes import WIDTH, load, repeat, spread, square_root, store, where_less
+from twolayer.model import Problem, Weights
+from twolayer.population import PopulationProblem, reduced, widened
+from twolayer.seeds import over_seeds
+
+__all__ = ["CompiledPopulationProblem"]
+
+MANY = 16
+"""From this many neurons on, lanes are neurons."""
+
+DELICATE = 1e-5
+"""Where all angles θ to orthogonal teachers are below this, the plain form's 1e-16 is above 1e-6 of the force, θ²."""
+
+OUTPUTS = {"fixed": 0, "trained": 1, "tied": 2}
+
+
+@dataclass(frozen=True)
+class CompiledPopulationProblem(PopulationProblem):
+    """A `PopulationProblem` on NumPy arrays whose descents are compiled, `threads` chunks of seeds at a time."""
+
+    threads: int = 1
+
+    def descend(self, weights: Weights, step_size: float, weight_decay: float, count: int) -> Weights:
+        """As `PopulationProblem.descend`, to rounding; in float64 within, whatever the weights' type.
+
+        Seeds whose students all begin within `DELICATE` of orthogonal teachers are left to the array code, whose
+        grouped form keeps the digits of their forces.
+        """
+        if count == 0:
+            return weights
+        dtype, shape = weights.hidden.dtype, weights.hidden.shape
+        hidden = np.asarray(weights.hidden, dtype=np.float64).reshape(-1, *shape[-2:])
+        output = np.asarray(weights.output, dtype=np.float64).reshape(-1, shape[-2])
+        data = self.data.mapped(lambda array: np.asarray(array, dtype=np.float64))
+        (problem, inside), basis = reduced(PopulationProblem(data, self.network), Weights(hidden, output))
+        units, _ = problem.units(inside)
+        students, teachers = units.vectors[:, : shape[-2]], units.vectors[:, shape[-2] :]
+        delicate = data.orthogonal & (gaussian.angles(students, teachers).min(-1).max(-1) < DELICATE)
+
+        moved = Weights(inside.hidden.copy(), output.copy())
+        for chosen, walk in ((delicate, Problem.descend), (~delicate, self.compiled)):
+            own = np.flatnonzero(chosen)
+            if len(own):
+                start = Weights(moved.hidden[own], moved.output[own])
+                end = walk(of_seeds(problem, own), start, step_size, weight_decay, count)
+                moved.hidden[own], moved.output[own] = end.hidden, end.output
+        wide = widened(moved, basis)
+        return self.network.closed(
+            Weights(wide.hidden.reshape(shape).astype(dtype), wide.output.reshape(shape[:-1]).astype(dtype))
+        )
+
+    def compiled(
+        self, problem: PopulationProblem, weights: Weights, step_size: float, weight_decay: float, count: int
+    ) -> Weights:
+        """`count` steps by a kernel. Neurons |·| are turned towards their teachers first, as |−z| = |z|."""
+        units, signs = problem.units(weights)
+        m = self.network.neurons
+        vectors, outputs = units.vectors, np.concatenate([weights.output, units.coefficients[:, m:]], axis=-1)
+        scales = np.where(np.arange(vectors.shape[1]) < m, self.network.scale, 1.0)
+        factor = self.factors
+        numbers = np.asarray([factor.linear, factor.curved, factor.constant, step_size, weight_decay])
+        law = (m, OUTPUTS[self.network.output], scales, numbers, count)
+        (by_neurons if m >= MANY else by_seeds)(vectors, outputs, law, self.threads)
+        return Weights(signs[..., None] * vectors[:, :m], outputs[:, :m])
+
+
+def of_seeds(problem: PopulationProblem, own: Any) -> PopulationProblem:
+    """The problem of some seeds: a reduced teacher has coordinates of its own in each."""
+    data = problem.data
+    hidden = data.hidden[own] if data.hidden.ndim == 3 else data.hidden
+    return replace(problem, data=replace(data, hidden=hidden))
+
+
+def by_seeds(units: Any, outputs: Any, law: Any, threads: int) -> None:
+    """`count` steps in place, eight seeds at a time: units (seed, unit, coordinate), outputs (seed, unit)."""
+    seeds = len(units)
+
+    def one(chunk: int) -> None:
+        own = np.minimum(np.arange(chunk * WIDTH, (chunk + 1) * WIDTH), seeds - 1)  # the last seed fills up
+        vectors, coefficients = aligned(np.moveaxis(units[own], 0, -1)), aligned(outputs[own].T)
+        descend_seeds(vectors.ravel(), coefficients.ravel(), *units.shape[1:], *law)
+        stop = min(WIDTH, seeds - chunk * WIDTH)
+        units[own[:stop]] = np.moveaxis(vectors, -1, 0)[:stop]
+        outputs[own[:stop]] = coefficients.T[:stop]
+
+    over_seeds(one, -(-seeds // WIDTH), threads)
+
+
+def by_neurons(units: Any, outputs: Any, law: Any, threads: int) -> None:
+    """As `by_seeds`, one seed at a time, in columns: zeros fill up the last lanes."""
+    _, columns, coordinates = units.shape
+    width = -(-columns // WIDTH) * WIDTH
+
+    def one(seed: int) -> None:
+        vectors, coefficients = aligned(np.zeros((coordinates, width))), aligned(np.zeros(width))
+        vectors[:, :columns] = units[seed].T
+        coefficients[:columns] = outputs[seed]
+        descend_neurons(vectors.ravel(), coefficients, coordinates, width, *law)
+        units[seed] = vectors[:, :columns].T
+        outputs[seed] = coefficients[:columns]
+
+    over_seeds(one, len(units), threads)
+
+
+def aligned(array: Any) -> Any:
+    """A contiguous float64 copy that begins on a cache line."""
+    spare = np.empty(array.size + WIDTH)
+    skip = -spare.ctypes.data // 8 % WIDTH
+    copy = spare[skip : skip + array.size].reshape(array.shape)
+    copy[...] = array
+    return copy
+
+
+SMALL, LARGE, SHIFT = 2.0**-400, 2.0**400, 2.0**800
+"""Lengths outside of [SMALL, LARGE] are squared after a shift, so that none leaves the range of floats."""
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def angle(square: Any) -> Any:
+    """θ and sin θ in [0, π] from |û − v̂|² in lanes: to rounding near 0, and to 1e-8 near π, where it enters squared.
+
+    With a = |û − v̂|² = 4 sin²(θ/2), b = 4 − a and c = min(a, b): θ = √c P(c) or π − √c P(c), sin θ = √(ab)/2,
+    where P(c) = asin(√c/2)/(√c/2) on [0, 2] is interpolated at 20 Chebyshev points, to 3e-18. Derived.
+    """
+    rest = 4.0 - square
+    rest = where_less(rest, 0.0, 0.0, rest)
+    c = where_less(rest, square, rest, square)
+    y = c * c
+    even = y * -6.459328421721786e-11 - 2.2513930216782314e-09
+    odd = y * 4.097889497209511e-12 + 4.845778183922469e-10
+    even = even * y - 1.689714119889943e-08
+    odd = odd * y + 7.234667776669383e-09
+    even = even * y - 3.958485306828863e-08
+    odd = odd * y + 2.982622550322346e-08
+    even = even * y - 2.5097202827776743e-08
+    odd = odd * y + 4.314362098958647e-08
+    even = even * y + 1.6676863197192948e-07
+    odd = odd * y + 5.757062922890993e-08
+    even = even * y + 4.2356714665913565e-06
+    odd = odd * y + 8.556623559612829e-07
+    even = even * y + 0.0001186794526627867
+    odd = odd * y + 2.184796208250567e-05
+    even = even * y + 0.004687499999951002
+    odd = odd * y + 0.0006975446441437162
+    even = even * y + 1.0
+    odd = odd * y + 0.04166666666666741
+    near = square_root(c) * (odd * c + even)
+    return where_less(rest, square, math.pi - near, near), 0.5 * square_root(square * rest)
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def place(vectors: Any, unit: Any, start: int, stride: int, coordinates: int) -> Any:
+    """û into `unit`, 0 for 0, of the lanes' vectors at start, start + stride, …; returns |u|."""
+    largest = spread(0.0)
+    for d in range(coordinates):
+        x = load(vectors, start + d * stride)
+        x = where_less(x, 0.0, 0.0 - x, x)
+        largest = where_less(largest, x, x, largest)
+    shift = where_less(largest, SMALL, SHIFT, 1.0)
+    shift = where_less(LARGE, largest, 1.0 / SHIFT, shift)
+    back = where_less(largest, SMALL, 1.0 / SHIFT, 1.0)
+    back = where_less(LARGE, largest, SHIFT, back)
+    square = spread(0.0)
+    for d in range(coordinates):
+        x = shift * load(vectors, start + d * stride)
+        square += x * x
+    length = square_root(square)
+    inverse = where_less(0.0, length, 1.0 / length, 0.0)
+    for d in range(coordinates):
+        store(unit, start + d * stride, shift * load(vectors, start + d * stride) * inverse)
+    return length * back
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def move(
+    vectors: Any, unit: Any, force: Any, outputs: Any, length: Any, scale: Any, moving: Any,
+    start: int, stride: int, force_start: int, force_stride: int, own: int, coordinates: int,
+    mode: int, step_size: float, weight_decay: float,
+) -> None:  # fmt: skip
+    """One step of the lanes' vectors and outputs along the field F in `force`; lanes with moving = 0 stay."""
+    output = load(outputs, own)
+    if mode == 2:
+        output = length
+    alive = where_less(0.0, length, moving, 0.0)
+    radial = spread(0.0)
+    if mode > 0:
+        for d in range(coordinates):
+            radial += load(unit, start + d * stride) * load(force, force_start + d * force_stride)
+        radial = radial * (alive * scale * step_size)
+    rate = alive * scale * output * step_size
+    decay = moving * (step_size * weight_decay)
+    if mode == 2:
+        decay = 2.0 * decay
+    for d in range(coordinates):
+        old = load(vectors, start + d * stride)
+        new = old - (rate * load(force, force_start + d * force_stride) + decay * old)
+        if mode == 2:
+            new -= radial * length * load(unit, start + d * stride)
+        store(vectors, start + d * stride, new)
+    if mode == 1:
+        store(outputs, own, output - (radial * length + decay * output))
+
+
+@njit(cache=True, nogil=True)
+def descend_seeds(
+    vectors: Any, outputs: Any, units: int, coordinates: int, students: int, mode: int, scales: Any, numbers: Any,
+    count: int,
+) -> None:  # fmt: skip
+    """`count` steps in place, of eight seeds: vectors (unit, coordinate, lane) and outputs (unit, lane), flat.
+
+    mode: 0 fixed, 1 trained, 2 tied outputs. scales (unit,): s for students, 1 for teachers.
+    numbers: A, B, D of the loss, step size, weight decay.
+    """
+    linear, curved, constant = 2.0 * numbers[0], 2.0 * numbers[1], 2.0 * numbers[2]
+    step_size, weight_decay = numbers[3], numbers[4]
+    row = coordinates * 8  # one unit's numbers
+    unit = np.empty(vectors.size)
+    length, mass, along = np.empty(units * 8), np.empty(units * 8), np.zeros(units * 8)
+    pull = np.zeros(students * units * 8)  # θ_iq C_q; 0 where q = i
+    residual, held, force = np.zeros(row), np.zeros(row), np.empty(row)
+    one = spread(1.0)
+    for q in range(students, units):
+        store(length, q * 8, place(vectors, unit, q * row, 8, coordinates))
+        store(mass, q * 8, load(length, q * 8) * load(outputs, q * 8))
+        for d in range(0, row, 8):
+            store(held, d, load(held, d) + load(outputs, q * 8) * load(vectors, q * row + d))
+    for _ in range(count):
+        for d in range(0, row, 8):
+            store(residual, d, spread(0.0))
+        for i in range(students):
+            size = place(vectors, unit, i * row, 8, coordinates)
+            output = load(outputs, i * 8)
+            if mode == 2:
+                output = size
+            output = output * scales[i]
+            store(length, i * 8, size)
+            store(mass, i * 8, output * size)
+            store(along, i * 8, spread(0.0))
+            for d in range(0, row, 8):
+                store(residual, d, load(residual, d) + output * load(vectors, i * row + d))
+        total = spread(0.0)
+        for q in range(units):
+            total += load(mass, q * 8)
+        for i in range(students):
+            drift = load(along, i * 8)
+            for q in range(i + 1, units):
+                square = spread(0.0)
+                for d in range(0, row, 8):
+                    difference = load(unit, i * row + d) - load(unit, q * row + d)
+                    square += difference * difference
+                theta, sine = angle(square)
+                drift += sine * load(mass, q * 8)
+                store(pull, (i * units + q) * 8, theta * load(mass, q * 8))
+                if q < students:
+                    store(along, q * 8, load(along, q * 8) + sine * load(mass, i * 8))
+                    store(pull, (q * units + i) * 8, theta * load(mass, i * 8))
+            store(along, i * 8, curved * drift - constant * total)
+        for i in range(students):
+            drift = load(along, i * 8)
+            d = 0
+            while d < row:
+                if d + 32 <= row:
+                    p0, p1, p2, p3 = spread(0.0), spread(0.0), spread(0.0), spread(0.0)
+                    for q in range(units):
+                        t = load(pull, (i * units + q) * 8)
+                        p0 += t * load(unit, q * row + d)
+                        p1 += t * load(unit, q * row + d + 8)
+                        p2 += t * load(unit, q * row + d + 16)
+                        p3 += t * load(unit, q * row + d + 24)
+                    store(force, d, p0)
+                    store(force, d + 8, p1)
+                    store(force, d + 16, p2)
+                    store(force, d + 24, p3)
+                    d += 32
+                else:
+                    p0 = spread(0.0)
+                    for q in range(units):
+                        p0 += load(pull, (i * units + q) * 8) * load(unit, q * row + d)
+                    store(force, d, p0)
+                    d += 8
+            for d in range(0, row, 8):
+                field = linear * (load(residual, d) + load(held, d)) + drift * load(unit, i * row + d)
+                store(force, d, field - curved * load(force, d))
+            move(
+                vectors, unit, force, outputs, load(length, i * 8), scales[i], one, i * row, 8, 0, 8, i * 8,
+                coordinates, mode, step_size, weight_decay,
+            )  # fmt: skip
+
+
+@njit(cache=True, nogil=True)
+def descend_neurons(
+    vectors: Any, outputs: Any, coordinates: int, width: int, students: int, mode: int, scales: Any, numbers: Any,
+    count: int,
+) -> None:  # fmt: skip
+    """`count` steps in place, of one seed: vectors (coordinate, column) and outputs (column,), flat.
+
+    Columns are the students, the teachers, and zeros up to `width`, a multiple of eight. Else as `descend_seeds`.
+    """
+    linear, curved, constant = 2.0 * numbers[0], 2.0 * numbers[1], 2.0 * numbers[2]
+    step_size, weight_decay = numbers[3], numbers[4]
+    unit = np.empty(vectors.size)
+    length, coefficient, mass = np.empty(width), np.empty(width), np.empty(width)
+    scale, moving, trained = np.zeros(width), np.zeros(width), np.zeros(8)
+    scale[: scales.size] = scales
+    moving[:students] = 1.0
+    residual, force = np.empty(coordinates), np.empty(coordinates * 8)
+    units = -(-scales.size // 4) * 4
+    for _ in range(count):
+        for p in range(0, width, 8):
+            size = place(vectors, unit, p, width, coordinates)
+            output = load(outputs, p)
+            if mode == 2:
+                output = where_less(0.0, load(moving, p), size, output)
+            output = output * load(scale, p)
+            store(length, p, size)
+            store(coefficient, p, output)
+            store(mass, p, output * size)
+        total = 0.0
+        for p in range(scales.size):
+            total += mass[p]
+        for d in range(coordinates):
+            sums = spread(0.0)
+            for p in range(0, width, 8):
+                sums += load(coefficient, p) * load(vectors, d * width + p)
+            store(trained, 0, sums)
+            residual[d] = linear * np.sum(trained)
+        for i in range(0, students, 8):
+            drift = spread(0.0)
+            for d in range(0, 8 * coordinates, 8):
+                store(force, d, spread(0.0))
+            for q in range(0, units, 4):
+                a0, a1, a2, a3 = spread(0.0), spread(0.0), spread(0.0), spread(0.0)
+                for d in range(0, coordinates * width, width):
+                    own = load(unit, d + i)
+                    x0 = own - repeat(unit, d + q)
+                    x1 = own - repeat(unit, d + q + 1)
+                    x2 = own - repeat(unit, d + q + 2)
+                    x3 = own - repeat(unit, d + q + 3)
+                    a0 += x0 * x0
+                    a1 += x1 * x1
+                    a2 += x2 * x2
+                    a3 += x3 * x3
+                t0, s0 = angle(a0)
+                t1, s1 = angle(a1)
+                t2, s2 = angle(a2)
+                t3, s3 = angle(a3)
+                c0, c1, c2, c3 = mass[q], mass[q + 1], mass[q + 2], mass[q + 3]
+                drift += (s0 * c0 + s1 * c1) + (s2 * c2 + s3 * c3)
+                t0, t1, t2, t3 = t0 * c0, t1 * c1, t2 * c2, t3 * c3
+                for d in range(coordinates):
+                    base = d * width + q
+                    first = t0 * repeat(unit, base) + t1 * repeat(unit, base + 1)
+                    second = t2 * repeat(unit, base + 2) + t3 * repeat(unit, base + 3)
+                    store(force, d * 8, load(force, d * 8) + (first + second))
+            drift = curved * drift - constant * total
+            for d in range(coordinates):
+                field = residual[d] + drift * load(unit, d * width + i)
+                store(force, d * 8, field - curved * load(force, d * 8))
+            move(
+                vectors, unit, force, outputs, load(length, i), load(scale, i), load(moving, i), i, width, 0, 8, i,
+                coordinates, mode, step_size, weight_decay,
+            )  # fmt: skip

@@ -1,0 +1,362 @@
+"""Compiled descents on Gaussian input against the obvious loop, against 40 digits, and where they could break."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import Any
+
+import mpmath
+import numpy as np
+import pytest
+from namespaces import backend
+from numba import njit
+
+from twolayer import Network, PopulationProblem, Problem, Teacher, Weights, compiled_population
+from twolayer.compiled_population import CompiledPopulationProblem, angle
+from twolayer.lanes import load, store
+from twolayer.registry import load as plugins
+from twolayer.times import Times
+from twolayer.training import train
+
+KERNELS = pytest.mark.parametrize("neurons", [3, 19], ids=["lanes are seeds", "lanes are neurons"])
+
+
+def drawn(
+    network: Network,
+    teachers: int,
+    features: int,
+    seeds: int,
+    scale: float = 1.0,
+    profile: str = "none",
+    number: int = 0,
+) -> tuple[Teacher, Weights]:
+    """Teachers at normal angles with coefficients of both signs, and normal students of length about `scale`."""
+    random = np.random.default_rng([network.neurons, teachers, features, number])
+    teacher = Teacher(
+        random.standard_normal((teachers, features)) / np.sqrt(features),
+        np.linspace(1.0, -0.5, teachers),
+        profile,
+    )
+    hidden = scale * random.standard_normal((seeds, network.neurons, features)) / np.sqrt(features)
+    output = scale * random.standard_normal((seeds, network.neurons))
+    if network.output == "fixed":
+        output = np.broadcast_to(np.asarray(network.output_values, dtype=float), output.shape).copy()
+    return teacher, network.closed(Weights(hidden, output))
+
+
+def obvious(teacher: Teacher, network: Network, weights: Weights, *step: Any) -> Weights:
+    """The loop over gradients, in all dimensions."""
+    return Problem.descend(PopulationProblem(teacher, network), weights, *step)
+
+
+def assert_close(actual: Weights, expected: Weights, tolerance: float) -> None:
+    """Both layers, relative to the largest number of each."""
+    for part in ("hidden", "output"):
+        one, other = getattr(actual, part), getattr(expected, part)
+        assert one.shape == other.shape
+        np.testing.assert_allclose(one, other, rtol=0, atol=tolerance * np.abs(other).max())
+
+
+def same_bits(left: Weights, right: Weights) -> bool:
+    return np.array_equal(left.hidden, right.hidden) and np.array_equal(left.output, right.output)
+
+
+# ---- against the obvious loop -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("profile", ["none", "constant", "linear"])
+@pytest.mark.parametrize("activation", ["relu", "abs"])
+@pytest.mark.parametrize("output", ["fixed", "trained", "tied"])
+@pytest.mark.parametrize(
+    ("neurons", "teachers", "features", "seeds"), [(4, 1, 5, 9), (7, 3, 20, 3), (16, 2, 9, 2), (21, 5, 40, 2)]
+)
+def test_descents_are_the_obvious_loop(
+    neurons: int, teachers: int, features: int, seeds: int, output: Any, activation: Any, profile: str
+) -> None:
+    values: Any = np.linspace(-0.5, 1.5, neurons).tolist() if output == "fixed" else 1.0
+    network = Network(neurons, activation, output, values, "1/sqrt(m)")
+    teacher, weights = drawn(network, teachers, features, seeds, profile=profile)
+    before = Weights(weights.hidden.copy(), weights.output.copy())
+    actual = CompiledPopulationProblem(teacher, network).descend(weights, 0.1, 0.03, 40)
+    expected = obvious(teacher, network, weights, 0.1, 0.03, 40)
+    assert np.abs(expected.hidden - weights.hidden).max() > 0.05
+    assert_close(actual, expected, 1e-13)
+    assert same_bits(weights, before)  # what was handed in stays
+
+
+@KERNELS
+@pytest.mark.parametrize(("output", "scale"), [("fixed", 1e-14), ("trained", 1e-14), ("tied", 1e-200)])
+def test_small_starts(neurons: int, output: Any, scale: float) -> None:
+    network = Network(neurons, output=output)
+    teacher, weights = drawn(network, 2, 30, 4, scale=scale)
+    actual = CompiledPopulationProblem(teacher, network).descend(weights, 0.02, 0.0, 25)
+    expected = obvious(teacher, network, weights, 0.02, 0.0, 25)
+    assert_close(actual, expected, 1e-12)
+
+
+@KERNELS
+def test_few_coordinates_are_all_coordinates(neurons: int) -> None:
+    """In 400 dimensions as in the span, and out of the span nothing moves but by the decay."""
+    network = Network(neurons)
+    teacher, weights = drawn(network, 2, 400, 2)
+    actual = CompiledPopulationProblem(teacher, network).descend(weights, 0.05, 0.1, 30)
+    assert_close(actual, obvious(teacher, network, weights, 0.05, 0.1, 30), 1e-13)
+
+
+@KERNELS
+def test_axes_before_neurons_may_be_none_or_several(neurons: int) -> None:
+    network = Network(neurons)
+    teacher, weights = drawn(network, 2, 6, 6)
+    problem = CompiledPopulationProblem(teacher, network)
+    flat = problem.descend(weights, 0.05, 0.0, 10)
+    grid = problem.descend(
+        Weights(weights.hidden.reshape(2, 3, neurons, 6), weights.output.reshape(2, 3, neurons)),
+        0.05,
+        0.0,
+        10,
+    )
+    assert np.array_equal(grid.hidden.reshape(6, neurons, 6), flat.hidden)
+    assert np.array_equal(grid.output.reshape(6, neurons), flat.output)
+    alone = problem.descend(Weights(weights.hidden[4], weights.output[4]), 0.05, 0.0, 10)
+    assert same_bits(alone, Weights(flat.hidden[4], flat.output[4]))
+
+
+@KERNELS
+def test_steps_one_by_one_are_the_fused_ones(neurons: int) -> None:
+    network = Network(neurons)
+    teacher, weights = drawn(network, 2, 40, 2)
+    problem = CompiledPopulationProblem(teacher, network)
+    single = weights
+    for _ in range(20):
+        single = problem.descend(single, 0.05, 0.1, 1)
+    assert_close(single, problem.descend(weights, 0.05, 0.1, 20), 1e-13)
+    assert problem.descend(weights, 0.05, 0.1, 0) is weights
+
+
+@KERNELS
+def test_float32_weights_are_rounded_at_the_end_only(neurons: int) -> None:
+    network = Network(neurons)
+    teacher, weights = drawn(network, 2, 5, 3)
+    problem = CompiledPopulationProblem(teacher, network)
+    short = Weights(weights.hidden.astype(np.float32), weights.output.astype(np.float32))
+    wide = Weights(short.hidden.astype(np.float64), short.output.astype(np.float64))
+    actual, expected = problem.descend(short, 0.05, 0.0, 50), problem.descend(wide, 0.05, 0.0, 50)
+    assert actual.hidden.dtype == actual.output.dtype == np.float32
+    assert same_bits(actual, Weights(expected.hidden.astype(np.float32), expected.output.astype(np.float32)))
+
+
+# ---- against 40 digits --------------------------------------------------------------------------------------
+
+
+@njit
+def angles_of(squares: Any, theta: Any, sine: Any) -> None:
+    for start in range(0, squares.size, 8):
+        one, other = angle(load(squares, start))
+        store(theta, start, one)
+        store(sine, start, other)
+
+
+def test_angles_to_the_last_digit() -> None:
+    """θ = 2 asin(√a/2) and sin θ for a = |û − v̂|² from nothing to 4, and by rounding a little above."""
+    squares = np.concatenate(
+        [[0.0, 4.0, 4.0 + 1e-15, 2.0], np.logspace(-300, 0, 500), np.linspace(0, 4, 504)]
+    )
+    theta, sine = np.empty_like(squares), np.empty_like(squares)
+    angles_of(squares, theta, sine)
+    with mpmath.workdps(40):
+        exact = [2 * mpmath.asin(mpmath.sqrt(mpmath.mpf(min(a, 4.0))) / 2) for a in squares]
+        for own, own_sine, true in zip(theta, sine, exact, strict=True):
+            assert abs(own - true) <= 4e-16 * true
+            assert abs(own_sine - mpmath.sin(true)) <= 4e-16 * mpmath.sin(true) + 2e-16 * (true > 3)
+
+
+def exact_force(teacher: Teacher, hidden: Any, output: Any) -> Any:
+    """∂L/∂w (neuron, feature) for relu, by the formula of arc cosines in 40 digits."""
+    with mpmath.workdps(40):
+        vectors = [[mpmath.mpf(float(x)) for x in row] for row in (*hidden, *teacher.hidden)]
+        coefficients = [mpmath.mpf(float(c)) for c in (*output, *(-teacher.output))]
+
+        def dot(u: Any, v: Any) -> Any:
+            return mpmath.fsum(x * y for x, y in zip(u, v, strict=True))
+
+        norms = [mpmath.sqrt(dot(u, u)) for u in vectors]
+        rows = []
+        for i, w in enumerate(vectors[: len(hidden)]):
+            row = [mpmath.mpf(0)] * len(w)
+            for u, c, size in zip(vectors, coefficients, norms, strict=True):
+                if size == 0 or norms[i] == 0:
+                    continue
+                cosine = max(-1, min(1, dot(w, u) / size / norms[i]))
+                theta = mpmath.acos(cosine)
+                for d in range(len(w)):
+                    along = size * mpmath.sin(theta) * w[d] / norms[i]
+                    row[d] += coefficients[i] * c * (u[d] / 2 + (along - theta * u[d]) / (2 * mpmath.pi))
+            rows.append(row)
+        return np.asarray([[float(x) for x in row] for row in rows])
+
+
+@KERNELS
+def test_a_step_among_parallel_opposite_equal_and_zero_units(neurons: int) -> None:
+    network = Network(neurons, output="fixed")
+    teacher, weights = drawn(network, 2, 6, 1)
+    hidden = weights.hidden.copy()
+    hidden[0, 0] = 0.7 * teacher.hidden[0]
+    hidden[0, 1] = -1.3 * teacher.hidden[0]
+    hidden[0, 2] = 0.0
+    if neurons > 6:
+        hidden[0, 3:5] = hidden[0, 5]
+        hidden[0, 6] = -hidden[0, 5]
+        hidden[0, 7] = hidden[0, 5] + 1e-9
+    actual = CompiledPopulationProblem(teacher, network).descend(Weights(hidden, weights.output), 1.0, 0.0, 1)
+    expected = hidden[0] - exact_force(teacher, hidden[0], weights.output[0])
+    assert np.isfinite(actual.hidden).all()
+    np.testing.assert_allclose(actual.hidden[0], expected, rtol=0, atol=2e-15 * neurons)
+    assert np.array_equal(actual.hidden[0, 2], hidden[0, 2])
+
+
+@KERNELS
+@pytest.mark.parametrize("small", [1e-3, 1e-6, 1e-8])
+def test_small_angles_keep_their_force(neurons: int, small: float) -> None:
+    """Students at angles of order `small` to one teacher: the transverse force is of order small²."""
+    network = Network(neurons, output="fixed")
+    random = np.random.default_rng(neurons)
+    hidden = np.zeros((1, neurons, 4))
+    hidden[..., 0] = 1.0 / 32  # what is left over along the teacher acts along it
+    across = np.round(2.0**20 * random.standard_normal((neurons, 3))) / 2.0**20
+    across[-1] = -across[:-1].sum(0)  # exactly: no residual across
+    hidden[0, :, 1:] = small / 32 * across
+    teacher = Teacher(np.eye(1, 4), np.ones(1))
+    start = Weights(hidden, np.ones((1, neurons)))
+    step_size = 1.0
+    end = CompiledPopulationProblem(teacher, network).descend(start, step_size, 0.0, 1)
+    force = ((hidden - end.hidden) / step_size)[0, :, 1:]
+    exact = exact_force(teacher, hidden[0], start.output[0])[:, 1:]
+    residual = hidden[0, :, 1:].sum(0)
+    assert np.abs(residual).max() <= 1e-16 * small
+    np.testing.assert_allclose(force, exact, rtol=0, atol=1e-7 * np.abs(exact).max())
+
+
+@KERNELS
+def test_aligned_students_stay_on_their_axis(neurons: int) -> None:
+    network = Network(neurons, output="fixed")
+    hidden = np.zeros((1, neurons, 60))
+    hidden[0, :, 0] = np.linspace(0.1, 1.0, neurons)
+    teacher = Teacher(np.eye(1, 60), np.ones(1))
+    end = CompiledPopulationProblem(teacher, network).descend(
+        Weights(hidden, np.ones((1, neurons))), 0.02, 0.0, 3000
+    )
+    assert (end.hidden[..., 1:] == 0).all()
+    assert end.hidden[..., 0].sum() == pytest.approx(1.0, abs=1e-13)
+
+
+def test_seeds_close_to_orthogonal_teachers_keep_the_digits_of_their_forces() -> None:
+    """Two students of each of two teachers, 1e-7 off: what one teacher's group does to the other is of order
+    1e-14, where the plain form has its rounding; a seed from afar in the same ensemble is not touched."""
+    network = Network(4, output="fixed")
+    teacher = Teacher(np.eye(2, 5), np.ones(2))
+    near = np.zeros((4, 5))
+    near[[0, 1], 0] = near[[2, 3], 1] = 0.5
+    near[:, 2:] = 1e-7 * np.asarray([[1.0, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0]])
+    far = drawn(network, 2, 5, 1)[1].hidden[0]
+    problem = CompiledPopulationProblem(teacher, network)
+    output = np.ones((2, 4))
+    both = problem.descend(Weights(np.stack([near, far]), output), 0.5, 0.0, 1)
+    alone = problem.descend(Weights(far[None], output[:1]), 0.5, 0.0, 1)
+    assert np.array_equal(both.hidden[1], alone.hidden[0])
+
+    exact = exact_force(teacher, near, output[0])[0, 1]  # of the second teacher on the first one's student
+    start = Weights(near[None], output[:1])
+    error = [abs((near - path.hidden[0])[0, 1] / 0.5 - exact) for path in (
+        both, problem.compiled(PopulationProblem(teacher, network), start, 0.5, 0.0, 1)
+    )]  # fmt: skip
+    assert abs(exact) < 1e-13
+    assert error[0] <= 1e-19
+    assert error[0] <= error[1]
+
+
+# ---- seeds --------------------------------------------------------------------------------------------------
+
+
+@KERNELS
+@pytest.mark.parametrize("features", [6, 50])
+def test_bits_depend_neither_on_other_seeds_nor_on_threads(neurons: int, features: int) -> None:
+    network = Network(neurons)
+    teacher, weights = drawn(network, 2, features, 27)
+    paths = [
+        CompiledPopulationProblem(teacher, network, threads).descend(weights, 0.05, 0.0, 30)
+        for threads in (1, 3)
+    ]
+    assert same_bits(*paths)
+    for chosen in ([26], [3, 11, 20], list(range(9, 18))):
+        part = CompiledPopulationProblem(teacher, network).descend(
+            Weights(weights.hidden[chosen], weights.output[chosen]), 0.05, 0.0, 30
+        )
+        assert same_bits(part, Weights(paths[0].hidden[chosen], paths[0].output[chosen]))
+
+
+@KERNELS
+def test_a_diverging_seed_shows_and_touches_no_other(neurons: int) -> None:
+    network = Network(neurons)
+    teacher, weights = drawn(network, 2, 5, 4)
+    hidden = weights.hidden.copy()
+    hidden[1] *= 1e6
+    problem = CompiledPopulationProblem(teacher, network)
+    with np.errstate(all="ignore"):
+        told = problem.descend(Weights(hidden, weights.output), 0.01, 0.0, 60)
+    others = [0, 2, 3]
+    calm = problem.descend(Weights(weights.hidden[others], weights.output[others]), 0.01, 0.0, 60)
+    assert not np.isfinite(told.hidden[1]).any()
+    assert same_bits(calm, Weights(told.hidden[others], told.output[others]))
+
+
+def test_both_kernels_walk_the_same_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = Network(12)
+    teacher, weights = drawn(network, 3, 9, 3)
+    ends = []
+    for many in (1, 100):
+        monkeypatch.setattr(compiled_population, "MANY", many)
+        ends.append(CompiledPopulationProblem(teacher, network).descend(weights, 0.05, 0.01, 50))
+    assert_close(*ends, 1e-13)
+    assert not same_bits(*ends)
+
+
+# ---- physics ------------------------------------------------------------------------------------------------
+
+
+def test_small_steps_keep_the_balance_and_lower_the_loss() -> None:
+    """Gradient flow conserves a_i² − |w_i|²; a descent changes it by O(step_size) in a given time."""
+    network = Network(5)
+    teacher, weights = drawn(network, 2, 7, 3)
+    problem = CompiledPopulationProblem(teacher, network)
+
+    def change(step_size: float) -> float:
+        end = problem.descend(weights, step_size, 0.0, round(8 / step_size))
+        assert (problem.loss(end) < 0.5 * problem.loss(weights)).all()
+        balance = [state.output**2 - (state.hidden**2).sum(-1) for state in (weights, end)]
+        return float(np.abs(balance[1] - balance[0]).max())
+
+    changes = [change(step_size) for step_size in (0.02, 0.01, 0.005)]
+    for coarse, fine in itertools.pairwise(changes):
+        assert coarse / fine == pytest.approx(2.0, rel=0.1)
+
+
+def test_the_backend_walks_it() -> None:
+    def plugin(kind: str, name: str, **fields: Any) -> Any:
+        return plugins(kinds=[kind]).find(kind, name).thing(**fields)
+
+    network = Network(3, output="fixed")
+    teacher = drawn(network, 2, 6, 1)[0]
+    device = backend("numba")
+    assert isinstance(device.population(teacher, network, 1), CompiledPopulationProblem)
+    paths = [
+        train(
+            teacher, network, plugin("initializations", "gaussian", scale=0.1),
+            plugin("dynamics", "gradient_descent", step_size=0.05), Times(steps=[10, 200]), [0, 7],
+            backend(name),
+        )
+        for name in ("numba", "numpy")
+    ]  # fmt: skip
+    assert paths[0].weights.hidden.shape == (2, 3, 3, 6)
+    np.testing.assert_allclose(paths[0].weights.hidden, paths[1].weights.hidden, rtol=0, atol=1e-13)
+    assert math.isfinite(paths[0].weights.hidden.sum())
