@@ -8,6 +8,7 @@ everywhere, and may be missing.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -140,19 +141,19 @@ class FiniteData:
 
 
 @dataclass(frozen=True)
-class Problem:
+class Problem(ABC):
     """A network and what it learns, for all seeds at once. Subclasses give `loss` and `gradient`."""
 
     data: Any
     network: Network
 
+    @abstractmethod
     def loss(self, weights: Weights) -> Array:
         """L, (…,): never with a penalty."""
-        raise NotImplementedError
 
+    @abstractmethod
     def gradient(self, weights: Weights, weight_decay: float = 0.0) -> Weights:
         """The gradient of L + (weight_decay/2)(|a|² + |W|²) in the trained parameters."""
-        raise NotImplementedError
 
     def penalty(self, weights: Weights, weight_decay: float) -> Array:
         """(weight_decay/2)(|a|² + |W|²) over the trained parameters, (…,); tied outputs count."""

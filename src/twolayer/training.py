@@ -250,7 +250,7 @@ def diagnose(
                     diverged[index] = min(step, lost.pop(index))
                     note = f"seed {seeds[index]} diverged at step {diverged[index]}"
                     if np.isfinite(lowest[index]):
-                        own = data_of(problem.data, index).problem(problem.network)
+                        own = data_of(problem.data.mapped(to_host), index).problem(problem.network)
                         sharpness = own.sharpness(Weights(hidden[index], output[index]))
                         note += (
                             f": the loss was {first[index]:.3g} at the start, {lowest[index]:.3g} at its lowest "
