@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from twolayer import gaussian
+from twolayer.compiled import aligned_zeros
 from twolayer.jit import njit
 from twolayer.lanes import WIDTH, load, repeat, spread, square_root, store, where_less
 from twolayer.model import Problem, Weights
@@ -305,6 +306,55 @@ def descend_seeds(
             )  # fmt: skip
 
 
+@njit(cache=True, nogil=True, forceinline=True)
+def squares(unit: Any, width: int, i: int, q: int, coordinates: int, square: Any) -> None:
+    """|û_i − û_q|² for the lanes i, i + 1, … and eight units from q: square (unit, lane), flat."""
+    a0, a1, a2, a3 = spread(0.0), spread(0.0), spread(0.0), spread(0.0)
+    a4, a5, a6, a7 = spread(0.0), spread(0.0), spread(0.0), spread(0.0)
+    for d in range(0, coordinates * width, width):
+        own = load(unit, d + i)
+        x0, x1 = own - repeat(unit, d + q), own - repeat(unit, d + q + 1)
+        x2, x3 = own - repeat(unit, d + q + 2), own - repeat(unit, d + q + 3)
+        x4, x5 = own - repeat(unit, d + q + 4), own - repeat(unit, d + q + 5)
+        x6, x7 = own - repeat(unit, d + q + 6), own - repeat(unit, d + q + 7)
+        a0, a1, a2, a3 = a0 + x0 * x0, a1 + x1 * x1, a2 + x2 * x2, a3 + x3 * x3
+        a4, a5, a6, a7 = a4 + x4 * x4, a5 + x5 * x5, a6 + x6 * x6, a7 + x7 * x7
+    store(square, 0, a0)
+    store(square, 8, a1)
+    store(square, 16, a2)
+    store(square, 24, a3)
+    store(square, 32, a4)
+    store(square, 40, a5)
+    store(square, 48, a6)
+    store(square, 56, a7)
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def pulls(theta: Any, pulling: Any, width: int, units: int, i: int, d: int, force: Any) -> None:
+    """Σ_q θ_iq C_q û_q for the lanes i, i + 1, … in eight coordinates from d: force (coordinate, lane), flat."""
+    p0, p1, p2, p3 = spread(0.0), spread(0.0), spread(0.0), spread(0.0)
+    p4, p5, p6, p7 = spread(0.0), spread(0.0), spread(0.0), spread(0.0)
+    base = d * width
+    for q in range(units):
+        t = load(theta, q * width + i)
+        p0 += t * repeat(pulling, base + q)
+        p1 += t * repeat(pulling, base + width + q)
+        p2 += t * repeat(pulling, base + 2 * width + q)
+        p3 += t * repeat(pulling, base + 3 * width + q)
+        p4 += t * repeat(pulling, base + 4 * width + q)
+        p5 += t * repeat(pulling, base + 5 * width + q)
+        p6 += t * repeat(pulling, base + 6 * width + q)
+        p7 += t * repeat(pulling, base + 7 * width + q)
+    store(force, d * 8, p0)
+    store(force, d * 8 + 8, p1)
+    store(force, d * 8 + 16, p2)
+    store(force, d * 8 + 24, p3)
+    store(force, d * 8 + 32, p4)
+    store(force, d * 8 + 40, p5)
+    store(force, d * 8 + 48, p6)
+    store(force, d * 8 + 56, p7)
+
+
 @njit(cache=True, nogil=True)
 def descend_neurons(
     vectors: Any, outputs: Any, coordinates: int, width: int, students: int, mode: int, scales: Any, numbers: Any,
@@ -313,16 +363,22 @@ def descend_neurons(
     """`count` steps in place, of one seed: vectors (coordinate, column) and outputs (column,), flat.
 
     Columns are the students, the teachers, and zeros up to `width`, a multiple of eight. Else as `descend_seeds`.
+    Blocks of eight by eight pairs of students are taken once, and θ of the mirrored block copied.
     """
     linear, curved, constant = 2.0 * numbers[0], 2.0 * numbers[1], 2.0 * numbers[2]
     step_size, weight_decay = numbers[3], numbers[4]
-    unit = np.empty(vectors.size)
+    units = scales.size
+    rows = -(-coordinates // 8) * 8
+    unit = aligned_zeros(1, rows * width, vectors)[0]
+    pulling = aligned_zeros(1, rows * width, vectors)[0]  # C_q û_q, (coordinate, column)
+    theta = aligned_zeros(1, width * width, vectors)[0]
+    force = aligned_zeros(1, rows * 8, vectors)[0]
+    mirrored = aligned_zeros(1, width * 8, vectors)[0]  # Σ_i C_i sin θ_iq over earlier blocks, lane by lane
+    square = aligned_zeros(1, 64, vectors)[0]
     length, coefficient, mass = np.empty(width), np.empty(width), np.empty(width)
-    scale, moving, trained = np.zeros(width), np.zeros(width), np.zeros(8)
-    scale[: scales.size] = scales
+    scale, moving, along, residual = np.zeros(width), np.zeros(width), np.zeros(width), np.empty(rows)
+    scale[:units] = scales
     moving[:students] = 1.0
-    residual, force = np.empty(coordinates), np.empty(coordinates * 8)
-    units = -(-scales.size // 4) * 4
     for _ in range(count):
         for p in range(0, width, 8):
             size = place(vectors, unit, p, width, coordinates)
@@ -334,45 +390,44 @@ def descend_neurons(
             store(coefficient, p, output)
             store(mass, p, output * size)
         total = 0.0
-        for p in range(scales.size):
+        for p in range(units):
             total += mass[p]
         for d in range(coordinates):
             sums = spread(0.0)
             for p in range(0, width, 8):
                 sums += load(coefficient, p) * load(vectors, d * width + p)
-            store(trained, 0, sums)
-            residual[d] = linear * np.sum(trained)
+                store(pulling, d * width + p, load(mass, p) * load(unit, d * width + p))
+            store(square, 0, sums)
+            residual[d] = 0.0
+            for lane in range(8):
+                residual[d] += square[lane]
+        for q in range(0, width * 8, 8):
+            store(mirrored, q, spread(0.0))
         for i in range(0, students, 8):
             drift = spread(0.0)
-            for d in range(0, 8 * coordinates, 8):
-                store(force, d, spread(0.0))
-            for q in range(0, units, 4):
-                a0, a1, a2, a3 = spread(0.0), spread(0.0), spread(0.0), spread(0.0)
-                for d in range(0, coordinates * width, width):
-                    own = load(unit, d + i)
-                    x0 = own - repeat(unit, d + q)
-                    x1 = own - repeat(unit, d + q + 1)
-                    x2 = own - repeat(unit, d + q + 2)
-                    x3 = own - repeat(unit, d + q + 3)
-                    a0 += x0 * x0
-                    a1 += x1 * x1
-                    a2 += x2 * x2
-                    a3 += x3 * x3
-                t0, s0 = angle(a0)
-                t1, s1 = angle(a1)
-                t2, s2 = angle(a2)
-                t3, s3 = angle(a3)
-                c0, c1, c2, c3 = mass[q], mass[q + 1], mass[q + 2], mass[q + 3]
-                drift += (s0 * c0 + s1 * c1) + (s2 * c2 + s3 * c3)
-                t0, t1, t2, t3 = t0 * c0, t1 * c1, t2 * c2, t3 * c3
-                for d in range(coordinates):
-                    base = d * width + q
-                    first = t0 * repeat(unit, base) + t1 * repeat(unit, base + 1)
-                    second = t2 * repeat(unit, base + 2) + t3 * repeat(unit, base + 3)
-                    store(force, d * 8, load(force, d * 8) + (first + second))
-            drift = curved * drift - constant * total
+            own_mass = load(mass, i)
+            for q in range(i, width, 8):
+                squares(unit, width, i, q, coordinates, square)
+                for p in range(8):
+                    turn, sine = angle(load(square, p * 8))
+                    store(theta, (q + p) * width + i, turn)
+                    drift += sine * repeat(mass, q + p)
+                    if q > i:
+                        store(mirrored, (q + p) * 8, load(mirrored, (q + p) * 8) + sine * own_mass)
+                if q > i:
+                    for p in range(q, q + 8):
+                        for j in range(i, i + 8):
+                            theta[j * width + p] = theta[p * width + j]
+            store(along, i, drift)
+        for i in range(0, students, 8):
+            for p in range(i, i + 8):
+                for lane in range(8):
+                    along[p] += mirrored[p * 8 + lane]
+            for d in range(0, coordinates, 8):
+                pulls(theta, pulling, width, units, i, d, force)
+            drift = curved * load(along, i) - constant * total
             for d in range(coordinates):
-                field = residual[d] + drift * load(unit, d * width + i)
+                field = linear * residual[d] + drift * load(unit, d * width + i)
                 store(force, d * 8, field - curved * load(force, d * 8))
             move(
                 vectors, unit, force, outputs, load(length, i), load(scale, i), load(moving, i), i, width, 0, 8, i,
