@@ -19,10 +19,10 @@ KINDS = ("backends", "problems", "initializations", "dynamics", "metrics")
 LAYERS = (
     ("errors", "jit", "lanes"),
     ("atomic", "finite_flow", "fingerprint", "model", "schema"),
-    ("gaussian", "registry", "seeds", "trajectory"),
+    ("gaussian", "population_flow", "registry", "seeds", "trajectory"),
     ("compiled", "datasets", "grouped", "times"),
     ("claims", "figures", "measuring", "pipeline", "population", "training"),
-    ("compiled_population", "population_flow"),
+    ("compiled_population",),
     ("experiments", "stages"),
     ("cli", "notebook"),
 )

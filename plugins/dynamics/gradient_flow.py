@@ -1,4 +1,4 @@
-"""gradient_flow: dθ/dt = −∇(L + (λ/2)|θ|²), exact between the events of a finite data set."""
+"""gradient_flow: dθ/dt = −∇(L + (λ/2)|θ|²), exact between a finite data set's events, implicit on a teacher."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ class GradientFlow(Flow):
     """dθ/dt = −∇(L + (weight_decay/2)(|a|² + |W|²)) over the trained parameters.
 
     On finite data: Taylor series between activation changes, each located, and sliding motion along activation
-    boundaries (Filippov), in float64 on the host under every backend.
+    boundaries (Filippov), in float64 on the host under every backend. On a teacher: implicit Runge–Kutta with the
+    exact Jacobian, in min(d, m + k) coordinates, likewise; one teacher is carried to T = 1e8 and beyond.
     weight_decay: a number, or {values, until} as in `regularized_gradient_descent`.
     rtol, atol: error of a step, relative and absolute.
     """
@@ -59,32 +60,38 @@ class GradientFlow(Flow):
 
     def flow_of_seed(self, problem: EmpiricalProblem, seed: int, weights: Weights, times: Any) -> Weights:
         """One seed's path: hidden (time, neuron, feature), output (time, neuron)."""
-        from twolayer.finite_flow import finite_flow  # the compiler, for those who flow
-
-        data, network = problem.data, problem.network
-        own = seed if data.per_seed else ...
         here = Weights(weights.hidden.astype(np.float64), weights.output.astype(np.float64))
         hidden, output = [here.hidden[None]], [here.output[None]]
         for start, stop, decay in WeightDecay.of(self.weight_decay).pieces(float(times[0]), float(times[-1])):
             saved = times[(times > start) & (times <= stop)]
-            path = finite_flow(
-                to_host(data.inputs)[own].astype(np.float64),
-                to_host(data.targets)[own].astype(np.float64),
-                here.hidden,
-                here.output,
-                np.union1d([start, stop], saved),
-                activation=network.activation,
-                output_layer=network.output,
-                loss_weight=data.loss_weight,
-                output_scale=network.scale,
-                weight_decay=decay,
-                rtol=self.rtol,
-                atol=self.atol,
-            )
+            path = self.piece(problem, seed, here, np.union1d([start, stop], saved), decay)
             here = Weights(path.hidden[-1], path.output[-1])  # where λ changes, saved or not
             hidden.append(path.hidden[1 : len(saved) + 1])
             output.append(path.output[1 : len(saved) + 1])
         return Weights(np.concatenate(hidden), np.concatenate(output))
+
+    def piece(self, problem: Any, seed: int, weights: Weights, times: Any, decay: float) -> Any:
+        """The path of one seed at `times`, with one λ."""
+        data, network = problem.data, problem.network
+        if not isinstance(problem, EmpiricalProblem):
+            return problem.flow(weights, times, decay, self.rtol, self.atol)
+        from twolayer.finite_flow import finite_flow  # the compiler, for those who flow
+
+        own = seed if data.per_seed else ...
+        return finite_flow(
+            to_host(data.inputs)[own].astype(np.float64),
+            to_host(data.targets)[own].astype(np.float64),
+            weights.hidden,
+            weights.output,
+            times,
+            activation=network.activation,
+            output_layer=network.output,
+            loss_weight=data.loss_weight,
+            output_scale=network.scale,
+            weight_decay=decay,
+            rtol=self.rtol,
+            atol=self.atol,
+        )
 
 
 @hookimpl

@@ -15,7 +15,7 @@ from array_api_compat import array_namespace
 
 from twolayer import gaussian, grouped
 from twolayer.gaussian import Factors, Units, outer, unit
-from twolayer.model import Network, Problem, Weights, norm
+from twolayer.model import Network, Problem, Weights, norm, to_host
 
 __all__ = ["PopulationProblem", "Teacher", "reduced", "widened"]
 
@@ -174,6 +174,15 @@ class PopulationProblem(Problem):
             return weights
         (problem, inside), basis = reduced(self, weights)
         return widened(Problem.descend(problem, inside, step_size, weight_decay, count), basis)
+
+    def flow(self, weights: Weights, times: Any, weight_decay: float, rtol: float, atol: float) -> Weights:
+        """Gradient flow of one seed on the host at `times`, the first of which is the start's, by
+        `population_flow` in min(d, m + k) coordinates: hidden (time, neuron, feature), output (time, neuron)."""
+        from twolayer.population_flow import population_flow  # scipy, for those who flow
+
+        data = self.data.mapped(lambda array: to_host(array).astype("float64"))
+        (problem, start), basis = reduced(replace(self, data=data), self.network.closed(weights))
+        return widened(population_flow(problem, start, times, weight_decay, rtol, atol), basis)
 
 
 def reduced(
