@@ -251,13 +251,13 @@ def test_aligned_students_stay_on_their_axis(neurons: int) -> None:
 
 
 def test_seeds_close_to_orthogonal_teachers_keep_the_digits_of_their_forces() -> None:
-    """Two students of each of two teachers, 1e-7 off: what one teacher's group does to the other is of order
-    1e-14, where the plain form has its rounding; a seed from afar in the same ensemble is not touched."""
+    """Two students of each of two teachers, 1e-7 off: what one group does to the other is of order 1e-15, where
+    the plain form has its rounding. A seed from afar in the same ensemble is not touched by that."""
     network = Network(4, output="fixed")
     teacher = Teacher(np.eye(2, 5), np.ones(2))
     near = np.zeros((4, 5))
-    near[[0, 1], 0] = near[[2, 3], 1] = 0.5
-    near[:, 2:] = 1e-7 * np.asarray([[1.0, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0]])
+    near[[0, 1, 2, 3], [0, 0, 1, 1]] = 0.375, 0.625, 0.25, 0.75
+    near[:, 2:] = 1e-7 * np.random.default_rng(0).standard_normal((4, 3))
     far = drawn(network, 2, 5, 1)[1].hidden[0]
     problem = CompiledPopulationProblem(teacher, network)
     output = np.ones((2, 4))
@@ -265,14 +265,13 @@ def test_seeds_close_to_orthogonal_teachers_keep_the_digits_of_their_forces() ->
     alone = problem.descend(Weights(far[None], output[:1]), 0.5, 0.0, 1)
     assert np.array_equal(both.hidden[1], alone.hidden[0])
 
-    exact = exact_force(teacher, near, output[0])[0, 1]  # of the second teacher on the first one's student
+    # of the second teacher on the first one's students; their weights are 0 there, so the step shows the force
+    exact = exact_force(teacher, near, output[0])[:2, 1]
+    assert (np.abs(exact) > 1e-16).all()
+    np.testing.assert_allclose(both.hidden[0, :2, 1], -0.5 * exact, rtol=1e-12)
     start = Weights(near[None], output[:1])
-    error = [abs((near - path.hidden[0])[0, 1] / 0.5 - exact) for path in (
-        both, problem.compiled(PopulationProblem(teacher, network), start, 0.5, 0.0, 1)
-    )]  # fmt: skip
-    assert abs(exact) < 1e-13
-    assert error[0] <= 1e-19
-    assert error[0] <= error[1]
+    plain = problem.compiled(PopulationProblem(teacher, network), start, 0.5, 0.0, 1)
+    assert (np.abs(plain.hidden[0, :2, 1] + 0.5 * exact) > 1e-3 * np.abs(exact)).any()
 
 
 # ---- seeds --------------------------------------------------------------------------------------------------
