@@ -233,10 +233,10 @@ def descend_seeds(
     linear, curved, constant = 2.0 * numbers[0], 2.0 * numbers[1], 2.0 * numbers[2]
     step_size, weight_decay = numbers[3], numbers[4]
     row = coordinates * 8  # one unit's numbers
-    unit = np.empty(vectors.size)
-    length, mass, along = np.empty(units * 8), np.empty(units * 8), np.zeros(units * 8)
-    pull = np.zeros(students * units * 8)  # θ_iq C_q; 0 where q = i
-    residual, held, force = np.zeros(row), np.zeros(row), np.empty(row)
+    unit = aligned_zeros(1, vectors.size, vectors)[0]
+    pull = aligned_zeros(1, students * units * 8, vectors)[0]  # θ_iq C_q; 0 where q = i
+    length, mass, along = aligned_zeros(3, units * 8, vectors)
+    residual, held, force = aligned_zeros(3, row, vectors)
     one = spread(1.0)
     for q in range(students, units):
         store(length, q * 8, place(vectors, unit, q * row, 8, coordinates))
@@ -375,8 +375,8 @@ def descend_neurons(
     force = aligned_zeros(1, rows * 8, vectors)[0]
     mirrored = aligned_zeros(1, width * 8, vectors)[0]  # Σ_i C_i sin θ_iq over earlier blocks, lane by lane
     square = aligned_zeros(1, 64, vectors)[0]
-    length, coefficient, mass = np.empty(width), np.empty(width), np.empty(width)
-    scale, moving, along, residual = np.zeros(width), np.zeros(width), np.zeros(width), np.empty(rows)
+    length, coefficient, mass, scale, moving, along = aligned_zeros(6, width, vectors)
+    residual = np.empty(rows)
     scale[:units] = scales
     moving[:students] = 1.0
     for _ in range(count):
