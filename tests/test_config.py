@@ -121,17 +121,28 @@ def test_merging_twice_is_merging_once(base: dict[str, Any], over: dict[str, Any
 
 def test_paths_are_read_from_the_folder_of_their_config(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "here").mkdir()
+    far = tmp_path.parent / f"{tmp_path.name}-far.nc"
+    for file in ("here/data/a.nc", "here/data/b.nc", "d.nc", str(far)):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).touch()
     section = {**EXPERIMENT, "problem": {"name": "file", "path": "data/a.nc"}}
-    own = {**section, "sweep": {"problem.path": {"one": "data/b.nc", "two": "/far/c.nc"}}}
+    own = {**section, "sweep": {"problem.path": {"one": "data/b.nc", "two": str(far)}}}
     (tmp_path / "here" / "config.yaml").write_text(one_paper(e=section, swept=own))
     override = {"mine": {"experiments": {"f": {**section, "problem": {"name": "file", "path": "d.nc"}}}}}
     found = load_study([tmp_path / "here" / "config.yaml"], {"papers": override})
     runs = {name: experiment.runs for name, experiment in found.papers["mine"].experiments.items()}
     assert runs["e"]["default"].data_files("problem") == ["here/data/a.nc"]
     assert runs["swept"]["path=one"].data_files("problem") == ["here/data/b.nc"]
-    assert runs["swept"]["path=two"].data_files("problem") == ["/far/c.nc"]
+    assert runs["swept"]["path=two"].data_files("problem") == [str(far)]
     assert runs["f"]["default"].data_files("problem") == ["d.nc"]
+
+
+def test_a_data_file_that_is_not_there_is_told_with_its_place(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    section = {**EXPERIMENT, "problem": {"name": "file", "path": "nodata.nc"}}
+    (tmp_path / "config.yaml").write_text(one_paper(e=section))
+    with pytest.raises(ConfigError, match=r"experiments\.e\.problem\.path: there is no file 'nodata\.nc'"):
+        load_study([tmp_path / "config.yaml"])
 
 
 def test_overrides_win_and_unknown_top_keys_do_not_pass(tmp_path: Path) -> None:
@@ -274,7 +285,7 @@ def test_nothing_swept() -> None:
         ({"network.output_scale": ["1/m"]}, "cannot be part of a file name; give it a label"),
         ([{"network.neurons": 2}, {"dtype": "float32"}], "every row of a zip must name the same paths"),
         ({"problem.name": ["points"], "dynamics.name": ["gradient_descent"]}, "end in the same word 'name'"),
-        ({"dynamics.step": [1]}, "'step' is part of every dataset"),
+        ({"dynamics.step": [1]}, "there is no key 'step'. Did you mean 'step_size'"),
         ({"problem.loss": ["mean_square"]}, "'loss' is a metric of this experiment.*'problem' by labels"),
         ({"problem.targets": {"x" * 250: [1.0, 1.0]}}, "longer than 200 bytes"),
     ],

@@ -13,6 +13,7 @@ import pytest
 from namespaces import BACKENDS, backend
 from scipy.integrate import solve_ivp
 
+import twolayer
 from twolayer import EmpiricalProblem, FiniteData, Network, Weights
 from twolayer.model import to_host
 from twolayer.registry import load
@@ -430,7 +431,7 @@ def test_divergence_is_told_and_touches_no_other_seed(name: str, dtype: str, fea
     assert len(told.notes) == 1
     pattern = (
         r"seed 11 diverged at step (\d+): the loss was (\S+) at the start, (\S+) at its lowest and (\S+) before "
-        r"that step\. step_size is (\S+); a descent is stable below (\S+) "
+        r"that step\. step_size is (\S+); plain gradient descent is stable below (\S+) "
     )
     numbers = re.match(pattern, told.notes[0])
     assert numbers is not None
@@ -485,3 +486,23 @@ def test_the_stable_step_size_that_is_told_is_stable(name: str) -> None:
         for moment in (0, -1)
     ]
     assert losses[1] < losses[0]
+
+
+def test_a_blow_up_that_comes_back_to_finite_numbers_is_told() -> None:
+    """relu neurons thrown out of reach of every sample leave a dead network, whose loss is finite."""
+    dataset = twolayer.run(
+        {
+            "problem": {"name": "orthogonal", "samples": 3, "dimension": 3, "targets": [1, 1, -1]},
+            "network": {"neurons": 10},
+            "initialization": {"name": "gaussian", "scale": 0.1, "balanced": True},
+            "dynamics": {"name": "gradient_descent", "step_size": 50.0},
+            "times": {"steps": [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 20, 40]},
+            "seeds": 8,
+        }
+    )
+    loss = dataset["loss"].values
+    risen = np.isfinite(loss).all(1) & (loss.max(1) > 1e3 * loss[:, 0])
+    assert risen.any()
+    for seed in np.flatnonzero(risen):
+        assert f"seed {seed} blew up without leaving the finite numbers" in dataset.attrs["notes"]
+    assert dataset.attrs["notes"].count("blew up") == risen.sum()

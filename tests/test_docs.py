@@ -149,7 +149,7 @@ def test_example_paper_through_snakemake(folder: Path) -> None:
     claims = json.loads((results / "claims.json").read_text(encoding="utf-8"))
     assert [row["claim"] for row in claims] == ["one_before_two[seed 0]", "one_before_two[seed 1]", "start"]
     assert {row["verdict"] for row in claims} == {"holds"}
-    assert "3 claims: 3 holds" in done.stdout + done.stderr
+    assert "3 claims: 3 hold, 0 fail, 0 inconclusive" in done.stdout + done.stderr
 
 
 def test_notebook_example_of_the_readme(tmp_path: Path) -> None:

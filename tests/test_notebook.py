@@ -76,4 +76,4 @@ def test_a_descent_that_diverges_keeps_what_was_computed() -> None:
     assert np.isnan(dataset["loss"][:, -1]).all()
     for seed, found in zip(dataset["seed"].values, step, strict=True):
         assert f"seed {seed} diverged at step {found}: the loss was" in dataset.attrs["notes"]
-    assert "a descent is stable below" in dataset.attrs["notes"]
+    assert "plain gradient descent is stable below" in dataset.attrs["notes"]

@@ -143,20 +143,39 @@ def read(file: Path) -> list[dict[str, Any]]:
 
 
 def table(files: Iterable[Path]) -> str:
-    """The claims of several papers as a table for the terminal, with a count of the verdicts."""
-    rows, count = [("claim", "tag", "predicted", "measured", "compared", "verdict")], dict[str, int]()
+    """The claims of several papers as a table for the terminal; below it, why any of them does not hold."""
+    rows = [("claim", "tag", "predicted", "measured", "compared", "verdict")]
+    count = dict.fromkeys(VERDICTS, 0)
+    reasons = []
     for file in files:
         for row in read(file):
-            values = [f"{v:.6g}" if isinstance(v, float | int) else v or "–" for v in
-                      (row["predicted"], row["measured"])]  # fmt: skip
             name = f"{file.parent.name}.{row['claim']}"
-            rows.append((name, row["tag"], *values, row["tolerance"] or "–", row["verdict"]))
-            count[row["verdict"]] = count.get(row["verdict"], 0) + 1
+            bound = {"at most": "≤ ", "at least": "≥ "}.get(row["tolerance"], "")
+            rows.append(
+                (
+                    name,
+                    row["tag"],
+                    bound + cell(row["predicted"]),
+                    cell(row["measured"]),
+                    row["tolerance"] or "–",
+                    row["verdict"],
+                )
+            )
+            count[row["verdict"]] += 1
+            if row["verdict"] != "holds":
+                reasons.append(
+                    f"{row['verdict']}: {name}: {row['statement']}. Measured: {row['detail'] or '–'}"
+                )
     widths = [max(len(row[column]) for row in rows) for column in range(6)]
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    ]
-    total = ", ".join(f"{number} {verdict}" for verdict, number in sorted(count.items()))
-    return "\n".join(
-        [lines[0], "-" * len(lines[0]), *lines[1:], "", f"{sum(count.values())} claims: {total}"]
-    )
+    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    total = ", ".join(f"{count[verdict]} {told}" for verdict, told in VERDICTS.items())
+    head = [lines[0], "-" * len(lines[0]), *lines[1:], ""]
+    return "\n".join([*head, *reasons, *[""] * bool(reasons), f"{sum(count.values())} claims: {total}"])
+
+
+VERDICTS = {"holds": "hold", "fails": "fail", "inconclusive": "inconclusive"}
+
+
+def cell(value: Any) -> str:
+    """A number or word in the table."""
+    return f"{value:.6g}" if isinstance(value, float | int) else value or "–"

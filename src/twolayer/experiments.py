@@ -7,7 +7,7 @@ import itertools
 import json
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -348,13 +348,15 @@ def make_experiment(
         for metric in metrics:
             registry.find("metrics", metric, f"{where}.metrics")
     known = selected_metrics(registry, list(metrics) if metrics is not None else None)
-    taken = {metric: "a metric of this experiment" for metric in known}
+    taken = dict.fromkeys(RESERVED, "part of every dataset")
+    taken |= {metric: "a metric of this experiment" for metric in known}
     for metric in known:
         dimensions = registry.find("metrics", metric).thing.dimensions
         taken |= dict.fromkeys(dimensions, f"a dimension of the metric '{metric}'")
     runs: dict[str, Run] = {}
-    for point in sweep_points(section.get("sweep"), f"{where}.sweep", taken):
+    for point in sweep_points(section.get("sweep"), f"{where}.sweep"):
         run = make_run(paper, name, section, point, registry, where)
+        refuse_taken(point, taken, f"{where}.sweep")
         if len(run.name.encode()) > LONGEST_NAME:
             raise ConfigError(
                 f"{where}.sweep: the name of the run '{run.name}' is longer than {LONGEST_NAME} bytes; "
@@ -371,14 +373,19 @@ def make_experiment(
     return Experiment(paper, name, runs, metrics)
 
 
-def sweep_points(
-    sweep: Any, where: str, taken: Mapping[str, str] | None = None
-) -> list[dict[str, tuple[Any, Any]]]:
-    """The points of a sweep: for each, path -> (label or None, value). A mapping is a product, a list a zip.
+def refuse_taken(paths: Iterable[str], taken: Mapping[str, str], where: str) -> None:
+    """Refuse swept words that name something else in the dataset."""
+    for path in paths:
+        section, word = str(path).partition(".")[0], str(path).rpartition(".")[2]
+        if word in taken:
+            raise ConfigError(
+                f"{where}.{path}: '{word}' is {taken[word]} and cannot name a swept dimension too; "
+                f"sweep the section '{section}' by labels instead"
+            )
 
-    taken: words that name something else in the dataset, and what.
-    """
-    taken = dict.fromkeys(RESERVED, "part of every dataset") | dict(taken or {})
+
+def sweep_points(sweep: Any, where: str) -> list[dict[str, tuple[Any, Any]]]:
+    """The points of a sweep: for each, path -> (label or None, value). A mapping is a product, a list a zip."""
     if isinstance(sweep, list):
         if not sweep:
             raise ConfigError(f"{where}: an empty list; leave sweep out instead")
@@ -403,11 +410,6 @@ def sweep_points(
             raise ConfigError(
                 f"{where}: '{words[word]}' and '{path}' end in the same word '{word}', which names runs and "
                 "dimensions; sweep one of them, or both as one labelled section"
-            )
-        if word in taken:
-            raise ConfigError(
-                f"{where}.{path}: '{word}' is {taken[word]} and cannot name a swept dimension too; "
-                f"sweep the section '{str(path).partition('.')[0]}' by labels instead"
             )
         words[word] = str(path)
     return points
@@ -471,6 +473,10 @@ def make_run(
     for key, plugin in built.items():
         if hasattr(plugin, "check"):
             checked(partial(plugin.check, built["problem"], network), f"{where}.{key}")
+    for key in ("problem", "initialization"):
+        path = sections[key].get("path")
+        if path and not Path(path).is_file() and not Path(path).is_relative_to("results"):
+            raise ConfigError(f"{where}.{key}.path: there is no file '{path}'")
     dtype = raw.get("dtype", "float64")
     if dtype not in DTYPES:
         raise ConfigError(f"{where}.dtype: {unknown_name('dtype', dtype, DTYPES)}")

@@ -134,17 +134,19 @@ def summary(dataset: xr.Dataset) -> str:
     first = runs[0]
     words = {word: [run["words"][word] for run in runs] for word in first["words"]}
     network = first["network"]
-    parts = [
-        section_summary(first["problem"], words),
-        f"m = {network['neurons']} {network['activation']}, {network['output']} outputs",
-        section_summary(first["initialization"], words),
-        section_summary(first["dynamics"], words),
-        f"{len(first['seeds'])} seed{'s' if len(first['seeds']) > 1 else ''}, {first['dtype']}",
-    ]
+    sections = {
+        "problem": section_summary(first["problem"], words),
+        "network": f"m = {network['neurons']} {network['activation']}, {network['output']} outputs",
+        "initialization": section_summary(first["initialization"], words),
+        "dynamics": section_summary(first["dynamics"], words),
+        "dtype": first["dtype"],
+    }
+    parts = [told for key, told in sections.items() if key not in words]
+    parts.append(f"{len(first['seeds'])} seed{'s' if len(first['seeds']) > 1 else ''}")
     for word, values in words.items():
         distinct = list(dict.fromkeys(values))
         ends = distinct if len(distinct) < 4 else [distinct[0], "…", distinct[-1]]
-        parts.append(f"{word} = {', '.join(brief(value) for value in ends)}")
+        parts.append(f"runs with {word} = {', '.join(brief(value) for value in ends)}")
     return "; ".join(parts) + "."
 
 

@@ -19,6 +19,10 @@ from twolayer.trajectory import Clock, Trajectory
 __all__ = ["Backend", "Descent", "Dynamics", "Flow", "Initialization", "WeightDecay", "train"]
 
 
+BLOW_UP = 1e3
+"""A loss that rises by more than this factor over its start is told of."""
+
+
 @dataclass(frozen=True)
 class WeightDecay:
     """λ as a schedule: `values[i]` until time `until[i]`, the last value for ever after."""
@@ -177,26 +181,28 @@ def train(
     def random() -> list[np.random.Generator]:
         return [random_of(seed, "dynamics") for seed in seeds]
 
-    frames, bounded = [], []
+    frames, losses = [], []
     with np.errstate(over="ignore", invalid="ignore"):  # divergence is found and told of below
         for frame in dynamics.trajectory(problem, weights, clock, random()):
             frames.append(Weights(to_host(frame.hidden), to_host(frame.output)))
-            bounded.append(np.isfinite(to_host(problem.loss(frame))))  # overflows before the weights do
+            losses.append(to_host(problem.loss(frame)))  # overflows before the weights do
     trajectory = Weights(
         np.stack([frame.hidden for frame in frames], axis=1),
         np.stack([frame.output for frame in frames], axis=1),
     )
     decay = np.asarray([dynamics.weight_decay_at(float(time)) for time in clock.time])
     finite = np.isfinite(trajectory.hidden).all((2, 3)) & np.isfinite(trajectory.output).all(2)
-    finite &= np.stack(bounded, axis=1)
+    loss = np.stack(losses, axis=1)
+    finite &= np.isfinite(loss)
     diverged = np.full(len(seeds), -1, dtype=np.int64)
-    notes: tuple[str, ...] = ()
+    notes = blown_up(loss, clock, seeds) if isinstance(dynamics, Descent) else ()
     if not finite.all():
         if clock.step is None or not isinstance(dynamics, Descent):
             raise TrainingError(
                 "a flow left the finite numbers; a smaller rtol, or a later start, may carry it"
             )
-        diverged, notes = diagnose(dynamics, problem, weights, random(), seeds, finite, clock)
+        diverged, told = diagnose(dynamics, problem, weights, random(), seeds, finite, clock)
+        notes += told
         lost = (diverged[:, None] >= 0) & (clock.step >= diverged[:, None])
         for array in (trajectory.hidden, trajectory.output):
             array[lost | ~np.logical_and.accumulate(finite, axis=1)] = np.nan
@@ -210,6 +216,23 @@ def problem_on(backend: Backend, data: Any, network: Network, threads: int) -> A
         return backend.problem(data, network, threads)
     population = getattr(backend, "population", None)
     return population(data, network, threads) if population else data.problem(network)
+
+
+def blown_up(loss: Any, clock: Clock, seeds: Sequence[int]) -> tuple[str, ...]:
+    """A note for each seed whose loss (seed, time) rose a thousandfold and came back to finite numbers.
+
+    relu neurons thrown out of all samples' reach end such a rise; what follows is the loss of a dead network.
+    """
+    notes = []
+    for seed, values in zip(seeds, loss, strict=True):
+        highest = int(np.argmax(np.where(np.isfinite(values), values, -1.0)))
+        if values[0] > 0 and np.isfinite(values).all() and values[highest] > BLOW_UP * values[0]:
+            notes.append(
+                f"seed {seed} blew up without leaving the finite numbers: the loss rose from {values[0]:.3g} to "
+                f"{values[highest]:.3g} at step {int(clock.step[highest])} and ends at {values[-1]:.3g}; the step "
+                "size is too large"
+            )
+    return tuple(notes)
 
 
 def diagnose(
@@ -255,8 +278,8 @@ def diagnose(
                         note += (
                             f": the loss was {first[index]:.3g} at the start, {lowest[index]:.3g} at its lowest "
                             f"and {before[index]:.3g} before that step. step_size is {dynamics.step_size!r}; "
-                            f"a descent is stable below {2.0 / sharpness:.3g} (2 / sharpness where the loss was "
-                            "lowest)"
+                            f"plain gradient descent is stable below {2.0 / sharpness:.3g} (2 / sharpness where the "
+                            "loss was lowest)"
                         )
                     notes.append(f"{note}. Frames from that step on are NaN.")
     return diverged, tuple(notes)

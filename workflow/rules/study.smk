@@ -3,6 +3,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -10,6 +11,7 @@ from snakemake.exceptions import WorkflowError
 from twolayer.experiments import load_study
 
 os.environ.setdefault("PYTHONUNBUFFERED", "1")
+started = time.time()
 
 # Snakemake lists the files of --configfile first, though they override the Snakefile's own.
 given = [Path(file) for file in workflow.config_settings.configfiles]
@@ -56,8 +58,8 @@ def products(paper):
 
 
 def print_claims():
-    """The claims of all papers as a table, at the end of a run."""
-    files = [f"results/{paper}/claims.json" for paper in study.papers]
-    files = [file for file in files if Path(file).is_file()]
+    """The claims that this run evaluated as a table, at its end."""
+    files = [Path(f"results/{paper}/claims.json") for paper in study.papers]
+    files = [file for file in files if file.is_file() and file.stat().st_mtime >= started]
     if files:
         subprocess.run(["twolayer", "claims", "--table", *files], check=False)

@@ -85,7 +85,7 @@ def stars(run: xr.Dataset) -> tuple[Any, Any]:
 @figure(
     "published",
     "Snapshots of training on two orthogonal points from the authors' initial weights: data (dots) and network "
-    "(curve) on the left axis, neurons (stars) on the right one.",
+    "(curve) on the left axis, neurons (stars; those with kinks in the window) on the right one. Descent in float64.",
     size=(9.0, 6.4),
 )
 def figure2(canvas: Figure, data: Data) -> None:
@@ -98,7 +98,8 @@ def figure2(canvas: Figure, data: Data) -> None:
         values = curve(run["hidden"].values[frame], run["output"].values[frame], grid)
         axes.plot(grid, values, color=GREEN)
         right.plot(kinks[frame], sizes[frame], "*", color=BLUE, markersize=6, alpha=0.7)
-        axes.set_ylim(limits([*run["targets"].values, *values], 0.15))
+        height = 1.15 * max(np.abs(values).max(), np.abs(run["targets"].values).max())
+        axes.set_ylim(-height, height)
         bound = 1.15 * np.abs(sizes[frame]).max()
         right.set_ylim(-bound, bound)
         axes.set_title(f"iteration {iteration}, L = {float(run['loss'][frame]):.3g}")
@@ -144,34 +145,27 @@ def loss_profile(experiment: str) -> Callable[[Figure, Data], None]:
     """L against iterations: descent in both precisions, the authors' own losses, the flow."""
 
     def draw(canvas: Figure, data: Data) -> None:
-        axes = canvas.subplots()
         theirs = data[REFERENCES[experiment]]
-        for dtype, style in (("float64", "-"), ("float32", "--")):
-            run = run_of(data[experiment], dtype=dtype)
+        linear, logarithmic = canvas.subplots(1, 2)
+        for axes in (linear, logarithmic):
+            for dtype, style, color in (("float64", "-", BLUE), ("float32", "--", "#E69F00")):
+                run = run_of(data[experiment], dtype=dtype)
+                axes.plot(run["time"] / STEP, run["loss"], style, color=color, label=f"descent, {dtype}")
+            run = run_of(data[experiment], "flow")
             axes.plot(
-                run["time"] / STEP,
-                run["loss"],
-                style,
-                label=f"descent, {dtype}",
-                color=BLUE if style == "-" else "#E69F00",
+                run["time"] / STEP, run["loss"], ":", color="black", label="exact flow, iteration = t/1e-3"
             )
-        run = run_of(data[experiment], "flow")
-        axes.plot(
-            run["time"] / STEP,
-            run["loss"],
-            ":",
-            color="black",
-            label="exact gradient flow, iteration = t/1e-3",
-        )
-        axes.plot(
-            theirs["iteration"], theirs["loss"], "o", color="#D55E00", markersize=3, fillstyle="none",
-            markevery=4, label="authors' run (float32), every fourth frame",
-        )  # fmt: skip
-        axes.set_xlim(0, float(run["time"][-1]) / STEP)
-        axes.set_ylim(0, 1.05 * float(theirs["loss"][0]))
-        axes.set_xlabel("iteration (step size 1e-3)")
-        axes.set_ylabel("loss L(θ) = (1/n) Σ (h(x) − y)²")
-        axes.legend()
+            axes.plot(
+                theirs["iteration"], theirs["loss"], "o", color="#D55E00", markersize=3, fillstyle="none", markevery=4,
+                label="authors' run (float32), every 4th frame",
+            )  # fmt: skip
+            axes.set_xlabel("iteration (step size 1e-3)")
+            axes.set_ylabel("loss L(θ) = (1/n) Σ (h(x) − y)²")
+        linear.set_xlim(0, float(run["time"][-1]) / STEP)
+        linear.set_ylim(0, 1.05 * float(theirs["loss"][0]))
+        logarithmic.set_xscale("log")
+        logarithmic.set_yscale("log")
+        logarithmic.legend(loc="lower left")
 
     return draw
 
@@ -206,7 +200,7 @@ def polar(run: xr.Dataset, frame: int, chosen: Any) -> tuple[Any, Any]:
 @figure(
     "published",
     "Neurons at the end of training in high dimension, in the two leading principal directions of the last hidden "
-    "weights (uncentred).",
+    "weights (uncentred), by descent in float64. The inner circle is radius 0, as in the notebook.",
     size=(6.4, 4.6),
 )
 def high_dimension_directions(canvas: Figure, data: Data) -> None:
@@ -258,12 +252,13 @@ def step_error(canvas: Figure, data: Data) -> None:
     steps = np.array([1e-4, 1e-3, 1e-2])
     names = ["step_1e-4", "step_1e-3", "step_1e-2"]
     errors = np.array([float(np.abs(loss.sel(dynamics=n) - loss.sel(dynamics="flow")).max()) for n in names])
-    axes.loglog(steps, errors, "o", label="measured")
-    axes.loglog(steps, errors[0] * steps / steps[0], color="black", label="first order")
+    axes.loglog(steps, errors, "o", markersize=6, fillstyle="none", label="measured")
+    axes.loglog(steps, errors[0] * steps / steps[0], color="black", linewidth=0.9, label="first order")
+    axes.margins(x=0.15, y=0.12)
     for step, error in zip(steps, errors, strict=True):
         axes.annotate(f"{error:.2g}", (step, error), textcoords="offset points", xytext=(6, -9), fontsize=7.5)
     axes.set_xlabel("step size η")
-    axes.set_ylabel("max over t of |L_descent − L_flow|")
+    axes.set_ylabel(r"max over $t$ of $|L_{descent} - L_{flow}|$")
     axes.legend()
 
 
@@ -276,8 +271,8 @@ def shared(dataset: xr.Dataset, name: str) -> Any:
 @figure(
     "theorem",
     "Five orthogonal points, exact flow from scales λ = 1e-2 … 1e-30. Left: when the labels of either sign are "
-    "fitted, with lines of slope ln 10/|D±| a decade through the smallest λ. Middle: distance of the loss from the "
-    "plateau half way between. Right: excess of ½|θ|² over the minimum norm, with the slope at which neurons blind "
+    "fitted, with lines of slope ln 10/|D±| a decade through the smallest λ, D± = (1/n) Σ y x over ±y > 0. "
+    "Middle: distance of the loss from the plateau half way between. Right: excess of ½|θ|² over the minimum norm, with the slope at which neurons blind "
     "to one sample die out.",
     size=(9.6, 3.4),
 )
@@ -467,11 +462,14 @@ def register_figures(register: Callable[[str, Drawing], None]) -> None:
         if isinstance(thing, Drawing):
             register(f"boursier2022.{name}", thing)
     for experiment, told in TITLES.items():
-        caption = f"Loss against iterations from the authors' initial weights: {told}."
+        caption = (
+            f"Loss against iterations from the authors' initial weights: {told}. Left: the notebook's axes; right: "
+            "the same, logarithmic. Lines join the iterations that the authors saved."
+        )
         files = (f"data/{REFERENCES[experiment]}.nc",)
         register(
             f"boursier2022.loss_{experiment}",
-            Drawing(loss_profile(experiment), "published", caption, files=files),
+            Drawing(loss_profile(experiment), "published", caption, (9.0, 3.6), files=files),
         )
         film = (
             f"Training from the authors' initial weights, a frame for each iteration that they saved: {told}."
