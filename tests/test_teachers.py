@@ -107,12 +107,10 @@ def test_a_run_goes_on_where_another_was(tmp_path: Path) -> None:
     np.testing.assert_array_equal(
         rest["hidden"].isel(time=-1).values, whole["hidden"].isel(time=-1).values[::-1]
     )
-    for changed, message in (
-        ({"time": 0.95}, "nearest is 1.0"),
-        ({"path": str(tmp_path / "none.nc")}, "no such file"),
-    ):
-        with pytest.raises(DataError, match=message):
-            twolayer.run(experiment(initialization={**start, **changed}, seeds=[7]))
+    with pytest.raises(DataError, match="nearest is 1.0"):
+        twolayer.run(experiment(initialization={**start, "time": 0.95}, seeds=[7]))
+    with pytest.raises(ConfigError, match="there is no file"):
+        twolayer.run(experiment(initialization={**start, "path": str(tmp_path / "none.nc")}, seeds=[7]))
     with pytest.raises(DataError, match=r"has the seeds \[4, 7\], not 5"):
         twolayer.run(experiment(initialization=start, seeds=[5]))
     with pytest.raises(DataError, match="this run has"):
