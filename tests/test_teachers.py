@@ -107,7 +107,7 @@ def test_a_run_goes_on_where_another_was(tmp_path: Path) -> None:
     np.testing.assert_array_equal(
         rest["hidden"].isel(time=-1).values, whole["hidden"].isel(time=-1).values[::-1]
     )
-    with pytest.raises(DataError, match="nearest is 1.0"):
+    with pytest.raises(DataError, match=r"nearest is 1\.0"):
         twolayer.run(experiment(initialization={**start, "time": 0.95}, seeds=[7]))
     with pytest.raises(ConfigError, match="there is no file"):
         twolayer.run(experiment(initialization={**start, "path": str(tmp_path / "none.nc")}, seeds=[7]))
