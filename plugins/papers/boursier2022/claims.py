@@ -331,7 +331,7 @@ def implicit_bias(data: Data) -> Mapping[str, Result]:
         if len(left) and left.min() > 1e-2:
             results[name] = inconclusive(
                 f"{len(left)} of {len(count)} seeds keep {int(count.max())} directions at the smallest λ, where "
-                f"neurons that miss a sample have died only to λ^p = {left.min():.2g} of the mass: λ is not small enough"
+                f"neurons that miss a sample have died only to λ^p = {left.min():.2g} of the mass; λ is too large"
             )
         else:
             told = "largest over seeds, at the smallest λ"

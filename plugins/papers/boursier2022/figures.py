@@ -272,8 +272,8 @@ def shared(dataset: xr.Dataset, name: str) -> Any:
     "theorem",
     "Five orthogonal points, exact flow from scales λ = 1e-2 … 1e-30. Left: when the labels of either sign are "
     "fitted, with lines of slope ln 10/|D±| a decade through the smallest λ, D± = (1/n) Σ y x over ±y > 0. "
-    "Middle: distance of the loss from the plateau half way between. Right: excess of ½|θ|² over the minimum norm, with the slope at which neurons blind "
-    "to one sample die out.",
+    "Middle: distance of the loss from the plateau half way between. Right: excess of ½|θ|² over the minimum norm, "
+    "with the slope at which neurons blind to one sample die out.",
     size=(9.6, 3.4),
 )
 def scale_sweep(canvas: Figure, data: Data) -> None:
