@@ -136,12 +136,13 @@ def summary(dataset: xr.Dataset) -> str:
     network = first["network"]
     sections = {
         "problem": section_summary(first["problem"], words),
-        "network": f"m = {network['neurons']} {network['activation']}, {network['output']} outputs",
+        "network": "" if "neurons" in words else f"m = {network['neurons']}",
+        "activation": f"{network['activation']}, {network['output']} outputs",
         "initialization": section_summary(first["initialization"], words),
         "dynamics": section_summary(first["dynamics"], words),
         "dtype": first["dtype"],
     }
-    parts = [told for key, told in sections.items() if key not in words]
+    parts = [told for key, told in sections.items() if told and key not in words]
     parts.append(f"{len(first['seeds'])} seed{'s' if len(first['seeds']) > 1 else ''}")
     for word, values in words.items():
         distinct = list(dict.fromkeys(values))
