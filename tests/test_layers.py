@@ -17,7 +17,7 @@ KINDS = ("backends", "problems", "initializations", "dynamics", "metrics")
 
 # A module imports only from rows above its own.
 LAYERS = (
-    ("errors", "jit", "lanes"),
+    ("errors", "jit", "lanes", "rates"),
     ("atomic", "finite_flow", "fingerprint", "model", "schema"),
     ("gaussian", "population_flow", "registry", "seeds", "trajectory"),
     ("compiled", "datasets", "grouped", "times"),

@@ -29,6 +29,8 @@ EXPORTS = {
     "close": "claims",
     "inconclusive": "claims",
     "figure": "figures",
+    "fit_rate": "rates",
+    "local_slope": "rates",
     "hookimpl": "registry",
     "run": "notebook",
 }
@@ -52,6 +54,8 @@ if TYPE_CHECKING:
     from twolayer.notebook import run as run
     from twolayer.population import PopulationProblem as PopulationProblem
     from twolayer.population import Teacher as Teacher
+    from twolayer.rates import fit_rate as fit_rate
+    from twolayer.rates import local_slope as local_slope
     from twolayer.registry import hookimpl as hookimpl
     from twolayer.training import Descent as Descent
     from twolayer.training import Flow as Flow

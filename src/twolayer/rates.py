@@ -1,0 +1,125 @@
+"""Rates of decay: L = C/(t + t₀)^p held against a dataset, and the local slope of log L.
+
+A log–log fit of a loss that falls as C/(t + t₀)^p is biased until t ≫ t₀: the local slope is −p t/(t + t₀).
+L^(−1/p) against t is a straight line at once, of slope C^(−1/p) and with its zero at −t₀. (Derived.)
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from scipy import stats
+
+__all__ = ["fit_rate", "local_slope"]
+
+FITTED = {
+    "constant": "C of L = C/(t + t₀)^p",
+    "constant_low": "lower end of the interval of C",
+    "constant_high": "upper end of the interval of C",
+    "offset": "t₀ of L = C/(t + t₀)^p",
+    "offset_low": "lower end of the interval of t₀",
+    "offset_high": "upper end of the interval of t₀",
+    "misfit": "largest |L^(−1/p)/line − 1| of the points fitted",
+    "points": "number of points fitted",
+}
+
+
+def fit_rate(
+    dataset: xr.Dataset,
+    start: float | None = None,
+    stop: float | None = None,
+    exponent: float = 3.0,
+    variable: str = "loss",
+    confidence: float = 0.95,
+) -> xr.Dataset:
+    """L = C/(t + t₀)^exponent on start ≤ t ≤ stop, for each run and seed: a dataset over all dimensions but time.
+
+    `variable` (…, time) is fitted over the dataset's `time`, by default over the last decade of the times at which
+    it is finite and above 0. L^(−1/p) = C^(−1/p)(t + t₀) is fitted by least squares of relative residuals.
+
+    Returns `constant` C (of the units of L · t^p), `offset` t₀, the ends of the interval of each at `confidence`
+    (Student's t, residuals taken as independent: a smooth curve that is no straight line shows in `misfit`),
+    `misfit` and `points`. NaN where fewer than three points remain or the line does not rise.
+    Raises ValueError where the exponent or the confidence has no meaning, KeyError where a name is missing.
+    """
+    if not exponent > 0:
+        raise ValueError(f"exponent: must be above 0, is {exponent!r}")
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence: must lie between 0 and 1, is {confidence!r}")
+    columns = xr.apply_ufunc(
+        lambda time, loss: line(time, loss, start, stop, exponent, confidence),
+        dataset["time"].reset_coords(drop=True),
+        dataset[variable].reset_coords(drop=True),
+        input_core_dims=[["time"], ["time"]],
+        output_core_dims=[["fitted"]],
+        vectorize=True,
+    )
+    fit = xr.Dataset({name: columns.isel(fitted=place) for place, name in enumerate(FITTED)})
+    for name, told in FITTED.items():
+        fit[name].attrs = {"long_name": told, "units": "1"}
+    fit["points"] = fit["points"].astype(np.int64).assign_attrs(fit["points"].attrs)
+    return fit.assign_attrs(exponent=exponent, confidence=confidence, variable=variable)
+
+
+def line(
+    time: Any, loss: Any, start: float | None, stop: float | None, exponent: float, confidence: float
+) -> Any:
+    """The row of `FITTED` for one curve: time (time,), loss (time,)."""
+    row = np.full(len(FITTED), np.nan)
+    row[-1] = 0
+    usable = np.isfinite(time) & np.isfinite(loss) & (loss > 0) & (time > 0)
+    if not usable.any():
+        return row
+    last = time[usable].max() if stop is None else stop
+    first = 0.1 * last if start is None else start
+    # a saved time may miss the decade's end by rounding
+    usable &= (time >= first * (1 - 1e-12)) & (time <= last * (1 + 1e-12))
+    t, y = time[usable], loss[usable] ** (-1.0 / exponent)
+    row[-1] = len(t)
+    if len(t) < 3:
+        return row
+    scale = t.max()
+    design = np.stack([t / scale, np.ones_like(t)], axis=1) / y[:, None]  # relative residuals: y/y = 1
+    (slope, intercept), _, rank, _ = np.linalg.lstsq(design, np.ones_like(t), rcond=None)
+    if rank < 2 or not slope > 0:
+        return row
+    residual = design @ [slope, intercept] - 1.0
+    freedom = len(t) - 2
+    covariance = np.linalg.inv(design.T @ design) * (residual @ residual) / freedom
+    width = stats.t.ppf(0.5 + 0.5 * confidence, freedom)
+    reach = width * math.sqrt(covariance[0, 0])
+    offset = scale * intercept / slope
+    gradient = np.array([-intercept / slope, 1.0]) * scale / slope
+    spread = width * math.sqrt(max(gradient @ covariance @ gradient, 0.0))
+
+    def constant(value: float) -> float:
+        return (value / scale) ** -exponent if value > 0 else math.inf
+
+    row[:-1] = (
+        constant(slope), constant(slope + reach), constant(slope - reach),
+        offset, offset - spread, offset + spread, np.abs(residual).max(),
+    )  # fmt: skip
+    return row
+
+
+def local_slope(dataset: xr.Dataset, variable: str = "loss") -> xr.DataArray:
+    """d log L / d log t between neighbouring saved times, (…, time), at the later of the two; NaN at the first,
+    and where a time or a value is not above 0."""
+    time = dataset["time"].reset_coords(drop=True)
+    values = dataset[variable].reset_coords(drop=True)
+
+    def slopes(time: Any, loss: Any) -> Any:
+        logs = [np.log(np.where(part > 0, part, np.nan)) for part in (time, loss)]
+        result = np.full(np.broadcast_shapes(time.shape, loss.shape), np.nan)
+        result[..., 1:] = np.diff(logs[1], axis=-1) / np.diff(logs[0], axis=-1)
+        return result
+
+    slope = xr.apply_ufunc(
+        slopes, time, values, input_core_dims=[["time"], ["time"]], output_core_dims=[["time"]]
+    )
+    return slope.assign_coords(time=dataset["time"]).assign_attrs(
+        long_name=f"local slope of log {variable} against log t", units="1"
+    )
