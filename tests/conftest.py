@@ -22,5 +22,5 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     asked = config.getoption("-m")
     for item in items:
         for marker, reason in ASKED_FOR.items():
-            if marker in item.keywords and marker not in asked:
+            if item.get_closest_marker(marker) and marker not in asked:  # keywords hold folders too
                 item.add_marker(pytest.mark.skip(reason=f"{reason}; run with `pytest -m {marker}`"))

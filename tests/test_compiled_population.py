@@ -270,7 +270,7 @@ def test_seeds_close_to_orthogonal_teachers_keep_the_digits_of_their_forces() ->
     assert (np.abs(exact) > 1e-16).all()
     np.testing.assert_allclose(both.hidden[0, :2, 1], -0.5 * exact, rtol=1e-12)
     start = Weights(near[None], output[:1])
-    plain = problem.compiled(PopulationProblem(teacher, network), start, 0.5, 0.0, 1)
+    plain = problem.fused(PopulationProblem(teacher, network), start, 0.5, 0.0, 1)
     assert (np.abs(plain.hidden[0, :2, 1] + 0.5 * exact) > 1e-3 * np.abs(exact)).any()
 
 

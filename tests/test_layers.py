@@ -22,7 +22,8 @@ LAYERS = (
     ("gaussian", "population_flow", "registry", "seeds", "trajectory"),
     ("compiled", "datasets", "grouped", "times"),
     ("claims", "figures", "measuring", "pipeline", "population", "training"),
-    ("compiled_population",),
+    ("fused",),
+    ("compiled_population", "cuda_population"),
     ("experiments", "stages"),
     ("cli", "notebook"),
 )

@@ -9,17 +9,15 @@ mix, so a seed's bits depend neither on the other seeds nor on the number of thr
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from twolayer import gaussian
 from twolayer.compiled import aligned_zeros
+from twolayer.fused import OUTPUTS, FusedPopulationProblem
 from twolayer.jit import njit
 from twolayer.lanes import WIDTH, load, repeat, spread, square_root, store, where_less
-from twolayer.model import Problem, Weights
-from twolayer.population import PopulationProblem, reduced, widened
 from twolayer.seeds import over_seeds
 
 __all__ = ["CompiledPopulationProblem"]
@@ -27,67 +25,20 @@ __all__ = ["CompiledPopulationProblem"]
 MANY = 16
 """From this many neurons on, lanes are neurons."""
 
-DELICATE = 1e-5
-"""Where all angles θ to orthogonal teachers are below this, the plain form's 1e-16 is above 1e-6 of the force, θ²."""
-
-OUTPUTS = {"fixed": 0, "trained": 1, "tied": 2}
-
 
 @dataclass(frozen=True)
-class CompiledPopulationProblem(PopulationProblem):
+class CompiledPopulationProblem(FusedPopulationProblem):
     """A `PopulationProblem` on NumPy arrays whose descents are compiled, `threads` chunks of seeds at a time."""
 
     threads: int = 1
 
-    def descend(self, weights: Weights, step_size: float, weight_decay: float, count: int) -> Weights:
-        """As `PopulationProblem.descend`, to rounding; in float64 within, whatever the weights' type.
-
-        Seeds whose students all begin within `DELICATE` of orthogonal teachers are left to the array code, whose
-        grouped form keeps the digits of their forces.
-        """
-        if count == 0:
-            return weights
-        dtype, shape = weights.hidden.dtype, weights.hidden.shape
-        hidden = np.asarray(weights.hidden, dtype=np.float64).reshape(-1, *shape[-2:])
-        output = np.asarray(weights.output, dtype=np.float64).reshape(-1, shape[-2])
-        data = self.data.mapped(lambda array: np.asarray(array, dtype=np.float64))
-        (problem, inside), basis = reduced(PopulationProblem(data, self.network), Weights(hidden, output))
-        units, _ = problem.units(inside)
-        students, teachers = units.vectors[:, : shape[-2]], units.vectors[:, shape[-2] :]
-        delicate = data.orthogonal & (gaussian.angles(students, teachers).min(-1).max(-1) < DELICATE)
-
-        moved = Weights(inside.hidden.copy(), output.copy())
-        for chosen, walk in ((delicate, Problem.descend), (~delicate, self.compiled)):
-            own = np.flatnonzero(chosen)
-            if len(own):
-                start = Weights(moved.hidden[own], moved.output[own])
-                end = walk(of_seeds(problem, own), start, step_size, weight_decay, count)
-                moved.hidden[own], moved.output[own] = end.hidden, end.output
-        wide = widened(moved, basis)
-        return self.network.closed(
-            Weights(wide.hidden.reshape(shape).astype(dtype), wide.output.reshape(shape[:-1]).astype(dtype))
-        )
-
-    def compiled(
-        self, problem: PopulationProblem, weights: Weights, step_size: float, weight_decay: float, count: int
-    ) -> Weights:
-        """`count` steps by a kernel. Neurons |·| are turned towards their teachers first, as |−z| = |z|."""
-        units, signs = problem.units(weights)
-        m = self.network.neurons
-        vectors, outputs = units.vectors, np.concatenate([weights.output, units.coefficients[:, m:]], axis=-1)
+    def walk(self, vectors: Any, outputs: Any, step_size: float, weight_decay: float, count: int) -> None:
+        """`count` steps in place, by one of the two kernels."""
+        m, factor = self.network.neurons, self.factors
         scales = np.where(np.arange(vectors.shape[1]) < m, self.network.scale, 1.0)
-        factor = self.factors
         numbers = np.asarray([factor.linear, factor.curved, factor.constant, step_size, weight_decay])
         law = (m, OUTPUTS[self.network.output], scales, numbers, count)
         (by_neurons if m >= MANY else by_seeds)(vectors, outputs, law, self.threads)
-        return Weights(signs[..., None] * vectors[:, :m], outputs[:, :m])
-
-
-def of_seeds(problem: PopulationProblem, own: Any) -> PopulationProblem:
-    """The problem of some seeds: a reduced teacher has coordinates of its own in each."""
-    data = problem.data
-    hidden = data.hidden[own] if data.hidden.ndim == 3 else data.hidden
-    return replace(problem, data=replace(data, hidden=hidden))
 
 
 def by_seeds(units: Any, outputs: Any, law: Any, threads: int) -> None:
