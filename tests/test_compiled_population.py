@@ -1,25 +1,38 @@
-"""Compiled descents on Gaussian input against the obvious loop, against 40 digits, and where they could break."""
+"""Fused descents on Gaussian input against the obvious loop, against 40 digits, and where they could break."""
 
 from __future__ import annotations
 
+import ctypes
 import itertools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import mpmath
 import numpy as np
 import pytest
+from kernels import KINDS, fused, host_library
 from namespaces import backend
 from numba import njit
 
+import twolayer.fused
 from twolayer import Network, PopulationProblem, Problem, Teacher, Weights, compiled_population
 from twolayer.compiled_population import CompiledPopulationProblem, angle
+from twolayer.fused import FusedPopulationProblem
 from twolayer.lanes import load, store
 from twolayer.registry import load as plugins
 from twolayer.times import Times
 from twolayer.training import train
 
+Made = Callable[..., Any]
+
 KERNELS = pytest.mark.parametrize("neurons", [3, 19], ids=["lanes are seeds", "lanes are neurons"])
+
+
+@pytest.fixture(params=KINDS)
+def made(request: pytest.FixtureRequest) -> Made:
+    """What makes the problem of a teacher and a network, on NumPy arrays, for each kind of kernel."""
+    return fused(request.param)
 
 
 def drawn(
@@ -72,13 +85,20 @@ def same_bits(left: Weights, right: Weights) -> bool:
     ("neurons", "teachers", "features", "seeds"), [(4, 1, 5, 9), (7, 3, 20, 3), (16, 2, 9, 2), (21, 5, 40, 2)]
 )
 def test_descents_are_the_obvious_loop(
-    neurons: int, teachers: int, features: int, seeds: int, output: Any, activation: Any, profile: str
+    made: Made,
+    neurons: int,
+    teachers: int,
+    features: int,
+    seeds: int,
+    output: Any,
+    activation: Any,
+    profile: str,
 ) -> None:
     values: Any = np.linspace(-0.5, 1.5, neurons).tolist() if output == "fixed" else 1.0
     network = Network(neurons, activation, output, values, "1/sqrt(m)")
     teacher, weights = drawn(network, teachers, features, seeds, profile=profile)
     before = Weights(weights.hidden.copy(), weights.output.copy())
-    actual = CompiledPopulationProblem(teacher, network).descend(weights, 0.1, 0.03, 40)
+    actual = made(teacher, network).descend(weights, 0.1, 0.03, 40)
     expected = obvious(teacher, network, weights, 0.1, 0.03, 40)
     assert np.abs(expected.hidden - weights.hidden).max() > 0.05
     assert_close(actual, expected, 1e-13)
@@ -87,46 +107,46 @@ def test_descents_are_the_obvious_loop(
 
 @KERNELS
 @pytest.mark.parametrize(("output", "scale"), [("fixed", 1e-14), ("trained", 1e-14), ("tied", 1e-200)])
-def test_small_starts(neurons: int, output: Any, scale: float) -> None:
+def test_small_starts(made: Made, neurons: int, output: Any, scale: float) -> None:
     network = Network(neurons, output=output)
     teacher, weights = drawn(network, 2, 30, 4, scale=scale)
-    actual = CompiledPopulationProblem(teacher, network).descend(weights, 0.02, 0.0, 25)
+    actual = made(teacher, network).descend(weights, 0.02, 0.0, 25)
     expected = obvious(teacher, network, weights, 0.02, 0.0, 25)
     assert_close(actual, expected, 1e-12)
 
 
 @KERNELS
-def test_few_coordinates_are_all_coordinates(neurons: int) -> None:
+def test_few_coordinates_are_all_coordinates(made: Made, neurons: int) -> None:
     """In 400 dimensions as in the span, and out of the span nothing moves but by the decay."""
     network = Network(neurons)
     teacher, weights = drawn(network, 2, 400, 2)
-    actual = CompiledPopulationProblem(teacher, network).descend(weights, 0.05, 0.1, 30)
+    actual = made(teacher, network).descend(weights, 0.05, 0.1, 30)
     assert_close(actual, obvious(teacher, network, weights, 0.05, 0.1, 30), 1e-13)
 
 
 @KERNELS
-def test_axes_before_neurons_may_be_none_or_several(neurons: int) -> None:
+def test_axes_before_neurons_may_be_none_or_several(made: Made, neurons: int) -> None:
     network = Network(neurons)
-    teacher, weights = drawn(network, 2, 6, 6)
-    problem = CompiledPopulationProblem(teacher, network)
+    teacher, weights = drawn(network, 2, 5, 6)
+    problem = made(teacher, network)
     flat = problem.descend(weights, 0.05, 0.0, 10)
     grid = problem.descend(
-        Weights(weights.hidden.reshape(2, 3, neurons, 6), weights.output.reshape(2, 3, neurons)),
+        Weights(weights.hidden.reshape(2, 3, neurons, 5), weights.output.reshape(2, 3, neurons)),
         0.05,
         0.0,
         10,
     )
-    assert np.array_equal(grid.hidden.reshape(6, neurons, 6), flat.hidden)
+    assert np.array_equal(grid.hidden.reshape(6, neurons, 5), flat.hidden)
     assert np.array_equal(grid.output.reshape(6, neurons), flat.output)
     alone = problem.descend(Weights(weights.hidden[4], weights.output[4]), 0.05, 0.0, 10)
     assert same_bits(alone, Weights(flat.hidden[4], flat.output[4]))
 
 
 @KERNELS
-def test_steps_one_by_one_are_the_fused_ones(neurons: int) -> None:
+def test_steps_one_by_one_are_the_fused_ones(made: Made, neurons: int) -> None:
     network = Network(neurons)
     teacher, weights = drawn(network, 2, 40, 2)
-    problem = CompiledPopulationProblem(teacher, network)
+    problem = made(teacher, network)
     single = weights
     for _ in range(20):
         single = problem.descend(single, 0.05, 0.1, 1)
@@ -135,10 +155,10 @@ def test_steps_one_by_one_are_the_fused_ones(neurons: int) -> None:
 
 
 @KERNELS
-def test_float32_weights_are_rounded_at_the_end_only(neurons: int) -> None:
+def test_float32_weights_are_rounded_at_the_end_only(made: Made, neurons: int) -> None:
     network = Network(neurons)
     teacher, weights = drawn(network, 2, 5, 3)
-    problem = CompiledPopulationProblem(teacher, network)
+    problem = made(teacher, network)
     short = Weights(weights.hidden.astype(np.float32), weights.output.astype(np.float32))
     wide = Weights(short.hidden.astype(np.float64), short.output.astype(np.float64))
     actual, expected = problem.descend(short, 0.05, 0.0, 50), problem.descend(wide, 0.05, 0.0, 50)
@@ -150,14 +170,20 @@ def test_float32_weights_are_rounded_at_the_end_only(neurons: int) -> None:
 
 
 @njit
-def angles_of(squares: Any, theta: Any, sine: Any) -> None:
+def compiled_angles(squares: Any, theta: Any, sine: Any) -> None:
     for start in range(0, squares.size, 8):
         one, other = angle(load(squares, start))
         store(theta, start, one)
         store(sine, start, other)
 
 
-def test_angles_to_the_last_digit() -> None:
+def host_angles(squares: Any, theta: Any, sine: Any) -> None:
+    arrays = [array.ctypes.data_as(ctypes.c_void_p) for array in (squares, theta, sine)]
+    host_library().angles(*arrays, squares.size)
+
+
+@pytest.mark.parametrize("angles_of", [compiled_angles, host_angles])
+def test_angles_to_the_last_digit(angles_of: Any) -> None:
     """θ = 2 asin(√a/2) and sin θ for a = |û − v̂|² from nothing to 4, and by rounding a little above."""
     squares = np.concatenate(
         [[0.0, 4.0, 4.0 + 1e-15, 2.0], np.logspace(-300, 0, 500), np.linspace(0, 4, 504)]
@@ -197,7 +223,7 @@ def exact_force(teacher: Teacher, hidden: Any, output: Any) -> Any:
 
 
 @KERNELS
-def test_a_step_among_parallel_opposite_equal_and_zero_units(neurons: int) -> None:
+def test_a_step_among_parallel_opposite_equal_and_zero_units(made: Made, neurons: int) -> None:
     network = Network(neurons, output="fixed")
     teacher, weights = drawn(network, 2, 6, 1)
     hidden = weights.hidden.copy()
@@ -208,7 +234,7 @@ def test_a_step_among_parallel_opposite_equal_and_zero_units(neurons: int) -> No
         hidden[0, 3:5] = hidden[0, 5]
         hidden[0, 6] = -hidden[0, 5]
         hidden[0, 7] = hidden[0, 5] + 1e-9
-    actual = CompiledPopulationProblem(teacher, network).descend(Weights(hidden, weights.output), 1.0, 0.0, 1)
+    actual = made(teacher, network).descend(Weights(hidden, weights.output), 1.0, 0.0, 1)
     expected = hidden[0] - exact_force(teacher, hidden[0], weights.output[0])
     assert np.isfinite(actual.hidden).all()
     np.testing.assert_allclose(actual.hidden[0], expected, rtol=0, atol=2e-15 * neurons)
@@ -217,7 +243,7 @@ def test_a_step_among_parallel_opposite_equal_and_zero_units(neurons: int) -> No
 
 @KERNELS
 @pytest.mark.parametrize("small", [1e-3, 1e-6, 1e-8])
-def test_small_angles_keep_their_force(neurons: int, small: float) -> None:
+def test_small_angles_keep_their_force(made: Made, neurons: int, small: float) -> None:
     """Students at angles of order `small` to one teacher: the transverse force is of order small²."""
     network = Network(neurons, output="fixed")
     random = np.random.default_rng(neurons)
@@ -229,7 +255,7 @@ def test_small_angles_keep_their_force(neurons: int, small: float) -> None:
     teacher = Teacher(np.eye(1, 4), np.ones(1))
     start = Weights(hidden, np.ones((1, neurons)))
     step_size = 1.0
-    end = CompiledPopulationProblem(teacher, network).descend(start, step_size, 0.0, 1)
+    end = made(teacher, network).descend(start, step_size, 0.0, 1)
     force = ((hidden - end.hidden) / step_size)[0, :, 1:]
     exact = exact_force(teacher, hidden[0], start.output[0])[:, 1:]
     residual = hidden[0, :, 1:].sum(0)
@@ -238,19 +264,19 @@ def test_small_angles_keep_their_force(neurons: int, small: float) -> None:
 
 
 @KERNELS
-def test_aligned_students_stay_on_their_axis(neurons: int) -> None:
+def test_aligned_students_stay_on_their_axis(made: Made, neurons: int) -> None:
     network = Network(neurons, output="fixed")
     hidden = np.zeros((1, neurons, 60))
     hidden[0, :, 0] = np.linspace(0.1, 1.0, neurons)
     teacher = Teacher(np.eye(1, 60), np.ones(1))
-    end = CompiledPopulationProblem(teacher, network).descend(
-        Weights(hidden, np.ones((1, neurons))), 0.02, 0.0, 3000
-    )
+    end = made(teacher, network).descend(Weights(hidden, np.ones((1, neurons))), 0.02, 0.0, 3000)
     assert (end.hidden[..., 1:] == 0).all()
     assert end.hidden[..., 0].sum() == pytest.approx(1.0, abs=1e-13)
 
 
-def test_seeds_close_to_orthogonal_teachers_keep_the_digits_of_their_forces() -> None:
+def test_seeds_close_to_orthogonal_teachers_keep_the_digits_of_their_forces(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Two students of each of two teachers, 1e-7 off: what one group does to the other is of order 1e-15, where
     the plain form has its rounding. A seed from afar in the same ensemble is not touched by that."""
     network = Network(4, output="fixed")
@@ -259,7 +285,7 @@ def test_seeds_close_to_orthogonal_teachers_keep_the_digits_of_their_forces() ->
     near[[0, 1, 2, 3], [0, 0, 1, 1]] = 0.375, 0.625, 0.25, 0.75
     near[:, 2:] = 1e-7 * np.random.default_rng(0).standard_normal((4, 3))
     far = drawn(network, 2, 5, 1)[1].hidden[0]
-    problem = CompiledPopulationProblem(teacher, network)
+    problem = made(teacher, network)
     output = np.ones((2, 4))
     both = problem.descend(Weights(np.stack([near, far]), output), 0.5, 0.0, 1)
     alone = problem.descend(Weights(far[None], output[:1]), 0.5, 0.0, 1)
@@ -270,7 +296,8 @@ def test_seeds_close_to_orthogonal_teachers_keep_the_digits_of_their_forces() ->
     assert (np.abs(exact) > 1e-16).all()
     np.testing.assert_allclose(both.hidden[0, :2, 1], -0.5 * exact, rtol=1e-12)
     start = Weights(near[None], output[:1])
-    plain = problem.fused(PopulationProblem(teacher, network), start, 0.5, 0.0, 1)
+    monkeypatch.setattr(twolayer.fused, "DELICATE", 0.0)
+    plain = problem.descend(start, 0.5, 0.0, 1)
     assert (np.abs(plain.hidden[0, :2, 1] + 0.5 * exact) > 1e-3 * np.abs(exact)).any()
 
 
@@ -295,12 +322,12 @@ def test_bits_depend_neither_on_other_seeds_nor_on_threads(neurons: int, feature
 
 
 @KERNELS
-def test_a_diverging_seed_shows_and_touches_no_other(neurons: int) -> None:
+def test_a_diverging_seed_shows_and_touches_no_other(made: Made, neurons: int) -> None:
     network = Network(neurons)
     teacher, weights = drawn(network, 2, 5, 4)
     hidden = weights.hidden.copy()
     hidden[1] *= 1e6
-    problem = CompiledPopulationProblem(teacher, network)
+    problem = made(teacher, network)
     with np.errstate(all="ignore"):
         told = problem.descend(Weights(hidden, weights.output), 0.01, 0.0, 60)
     others = [0, 2, 3]
@@ -323,11 +350,11 @@ def test_both_kernels_walk_the_same_path(monkeypatch: pytest.MonkeyPatch) -> Non
 # ---- physics ------------------------------------------------------------------------------------------------
 
 
-def test_small_steps_keep_the_balance_and_lower_the_loss() -> None:
+def test_small_steps_keep_the_balance_and_lower_the_loss(made: Made) -> None:
     """Gradient flow conserves a_i² − |w_i|²; a descent changes it by O(step_size) in a given time."""
     network = Network(5)
     teacher, weights = drawn(network, 2, 7, 3)
-    problem = CompiledPopulationProblem(teacher, network)
+    problem = made(teacher, network)
 
     def change(step_size: float) -> float:
         end = problem.descend(weights, step_size, 0.0, round(8 / step_size))
@@ -340,21 +367,21 @@ def test_small_steps_keep_the_balance_and_lower_the_loss() -> None:
         assert coarse / fine == pytest.approx(2.0, rel=0.1)
 
 
-def test_the_backend_walks_it() -> None:
+@pytest.mark.parametrize("name", ["numba", pytest.param("cupy", marks=pytest.mark.gpu)])
+def test_the_backend_walks_it(name: str) -> None:
     def plugin(kind: str, name: str, **fields: Any) -> Any:
         return plugins(kinds=[kind]).find(kind, name).thing(**fields)
 
     network = Network(3, output="fixed")
     teacher = drawn(network, 2, 6, 1)[0]
-    device = backend("numba")
-    assert isinstance(device.population(teacher, network, 1), CompiledPopulationProblem)
+    assert isinstance(backend(name).population(teacher, network, 1), FusedPopulationProblem)
     paths = [
         train(
             teacher, network, plugin("initializations", "gaussian", scale=0.1),
             plugin("dynamics", "gradient_descent", step_size=0.05), Times(steps=[10, 200]), [0, 7],
-            backend(name),
+            backend(own),
         )
-        for name in ("numba", "numpy")
+        for own in (name, "numpy")
     ]  # fmt: skip
     assert paths[0].weights.hidden.shape == (2, 3, 3, 6)
     np.testing.assert_allclose(paths[0].weights.hidden, paths[1].weights.hidden, rtol=0, atol=1e-13)

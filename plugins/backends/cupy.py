@@ -1,10 +1,10 @@
-"""cupy: the reference's array code on a GPU (`pip install -e .[gpu]`)."""
+"""cupy: on a GPU (`pip install -e .[gpu]`): one kernel for descents on Gaussian input, the array code elsewhere."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from twolayer import EmpiricalProblem, FiniteData, Network, hookimpl
+from twolayer import EmpiricalProblem, FiniteData, Network, PopulationProblem, Teacher, hookimpl
 from twolayer.errors import ConfigError
 
 
@@ -27,6 +27,12 @@ class CuPy:
     def problem(self, data: FiniteData, network: Network, threads: int) -> EmpiricalProblem:
         """The array code; its namespace comes from the arrays."""
         return EmpiricalProblem(data, network)
+
+    def population(self, data: Teacher, network: Network, threads: int) -> PopulationProblem:
+        """The problem of a teacher whose descents are one kernel, thousands of seeds at once."""
+        from twolayer.cuda_population import CudaPopulationProblem
+
+        return CudaPopulationProblem(data, network)
 
 
 @hookimpl

@@ -22,7 +22,13 @@ KERNELS = ("compiled.py",)
 """The kernels of every backend count for training: which one ran is no part of a run's identity."""
 
 
-POPULATION = ("population.py", "compiled_population.py", "population_flow.py")
+POPULATION = (
+    "population.py",
+    "compiled_population.py",
+    "cuda_population.py",
+    "population.cu",
+    "population_flow.py",
+)
 """What training and measuring on a teacher run, and on finite data do not."""
 
 

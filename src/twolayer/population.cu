@@ -1,9 +1,10 @@
 // Gradient descent on Gaussian input, `count` steps in one launch: a lane a student, some seeds a block.
 //
-// The formulas are those of gaussian.py. NVRTC compiles this for one shape, given by macros: STUDENTS, UNITS (students,
-// then teachers), COORDINATES, OUTPUT (0 fixed, 1 trained, 2 tied), SEEDS and THREADS (of a block). A lane keeps its
-// student's direction and force in registers and reads the others' directions from shared memory, where the lanes of a
-// seed read the same numbers at the same time. Lanes never mix seeds, so a seed's bits do not depend on the others.
+// The formulas are those of gaussian.py. NVRTC compiles this for one `Plan` of cuda_population.py, given by macros:
+// STUDENTS, UNITS (students, then teachers), COORDINATES, OUTPUT (0 fixed, 1 trained, 2 tied); SEEDS and THREADS of a
+// block, STRIDE of a seed in shared memory. A lane keeps its student's direction and force in registers and reads the
+// others' directions from shared memory, where the lanes of a seed read the same numbers at the same time. Lanes never
+// mix seeds, so a seed's bits do not depend on the others. All in ASCII: CuPy writes it in the locale's encoding.
 
 #define TINY 0x1p-1022       // the smallest normal number
 #define SMALL 0x1p-400       // lengths outside of [SMALL, LARGE] are squared after a shift
@@ -16,14 +17,14 @@ struct __align__(16) Pair {
 };
 
 #ifndef RECIPROCAL_ROOT
-__device__ __forceinline__ double reciprocal_root(double x) {  // 1/√x to 20 bits
+__device__ __forceinline__ double reciprocal_root(double x) {  // 1/sqrt(x) to 20 bits
     double y;
     asm("rsqrt.approx.ftz.f64 %0, %1;" : "=d"(y) : "d"(x));
     return y;
 }
 #endif
 
-// √x to an ulp and without a branch, so that the pairs' instructions can overlap; 0 below TINY.
+// sqrt(x) to an ulp and without a branch, so that the pairs' instructions can overlap; 0 below TINY.
 __device__ __forceinline__ double root(double x) {
     double y = reciprocal_root(x);
     double error = fma(-x * y, y, 1.0);
@@ -33,7 +34,8 @@ __device__ __forceinline__ double root(double x) {
     return x < TINY ? 0.0 : length;
 }
 
-// θ and sin θ in [0, π] from |û − v̂|², as `angle` of compiled_population.py, which derives it.
+// The angle in [0, pi], and its sine, from the squared distance of two directions: as `angle` of
+// compiled_population.py, which derives it.
 __device__ __forceinline__ double angle(double square, double* sine) {
     double rest = 4.0 - square;
     rest = rest < 0.0 ? 0.0 : rest;
@@ -63,7 +65,7 @@ __device__ __forceinline__ double angle(double square, double* sine) {
     return far ? PI - near : near;
 }
 
-// û into `unit`, 0 for 0; returns |u|.
+// u/|u| into `unit`, 0 for 0; returns |u|.
 __device__ __forceinline__ double place(const double* vector, double* unit) {
     double square = 0.0, shift = 1.0, back = 1.0;
 #pragma unroll
@@ -94,19 +96,17 @@ extern "C" __global__ void __launch_bounds__(THREADS) descend(
     double step_size, double weight_decay, long long seeds, long long count) {
     const int row = (COORDINATES + 1) / 2 * 2;  // pairs are read at even places
     const int odd_row = COORDINATES | 1;        // each lane walks a row of its own, in a bank of its own
-    const int size = UNITS * row + STUDENTS * odd_row + UNITS + STUDENTS + 2 * COORDINATES;
-    const int stride = (size + 13) / 16 * 16 + 2;  // seeds side by side in other banks; launches ask for SEEDS strides
     extern __shared__ __align__(16) double shared[];
 
     const int slot = threadIdx.x / STUDENTS, i = threadIdx.x % STUDENTS;
     const long long seed = (long long)blockIdx.x * SEEDS + slot;
     const bool working = slot < SEEDS && seed < seeds;
-    double* const units = shared + (slot < SEEDS ? slot : 0) * stride;  // û (unit, coordinate)
-    double* const students = units + UNITS * row;                      // w (student, coordinate)
-    double* const mass = students + STUDENTS * odd_row;                // C (unit,)
-    double* const coefficient = mass + UNITS;                          // c (student,)
-    double* const held = coefficient + STUDENTS;                       // the teachers' part of r
-    double* const residual = held + COORDINATES;                       // r
+    double* const units = shared + (slot < SEEDS ? slot : 0) * STRIDE;  // directions (unit, coordinate)
+    double* const students = units + UNITS * row;                       // w (student, coordinate)
+    double* const mass = students + STUDENTS * odd_row;                 // C (unit,)
+    double* const coefficient = mass + UNITS;                           // c (student,)
+    double* const held = coefficient + STUDENTS;                        // the teachers' part of r
+    double* const residual = held + COORDINATES;                        // r
     double* const vector = students + i * odd_row;
     double* const given = vectors + seed * UNITS * COORDINATES;  // not to be read unless working
     linear *= 2.0, curved *= 2.0, constant *= 2.0;
@@ -146,7 +146,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) descend(
             double along = 0.0, total = 0.0;
 #pragma unroll
             for (int d = 0; d < COORDINATES; d++) force[d] = 0.0;
-#pragma unroll 1
+#pragma unroll 2
             for (int q = 0; q < UNITS; q++) {
                 const double* const other = units + q * row;
                 double first = 0.0, second = 0.0, sine;

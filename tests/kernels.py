@@ -1,0 +1,107 @@
+"""Fused descents on Gaussian input that tests run: numba's, and the CUDA kernel's on the host and on a GPU."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from namespaces import backend
+
+from twolayer import Network, PopulationProblem, Teacher, Weights
+from twolayer.compiled_population import CompiledPopulationProblem
+from twolayer.cuda_population import SOURCE, CudaPopulationProblem, Plan
+from twolayer.model import to_host
+from twolayer.training import problem_on
+
+KINDS = ["numba", "cuda on the host", pytest.param("cupy", marks=pytest.mark.gpu)]
+
+HOPPER = 227 * 1024
+"""Shared memory of a block on an H100, in bytes."""
+
+
+@cache
+def host_library() -> Any:
+    """`population.cu` as functions of the host, by a C++ compiler; skips where there is none."""
+    names = [os.environ.get("CXX", ""), "g++", "clang++", "c++"]
+    compilers = [found for name in names if name and (found := shutil.which(name))]
+    if not compilers:
+        pytest.skip("needs a C++ compiler (g++, clang++ or CXX), which runs the CUDA kernel on the host")
+    folder = tempfile.mkdtemp()
+    library = Path(folder) / "population.so"
+    options = ["-std=c++17", "-O1", "-Wno-unknown-pragmas", "-fPIC", "-shared", f'-DKERNEL="{SOURCE}"']
+    shim = str(Path(__file__).with_name("cuda_on_host.cpp"))
+    done = subprocess.run([compilers[0], *options, shim, "-o", str(library)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    loaded = ctypes.CDLL(str(library))
+    shutil.rmtree(folder)
+    return loaded
+
+
+@dataclass(frozen=True)
+class HostCudaProblem(CudaPopulationProblem):
+    """All of the CUDA path but the device: NumPy arrays, and the kernel's source compiled for the host."""
+
+    backwards: bool = False
+    memory: int = HOPPER
+
+    def shared_memory(self) -> int:
+        return self.memory
+
+    def launch(self, layout: Plan, blocks: int, arguments: tuple[Any, ...]) -> None:
+        vectors, outputs, *law, seeds, count = arguments
+        double = ctypes.POINTER(ctypes.c_double)
+        shape = (ctypes.c_int * 7)(*vars(layout).values())
+        numbers = (ctypes.c_double * 6)(*law)
+        assert vectors.dtype == outputs.dtype == np.float64
+        assert vectors.flags.c_contiguous
+        assert outputs.flags.c_contiguous
+        status = host_library().run(
+            shape, blocks, int(self.backwards), vectors.ctypes.data_as(double), outputs.ctypes.data_as(double),
+            numbers, ctypes.c_longlong(seeds), ctypes.c_longlong(count),
+        )  # fmt: skip
+        assert status == 0, ["", "threads part at a barrier", "shared memory is left", "too large"][status]
+
+
+@dataclass(frozen=True)
+class OnDevice:
+    """A problem of a GPU, for weights that come from the host and go there."""
+
+    teacher: Teacher
+    network: Network
+
+    def descend(self, weights: Weights, *step: Any) -> Weights:
+        device = backend("cupy")
+
+        def place(array: Any) -> Any:
+            return device.asarray(array, array.dtype.name)
+
+        problem = problem_on(device, self.teacher.mapped(place), self.network, 1)
+        assert isinstance(problem, CudaPopulationProblem)
+        if step[-1] == 0:
+            return weights
+        end = problem.descend(Weights(place(weights.hidden), place(weights.output)), *step)
+        return Weights(to_host(end.hidden), to_host(end.output))
+
+    def loss(self, weights: Weights) -> Any:
+        return PopulationProblem(self.teacher, self.network).loss(weights)
+
+
+def fused(kind: str) -> Callable[..., Any]:
+    """What makes a problem of a teacher and a network, by its name in `KINDS`; its arrays are NumPy's."""
+    if kind == "cupy":
+        backend(kind)  # skips
+        return OnDevice
+    if kind == "numba":
+        return CompiledPopulationProblem
+    host_library()
+    return HostCudaProblem
