@@ -106,8 +106,7 @@ class CudaPopulationProblem(FusedPopulationProblem):
         """The most bytes of shared memory that a block of the current device may ask for."""
         import cupy
 
-        properties = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.runtime.getDevice())
-        return int(properties["sharedMemPerBlockOptin"])
+        return shared_memory_of(cupy.cuda.runtime.getDevice())
 
     def walk(self, vectors: Any, outputs: Any, step_size: float, weight_decay: float, count: int) -> None:
         """`count` steps in place, in as few launches as `WORK` allows."""
@@ -135,6 +134,14 @@ class CudaPopulationProblem(FusedPopulationProblem):
             (*arguments[:2], *numbers, *arguments[-2:]),
             shared_mem=layout.shared,
         )
+
+
+@cache
+def shared_memory_of(device: int) -> int:
+    """Bytes a block, of a device by its number."""
+    import cupy
+
+    return int(cupy.cuda.runtime.getDeviceProperties(device)["sharedMemPerBlockOptin"])
 
 
 @cache

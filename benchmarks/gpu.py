@@ -1,0 +1,178 @@
+"""Population descents of twolayer on a GPU against two CPU cores and against JAX on that GPU, as ratios in one run.
+
+    pip install -e '.[gpu]' 'jax[cuda13]'
+    python benchmarks/gpu.py                                # a minute, on a machine with a CUDA device
+    python benchmarks/gpu.py --without-gpu --seeds 64       # the other rows alone, JAX on the CPU
+
+4,096 seeds of (m, k, d) = (10, 3, 20), float64, relu, fixed outputs. Everything is compiled before the clock starts,
+and weights lie on the device; twolayer's are in the 13 coordinates that training finds once a run, JAX's in all 20.
+Times are those of the wall, the best of several, the device having finished: keep the machine free. JAX walks as in
+population.py. `difference` is that of the weights from the two cores' after JAX's steps, the median over the seeds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
+os.environ["MKL_NUM_THREADS"] = "1"
+os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
+
+import platform
+import sys
+import time
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+
+from twolayer import Network, PopulationProblem, Teacher, Weights
+from twolayer.population import reduced
+
+STEP_SIZE = 0.01
+NEURONS, TEACHERS, DIMENSION = 10, 3, 20
+STEPS = {"GPU": 20_000, "CPU": 300, "JAX": 300}
+WANTED = {"CPU": 50, "JAX": 5}
+CORES = 2
+
+
+def drawn(seeds: int) -> tuple[PopulationProblem, Weights]:
+    """Orthonormal teachers, and students of length about 1/√m."""
+    random = np.random.default_rng(0)
+    frame = np.linalg.qr(random.standard_normal((DIMENSION, TEACHERS)))[0].T
+    hidden = random.standard_normal((seeds, NEURONS, DIMENSION)) / np.sqrt(NEURONS * DIMENSION)
+    network = Network(NEURONS, output="fixed")
+    teacher = Teacher(frame, np.ones(TEACHERS))
+    return PopulationProblem(teacher, network), Weights(hidden, np.ones((seeds, NEURONS)))
+
+
+def best(work: Callable[[], Any], repeats: int = 5) -> float:
+    """Seconds by the wall clock, the least of several times, after one that compiles."""
+    spent = []
+    for _ in range(repeats + 1):
+        begin = time.perf_counter()
+        work()
+        spent.append(time.perf_counter() - begin)
+    return min(spent[1:])
+
+
+def device_of_cupy() -> Any:
+    """CuPy, or an end that says what is missing."""
+    try:
+        import cupy
+
+        cupy.zeros(1)
+    except ImportError:
+        sys.exit("benchmarks/gpu.py needs cupy: pip install -e '.[gpu]', or --without-gpu for the other rows")
+    except cupy.cuda.runtime.CUDARuntimeError as error:
+        sys.exit(
+            f"benchmarks/gpu.py found no CUDA device that works ({error}); --without-gpu for the other rows"
+        )
+    return cupy
+
+
+def on_gpu(cupy: Any, problem: PopulationProblem, start: Weights, steps: int) -> float:
+    """Seconds a seed and step, of the CUDA kernel."""
+    from twolayer.cuda_population import CudaPopulationProblem
+
+    there = CudaPopulationProblem(problem.data.mapped(cupy.asarray), problem.network)
+    weights = Weights(cupy.asarray(start.hidden), cupy.asarray(start.output))
+
+    def work() -> None:
+        there.descend(weights, STEP_SIZE, 0.0, steps)
+        cupy.cuda.Device().synchronize()
+
+    return best(work) / (steps * len(start.hidden))
+
+
+def on_cores(problem: PopulationProblem, start: Weights, steps: int) -> float:
+    """Seconds a seed and step, of the compiled kernel on two cores."""
+    from twolayer.compiled_population import CompiledPopulationProblem
+
+    here = CompiledPopulationProblem(problem.data, problem.network, CORES)
+    kept = os.sched_getaffinity(0) if hasattr(os, "sched_setaffinity") else None
+    if kept:
+        os.sched_setaffinity(0, sorted(kept)[:CORES])
+    spent = best(lambda: here.descend(start, STEP_SIZE, 0.0, steps))
+    if kept:
+        os.sched_setaffinity(0, kept)
+    return spent / (steps * len(start.hidden))
+
+
+def by_jax(problem: PopulationProblem, start: Weights, steps: int) -> dict[str, tuple[float, Any]]:
+    """Seconds a seed and step and the last weights, on JAX's device: by hand, and by `jax.grad`."""
+    import jax
+    from jax import numpy as jnp
+    from jax_descent import jax_descent, jax_force, jax_loss
+
+    seeds = len(start.hidden)
+    there = (jnp.asarray(start.hidden), jnp.asarray(problem.data.hidden))
+    found = {}
+    for name, force in (("by hand", jax_force), ("`jax.grad`", jax.grad(jax_loss))):
+        walk = jax_descent(force, STEP_SIZE, steps, seeds)
+        spent = best(lambda walk=walk: walk(*there).block_until_ready())
+        found[f"JAX {name}, {jax.devices()[0].device_kind}"] = (
+            spent / (steps * seeds),
+            np.asarray(walk(*there)),
+        )
+    return found
+
+
+def versions() -> str:
+    """Of what takes part."""
+    found = []
+    for name in ("numpy", "numba", "cupy-cuda13x", "jax", "jaxlib"):
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            continue
+    return ", ".join([f"Python {platform.python_version()}", *found])
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--seeds", type=int, default=4096)
+    parser.add_argument("--without-gpu", action="store_true", help="the rows that need no CUDA device")
+    options = parser.parse_args()
+    cupy = None if options.without_gpu else device_of_cupy()
+    problem, start = drawn(options.seeds)
+    (few, inside), _ = reduced(problem, start)
+    print(f"{platform.machine()}; {versions()}")
+    print(f"{options.seeds} seeds of ({NEURONS}, {TEACHERS}, {DIMENSION})\n")
+    print(
+        "| what | ns a seed and step | times the GPU's | wanted | reached | difference |\n|---|---|---|---|---|---|"
+    )
+    fast = None
+    if cupy is not None:
+        card = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.runtime.getDevice())["name"].decode()
+        fast = on_gpu(cupy, few, inside, STEPS["GPU"])
+        print(f"| twolayer, {card} | {1e9 * fast:.3g} | 1 | | | |", flush=True)
+
+    def row(what: str, spent: float, wanted: int, difference: str = "") -> None:
+        told = " | | "
+        if fast is not None:
+            ratio = spent / fast
+            told = f"{ratio:.1f} | {wanted} | {'yes' if ratio >= wanted else 'no'}"
+        print(f"| {what} | {1e9 * spent:.3g} | {told} | {difference} |", flush=True)
+
+    row(f"twolayer, numba on {CORES} cores", on_cores(few, inside, STEPS["CPU"]), WANTED["CPU"])
+    try:
+        slow = by_jax(problem, start, STEPS["JAX"])
+    except ImportError:
+        print("\nNo JAX here: pip install 'jax[cuda13]'")
+        return
+    from twolayer.compiled_population import CompiledPopulationProblem
+
+    ours = CompiledPopulationProblem(problem.data, problem.network, CORES)
+    end = ours.descend(start, STEP_SIZE, 0.0, STEPS["JAX"]).hidden
+    for what, (spent, theirs) in slow.items():
+        difference = float(np.median(np.abs(end - theirs).max(axis=(1, 2))))
+        row(what, spent, WANTED["JAX"], f"{difference:.0e}")
+
+
+if __name__ == "__main__":
+    main()
