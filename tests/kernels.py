@@ -72,6 +72,17 @@ class HostCudaProblem(CudaPopulationProblem):
         assert status == 0, ["", "threads part at a barrier", "shared memory is left", "too large"][status]
 
 
+class HostCuda:
+    """The backend `cupy`, with NumPy for CuPy and the kernel on the host."""
+
+    def asarray(self, array: Any, dtype: str) -> Any:
+        return np.asarray(array, dtype=dtype)
+
+    def population(self, data: Teacher, network: Network, threads: int) -> HostCudaProblem:
+        host_library()
+        return HostCudaProblem(data, network)
+
+
 @dataclass(frozen=True)
 class OnDevice:
     """A problem of a GPU, for weights that come from the host and go there."""

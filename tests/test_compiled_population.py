@@ -11,7 +11,7 @@ from typing import Any
 import mpmath
 import numpy as np
 import pytest
-from kernels import KINDS, fused, host_library
+from kernels import KINDS, HostCuda, fused, host_library
 from namespaces import backend
 from numba import njit
 
@@ -367,21 +367,22 @@ def test_small_steps_keep_the_balance_and_lower_the_loss(made: Made) -> None:
         assert coarse / fine == pytest.approx(2.0, rel=0.1)
 
 
-@pytest.mark.parametrize("name", ["numba", pytest.param("cupy", marks=pytest.mark.gpu)])
+@pytest.mark.parametrize("name", KINDS)
 def test_the_backend_walks_it(name: str) -> None:
     def plugin(kind: str, name: str, **fields: Any) -> Any:
         return plugins(kinds=[kind]).find(kind, name).thing(**fields)
 
     network = Network(3, output="fixed")
     teacher = drawn(network, 2, 6, 1)[0]
-    assert isinstance(backend(name).population(teacher, network, 1), FusedPopulationProblem)
+    device = HostCuda() if name == "cuda on the host" else backend(name)
+    assert isinstance(device.population(teacher, network, 1), FusedPopulationProblem)
     paths = [
         train(
             teacher, network, plugin("initializations", "gaussian", scale=0.1),
             plugin("dynamics", "gradient_descent", step_size=0.05), Times(steps=[10, 200]), [0, 7],
-            backend(own),
+            own,
         )
-        for own in (name, "numpy")
+        for own in (device, backend("numpy"))
     ]  # fmt: skip
     assert paths[0].weights.hidden.shape == (2, 3, 3, 6)
     np.testing.assert_allclose(paths[0].weights.hidden, paths[1].weights.hidden, rtol=0, atol=1e-13)

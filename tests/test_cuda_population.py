@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,8 @@ from twolayer import Network, PopulationProblem, Problem, Teacher, Weights
 from twolayer.compiled_population import CompiledPopulationProblem
 from twolayer.cuda_population import SOURCE, plan
 from twolayer.registry import load
+
+PROJECT = Path(__file__).parents[1]
 
 
 def drawn(
@@ -181,3 +185,34 @@ def test_the_backend_hands_out_this_problem() -> None:
     device = load(kinds=["backends"]).find("backends", "cupy").thing
     problem = device.population(Teacher(np.eye(1, 2), np.ones(1)), Network(2), 1)
     assert isinstance(problem, twolayer.cuda_population.CudaPopulationProblem)
+
+
+def test_a_missing_gpu_is_told_of_in_one_line(tmp_path: Path) -> None:
+    """By the backend and by the benchmark, with a CuPy that finds no driver."""
+    (tmp_path / "cupy").mkdir()
+    (tmp_path / "cupy" / "__init__.py").write_text(NO_DRIVER)
+    path = os.pathsep.join([str(tmp_path), str(PROJECT / "src")])
+    call = "from twolayer.registry import load; load(kinds=['backends']).find('backends', 'cupy').thing"
+    for command, words in (
+        (["benchmarks/gpu.py"], "found no CUDA device that works (no driver)"),
+        (["-c", f"{call}.asarray([1.0], 'float64')"], "ConfigError: backend: 'cupy' found no CUDA device"),
+    ):
+        done = subprocess.run(
+            [sys.executable, *command], cwd=PROJECT, env=os.environ | {"PYTHONPATH": path},
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 1
+        assert words in done.stderr.splitlines()[-1]
+
+
+NO_DRIVER = """
+from types import SimpleNamespace
+
+class CUDARuntimeError(RuntimeError):
+    pass
+
+cuda = SimpleNamespace(runtime=SimpleNamespace(CUDARuntimeError=CUDARuntimeError))
+
+def zeros(count):
+    raise CUDARuntimeError("no driver")
+"""

@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from twolayer import EmpiricalProblem, FiniteData, Network, PopulationProblem, Teacher, hookimpl
 from twolayer.errors import ConfigError
 
 
+@cache
+def library() -> Any:
+    """CuPy, once it has compiled something for the current device and run it there."""
+    try:
+        import cupy
+
+        (cupy.zeros(1) + 1.0).item()
+    except ImportError as error:
+        raise ConfigError(
+            "backend: 'cupy' needs the package cupy: pip install -e .[gpu], or choose 'numba' or 'numpy'"
+        ) from error
+    except RuntimeError as error:  # of CUDA, or a library of the CUDA toolkit that is missing
+        raise ConfigError(
+            f"backend: 'cupy' found no CUDA device that works: {error}. It needs a driver and the toolkit for "
+            "CUDA 13 (`pip install 'cupy-cuda13x[ctk]'` brings the toolkit); or choose 'numba' or 'numpy'"
+        ) from error
+    return cupy
+
+
 class CuPy:
-    """Arrays live on the current CUDA device. Flows on finite data run on the host under every backend."""
+    """Arrays live on the current CUDA device. Flows run on the host under every backend."""
 
     def asarray(self, array: Any, dtype: str) -> Any:
         """A host array, on the device."""
-        try:
-            import cupy
-
-            return cupy.asarray(array, dtype=dtype)
-        except ImportError as error:
-            raise ConfigError(
-                "backend: 'cupy' needs the package cupy: pip install -e .[gpu], or choose 'numba' or 'numpy'"
-            ) from error
-        except cupy.cuda.runtime.CUDARuntimeError as error:
-            raise ConfigError(f"backend: 'cupy' found no CUDA device that works: {error}") from error
+        return library().asarray(array, dtype=dtype)
 
     def problem(self, data: FiniteData, network: Network, threads: int) -> EmpiricalProblem:
         """The array code; its namespace comes from the arrays."""
