@@ -9,15 +9,16 @@ mix, so a seed's bits depend neither on the other seeds nor on the number of thr
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from twolayer import gaussian
-from twolayer.compiled import aligned_zeros
+from twolayer.compiled_batches import descend_on_batches
 from twolayer.jit import njit
-from twolayer.lanes import WIDTH, load, repeat, spread, square_root, store, where_less
+from twolayer.lanes import WIDTH, aligned_zeros, load, repeat, spread, square_root, store, where_less
 from twolayer.model import Problem, Weights
 from twolayer.population import PopulationProblem, reduced, widened
 from twolayer.seeds import over_seeds
@@ -66,6 +67,22 @@ class CompiledPopulationProblem(PopulationProblem):
         wide = widened(moved, basis)
         return self.network.closed(
             Weights(wide.hidden.reshape(shape).astype(dtype), wide.output.reshape(shape[:-1]).astype(dtype))
+        )
+
+    def descend_on_batches(
+        self, weights: Weights, step_size: float, batch_size: int, count: int, random: Sequence[Any]
+    ) -> Weights:
+        """As `Problem.descend_on_batches`, to rounding."""
+        return descend_on_batches(
+            self.network,
+            weights,
+            self.data,
+            step_size,
+            batch_size,
+            count,
+            random,
+            self.threads,
+            self.profiled,
         )
 
     def compiled(
