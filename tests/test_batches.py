@@ -111,7 +111,7 @@ def spread(problem: Problem, weights: Weights, size: int, count: int) -> tuple[f
 def test_the_variance_falls_as_one_over_the_batch_size() -> None:
     network = Network(3)
     data, weights = drawn("linear", network, 4, 1)
-    one, small = spread(data.problem(network), weights, 1, 20_000)
+    one, small = spread(data.problem(network), weights, 1, 8000)
     for size in (4, 64):
         variance, error = spread(data.problem(network), weights, size, 4000)
         assert abs(size * variance - one) <= 4 * np.hypot(size * error, small)
