@@ -17,11 +17,11 @@ KINDS = ("backends", "problems", "initializations", "dynamics", "metrics")
 
 # A module imports only from rows above its own.
 LAYERS = (
-    ("errors", "jit", "lanes", "rates"),
-    ("atomic", "finite_flow", "fingerprint", "model", "schema"),
+    ("errors", "jit", "rates"),
+    ("atomic", "finite_flow", "fingerprint", "lanes", "model", "schema"),
     ("gaussian", "population_flow", "registry", "seeds", "trajectory"),
-    ("compiled", "datasets", "grouped", "times"),
-    ("claims", "figures", "measuring", "pipeline", "population", "training"),
+    ("compiled_batches", "datasets", "grouped", "times"),
+    ("claims", "compiled", "figures", "measuring", "pipeline", "population", "training"),
     ("fused",),
     ("compiled_population", "cuda_population"),
     ("experiments", "stages"),

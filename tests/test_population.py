@@ -290,7 +290,7 @@ def test_opposite_teachers_are_one_for_abs_only() -> None:
 
 
 def test_runs_on_finite_data_do_not_depend_on_population_code() -> None:
-    registry = load(kinds=["problems", "dynamics"])
+    registry = load(kinds=["problems", "dynamics", "metrics"])
     names = [file.name for file in population_of(registry.find("problems", "gaussian_teacher").file)]
     assert "population.py" in names
     assert population_of(registry.find("problems", "points").file) == []
@@ -301,3 +301,7 @@ def test_runs_on_finite_data_do_not_depend_on_population_code() -> None:
         "gaussian.py",
         "population_flow.py",
     }
+    for kind, name in (("dynamics", "stochastic_gradient_descent"), ("metrics", "population_loss")):
+        file = registry.find(kind, name).file
+        assert file is not None
+        assert "population.py" not in {found.name for found in closure([file])}

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from twolayer import Network, Teacher, Weights, hookimpl
+from twolayer import FiniteData, Network, Teacher, Weights, hookimpl
 from twolayer.gaussian import unit
 
 
@@ -57,9 +57,9 @@ class Aligned:
                     f"teacher's; dimension {problem.dimension} has {problem.dimension - 1}"
                 )
 
-    def draw(self, data: Teacher, network: Network, random: np.random.Generator) -> Weights:
+    def draw(self, data: FiniteData | Teacher, network: Network, random: np.random.Generator) -> Weights:
         """Place the students; nothing is drawn."""
-        axes = unit(data.hidden)
+        axes = unit(data.teacher.hidden)
         hidden, used = [], np.empty((0, data.features))
         for axis, group in zip(axes, self.projections, strict=True):
             height = np.asarray(group, dtype=np.float64)

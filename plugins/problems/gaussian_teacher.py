@@ -8,11 +8,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from twolayer import Network, Teacher, hookimpl
+from twolayer import FiniteData, Network, Teacher, hookimpl
 from twolayer.gaussian import angles, unit
 
 NEAREST = 1e-7
 """Radians. Teachers closer than this are one teacher for a loss that keeps sixteen digits."""
+
+MOST_NUMBERS = 10**9
+"""Of the inputs of a sample."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,8 @@ class GaussianTeacher:
     first two axes; vectors: (teacher, feature), with their own norms.
     norms: |v_l|, one number or one for each. coefficients: b_l, likewise.
     profile: what of f − f* is removed before squaring, its mean (constant), or its mean and its linear part.
+    samples: learn from that many x ~ N(0, I) with the teacher's labels instead, drawn anew for each seed, or once
+    with `shared`; `loss` is then that of the sample, and the population's is measured beside it.
     """
 
     dimension: int
@@ -32,6 +37,9 @@ class GaussianTeacher:
     norms: float | list[float] | None = None
     coefficients: float | list[float] = 1.0
     profile: Literal["none", "constant", "linear"] = "none"
+    samples: int | None = None
+    shared: bool = False
+    loss: Literal["half_mean_square", "mean_square"] = "half_mean_square"
 
     def __post_init__(self) -> None:
         given = [name for name in ("teachers", "angles", "vectors") if getattr(self, name) is not None]
@@ -63,6 +71,35 @@ class GaussianTeacher:
         if self.norms is not None and not np.all(np.asarray(self.norms) > 0):
             raise ValueError(f"norms: must be above 0, as in {self.norms}")
         self._refuse_coincident(1.0)
+        self._check_samples()
+
+    def _check_samples(self) -> None:
+        """Refuse what a finite set cannot have, and what only a finite set has."""
+        if self.samples is None:
+            if self.shared:
+                raise ValueError("shared: a population has nothing to share; only with samples")
+            if self.loss != "half_mean_square":
+                raise ValueError(f"loss: the population's is ½ E (f − f*)²; '{self.loss}' only with samples")
+            return
+        if self.samples < 1:
+            raise ValueError(f"samples: at least 1, is {self.samples}")
+        if self.samples * self.dimension > MOST_NUMBERS:
+            raise ValueError(
+                f"samples: {self.samples} inputs of {self.dimension} coordinates are more than memory holds"
+            )
+        if self.profile != "none":
+            raise ValueError(
+                f"profile: '{self.profile}' is removed from the population's loss only; leave it or samples out"
+            )
+
+    @property
+    def per_seed(self) -> bool:
+        """Whether each seed learns from a sample of its own."""
+        return self.samples is not None and not self.shared
+
+    def of_network(self, network: Network) -> GaussianTeacher | Sample:
+        """What to generate from for a network, whose activation the teacher shares."""
+        return self if self.samples is None else Sample(self, network, self.samples)
 
     def check(self, problem: Any, network: Network) -> None:
         """Refuse teachers that are opposite, where |−v·x| = |v·x| makes them one."""
@@ -89,7 +126,7 @@ class GaussianTeacher:
         return placed
 
     def generate(self, random: np.random.Generator) -> Teacher:
-        """The teacher; nothing is drawn."""
+        """The teacher; nothing is drawn. A sample of its population depends on the network: `of_network`."""
         norms = 1.0 if self.norms is None else np.asarray(self.norms, dtype=np.float64)
         hidden = self.directions() * np.broadcast_to(norms, self.count)[:, None]
         output = np.broadcast_to(np.asarray(self.coefficients, dtype=np.float64), self.count).copy()
@@ -108,6 +145,26 @@ class GaussianTeacher:
             if angles(directions[i : i + 1], sign * directions[j : j + 1]).item() < NEAREST:
                 word = "coincide" if sign > 0 else "are opposite, and the same for |·|"
                 raise ValueError(f"{key}: [{i}] and [{j}] {word}; join them, adding their coefficients")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """x ~ N(0, I) with the labels f*(x) of a teacher that has the network's activation."""
+
+    problem: GaussianTeacher
+    network: Network
+    samples: int
+
+    @property
+    def per_seed(self) -> bool:
+        """As the problem's."""
+        return self.problem.per_seed
+
+    def generate(self, random: np.random.Generator) -> FiniteData:
+        """Inputs (sample, feature), targets (sample,), and the teacher beside them."""
+        teacher = self.problem.generate(random)
+        inputs = random.standard_normal((self.samples, self.problem.dimension))
+        return FiniteData(inputs, teacher.labels(inputs, self.network), self.problem.loss, teacher)
 
 
 @hookimpl

@@ -31,6 +31,11 @@ class Points:
         if len(self.inputs) != len(self.targets):
             raise ValueError(f"targets: {len(self.targets)} targets for {len(self.inputs)} inputs")
 
+    @property
+    def samples(self) -> int:
+        """The number of points."""
+        return len(self.targets)
+
     def generate(self, random: np.random.Generator) -> FiniteData:
         """The points as arrays."""
         inputs = np.asarray(self.inputs, dtype=np.float64).reshape(len(self.inputs), -1)

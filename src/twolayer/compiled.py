@@ -8,13 +8,16 @@ serves tied outputs, which need |w_j|. Neither calls BLAS in its loop, so bits d
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from twolayer.compiled_batches import descend_on_batches
 from twolayer.jit import njit
-from twolayer.model import EmpiricalProblem, Weights
+from twolayer.lanes import aligned_zeros
+from twolayer.model import OUTPUTS, EmpiricalProblem, Weights
 from twolayer.seeds import over_seeds
 
 __all__ = ["CompiledProblem"]
@@ -47,7 +50,7 @@ class CompiledProblem(EmpiricalProblem):
             number(step_size),
             number(weight_decay),
         )
-        mode = {"fixed": 0, "trained": 1, "tied": 2}[network.output]
+        mode = OUTPUTS[network.output]
 
         def one(seed: int) -> None:
             own = seed if self.data.per_seed else ...
@@ -56,6 +59,15 @@ class CompiledProblem(EmpiricalProblem):
 
         over_seeds(one, hidden.shape[0], self.threads)
         return Weights(hidden.reshape(*lead, *hidden.shape[1:]), output.reshape(*lead, output.shape[1]))
+
+    def descend_on_batches(
+        self, weights: Weights, step_size: float, batch_size: int, count: int, random: Sequence[Any]
+    ) -> Weights:
+        """As `Problem.descend_on_batches`, to rounding."""
+        force = 2.0 * self.data.samples * self.data.loss_weight
+        return descend_on_batches(
+            self.network, weights, self.data, step_size * force, batch_size, count, random, self.threads
+        )
 
 
 @njit(cache=True, nogil=True, fastmath=FREE_ORDER, inline="always")
@@ -66,14 +78,6 @@ def slope_of(preactivation: Any, below: Any, one: Any) -> Any:
     """
     above = one if preactivation > 0 else one - one
     return above + (below if preactivation < 0 else one - one)
-
-
-@njit(cache=True, nogil=True)
-def aligned_zeros(rows: int, columns: int, like: Any) -> Any:
-    """Zeros (rows, columns) that begin on a cache line; with 16 columns or a multiple, so does each row."""
-    spare = np.zeros(rows * columns + 64 // like.itemsize, like.dtype)
-    skip = (-spare.ctypes.data % 64) // like.itemsize
-    return spare[skip : skip + rows * columns].reshape((rows, columns))
 
 
 @njit(cache=True, nogil=True, fastmath=FREE_ORDER, inline="always")

@@ -9,15 +9,17 @@ mix, so a seed's bits depend neither on the other seeds nor on the number of thr
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from twolayer.compiled import aligned_zeros
-from twolayer.fused import OUTPUTS, FusedPopulationProblem
+from twolayer.compiled_batches import descend_on_batches
+from twolayer.fused import FusedPopulationProblem
 from twolayer.jit import njit
-from twolayer.lanes import WIDTH, load, repeat, spread, square_root, store, where_less
+from twolayer.lanes import WIDTH, aligned_zeros, load, repeat, spread, square_root, store, where_less
+from twolayer.model import OUTPUTS, Weights
 from twolayer.seeds import over_seeds
 
 __all__ = ["CompiledPopulationProblem"]
@@ -31,6 +33,22 @@ class CompiledPopulationProblem(FusedPopulationProblem):
     """A `PopulationProblem` on NumPy arrays whose descents are compiled, `threads` chunks of seeds at a time."""
 
     threads: int = 1
+
+    def descend_on_batches(
+        self, weights: Weights, step_size: float, batch_size: int, count: int, random: Sequence[Any]
+    ) -> Weights:
+        """As `Problem.descend_on_batches`, to rounding."""
+        return descend_on_batches(
+            self.network,
+            weights,
+            self.data,
+            step_size,
+            batch_size,
+            count,
+            random,
+            self.threads,
+            self.profiled,
+        )
 
     def walk(self, vectors: Any, outputs: Any, step_size: float, weight_decay: float, count: int) -> None:
         """`count` steps in place, by one of the two kernels."""

@@ -12,8 +12,8 @@ from typing import Any
 
 from array_api_compat import array_namespace
 
-from twolayer.fused import OUTPUTS, FusedPopulationProblem
-from twolayer.model import Weights
+from twolayer.fused import FusedPopulationProblem
+from twolayer.model import OUTPUTS, Weights
 from twolayer.population import PopulationProblem
 
 __all__ = ["CudaPopulationProblem", "Plan", "plan"]

@@ -67,14 +67,21 @@ def coordinates(variables: Variables, words: Iterable[str] = ()) -> dict[str, st
 
 def pack_problem(data: Any, seeds: list[int]) -> Variables:
     """Finite data as `inputs(sample, feature)` and `targets(sample)`, with `seed` where drawn per seed; a
-    teacher as `teacher_hidden(teacher, feature)` and `teacher_output(teacher)`."""
-    if not isinstance(data, FiniteData):
-        return {
-            "teacher_hidden": (("teacher", "feature"), data.hidden, described("teacher's hidden weights v")),
-            "teacher_output": (("teacher",), data.output, described("teacher's output weights b")),
+    teacher as `teacher_hidden(teacher, feature)` and `teacher_output(teacher)`; a teacher's sample as both."""
+    variables: Variables = {}
+    if (teacher := data.teacher) is not None:
+        variables |= {
+            "teacher_hidden": (
+                ("teacher", "feature"),
+                teacher.hidden,
+                described("teacher's hidden weights v"),
+            ),
+            "teacher_output": (("teacher",), teacher.output, described("teacher's output weights b")),
         }
+    if not isinstance(data, FiniteData):
+        return variables
     lead = ("seed",) if data.per_seed else ()
-    variables: Variables = {
+    variables |= {
         "inputs": ((*lead, "sample", "feature"), data.inputs, described("input x")),
         "targets": ((*lead, "sample"), data.targets, described("target y")),
     }
@@ -85,12 +92,15 @@ def pack_problem(data: Any, seeds: list[int]) -> Variables:
 
 def unpack_problem(variables: Variables, attributes: Mapping[str, Any]) -> Any:
     """The finite data or the teacher of a problem file."""
+    teacher = None
     if "teacher_hidden" in variables:
         # by its name: finite runs do not depend on this code (fingerprint.population_of)
         population = importlib.import_module("twolayer.population")
         arrays = (variables[name][1] for name in ("teacher_hidden", "teacher_output"))
-        return population.Teacher(*arrays, str(attributes["profile"]))
-    return FiniteData(variables["inputs"][1], variables["targets"][1], str(attributes["loss"]))
+        teacher = population.Teacher(*arrays, str(attributes["profile"]))
+    if "inputs" not in variables:
+        return teacher
+    return FiniteData(variables["inputs"][1], variables["targets"][1], str(attributes["loss"]), teacher)
 
 
 def pack_trajectory(trajectory: Trajectory, seeds: list[int]) -> Variables:

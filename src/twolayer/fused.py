@@ -12,13 +12,10 @@ from twolayer import gaussian
 from twolayer.model import Problem, Weights
 from twolayer.population import PopulationProblem, reduced, widened
 
-__all__ = ["OUTPUTS", "FusedPopulationProblem"]
+__all__ = ["FusedPopulationProblem"]
 
 DELICATE = 1e-5
 """Where all angles θ to orthogonal teachers are below this, the plain form's 1e-16 is above 1e-6 of the force, θ²."""
-
-OUTPUTS = {"fixed": 0, "trained": 1, "tied": 2}
-"""What kernels call the output layers."""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,13 @@ from numba.core import config
 __all__ = ["njit"]
 
 PACKAGE = Path(__file__).parent
-KERNEL_SOURCES = ("compiled.py", "compiled_population.py", "lanes.py", "finite_flow/*.py")
+KERNEL_SOURCES = (
+    "compiled.py",
+    "compiled_batches.py",
+    "compiled_population.py",
+    "lanes.py",
+    "finite_flow/*.py",
+)
 
 
 def cache_folder() -> Path:

@@ -10,12 +10,15 @@ from __future__ import annotations
 import operator
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, overload, register_model
 
-__all__ = ["WIDTH", "load", "repeat", "spread", "square_root", "store", "where_less"]
+from twolayer.jit import njit
+
+__all__ = ["WIDTH", "aligned_zeros", "load", "repeat", "spread", "square_root", "store", "where_less"]
 
 WIDTH = 8
 VECTOR = ir.VectorType(ir.DoubleType(), WIDTH)
@@ -164,3 +167,11 @@ def square_root(context: Any, value: Any) -> Any:
         return builder.call(root, arguments)
 
     return LANES(LANES), generate
+
+
+@njit(cache=True, nogil=True)
+def aligned_zeros(rows: int, columns: int, like: Any) -> Any:
+    """Zeros (rows, columns) that begin on a cache line; with 16 columns or a multiple, so does each row."""
+    spare = np.zeros(rows * columns + 64 // like.itemsize, like.dtype)
+    skip = (-spare.ctypes.data % 64) // like.itemsize
+    return spare[skip : skip + rows * columns].reshape((rows, columns))

@@ -9,15 +9,28 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from array_api_compat import array_namespace, is_cupy_array, is_numpy_array
+from array_api_compat import array_namespace, device, is_cupy_array, is_numpy_array
 
-__all__ = ["EmpiricalProblem", "FiniteData", "Network", "Problem", "Weights", "norm", "to_host"]
+__all__ = [
+    "OUTPUTS",
+    "EmpiricalProblem",
+    "FiniteData",
+    "Network",
+    "Problem",
+    "Weights",
+    "norm",
+    "subset",
+    "to_host",
+]
 
 Array = Any
+
+OUTPUTS = {"fixed": 0, "trained": 1, "tied": 2}
+"""What kernels call the output layers."""
 
 
 @dataclass(frozen=True)
@@ -100,11 +113,13 @@ class FiniteData:
     """A finite data set: `inputs` (…, sample, feature), `targets` (…, sample).
 
     loss: `half_mean_square`, L = (1/2n) Σ_k (f(x_k) − y_k)², or `mean_square`, (1/n) Σ_k.
+    teacher: the `Teacher` of whose population the data are a sample, on the host, where there is one.
     """
 
     inputs: Array
     targets: Array
     loss: str = "half_mean_square"
+    teacher: Any = None
 
     @property
     def per_seed(self) -> bool:
@@ -124,11 +139,11 @@ class FiniteData:
     @property
     def attributes(self) -> dict[str, Any]:
         """What a file must know beside the arrays."""
-        return {"loss": self.loss}
+        return {"loss": self.loss} | (self.teacher.attributes if self.teacher else {})
 
     def mapped(self, function: Callable[[Array], Array]) -> FiniteData:
-        """The data with a function applied to each array."""
-        return FiniteData(function(self.inputs), function(self.targets), self.loss)
+        """The data with a function applied to inputs and targets."""
+        return replace(self, inputs=function(self.inputs), targets=function(self.targets))
 
     def problem(self, network: Network) -> EmpiricalProblem:
         """The reference problem of a network on these data."""
@@ -155,6 +170,11 @@ class Problem(ABC):
     def gradient(self, weights: Weights, weight_decay: float = 0.0) -> Weights:
         """The gradient of L + (weight_decay/2)(|a|² + |W|²) in the trained parameters."""
 
+    @abstractmethod
+    def batch(self, weights: Weights, size: int, random: Sequence[Any]) -> EmpiricalProblem:
+        """`size` samples for each seed (the axis that `weights` lead with), from its own generator, as a problem
+        whose gradient at `weights` is an estimate of ∇L without bias."""
+
     def penalty(self, weights: Weights, weight_decay: float) -> Array:
         """(weight_decay/2)(|a|² + |W|²) over the trained parameters, (…,); tied outputs count."""
         xp = array_namespace(weights.hidden)
@@ -171,6 +191,18 @@ class Problem(ABC):
         """
         for _ in range(count):
             weights = self.network.closed(weights - step_size * self.gradient(weights, weight_decay))
+        return weights
+
+    def descend_on_batches(
+        self, weights: Weights, step_size: float, batch_size: int, count: int, random: Sequence[Any]
+    ) -> Weights:
+        """`count` steps of θ ← θ − step_size ∇L_batch(θ), each on a batch of its own.
+
+        The obvious loop, which other backends' fused ones are held against.
+        """
+        for _ in range(count):
+            gradient = self.batch(weights, batch_size, random).gradient(weights)
+            weights = self.network.closed(weights - step_size * gradient)
         return weights
 
     def in_trained(self, weights: Weights, hidden: Array, output: Array, weight_decay: float) -> Weights:
@@ -230,6 +262,19 @@ class EmpiricalProblem(Problem):
         output = xp.sum(activation * force, axis=-1)
         return self.in_trained(weights, hidden, output, weight_decay)
 
+    def batch(self, weights: Weights, size: int, random: Sequence[Any]) -> EmpiricalProblem:
+        """A subset of the samples for each seed, all subsets alike: without replacement, so that all samples are
+        one batch, whose gradient is that of descent."""
+        xp = array_namespace(self.data.inputs)
+        inputs, targets = [], []
+        for index, own in enumerate(random):
+            chosen = xp.asarray(subset(own, self.data.samples, size), device=device(self.data.inputs))
+            seed = index if self.data.per_seed else ...
+            inputs.append(xp.take(self.data.inputs[seed], chosen, axis=0))
+            targets.append(xp.take(self.data.targets[seed], chosen, axis=0))
+        data = FiniteData(xp.stack(inputs), xp.stack(targets), self.data.loss)
+        return EmpiricalProblem(data, self.network)
+
     def sharpness(self, weights: Weights) -> Array:
         """The top eigenvalue of the loss's Gauss–Newton matrix, (…,): descent is stable below 2/sharpness.
 
@@ -251,6 +296,18 @@ class EmpiricalProblem(Problem):
     def _predict(self, weights: Weights, activation: Array) -> Array:
         xp = array_namespace(activation)
         return self.network.scale * xp.sum(weights.output[..., None] * activation, axis=-2)
+
+
+def subset(random: Any, samples: int, size: int) -> list[int]:
+    """`size` different numbers below `samples`, all sets alike up to rounding: the first steps of a shuffle
+    (Fisher–Yates), one uniform number a step."""
+    moved: dict[int, int] = {}
+    chosen = []
+    for place, uniform in enumerate(random.random(size).tolist()):
+        other = place + int(uniform * (samples - place))
+        chosen.append(moved.get(other, other))
+        moved[other] = moved.get(place, place)
+    return chosen
 
 
 def norm(vectors: Array) -> Array:

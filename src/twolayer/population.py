@@ -6,16 +6,17 @@ min(d, m + k) coordinates, whatever d.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from array_api_compat import array_namespace
+from array_api_compat import array_namespace, device
 
 from twolayer import gaussian, grouped
 from twolayer.gaussian import Factors, Units, outer, unit
-from twolayer.model import Network, Problem, Weights, norm, to_host
+from twolayer.model import EmpiricalProblem, FiniteData, Network, Problem, Weights, norm, to_host
 
 __all__ = ["PopulationProblem", "Teacher", "reduced", "widened"]
 
@@ -37,6 +38,11 @@ class Teacher:
     per_seed = False
 
     @property
+    def teacher(self) -> Teacher:
+        """Itself, as finite data have the teacher whose sample they are."""
+        return self
+
+    @property
     def features(self) -> int:
         """The input dimension d."""
         return int(self.hidden.shape[-1])
@@ -53,6 +59,11 @@ class Teacher:
     def problem(self, network: Network) -> PopulationProblem:
         """The reference problem of a network on this teacher."""
         return PopulationProblem(self, network)
+
+    def labels(self, inputs: Array, network: Network) -> Array:
+        """f*(x), (…, sample), of inputs (…, sample, feature) with the network's activation."""
+        xp = array_namespace(inputs)
+        return xp.matmul(network.activate(xp.matmul(inputs, xp.matrix_transpose(self.hidden))), self.output)
 
     @cached_property
     def orthogonal(self) -> bool:
@@ -111,6 +122,31 @@ class PopulationProblem(Problem):
         field = self.network.scale * signs[..., None] * form.field(units, self.factors)
         output = xp.sum(weights.hidden * field, axis=-1)
         return self.in_trained(weights, weights.output[..., None] * field, output, weight_decay)
+
+    @property
+    def profiled(self) -> tuple[float, float]:
+        """(μ, λ): the profile removes μ Σ C_p + λ r·x of f − f*, with C and r of `gaussian`. Derived: the loss is
+        less by half their mean squares, (μ Σ C_p)²/2 and λ²|r|²/2."""
+        linear = gaussian.factors(self.network.activation).linear - self.factors.linear
+        return math.sqrt(2.0 * self.factors.constant), math.sqrt(2.0 * linear)
+
+    def batch(self, weights: Weights, size: int, random: Sequence[Any]) -> EmpiricalProblem:
+        """Fresh x ~ N(0, I_d) for each seed, with the teacher's labels.
+
+        Of what the profile removes, the exact value at `weights` is taken from the residuals, as a part of the
+        labels: it is orthogonal to the rest, so that E[(f − f* − α − β·x) ∇f] is the profiled loss's gradient.
+        """
+        xp = array_namespace(weights.hidden)
+        place = {"dtype": weights.hidden.dtype, "device": device(weights.hidden)}
+        shape = (size, self.data.features)
+        inputs = xp.stack([xp.asarray(each.standard_normal(shape), **place) for each in random])
+        targets = self.data.labels(inputs, self.network)
+        mean, linear = self.profiled
+        if mean or linear:
+            units, _ = self.units(self.network.closed(weights))
+            targets = targets + mean * xp.sum(units.masses, axis=-1)[..., None]
+            targets = targets + linear * xp.matmul(inputs, units.residual[..., None])[..., 0]
+        return EmpiricalProblem(FiniteData(inputs, targets), self.network)
 
     def hessian(self, weights: Weights) -> Array:
         """The second derivatives of L in the trained parameters, (…, parameter, parameter).

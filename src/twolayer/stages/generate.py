@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from twolayer.datasets import Variables, pack_problem
 from twolayer.errors import DataError
-from twolayer.model import FiniteData
+from twolayer.model import FiniteData, Network
 from twolayer.seeds import random_of
 
 __all__ = ["generate"]
@@ -18,8 +19,11 @@ __all__ = ["generate"]
 def generate(problem: Any, run: Mapping[str, Any]) -> tuple[Variables, dict[str, Any]]:
     """The variables and attributes of `problem.nc` for a problem plugin's instance.
 
-    A plugin whose `per_seed` is true draws a data set for each seed, from that seed's generator.
+    A plugin whose `per_seed` is true draws a data set for each seed, from that seed's generator. One that must
+    know the network (labels of a teacher of its kind) has `of_network(network)`, which returns what to draw from.
     """
+    if hasattr(problem, "of_network"):
+        problem = problem.of_network(Network(**run["network"]))
     seeds = run["seeds"] if getattr(problem, "per_seed", False) else run["seeds"][:1]
     drawn = [problem.generate(random_of(seed, "problem")) for seed in seeds]
     data = stacked(drawn) if getattr(problem, "per_seed", False) else drawn[0]
@@ -35,4 +39,4 @@ def generate(problem: Any, run: Mapping[str, Any]) -> tuple[Variables, dict[str,
 def stacked(drawn: Sequence[FiniteData]) -> FiniteData:
     """The data sets of several seeds as one with a leading seed axis."""
     inputs = np.stack([data.inputs for data in drawn])
-    return FiniteData(inputs, np.stack([data.targets for data in drawn]), drawn[0].loss)
+    return replace(drawn[0], inputs=inputs, targets=np.stack([data.targets for data in drawn]))

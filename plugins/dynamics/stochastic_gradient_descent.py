@@ -1,0 +1,82 @@
+"""stochastic_gradient_descent: θ ← θ − η ∇L_batch(θ), with a batch drawn anew at each step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from twolayer import Descent, EmpiricalProblem, FiniteData, Network, Weights, hookimpl
+from twolayer.errors import TrainingError
+from twolayer.trajectory import Clock
+
+MOST_NUMBERS = 10**9
+"""Of one batch; it lies in memory under the array backends."""
+
+
+@dataclass(frozen=True)
+class StochasticGradientDescent(Descent):
+    """θ ← θ − step_size ∇L_batch(θ) over the trained parameters, with batches of `batch_size` samples.
+
+    On a teacher a batch is fresh x ~ N(0, I_d), and L_batch is (1/2B) Σ (f(x) − f*(x))². Of a finite data set it is
+    a subset without replacement, drawn anew at each step, with the set's own loss. ∇L_batch is ∇L on average.
+    """
+
+    batch_size: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.batch_size < 1:
+            raise ValueError(f"batch_size: at least 1, is {self.batch_size}")
+
+    def check(self, problem: Any, network: Network) -> None:
+        """Refuse batches that are larger than the data, or than memory."""
+        samples = getattr(problem, "samples", None)
+        if samples is not None:
+            self.refuse_above(samples)
+        if self.batch_size * (getattr(problem, "dimension", None) or 1) > MOST_NUMBERS:
+            raise ValueError(f"batch_size: a batch of {self.batch_size} samples is more than memory holds")
+
+    def refuse_above(self, samples: int) -> None:
+        """Refuse more samples than there are: they are drawn without replacement."""
+        if self.batch_size > samples:
+            raise ValueError(
+                f"batch_size: {self.batch_size} of {samples} samples cannot be drawn without replacement; "
+                f"{samples} at most"
+            )
+
+    def steps(
+        self, problem: EmpiricalProblem, weights: Weights, random: Sequence[np.random.Generator]
+    ) -> Iterator[Weights]:
+        """One step after another."""
+        self.refuse_unfit(problem)
+        while True:
+            weights = problem.descend_on_batches(weights, self.step_size, self.batch_size, 1, random)
+            yield weights
+
+    def trajectory(
+        self, problem: EmpiricalProblem, weights: Weights, clock: Clock, random: Sequence[np.random.Generator]
+    ) -> Iterator[Weights]:
+        """As `steps`, all steps between two saved ones in one call of the backend."""
+        self.refuse_unfit(problem)
+        done = 0
+        for step in clock.step:
+            count = int(step) - done
+            weights = problem.descend_on_batches(weights, self.step_size, self.batch_size, count, random)
+            done = int(step)
+            yield weights
+
+    def refuse_unfit(self, problem: EmpiricalProblem) -> None:
+        """Refuse what is known only of the data themselves: the number of samples in a file."""
+        if isinstance(problem.data, FiniteData):
+            try:
+                self.refuse_above(problem.data.samples)
+            except ValueError as error:
+                raise TrainingError(f"dynamics.{error}") from None
+
+
+@hookimpl
+def register_dynamics(register: Any) -> None:
+    register("stochastic_gradient_descent", StochasticGradientDescent)
