@@ -16,6 +16,8 @@ from twolayer.trajectory import Clock
 class GradientDescent(Descent):
     """θ ← θ − step_size ∇L(θ) over the trained parameters, with the whole data (or population) at each step."""
 
+    stays_in_span = True
+
     def steps(
         self, problem: EmpiricalProblem, weights: Weights, random: Sequence[np.random.Generator]
     ) -> Iterator[Weights]:

@@ -30,6 +30,8 @@ class GradientFlow(Flow):
     rtol: float = 1e-10
     atol: float = 0.0
 
+    stays_in_span = True
+
     def __post_init__(self) -> None:
         if isinstance(self.weight_decay, float) and self.weight_decay < 0:
             raise ValueError(f"weight_decay: must be 0 or above, is {self.weight_decay!r}")

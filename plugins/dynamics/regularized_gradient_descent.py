@@ -22,6 +22,8 @@ class RegularizedGradientDescent(Descent):
 
     weight_decay: float | WeightDecay
 
+    stays_in_span = True
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if isinstance(self.weight_decay, float) and self.weight_decay < 0:

@@ -1,7 +1,7 @@
 """Networks that learn a teacher on Gaussian input: exact loss, gradient and Hessian, for all seeds at once.
 
-Training never leaves the span of the students at the start and the teachers, so descents run in
-min(d, m + k) coordinates, whatever d.
+Gradients are combinations of students and teachers, so a dynamics that takes nothing but weights and gradients
+never leaves their span at the start: it runs in min(d, m + k) coordinates, whatever d (`reduced`).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from array_api_compat import array_namespace, device
@@ -29,11 +29,14 @@ class Teacher:
 
     hidden: v (teacher, feature). output: b (teacher,).
     profile: what of f − f* is removed before squaring: `none`, `constant`, or `linear` (constant and linear part).
+    dimension: d where features are reduced coordinates: m + k < d of them, the first k spanning the teachers, and
+    nothing outside. None where features are all d.
     """
 
     hidden: Array
     output: Array
     profile: str = "none"
+    dimension: int | None = None
 
     per_seed = False
 
@@ -44,17 +47,17 @@ class Teacher:
 
     @property
     def features(self) -> int:
-        """The input dimension d."""
+        """The number of coordinates: the input dimension d, unless they are reduced."""
         return int(self.hidden.shape[-1])
 
     @property
     def attributes(self) -> dict[str, Any]:
         """What a file must know beside the arrays."""
-        return {"profile": self.profile}
+        return {"profile": self.profile} | ({"dimension": self.dimension} if self.dimension else {})
 
     def mapped(self, function: Callable[[Array], Array]) -> Teacher:
         """The teacher with a function applied to each array."""
-        return Teacher(function(self.hidden), function(self.output), self.profile)
+        return replace(self, hidden=function(self.hidden), output=function(self.output))
 
     def problem(self, network: Network) -> PopulationProblem:
         """The reference problem of a network on this teacher."""
@@ -193,19 +196,25 @@ class PopulationProblem(Problem):
         """The top eigenvalue of the Hessian in the trained parameters, (…,): descent is stable below
         2/sharpness near a minimum."""
         xp = array_namespace(weights.hidden)
-        (problem, inside), basis = reduced(self, weights)
-        if basis is not None:  # all directions outside the span are alike: keep one
-            zeros = xp.zeros_like(inside.hidden[..., :1])
-            inside = Weights(xp.concat([inside.hidden, zeros], axis=-1), inside.output)
-            teachers = problem.data.hidden
-            zeros = xp.zeros_like(teachers[..., :1])
-            data = Teacher(xp.concat([teachers, zeros], axis=-1), problem.data.output, problem.data.profile)
+        (problem, inside), _ = reduced(self, weights)
+        if problem.data.dimension is not None:  # all directions outside the span are alike: keep one
+
+            def with_one_more(vectors: Array) -> Array:
+                return xp.concat([vectors, xp.zeros_like(vectors[..., :1])], axis=-1)
+
+            inside = Weights(with_one_more(inside.hidden), inside.output)
+            data = replace(problem.data, hidden=with_one_more(problem.data.hidden))
             problem = replace(problem, data=data)
         matrix = problem.hessian(inside)
         return xp.max(xp.linalg.eigvalsh(0.5 * (matrix + xp.matrix_transpose(matrix))), axis=-1)
 
+    def in_span(self, weights: Weights) -> tuple[Problem, Weights, Callable[[Weights], Weights] | None]:
+        """As `Problem.in_span`: min(d, m + k) coordinates."""
+        (problem, inside), basis = reduced(self, weights)
+        return problem, inside, None if basis is None else partial(widened, basis=basis)
+
     def descend(self, weights: Weights, step_size: float, weight_decay: float, count: int) -> Weights:
-        """As `Problem.descend`, in min(d, m + k) coordinates."""
+        """As `Problem.descend`, in min(d, m + k) coordinates: those of this call, unless the problem is reduced."""
         if count == 0:
             return weights
         (problem, inside), basis = reduced(self, weights)
@@ -227,24 +236,32 @@ def reduced(
     """The problem and the weights in an orthonormal basis of span{teachers, students} (…, feature, coordinate),
     and that basis; as they are, and None, where d ≤ m + k already.
 
-    Teachers come first, so that teachers along axes stay there, and small angles to them keep their digits.
-    Derived: gradients are combinations of students and teachers.
+    Teachers come first, in coordinates that all seeds share, so that teachers along axes stay there, and small
+    angles to them keep their digits. Derived: gradients are combinations of students and teachers.
     """
     xp = array_namespace(weights.hidden)
-    teachers, m = problem.data.hidden, problem.network.neurons
-    if problem.data.features <= m + teachers.shape[-2]:
+    data, m = problem.data, problem.network.neurons
+    teachers = data.hidden
+    if data.features <= m + teachers.shape[-2]:
         return (problem, weights), None
+    axes = orthonormal(unit(teachers))
     lead = weights.hidden.shape[:-2]
-    # per seed, so the teachers take the seeds' axes too
-    teachers = xp.broadcast_to(teachers, (*lead, *teachers.shape[-2:]))
+    first = xp.broadcast_to(xp.matrix_transpose(axes), (*lead, *teachers.shape))
     # directions alone count, and lengths such as 1e-300 would be lost
-    vectors = xp.concat([unit(teachers), unit(weights.hidden)], axis=-2)
-    basis, triangle = xp.linalg.qr(xp.matrix_transpose(vectors))
-    diagonal = xp.sum(triangle * xp.eye(triangle.shape[-1], dtype=triangle.dtype), axis=-2)
-    basis = basis * xp.where(diagonal < 0, -xp.ones_like(diagonal), xp.ones_like(diagonal))[..., None, :]
-    data = Teacher(xp.matmul(teachers, basis), problem.data.output, problem.data.profile)
+    basis = orthonormal(xp.concat([first, unit(weights.hidden)], axis=-2))
+    placed = xp.concat([xp.matmul(teachers, axes), xp.zeros_like(teachers[:, :m])], axis=-1)
     inside = Weights(xp.matmul(weights.hidden, basis), weights.output)
+    data = replace(data, hidden=placed, dimension=data.features)
     return (replace(problem, data=data), inside), basis
+
+
+def orthonormal(vectors: Array) -> Array:
+    """An orthonormal basis (…, feature, vector) whose first j columns span the first j of the vectors
+    (…, vector, feature), each towards its own: Householder's, so orthonormal where vectors are dependent too."""
+    xp = array_namespace(vectors)
+    basis, triangle = xp.linalg.qr(xp.matrix_transpose(vectors))
+    diagonal = xp.linalg.diagonal(triangle)
+    return basis * xp.where(diagonal < 0, -xp.ones_like(diagonal), xp.ones_like(diagonal))[..., None, :]
 
 
 def widened(weights: Weights, basis: Array | None) -> Weights:

@@ -6,7 +6,7 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -60,7 +60,12 @@ class WeightDecay:
 
 
 class Dynamics(Protocol):
-    """How weights move: the fields of a dataclass are its config section, `trajectory` is its rule."""
+    """How weights move: the fields of a dataclass are its config section, `trajectory` is its rule.
+
+    A class attribute `stays_in_span` (default: False) says that each update is a combination of weights and
+    gradients so far, with coefficients that no rotation of the features changes: on a teacher it is then run in
+    min(d, m + k) coordinates.
+    """
 
     def clock(self, times: Times) -> Clock:
         """The saved moments of this dynamics for a `times` section."""
@@ -79,6 +84,8 @@ class Descent:
     """Base of discrete dynamics. A subclass adds fields and writes `steps`; step k is at time step_size·k."""
 
     step_size: float
+
+    stays_in_span: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if not self.step_size > 0:
@@ -113,6 +120,8 @@ class Descent:
 @dataclass(frozen=True)
 class Flow:
     """Base of continuous dynamics. A subclass adds fields and writes `trajectory`."""
+
+    stays_in_span: ClassVar[bool] = False
 
     def clock(self, times: Times) -> Clock:
         """Saved times."""
@@ -170,12 +179,20 @@ def train(
 
     A seed whose weights leave the finite numbers is kept up to its last finite frame, NaN from there, and
     told of in `notes`: at which step, the loss before, and the largest stable step size where it is known.
+    A dynamics that stays in the span of its start runs there, in coordinates found once; only frames are widened.
     """
     hidden, output = start(initialization, data, network, seeds)
     if network.output == "fixed":
         output = np.broadcast_to(np.asarray(network.output_values, dtype=np.float64), output.shape).copy()
-    problem = problem_on(backend, data.mapped(lambda array: backend.asarray(array, dtype)), network, threads)
-    weights = network.closed(Weights(backend.asarray(hidden, dtype), backend.asarray(output, dtype)))
+    begin = network.closed(Weights(hidden, output))
+    inside, few, widen = begin, data, None
+    if getattr(dynamics, "stays_in_span", False):
+        reduced, inside, widen = data.problem(network).in_span(begin)
+        few = reduced.data
+    problem = problem_on(backend, few.mapped(lambda array: backend.asarray(array, dtype)), network, threads)
+    weights = network.closed(
+        Weights(backend.asarray(inside.hidden, dtype), backend.asarray(inside.output, dtype))
+    )
     clock = dynamics.clock(times)
 
     def random() -> list[np.random.Generator]:
@@ -186,6 +203,9 @@ def train(
         for frame in dynamics.trajectory(problem, weights, clock, random()):
             frames.append(Weights(to_host(frame.hidden), to_host(frame.output)))
             losses.append(to_host(problem.loss(frame)))  # overflows before the weights do
+        if widen is not None:  # the first frame is the start itself
+            frames = [begin, *(widen(frame) for frame in frames[1:])]
+            frames = [Weights(each.hidden.astype(dtype), each.output.astype(dtype)) for each in frames]
     trajectory = Weights(
         np.stack([frame.hidden for frame in frames], axis=1),
         np.stack([frame.output for frame in frames], axis=1),
