@@ -57,9 +57,13 @@ class OfSeed:
         hidden, output = variables["hidden"][1][own, moment], variables["output"][1][own, moment]
         shape = (network.neurons, data.features)
         if hidden.shape != shape:
-            raise DataError(
-                f"{self.path}: hidden is {hidden.shape}; this run has (neuron, feature) = {shape}"
-            )
+            message = f"{self.path}: hidden is {hidden.shape}; this run has (neuron, feature) = {shape}"
+            if (dimension := variables["hidden"][2].get("input_dimension")) is not None:
+                message += (
+                    f". The file is in {hidden.shape[1]} reduced coordinates of {dimension} features, teachers first: "
+                    f"a problem of dimension {hidden.shape[1]} goes on from it"
+                )
+            raise DataError(message)
         if not (np.isfinite(hidden).all() and np.isfinite(output).all()):
             raise DataError(f"{self.path}: seed {self.seed} had diverged by time {self.time!r}")
         return Weights(hidden.astype(np.float64), output.astype(np.float64))

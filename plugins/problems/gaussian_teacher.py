@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 
 from twolayer import FiniteData, Network, Teacher, hookimpl
 from twolayer.gaussian import angles, unit
+from twolayer.population import orthonormal
 
 NEAREST = 1e-7
 """Radians. Teachers closer than this are one teacher for a loss that keeps sixteen digits."""
@@ -113,11 +114,11 @@ class GaussianTeacher:
             return self.teachers
         return len(self.angles if self.angles is not None else self.vectors or [])
 
-    def directions(self) -> Any:
-        """v before norms are set, (teacher, feature)."""
+    def directions(self, features: int) -> Any:
+        """v before norms are set, (teacher, feature), in the first features: all where they are given as vectors."""
         if self.vectors is not None:
             return np.asarray(self.vectors, dtype=np.float64)
-        placed = np.zeros((self.count, self.dimension))
+        placed = np.zeros((self.count, features))
         if self.angles is not None:
             turned = np.deg2rad(self.angles)
             placed[:, 0], placed[:, 1] = np.cos(turned), np.sin(turned)
@@ -127,8 +128,25 @@ class GaussianTeacher:
 
     def generate(self, random: np.random.Generator) -> Teacher:
         """The teacher; nothing is drawn. A sample of its population depends on the network: `of_network`."""
+        return self.placed(self.dimension)
+
+    def reduced(self, neurons: int) -> Teacher:
+        """The teacher in the min(d, m + k) coordinates of a reduced draw: nothing here grows with the dimension but
+        vectors, which are turned into their own span."""
+        coordinates = neurons + self.count
+        if self.dimension <= coordinates:
+            return self.placed(self.dimension)
+        teacher = self.placed(coordinates)
+        hidden = teacher.hidden
+        if self.vectors is not None:
+            hidden = np.zeros((self.count, coordinates))
+            hidden[:, : self.count] = teacher.hidden @ orthonormal(unit(teacher.hidden))
+        return replace(teacher, hidden=hidden, dimension=self.dimension)
+
+    def placed(self, features: int) -> Teacher:
+        """The teacher with its norms and coefficients."""
         norms = 1.0 if self.norms is None else np.asarray(self.norms, dtype=np.float64)
-        hidden = self.directions() * np.broadcast_to(norms, self.count)[:, None]
+        hidden = self.directions(features) * np.broadcast_to(norms, self.count)[:, None]
         output = np.broadcast_to(np.asarray(self.coefficients, dtype=np.float64), self.count).copy()
         return Teacher(hidden, output, self.profile)
 
@@ -137,7 +155,7 @@ class GaussianTeacher:
         if self.teachers is not None:
             return
         key = "angles" if self.angles is not None else "vectors"
-        directions = unit(self.directions())
+        directions = unit(self.directions(2))
         for index, direction in enumerate(directions):
             if not direction.any():
                 raise ValueError(f"{key}: [{index}] is zero; a teacher has a direction")

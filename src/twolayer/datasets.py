@@ -26,6 +26,7 @@ from twolayer.trajectory import Clock, Trajectory
 __all__ = [
     "Variables",
     "coordinates",
+    "in_coordinates_of",
     "pack_problem",
     "pack_trajectory",
     "read",
@@ -90,6 +91,24 @@ def pack_problem(data: Any, seeds: list[int]) -> Variables:
     return variables
 
 
+def in_coordinates_of(data: Any, variables: Variables) -> Variables:
+    """The variables, those over `feature` labelled where the data's features are reduced coordinates."""
+    dimension = getattr(data, "dimension", None)
+    if dimension is None:
+        return variables
+    told = f", in reduced coordinates: teachers first, then students; the input dimension is {dimension}"
+    return {
+        name: (
+            dimensions,
+            values,
+            {**described_as, "long_name": described_as["long_name"] + told, "input_dimension": dimension}
+            if "feature" in dimensions
+            else described_as,
+        )
+        for name, (dimensions, values, described_as) in variables.items()
+    }
+
+
 def unpack_problem(variables: Variables, attributes: Mapping[str, Any]) -> Any:
     """The finite data or the teacher of a problem file."""
     teacher = None
@@ -97,7 +116,8 @@ def unpack_problem(variables: Variables, attributes: Mapping[str, Any]) -> Any:
         # by its name: finite runs do not depend on this code (fingerprint.population_of)
         population = importlib.import_module("twolayer.population")
         arrays = (variables[name][1] for name in ("teacher_hidden", "teacher_output"))
-        teacher = population.Teacher(*arrays, str(attributes["profile"]))
+        dimension = int(attributes["dimension"]) if "dimension" in attributes else None
+        teacher = population.Teacher(*arrays, str(attributes["profile"]), dimension)
     if "inputs" not in variables:
         return teacher
     return FiniteData(variables["inputs"][1], variables["targets"][1], str(attributes["loss"]), teacher)

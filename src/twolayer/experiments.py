@@ -473,6 +473,7 @@ def make_run(
     for key, plugin in built.items():
         if hasattr(plugin, "check"):
             checked(partial(plugin.check, built["problem"], network), f"{where}.{key}")
+    refuse_reduced(built, sections, where)
     for key in ("problem", "initialization"):
         path = sections[key].get("path")
         if path and not Path(path).is_file() and not Path(path).is_relative_to("results"):
@@ -491,6 +492,23 @@ def make_run(
         for path, (label, _) in point.items()
     }
     return Run(paper, experiment, run_name(words), words, sections)
+
+
+def refuse_reduced(built: Mapping[str, Any], sections: Mapping[str, Any], where: str) -> None:
+    """Refuse a draw in reduced coordinates where the problem or the dynamics leaves them."""
+    if sections["initialization"].get("draw") != "reduced":
+        return
+    place, problem, dynamics = f"{where}.initialization.draw: 'reduced'", built["problem"], built["dynamics"]
+    if not hasattr(problem, "reduced") or getattr(problem, "samples", None) is not None:
+        raise ConfigError(
+            f"{place} needs a teacher on the whole population ('gaussian_teacher' without samples); the inputs of "
+            f"'{sections['problem']['name']}' here live in all features: use 'full'"
+        )
+    if not getattr(dynamics, "stays_in_span", False):
+        raise ConfigError(
+            f"{place} holds nothing outside of the span of teachers and students, where "
+            f"'{sections['dynamics']['name']}' may go (it does not say stays_in_span, see docs/plugins.md): use 'full'"
+        )
 
 
 def checked(action: Callable[[], Any], where: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from twolayer.datasets import Variables, pack_problem
+from twolayer.datasets import Variables, in_coordinates_of, pack_problem
 from twolayer.errors import DataError
 from twolayer.model import FiniteData, Network
 from twolayer.seeds import random_of
@@ -21,13 +21,17 @@ def generate(problem: Any, run: Mapping[str, Any]) -> tuple[Variables, dict[str,
 
     A plugin whose `per_seed` is true draws a data set for each seed, from that seed's generator. One that must
     know the network (labels of a teacher of its kind) has `of_network(network)`, which returns what to draw from.
+    Where weights will be drawn in reduced coordinates, the teacher is made in them (`reduced`).
     """
-    if hasattr(problem, "of_network"):
-        problem = problem.of_network(Network(**run["network"]))
-    seeds = run["seeds"] if getattr(problem, "per_seed", False) else run["seeds"][:1]
-    drawn = [problem.generate(random_of(seed, "problem")) for seed in seeds]
-    data = stacked(drawn) if getattr(problem, "per_seed", False) else drawn[0]
-    variables = pack_problem(data, run["seeds"])
+    if run.get("initialization", {}).get("draw") == "reduced":
+        data = problem.reduced(run["network"]["neurons"])
+    else:
+        if hasattr(problem, "of_network"):
+            problem = problem.of_network(Network(**run["network"]))
+        seeds = run["seeds"] if getattr(problem, "per_seed", False) else run["seeds"][:1]
+        drawn = [problem.generate(random_of(seed, "problem")) for seed in seeds]
+        data = stacked(drawn) if getattr(problem, "per_seed", False) else drawn[0]
+    variables = in_coordinates_of(data, pack_problem(data, run["seeds"]))
     for name, (_, values, _) in variables.items():
         if not np.isfinite(values).all():
             spot = np.argwhere(~np.isfinite(values))[0].tolist()

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from twolayer import measuring
-from twolayer.datasets import Variables, unpack_problem, unpack_trajectory
+from twolayer.datasets import Variables, in_coordinates_of, unpack_problem, unpack_trajectory
 from twolayer.measuring import Metric
 from twolayer.model import Network, Weights
 from twolayer.trajectory import Trajectory
@@ -32,4 +32,5 @@ def measure(
     output = np.asarray(path.weights.output, dtype=np.float64)
     path = Trajectory(path.clock, Weights(hidden, output), path.weight_decay, path.diverged_step)
     measured = measuring.measure(data.problem(Network(**run["network"])), path, metrics)
-    return measured | {name: trajectory[name] for name in KEPT if name in trajectory}
+    kept = {name: trajectory[name] for name in KEPT if name in trajectory}
+    return in_coordinates_of(data, measured) | kept

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from twolayer.datasets import Variables, pack_trajectory, unpack_problem
+from twolayer.datasets import Variables, in_coordinates_of, pack_trajectory, unpack_problem
 from twolayer.model import Network
 from twolayer.times import Times
 from twolayer.training import Backend, Dynamics, Initialization
@@ -24,8 +24,9 @@ def train(
     threads: int = 1,
 ) -> tuple[Variables, tuple[str, ...]]:
     """The variables of `trajectory.nc`, and notes for the user (a descent that diverged, say)."""
+    data = unpack_problem(problem, attributes)
     trajectory = run_dynamics(
-        unpack_problem(problem, attributes),
+        data,
         Network(**run["network"]),
         initialization,
         dynamics,
@@ -35,4 +36,4 @@ def train(
         run["dtype"],
         threads,
     )
-    return pack_trajectory(trajectory, run["seeds"]), trajectory.notes
+    return in_coordinates_of(data, pack_trajectory(trajectory, run["seeds"])), trajectory.notes
