@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from array_api_compat import array_namespace
@@ -58,7 +58,7 @@ class FusedPopulationProblem(PopulationProblem):
             own = xp.nonzero(chosen)[0]
             if len(own):
                 start = Weights(moved.hidden[own], moved.output[own])
-                end = walk(of_seeds(problem, own), start, step_size, weight_decay, count)
+                end = walk(problem, start, step_size, weight_decay, count)
                 moved.hidden[own], moved.output[own] = end.hidden, end.output
         back = widened(moved, basis)
         hidden = xp.astype(xp.reshape(back.hidden, shape), dtype)
@@ -74,10 +74,3 @@ class FusedPopulationProblem(PopulationProblem):
         vectors, outputs = units.vectors, xp.concat([weights.output, units.coefficients[:, m:]], axis=-1)
         self.walk(vectors, outputs, step_size, weight_decay, count)
         return Weights(signs[..., None] * vectors[:, :m], outputs[:, :m])
-
-
-def of_seeds(problem: PopulationProblem, own: Any) -> PopulationProblem:
-    """The problem of some seeds: a reduced teacher has coordinates of its own in each."""
-    data = problem.data
-    hidden = data.hidden[own] if data.hidden.ndim == 3 else data.hidden
-    return replace(problem, data=replace(data, hidden=hidden))

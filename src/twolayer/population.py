@@ -18,7 +18,7 @@ from twolayer import gaussian, grouped
 from twolayer.gaussian import Factors, Units, outer, unit
 from twolayer.model import EmpiricalProblem, FiniteData, Network, Problem, Weights, norm, to_host
 
-__all__ = ["PopulationProblem", "Teacher", "reduced", "widened"]
+__all__ = ["PopulationProblem", "Teacher", "orthonormal", "reduced", "widened"]
 
 Array = Any
 
