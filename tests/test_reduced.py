@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy import stats
+from test_plugins import MOMENTUM, place
 
 import twolayer
 from twolayer import Network, PopulationProblem, Problem, Teacher, Weights
@@ -24,25 +25,10 @@ from twolayer.training import start, train
 
 PLUGINS = load()
 
-UNSAID = '''\
-"""momentum, which does not say that it stays in the span, or does; and noise, which leaves it."""
+NOISY = """\
 from dataclasses import dataclass
 import numpy as np
 from twolayer import Descent, Weights, hookimpl
-
-@dataclass(frozen=True)
-class Momentum(Descent):
-    beta: float = 0.9
-
-    def steps(self, problem, weights, random):
-        velocity = weights - weights
-        while True:
-            velocity = self.beta * velocity - self.step_size * problem.gradient(weights)
-            weights = problem.network.closed(weights + velocity)
-            yield weights
-
-class Said(Momentum):
-    stays_in_span = True
 
 @dataclass(frozen=True)
 class Noisy(Descent):
@@ -55,18 +41,18 @@ class Noisy(Descent):
 
 @hookimpl
 def register_dynamics(register):
-    register("momentum", Momentum)
-    register("momentum_in_span", Said)
     register("noisy", Noisy)
-'''
+"""
 
 
 @pytest.fixture
 def plugins(tmp_path: Path) -> list[str]:
-    """A folder with further dynamics."""
-    (tmp_path / "further" / "dynamics").mkdir(parents=True)
-    (tmp_path / "further" / "dynamics" / "momentum.py").write_text(UNSAID)
-    return [str(tmp_path / "further")]
+    """A folder with further dynamics: momentum, which says that it stays in the span or does not, and noise."""
+    said = MOMENTUM.replace('"momentum"', '"momentum_in_span"')
+    said = said.replace("    beta: float", "    stays_in_span = True\n    beta: float")
+    files = {"momentum": MOMENTUM, "said": said, "noisy": NOISY}
+    folder = place(tmp_path / "further", **{f"dynamics__{name}": text for name, text in files.items()})
+    return [str(folder)]
 
 
 def experiment(**sections: Any) -> dict[str, Any]:

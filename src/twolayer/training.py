@@ -203,13 +203,16 @@ def train(
         for frame in dynamics.trajectory(problem, weights, clock, random()):
             frames.append(Weights(to_host(frame.hidden), to_host(frame.output)))
             losses.append(to_host(problem.loss(frame)))  # overflows before the weights do
-        if widen is not None:  # the first frame is the start itself
-            frames = [begin, *(widen(frame) for frame in frames[1:])]
-            frames = [Weights(each.hidden.astype(dtype), each.output.astype(dtype)) for each in frames]
     trajectory = Weights(
         np.stack([frame.hidden for frame in frames], axis=1),
         np.stack([frame.output for frame in frames], axis=1),
     )
+    if widen is not None:
+        shape = trajectory.hidden.shape
+        rows = trajectory.hidden.reshape(shape[0], -1, shape[-1])  # all frames in one product
+        hidden = widen(Weights(rows, trajectory.output)).hidden.astype(dtype, copy=False)
+        trajectory = Weights(hidden.reshape(*shape[:-1], data.features), trajectory.output)
+        trajectory.hidden[:, 0] = begin.hidden  # as it was drawn
     decay = np.asarray([dynamics.weight_decay_at(float(time)) for time in clock.time])
     finite = np.isfinite(trajectory.hidden).all((2, 3)) & np.isfinite(trajectory.output).all(2)
     loss = np.stack(losses, axis=1)
