@@ -432,6 +432,17 @@ REFUSED = {
     "points": ({"problem": POINTS}, r"initialization\.draw: 'reduced' needs a teacher .* inputs of 'points'"),
     "momentum": ({"dynamics": {"name": "momentum", "step_size": 0.1}}, "where 'momentum' may go"),
     "noise": ({"dynamics": {"name": "noisy", "step_size": 0.1}}, "where 'noisy' may go"),
+    "samples": (
+        {"problem": {"name": "gaussian_teacher", "dimension": 40, "teachers": 2, "samples": 10}},
+        "without samples",
+    ),
+    "batches": (
+        {
+            "problem": {"name": "gaussian_teacher", "dimension": 40, "teachers": 2},
+            "dynamics": {"name": "stochastic_gradient_descent", "step_size": 0.1, "batch_size": 4},
+        },
+        "where 'stochastic_gradient_descent' may go",
+    ),
     "full": (
         {"initialization": {"name": "gaussian", "scale": 1.0}},
         r"initialization\.draw: 'full' draws 3 × 1000000000",
