@@ -104,7 +104,7 @@ def film(canvas: Figure, frames: Any, output: Path, drawing: Drawing) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     canvas.set_dpi(FILM_RESOLUTION)
-    page = FigureCanvasAgg(canvas)
+    page: Any = FigureCanvasAgg(canvas)
     width, height = page.get_width_height()
     reproducible = ["-fflags", "+bitexact", "-flags:v", "+bitexact", "-threads", "1"]
     even = ["-vf", "crop=trunc(iw/2)*2:trunc(ih/2)*2"]  # yuv420p needs even numbers of pixels

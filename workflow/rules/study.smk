@@ -53,7 +53,9 @@ def threads_of(run):
     seeds = len(run.sections["seeds"])
     if not workflow.local_exec or not workflow.is_main_process:
         return seeds
-    return min(seeds, max(1, workflow.cores // min(2, len(study.papers[run.paper].experiments[run.experiment].runs))))
+    return min(
+        seeds, max(1, workflow.cores // min(2, len(study.papers[run.paper].experiments[run.experiment].runs)))
+    )
 
 
 def datasets_of(paper, experiments):
