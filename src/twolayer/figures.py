@@ -24,6 +24,9 @@ Draw = Callable[["Figure", Mapping[str, "xr.Dataset"]], Any]
 CAPTION_SIZE = 6.5
 """Points; a letter is about 0.57 of that wide."""
 
+FILM_RESOLUTION = 150
+"""Pixels an inch."""
+
 
 @dataclass(frozen=True)
 class Drawing:
@@ -32,6 +35,7 @@ class Drawing:
     status: `published` (setting and axes are the paper's), `inferred` (setting reconstructed) or `theorem`
     (no such figure in the paper: a check of a statement).
     size: width and height in inches, without the caption. A draw that yields is an animation, a frame a yield.
+    It may yield the artists that move: then these alone are drawn again, in this order and on top.
     files: netCDF files beside the plugin's own that it is drawn from too, in `data` under their stems.
     """
 
@@ -97,21 +101,40 @@ def render(
 def film(canvas: Figure, frames: Any, output: Path, drawing: Drawing) -> None:
     """Write the frames of an animation as H.264, with the ffmpeg that comes from the package index."""
     import imageio_ffmpeg
-    import matplotlib
-    from matplotlib.animation import FFMpegWriter
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    FigureCanvasAgg(canvas)
-    reproducible = ["-fflags", "+bitexact", "-flags:v", "+bitexact", "-threads", "1", "-pix_fmt", "yuv420p"]
+    canvas.set_dpi(FILM_RESOLUTION)
+    page: Any = FigureCanvasAgg(canvas)
+    width, height = page.get_width_height()
+    reproducible = ["-fflags", "+bitexact", "-flags:v", "+bitexact", "-threads", "1"]
     even = ["-vf", "crop=trunc(iw/2)*2:trunc(ih/2)*2"]  # yuv420p needs even numbers of pixels
-    with matplotlib.rc_context({"animation.ffmpeg_path": imageio_ffmpeg.get_ffmpeg_exe()}):
-        writer = FFMpegWriter(
-            fps=drawing.frames_per_second, codec="libx264", extra_args=[*reproducible, *even]
-        )
-        with writer.saving(canvas, str(output), dpi=150):
-            for _ in frames:
-                writer.grab_frame()
-                canvas.set_layout_engine("none")  # laid out once: axes that breathe are hard to watch
+    writer = imageio_ffmpeg.write_frames(
+        output,
+        (width, height),
+        pix_fmt_in="rgba",
+        fps=drawing.frames_per_second,
+        macro_block_size=1,
+        quality=None,
+        codec="libx264",
+        ffmpeg_log_level="error",
+        output_params=[*reproducible, *even],
+    )
+    writer.send(None)
+    still: Any = None
+    for moved in frames:
+        for artist in moved or ():
+            artist.set_animated(True)  # left out where all is drawn
+        if still is None or not moved:
+            canvas.draw_without_rendering()  # ticks and title find their places
+            page.draw()
+            still = page.copy_from_bbox(canvas.bbox)
+            canvas.set_layout_engine("none")  # laid out once: axes that breathe are hard to watch
+        else:
+            page.restore_region(still)
+        for artist in moved or ():
+            canvas.draw_artist(artist)
+        writer.send(page.buffer_rgba())
+    writer.close()
 
 
 def not_empty(path: Path) -> None:

@@ -24,6 +24,11 @@ except Exception as error:
         raise
     raise WorkflowError(str(error))
 
+# The limit on jobs a second makes Snakemake look at all waiting jobs again once a second for each job that has
+# finished, for good: a fifth of a core by the end of a few hundred jobs. It serves cluster submissions only.
+if workflow.local_exec and workflow.scheduling_settings is not None:
+    workflow.scheduling_settings.max_jobs_per_timespan = None
+
 if workflow.is_main_process:
     for warning in study.warnings:
         print(f"warning: {warning}", file=sys.stderr)
@@ -41,6 +46,16 @@ wildcard_constraints:
 
 def run_of(wildcards):
     return study.run(wildcards.paper, wildcards.experiment, wildcards.run)
+
+
+def threads_of(run):
+    """Cores for a run, at most one a seed: all of a cluster's job; here half, as no job keeps two busy from end to end."""
+    seeds = len(run.sections["seeds"])
+    if not workflow.local_exec or not workflow.is_main_process:
+        return seeds
+    return min(
+        seeds, max(1, workflow.cores // min(2, len(study.papers[run.paper].experiments[run.experiment].runs)))
+    )
 
 
 def datasets_of(paper, experiments):

@@ -7,7 +7,8 @@ rule train:
         f"{RUN}/trajectory.nc",
     log:
         f"{RUN}/train.log",
-    threads: lambda wildcards: len(run_of(wildcards).sections["seeds"])
+    priority: 1  # the long jobs first; what is short fills up the end
+    threads: lambda wildcards: threads_of(run_of(wildcards))
     resources:
         backend=study.backend,
         plugin_paths=PLUGIN_PATHS,

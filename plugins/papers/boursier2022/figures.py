@@ -14,6 +14,7 @@ from . import theory
 
 if TYPE_CHECKING:
     import xarray as xr
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -106,14 +107,15 @@ def figure2(canvas: Figure, data: Data) -> None:
         label_network_axes(axes, right)
 
 
-def network_animation(experiment: str) -> Callable[[Figure, Data], Iterator[None]]:
+def network_animation(experiment: str) -> Callable[[Figure, Data], Iterator[list[Artist]]]:
     """The animation of a one-dimensional run, a frame for each saved time."""
 
-    def draw(canvas: Figure, data: Data) -> Iterator[None]:
+    def draw(canvas: Figure, data: Data) -> Iterator[list[Artist]]:
         run = run_of(data[experiment])
         kinks, sizes = stars(run)
         axes = canvas.subplots()
         right, grid = network_axes(axes, run)
+        still = [*axes.lines, *right.lines]  # the data and the line at zero, which lie above the curve
         hidden, output = run["hidden"].values, run["output"].values
         curves = np.stack([curve(*state, grid) for state in zip(hidden, output, strict=True)])
         (line,) = axes.plot(grid, curves[0], color=GREEN)
@@ -122,11 +124,12 @@ def network_animation(experiment: str) -> Callable[[Figure, Data], Iterator[None
         bound = 1.1 * np.abs(sizes).max()
         right.set_ylim(-bound, bound)
         label_network_axes(axes, right)
+        title = axes.set_title(" ")
         for frame, time in enumerate(run["time"].values):
             line.set_ydata(curves[frame])
             points.set_data(kinks[frame], sizes[frame])
-            axes.set_title(f"iteration {round(time / STEP)}, L = {float(run['loss'][frame]):.3g}")
-            yield
+            title.set_text(f"iteration {round(time / STEP)}, L = {float(run['loss'][frame]):.3g}")
+            yield [line, *still, points, title]
 
     return draw
 
@@ -210,14 +213,15 @@ def high_dimension_directions(canvas: Figure, data: Data) -> None:
     axes.set_title(f"two principal components hold {100 * share:.1f} % of |W|²")
 
 
-def high_dimension_animation(canvas: Figure, data: Data) -> Iterator[None]:
+def high_dimension_animation(canvas: Figure, data: Data) -> Iterator[list[Artist]]:
     run = run_of(data["high_dimension"])
     axes, points = polar_axes(canvas, run, 0)
+    title = axes.set_title(" ")
     for frame, time in enumerate(run["time"].values):
         for drawn, chosen in points:
             drawn.set_data(*polar(run, frame, chosen))
-        axes.set_title(f"iteration {round(time / STEP)}, L = {float(run['loss'][frame]):.3g}")
-        yield
+        title.set_text(f"iteration {round(time / STEP)}, L = {float(run['loss'][frame]):.3g}")
+        yield [*(drawn for drawn, _ in points), title]
 
 
 @figure(

@@ -123,8 +123,9 @@ def begin_step(problem: Problem, neurons: Any, series: Any, clock: Any, toleranc
         series.start[j] = 0.0
         if neurons.moving[j]:
             begin(j, problem, neurons, series)
+    first = np.int64(0)  # a literal would be compiled for apart
     for i in range(size - 1):
-        extend(i, 0, neuron_count, problem, neurons, series, residual)
+        extend(i, first, neuron_count, problem, neurons, series, residual)
         for j in range(neuron_count):
             if not neurons.moving[j]:
                 continue

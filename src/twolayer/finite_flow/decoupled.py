@@ -38,7 +38,7 @@ def drift(j: int, duration: float, problem: Problem, neurons: Any, series: Any, 
     repeats = 0
     while True:
         begin(j, problem, neurons, series)
-        push(0, j, j + 1, problem, neurons, series, series.residual)
+        push(np.int64(0), j, j + 1, problem, neurons, series, series.residual)
         force = series.force
         drive = series.drive
         square = 0.0

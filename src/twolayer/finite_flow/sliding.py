@@ -86,7 +86,7 @@ def bounded_least_squares(
     right = np.empty(size)
     free = np.empty(size, dtype=np.int64)
     for _ in range(20 * (size + 2)):
-        count = 0
+        count = np.int64(0)
         for k in range(size):
             if status[k] == 0:
                 # A dependent boundary cannot be free as well; what it would carry, the others carry.
@@ -285,6 +285,6 @@ def settle(j: int, crossing: int, noise_level: float, problem: Problem, neurons:
 def settle_all(problem: Problem, neurons: Any, residual: Any) -> int:
     """Give all neurons the pattern they start with; −1, or the neuron for which the rule did not settle."""
     for j in range(neurons.projection.shape[0]):
-        if neurons.moving[j] and not settle(j, -1, NOISE, problem, neurons, residual):
+        if neurons.moving[j] and not settle(j, np.int64(-1), NOISE, problem, neurons, residual):
             return j
     return -1
