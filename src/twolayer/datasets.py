@@ -131,6 +131,11 @@ def pack_trajectory(trajectory: Trajectory, seeds: list[int]) -> Variables:
         "output": (("seed", "time", "neuron"), output, described("output weights a")),
         "seed": (("seed",), np.asarray(seeds, dtype=np.int64), described("seed")),
         "time": (("time",), trajectory.clock.time, described("time t (step size × step for descents)")),
+        "trusted_until": (
+            ("seed",),
+            trajectory.trusted_until,
+            described("time up to which the weights carry two digits of the loss"),
+        ),
         "weight_decay": (("time",), trajectory.weight_decay, described("weight decay λ of the objective")),
     }
     if trajectory.clock.step is not None:
@@ -150,7 +155,7 @@ def unpack_trajectory(variables: Variables) -> Trajectory:
     none = np.full(weights.hidden.shape[0], -1, dtype=np.int64)
     diverged = variables["diverged_step"][1] if "diverged_step" in variables else none
     clock = Clock(variables["time"][1], step)
-    return Trajectory(clock, weights, variables["weight_decay"][1], diverged)
+    return Trajectory(clock, weights, variables["weight_decay"][1], diverged, variables["trusted_until"][1])
 
 
 def storable(values: Any) -> Any:
