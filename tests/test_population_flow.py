@@ -11,7 +11,6 @@ from scipy.integrate import solve_ivp
 import twolayer
 from twolayer import Network, PopulationProblem, Teacher, Weights
 from twolayer.compiled_flow import CompiledPacking
-from twolayer.compiled_population import CompiledPopulationProblem
 from twolayer.population_flow import Packing
 
 
@@ -191,7 +190,7 @@ def test_compiled_velocity_and_jacobian_are_those_of_the_array_code(
         for name in ("velocity", "jacobian"):
             expected = getattr(reference, name)(state)
             np.testing.assert_allclose(
-                getattr(compiled, name)(state), expected, rtol=0, atol=2e-14 * np.abs(expected).max()
+                getattr(compiled, name)(state), expected, rtol=0, atol=4e-14 * np.abs(expected).max()
             )
 
 
@@ -213,22 +212,23 @@ def test_backends_agree_on_a_long_flow() -> None:
 
 
 def test_students_that_reach_zero_stay_there() -> None:
-    """Three students along the teacher, too heavy together: dh/dt = −c (h₁ + h₂ + h₃ − 1) alike, so the shortest
-    arrives at 0 in finite time, where |w| g(ŵ) has its kink; the others settle at h₁ + h₂ = 1."""
+    """Twelve heavy students of two teachers: some are driven into 0 in finite time, where forces jump. They stay,
+    and the flow of the others goes on, downhill."""
     dataset = twolayer.run(
         experiment(
-            network={"neurons": 3, "output": "fixed"},
-            initialization={"name": "aligned", "projections": [[0.1, 0.9, 1.0]]},
-            times={"values": [0.1, 100.0]},
+            problem={"name": "gaussian_teacher", "dimension": 14, "teachers": 2},
+            network={"neurons": 12, "output": "fixed"},
+            initialization={"name": "gaussian", "scale": 0.3},
+            dynamics={"name": "gradient_flow", "rtol": 1e-6},
+            times={"values": [0.5, 1.0, 10.0, 100.0, 1000.0]},
         ),
         weights=True,
     )
-    along = dataset["hidden"].isel(seed=0, feature=0).values
-    assert (along[2] >= 0).all()
-    assert along[2].min() == 0.0
-    # the difference of two that stay is conserved, as is their sum with the teacher
-    np.testing.assert_allclose(along[2].max() - np.sort(along[2])[1], 0.1, rtol=1e-6)
-    np.testing.assert_allclose(along[2].sum(), 1.0, rtol=1e-6)
+    gone = (dataset["hidden"].isel(seed=0) == 0).all("feature")
+    assert 0 < int(gone[-1].sum()) < 12
+    assert (gone.astype(int).diff("time") >= 0).all()
+    assert (dataset["loss"].isel(seed=0).diff("time") < 0).all()
+    assert float(dataset["loss"][0, -1]) < 1e-6
 
 
 def test_how_far_weights_carry_the_loss_is_told_and_marked() -> None:

@@ -25,7 +25,7 @@ DEAD = 2.0**-40
 largest weight."""
 
 STEPS = 3000
-"""So many steps without the time doubling are no progress: forces are rounding, and tolerances below it are not met."""
+"""So many steps without the time doubling are no progress: forces are rounding, and no step is within tolerance."""
 
 COARSER, COARSEST = 32.0, 2.0**25
 """The absolute tolerance is then raised by this factor; beyond that one in all, the flow is given up."""

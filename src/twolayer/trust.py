@@ -1,7 +1,7 @@
 """How far the weights of a run carry its loss: what one unit in their last place changes.
 
-Near a minimum L is quadratic, or smaller still, in what weights are off by; once it is below about ½λ(ε|w|)² + |∇L|ε|w|
-(λ the top Hessian eigenvalue, ε the unit), the stored weights could as well have any other loss of that size.
+Once L is below about ½λ(ε|w|)² + |∇L|ε|w| (λ the top Hessian eigenvalue, ε the unit), the stored weights could as well
+have any other loss of that size.
 """
 
 from __future__ import annotations
