@@ -73,19 +73,22 @@ def section(**dynamics: Any) -> dict[str, Any]:
     }
 
 
-def test_descent_converges_below_the_limit_and_not_above() -> None:
-    """η = 0.98 and 1.02 times 4/n; above by the kernel itself, past the check."""
-    below = twolayer.run(section(step_size=0.98), weights=True)
-    assert float(below["loss"][0, -1]) < 1e-4
+@pytest.mark.parametrize("share", [0.98, 1.02])
+def test_descent_leaves_a_minimum_above_the_limit_and_not_below(share: float) -> None:
+    """Four students along one teacher: H = 1 − Σh ← (1 − 2η) H, and the limit is 1."""
     problem = Teacher(np.eye(1, 5), np.ones(1)).problem(Network(4, "relu", "fixed"))
-    near = Weights(below["hidden"].values[0, -1], below["output"].values[0, -1])
-    assert float(problem.loss(problem.descend(near, 0.98, 0.0, 300))) < 1e-4
-    assert float(problem.loss(problem.descend(near, 1.02, 0.0, 2000))) > 1e-3
+    start = Weights(np.outer([0.1, 0.2, 0.3, 0.4], np.eye(5)[0]) * (1 + 1e-3), np.ones(4))
+    step = share * step_limit(problem.data, problem.network)
+    end = problem.descend(start, step, 0.0, 50)
+    grown = math.sqrt(float(problem.loss(end)) / float(problem.loss(start)))
+    assert grown == pytest.approx(abs(1 - 2 * step) ** 50, rel=1e-6)
+    assert (grown > 1) == (share > 1)
 
 
 def test_a_step_above_the_limit_is_refused_by_name() -> None:
     with pytest.raises(
-        ConfigError, match=r"experiment.dynamics.step_size: is 1.05, above the stability limit.* 1 "
+        ConfigError,
+        match="experiment.dynamics.step_size: is 1.05, above the stability limit: for a step size above 1 ",
     ):
         twolayer.run(section(step_size=1.05))
 

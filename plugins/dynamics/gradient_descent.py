@@ -24,8 +24,9 @@ class GradientDescent(Descent):
         limit = problem.step_limit(network) if hasattr(problem, "step_limit") else math.inf
         if self.step_size > limit:
             raise ValueError(
-                f"step_size: is {self.step_size!r}, above the stability limit: gradient descent leaves every minimum "
-                f"of this problem for a step size above {limit:.6g} (2 / a lower bound of the top Hessian eigenvalue)"
+                f"step_size: is {self.step_size!r}, above the stability limit: for a step size above {limit:.6g} (2 / a "
+                "lower bound of the top Hessian eigenvalue) gradient descent leaves every minimum of this problem in "
+                "which no student is at 0"
             )
 
     def steps(

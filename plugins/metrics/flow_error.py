@@ -9,7 +9,6 @@ import numpy as np
 
 from twolayer import EmpiricalProblem, Flow, Metric, PopulationProblem, Weights, hookimpl
 from twolayer.compiled_population import CompiledPopulationProblem
-from twolayer.training import data_of
 from twolayer.trajectory import Trajectory
 
 
@@ -21,7 +20,8 @@ def flow_error(problem: EmpiricalProblem, trajectory: Trajectory) -> Any:
     too. NaN after `trusted_until`, and where L' is 0.
     """
     dynamics, clock, weights = trajectory.dynamics, trajectory.clock, trajectory.weights
-    own = data_of(problem.data, 0).problem(problem.network)
+    data = problem.data.mapped(lambda array: array[0]) if problem.data.per_seed else problem.data
+    own = data.problem(problem.network)
     again = CompiledPopulationProblem(own.data, own.network) if isinstance(own, PopulationProblem) else own
     start = Weights(weights.hidden[:1, 0], weights.output[:1, 0])
     path = replace(dynamics, rtol=0.5 * dynamics.rtol).trajectory(again, start, clock, ())
