@@ -277,22 +277,21 @@ def test_a_loss_of_float32_weights_is_trusted_less_far() -> None:
     assert until[0] < 1e5 < until[1] == pytest.approx(1e6)
 
 
-@pytest.mark.parametrize("rtol", [1e-4, 1e-6, 1e-8])
+@pytest.mark.parametrize("rtol", [1e-4, 1e-7])
 @pytest.mark.parametrize("neurons", [2, 4])
 def test_the_error_of_a_flow_is_estimated(neurons: int, rtol: float) -> None:
     """Against the flow at rtol = 1e-13: never a third of the truth at its largest, nor fifty times."""
+    section = experiment(
+        network={"neurons": neurons, "output": "fixed"},
+        initialization={"name": "gaussian", "scale": 0.1},
+        times={"start": 1.0, "stop": 1e3, "count": 13, "spacing": "log"},
+        seeds=[3],
+    )
     made = {
         tolerance: twolayer.run(
-            experiment(
-                network={"neurons": neurons, "output": "fixed"},
-                initialization={"name": "gaussian", "scale": 0.1},
-                dynamics={"name": "gradient_flow", "rtol": tolerance},
-                times={"start": 1.0, "stop": 1e4, "count": 17, "spacing": "log"},
-                metrics=["flow_error"],
-                seeds=[3, 4],
-            )
+            section | {"dynamics": {"name": "gradient_flow", "rtol": tolerance}, "metrics": metrics}
         )
-        for tolerance in (rtol, 1e-13)
+        for tolerance, metrics in ((rtol, ["flow_error"]), (1e-13, ["loss"]))
     }
     estimate = made[rtol]["flow_error"].values
     truth = np.abs(made[rtol]["loss"] / made[1e-13]["loss"] - 1).isel(seed=0).values

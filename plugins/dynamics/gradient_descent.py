@@ -24,8 +24,8 @@ class GradientDescent(Descent):
         limit = problem.step_limit(network) if hasattr(problem, "step_limit") else math.inf
         if self.step_size > limit:
             raise ValueError(
-                f"step_size: is {self.step_size!r}, above the stability limit: for a step size above {limit:.6g} (2 / a "
-                "lower bound of the top Hessian eigenvalue) gradient descent leaves every minimum of this problem in "
+                f"step_size: is {self.step_size!r}, above the stability limit: for a step size above {limit:.6g} "
+                "(2 / a lower bound of the top Hessian eigenvalue) gradient descent leaves every minimum in "
                 "which no student is at 0"
             )
 
