@@ -95,7 +95,7 @@ def test_a_step_above_the_limit_is_refused_by_name() -> None:
 
 def test_a_very_wide_problem_is_checked_at_once() -> None:
     wide = section(step_size=1.05) | {
-        "problem": {"name": "gaussian_teacher", "dimension": 10**9, "angles": [0.0]}
+        "problem": {"name": "gaussian_teacher", "dimension": 10**6, "angles": [0.0]}
     }
     with pytest.raises(ConfigError, match="stability limit"):
         twolayer.run(wide)
