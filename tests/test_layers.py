@@ -20,10 +20,10 @@ LAYERS = (
     ("errors", "jit", "rates"),
     ("atomic", "finite_flow", "fingerprint", "lanes", "model", "schema"),
     ("gaussian", "population_flow", "registry", "seeds", "trajectory"),
-    ("compiled_batches", "datasets", "grouped", "times"),
-    ("claims", "compiled", "figures", "measuring", "pipeline", "population", "training"),
+    ("compiled_batches", "datasets", "grouped", "times", "trust"),
+    ("claims", "compiled", "compiled_flow", "figures", "measuring", "pipeline", "population", "training"),
     ("fused",),
-    ("compiled_population", "cuda_population"),
+    ("compiled_population", "cuda_population", "stability"),
     ("experiments", "stages"),
     ("cli", "notebook"),
 )

@@ -9,7 +9,9 @@ import pytest
 from scipy.integrate import solve_ivp
 
 import twolayer
-from twolayer import Network, Teacher, Weights
+from twolayer import Network, PopulationProblem, Teacher, Weights
+from twolayer.compiled_flow import CompiledPacking
+from twolayer.population_flow import Packing
 
 
 def experiment(**sections: Any) -> dict[str, Any]:
@@ -17,7 +19,7 @@ def experiment(**sections: Any) -> dict[str, Any]:
         "problem": {"name": "gaussian_teacher", "dimension": 5, "teachers": 1},
         "network": {"neurons": 2, "output": "fixed"},
         "initialization": {"name": "aligned", "projections": [[0.3, 0.7]], "angle": 0.3},
-        "dynamics": {"name": "gradient_flow", "rtol": 1e-7},
+        "dynamics": {"name": "gradient_flow", "rtol": 1e-8},
         "times": {"start": 1.0, "stop": 1e8, "count": 161, "spacing": "log"},
         **sections,
     }
@@ -27,7 +29,7 @@ def experiment(**sections: Any) -> dict[str, Any]:
 def test_two_students_of_one_teacher_fall_as_the_third_power(share: float) -> None:
     """L T³ → (8π²/3)(h₁h₂/|v|²)²|v|² with h at the end (derived), at T = 1e8."""
     start = {"name": "aligned", "projections": [[share, 1 - share]], "angle": 0.3}
-    dataset = twolayer.run(experiment(initialization=start))
+    dataset = twolayer.run(experiment(initialization=start, dynamics={"name": "gradient_flow"}))
     time, loss = dataset["time"].values[1:], dataset["loss"].values[0, 1:]
     late = time >= 1e7 * (1 - 1e-12)
     slopes = np.diff(np.log(loss[late])) / np.diff(np.log(time[late]))
@@ -162,3 +164,164 @@ def test_dimensions_do_not_matter() -> None:
     wide = {"name": "gaussian_teacher", "dimension": 2000, "teachers": 1}
     many = twolayer.run(experiment(problem=wide, times={"values": [1.0, 100.0]}))
     np.testing.assert_allclose(many["loss"], few["loss"], rtol=1e-6)
+
+
+@pytest.mark.parametrize("near", [False, True])
+@pytest.mark.parametrize("orthogonal", [False, True])
+@pytest.mark.parametrize("profile", ["none", "constant", "linear"])
+@pytest.mark.parametrize("output", ["fixed", "trained", "tied"])
+@pytest.mark.parametrize("activation", ["relu", "abs"])
+def test_compiled_velocity_and_jacobian_are_those_of_the_array_code(
+    activation: Any, output: Any, profile: str, orthogonal: bool, near: bool
+) -> None:
+    random = np.random.default_rng(4)
+    teachers = 2.0 * np.eye(3, 6) if orthogonal else random.standard_normal((3, 6))
+    network = Network(5, activation, output, output_scale=0.7)
+    problem = PopulationProblem(Teacher(teachers, np.array([1.0, -0.5, 2.0]), profile), network)
+    hidden = random.standard_normal((5, 6))
+    if near:  # the grouped form, with forces of 1e-10 between groups
+        hidden = teachers[[0, 1, 2, 0, 1]] * random.uniform(0.2, 0.8, (5, 1)) + 1e-5 * hidden
+    if activation == "abs":
+        hidden[::2] *= -1.0
+    start = network.closed(Weights(hidden, random.standard_normal(5)))
+    for decay in (0.0, 0.1):
+        reference, compiled = Packing(problem, start, decay), CompiledPacking(problem, start, decay)
+        state = reference.packed(start)
+        for name in ("velocity", "jacobian"):
+            expected = getattr(reference, name)(state)
+            np.testing.assert_allclose(
+                getattr(compiled, name)(state), expected, rtol=0, atol=4e-14 * np.abs(expected).max()
+            )
+
+
+def test_compiled_velocity_of_special_students() -> None:
+    """0, parallel, antiparallel and equal students: as the array code, and no NaN."""
+    problem = PopulationProblem(Teacher(np.eye(2, 4), np.ones(2)), Network(5, "relu", "trained"))
+    hidden = np.array([[0.0, 0, 0, 0], [2.0, 0, 0, 0], [-1.0, 0, 0, 0], [1.0, 1, 1, 0], [1.0, 1, 1, 0]])
+    start = Weights(hidden, np.array([1.0, 0.5, 0.5, -1.0, 2.0]))
+    reference, compiled = Packing(problem, start, 0.0), CompiledPacking(problem, start, 0.0)
+    state = reference.packed(start)
+    np.testing.assert_allclose(compiled.velocity(state), reference.velocity(state), atol=1e-14)
+    np.testing.assert_allclose(compiled.jacobian(state), reference.jacobian(state), atol=1e-13)
+
+
+def test_backends_agree_on_a_long_flow() -> None:
+    times = {"start": 1.0, "stop": 1e6, "count": 13, "spacing": "log"}
+    made = [twolayer.run(experiment(times=times), backend=backend)["loss"] for backend in ("numpy", "numba")]
+    np.testing.assert_allclose(made[0], made[1], rtol=1e-7)
+
+
+def test_students_that_reach_zero_stay_there() -> None:
+    """Twelve heavy students of two teachers: some are driven into 0 in finite time, where forces jump. They stay,
+    and the flow of the others goes on, downhill."""
+    dataset = twolayer.run(
+        experiment(
+            problem={"name": "gaussian_teacher", "dimension": 14, "teachers": 2},
+            network={"neurons": 12, "output": "fixed"},
+            initialization={"name": "gaussian", "scale": 0.3},
+            dynamics={"name": "gradient_flow", "rtol": 1e-6},
+            times={"values": [0.5, 1.0, 10.0, 100.0, 1000.0]},
+        ),
+        weights=True,
+    )
+    gone = (dataset["hidden"].isel(seed=0) == 0).all("feature")
+    assert 0 < int(gone[-1].sum()) < 12
+    assert (gone.astype(int).diff("time") >= 0).all()
+    assert (dataset["loss"].isel(seed=0).diff("time") < 0).all()
+    assert float(dataset["loss"][0, -1]) < 1e-6
+
+
+def test_how_far_weights_carry_the_loss_is_told_and_marked() -> None:
+    """To T = 1e14 with two rotated teachers: T⁻³ where the loss is trusted, lost digits where it is not."""
+    vectors = [[0.6, 0.8, 0.0, 0.0], [0.48, -0.36, 0.8, 0.0]]
+    dataset = twolayer.run(
+        experiment(
+            problem={"name": "gaussian_teacher", "dimension": 4, "vectors": vectors},
+            network={"neurons": 4, "output": "fixed"},
+            initialization={"name": "aligned", "projections": [[0.3, 0.7], [0.5, 0.5]], "angle": 0.3},
+            times={"start": 1.0, "stop": 1e14, "count": 57, "spacing": "log"},
+        )
+    )
+    until = float(dataset["trusted_until"][0])
+    assert 1e7 < until < 1e11
+    told = dataset.attrs["notes"]
+    assert "the flow could be carried to time" in told or "two digits of the loss up to time" in told
+    time, loss = dataset["time"].values[1:], dataset["loss"].values[0, 1:]
+    slopes = np.diff(np.log(loss)) / np.diff(np.log(time))
+    kept = (time[:-1] > 1e6) & (time[1:] <= until)
+    assert np.abs(slopes[kept] + 3).max() < 0.02
+    beyond = slopes[time[:-1] > 100 * until]
+    assert not (np.abs(beyond + 3) < 0.02).all()  # NaN, or noise
+
+
+def test_a_converged_flow_goes_on_to_its_horizon() -> None:
+    """Fewer students than would slow it down: L falls to rounding by T = 100, and the flow to T = 1e8 is not lost."""
+    dataset = twolayer.run(
+        experiment(
+            network={"neurons": 2, "output": "trained"},
+            problem={"name": "gaussian_teacher", "dimension": 6, "teachers": 2},
+            initialization={"name": "aligned", "projections": [[0.5], [0.6]], "angle": 0.0},
+            times={"values": [10.0, 1000.0, 1e8]},
+        )
+    )
+    assert np.isfinite(dataset["loss"]).all()
+    assert float(dataset["loss"][0, -1]) < 1e-28
+    assert float(dataset["trusted_until"][0]) < 1000
+
+
+def test_a_loss_of_float32_weights_is_trusted_less_far() -> None:
+    times = {"start": 1.0, "stop": 1e6, "count": 25, "spacing": "log"}
+    until = [
+        float(twolayer.run(experiment(times=times, dtype=dtype))["trusted_until"][0])
+        for dtype in ("float32", "float64")
+    ]
+    assert until[0] < 1e5 < until[1] == pytest.approx(1e6)
+
+
+@pytest.mark.parametrize("rtol", [1e-4, 1e-7])
+@pytest.mark.parametrize("neurons", [2, 4])
+def test_the_error_of_a_flow_is_estimated(neurons: int, rtol: float) -> None:
+    """Against the flow at rtol = 1e-13: never a third of the truth at its largest, nor fifty times."""
+    section = experiment(
+        network={"neurons": neurons, "output": "fixed"},
+        initialization={"name": "gaussian", "scale": 0.1},
+        times={"start": 1.0, "stop": 1e3, "count": 13, "spacing": "log"},
+        seeds=[3],
+    )
+    made = {
+        tolerance: twolayer.run(
+            section | {"dynamics": {"name": "gradient_flow", "rtol": tolerance}, "metrics": metrics}
+        )
+        for tolerance, metrics in ((rtol, ["flow_error"]), (1e-13, ["loss"]))
+    }
+    estimate = made[rtol]["flow_error"].values
+    truth = np.abs(made[rtol]["loss"] / made[1e-13]["loss"] - 1).isel(seed=0).values
+    assert estimate.shape == truth.shape
+    assert truth.max() / 3 < estimate.max() < 50 * truth.max()
+    assert (estimate > truth / 3).mean() > 0.8
+    assert estimate.max() < 30 * rtol
+
+
+def test_the_error_of_a_finite_flow_is_estimated() -> None:
+    section = {
+        "problem": {"name": "points", "inputs": [[1, 0.2], [0.1, 2]], "targets": [1, -1]},
+        "network": {"neurons": 8},
+        "initialization": {"name": "gaussian", "scale": 0.3},
+        "times": {"values": [1.0, 2.0, 4.0]},
+        "metrics": ["flow_error"],
+        "seeds": 2,
+    }
+    made = [
+        twolayer.run(section | {"dynamics": {"name": "gradient_flow", "rtol": rtol}}) for rtol in (1e-3, 1e-6)
+    ]
+    assert made[0]["flow_error"].dims == ("time",)
+    assert 0 < float(made[1]["flow_error"].max()) < 1e-5
+    assert float(made[1]["flow_error"].max()) < float(made[0]["flow_error"].max())
+    descent = section | {"dynamics": {"name": "gradient_descent", "step_size": 0.1}}
+    assert "flow_error" not in twolayer.run(descent)
+
+
+@pytest.mark.parametrize("rtol", [1e-15, 0.0, 1.0])
+def test_tolerances_below_rounding_are_refused(rtol: float) -> None:
+    with pytest.raises(twolayer.errors.ConfigError, match=r"dynamics.rtol: must lie in \[1e-14, 1\)"):
+        twolayer.run(experiment(dynamics={"name": "gradient_flow", "rtol": rtol}))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from twolayer import Descent, EmpiricalProblem, Weights, hookimpl
+from twolayer import Descent, EmpiricalProblem, Network, Weights, hookimpl
 from twolayer.trajectory import Clock
 
 
@@ -17,6 +18,16 @@ class GradientDescent(Descent):
     """θ ← θ − step_size ∇L(θ) over the trained parameters, with the whole data (or population) at each step."""
 
     stays_in_span = True
+
+    def check(self, problem: Any, network: Network) -> None:
+        """Refuse a step above the limit that a problem knows of, where every minimum is unstable."""
+        limit = problem.step_limit(network) if hasattr(problem, "step_limit") else math.inf
+        if self.step_size > limit:
+            raise ValueError(
+                f"step_size: is {self.step_size!r}, above the stability limit: for a step size above {limit:.6g} "
+                "(2 / a lower bound of the top Hessian eigenvalue) gradient descent leaves every minimum in "
+                "which no student is at 0"
+            )
 
     def steps(
         self, problem: EmpiricalProblem, weights: Weights, random: Sequence[np.random.Generator]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -11,6 +12,7 @@ import numpy as np
 from twolayer import FiniteData, Network, Teacher, hookimpl
 from twolayer.gaussian import angles, unit
 from twolayer.population import orthonormal
+from twolayer.stability import step_limit
 
 NEAREST = 1e-7
 """Radians. Teachers closer than this are one teacher for a loss that keeps sixteen digits."""
@@ -106,6 +108,15 @@ class GaussianTeacher:
         """Refuse teachers that are opposite, where |−v·x| = |v·x| makes them one."""
         if network.activation == "abs":
             self._refuse_coincident(-1.0)
+
+    def step_limit(self, network: Network) -> float:
+        """The step size above which gradient descent has no stable minimum; infinite where none is known."""
+        if self.samples is not None:
+            return math.inf
+        few = self  # coordinates that the teachers do not need change nothing
+        if self.vectors is None:
+            few = replace(self, dimension=min(self.dimension, max(2, self.count)))
+        return step_limit(few.generate(np.random.default_rng(0)), network)
 
     @property
     def count(self) -> int:

@@ -135,7 +135,7 @@ def train(options: argparse.Namespace) -> None:
 def measure(options: argparse.Namespace) -> None:
     """Measure the observables of a run."""
     from twolayer import datasets
-    from twolayer.pipeline import code_of_run, selected_metrics
+    from twolayer.pipeline import code_of_run, section_of, selected_metrics
     from twolayer.registry import load
     from twolayer.stages.measure import measure as stage
 
@@ -143,12 +143,13 @@ def measure(options: argparse.Namespace) -> None:
     trajectory, trained = datasets.read(options.trajectory)
     datasets.read_run(attributes, options.problem, "problem")
     run = datasets.read_run(trained, options.trajectory, "trajectory")
-    registry = load(options.plugin_path, ("problems", "metrics"))
+    registry = load(options.plugin_path, ("problems", "metrics", "dynamics"))
     names = selected_metrics(registry, options.metrics)
     metrics = {name: registry.find("metrics", name).thing for name in names}
     made = datasets.provenance("metrics", run, code_of_run("measure", run, registry, options.metrics))
     made |= {"backend": trained["backend"], "notes": trained["notes"], "trained_by": trained["code"]}
-    variables = stage(problem, attributes, trajectory, run, metrics)
+    dynamics = section_of(run, "dynamics", registry)
+    variables = stage(problem, attributes, trajectory, run, metrics, dynamics)
     datasets.write(options.output, variables, made | datasets.coordinates(variables))
 
 

@@ -58,6 +58,12 @@ class CompiledPopulationProblem(FusedPopulationProblem):
         law = (m, OUTPUTS[self.network.output], scales, numbers, count)
         (by_neurons if m >= MANY else by_seeds)(vectors, outputs, law, self.threads)
 
+    def packing(self, start: Weights, weight_decay: float) -> Any:
+        """As `PopulationProblem.packing`, compiled."""
+        from twolayer.compiled_flow import CompiledPacking
+
+        return CompiledPacking(self, start, weight_decay)
+
 
 def by_seeds(units: Any, outputs: Any, law: Any, threads: int) -> None:
     """`count` steps in place, eight seeds at a time: units (seed, unit, coordinate), outputs (seed, unit)."""

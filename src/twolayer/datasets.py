@@ -133,6 +133,9 @@ def pack_trajectory(trajectory: Trajectory, seeds: list[int]) -> Variables:
         "time": (("time",), trajectory.clock.time, described("time t (step size × step for descents)")),
         "weight_decay": (("time",), trajectory.weight_decay, described("weight decay λ of the objective")),
     }
+    if trajectory.trusted_until is not None:
+        described_as = described("time up to which the weights carry two digits of the loss")
+        variables["trusted_until"] = (("seed",), trajectory.trusted_until, described_as)
     if trajectory.clock.step is not None:
         variables["step"] = (("time",), trajectory.clock.step, described("step"))
         variables["diverged_step"] = (
@@ -150,7 +153,8 @@ def unpack_trajectory(variables: Variables) -> Trajectory:
     none = np.full(weights.hidden.shape[0], -1, dtype=np.int64)
     diverged = variables["diverged_step"][1] if "diverged_step" in variables else none
     clock = Clock(variables["time"][1], step)
-    return Trajectory(clock, weights, variables["weight_decay"][1], diverged)
+    trusted = variables["trusted_until"][1] if "trusted_until" in variables else None
+    return Trajectory(clock, weights, variables["weight_decay"][1], diverged, trusted)
 
 
 def storable(values: Any) -> Any:

@@ -28,7 +28,18 @@ __all__ = ["Experiment", "Figure", "Paper", "Run", "Study", "load_study", "make_
 PLUGIN_SECTIONS = {"problem": "problems", "initialization": "initializations", "dynamics": "dynamics"}
 RUN_KEYS = (*PLUGIN_SECTIONS, "network", "times", "seeds", "dtype")
 EXPERIMENT_KEYS = (*RUN_KEYS, "metrics", "sweep")
-RESERVED = {"seed", "time", "neuron", "feature", "sample", "teacher", "step", "diverged_step", "run"}
+RESERVED = {
+    "seed",
+    "time",
+    "neuron",
+    "feature",
+    "sample",
+    "teacher",
+    "step",
+    "diverged_step",
+    "trusted_until",
+    "run",
+}
 MOST_SEEDS = 100_000
 RULES = ("all", "generate", "train", "measure", "gather", "render", "animate", "claims")
 LONGEST_RUN = 100_000  # bytes of JSON; an argument of a command ends at 128 KiB

@@ -25,6 +25,7 @@ KERNELS = ("compiled.py",)
 POPULATION = (
     "population.py",
     "compiled_population.py",
+    "compiled_flow.py",
     "cuda_population.py",
     "population.cu",
     "population_flow.py",

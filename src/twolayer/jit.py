@@ -21,6 +21,7 @@ PACKAGE = Path(__file__).parent
 KERNEL_SOURCES = (
     "compiled.py",
     "compiled_batches.py",
+    "compiled_flow.py",
     "compiled_population.py",
     "lanes.py",
     "finite_flow/*.py",

@@ -56,7 +56,7 @@ def run(
         initialization = section_of(described, "initialization", registry)
         dynamics = section_of(described, "dynamics", registry)
         trajectory, told = train(problem, attributes, described, initialization, dynamics, chosen, threads)
-        measured = measure(problem, attributes, trajectory, described, metrics)
+        measured = measure(problem, attributes, trajectory, described, metrics, dynamics)
         if weights:
             measured |= {name: trajectory[name] for name in ("hidden", "output")}
         runs.append(described)

@@ -227,7 +227,14 @@ class PopulationProblem(Problem):
 
         data = self.data.mapped(lambda array: to_host(array).astype("float64"))
         (problem, start), basis = reduced(replace(self, data=data), self.network.closed(weights))
-        return widened(population_flow(problem, start, times, weight_decay, rtol, atol), basis)
+        packing = problem.packing(start, weight_decay)
+        return widened(population_flow(packing, times, rtol, atol), basis)
+
+    def packing(self, start: Weights, weight_decay: float) -> Any:
+        """The flow's velocity and Jacobian, of one seed."""
+        from twolayer.population_flow import Packing
+
+        return Packing(self, start, weight_decay)
 
 
 def reduced(

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from twolayer.errors import TrainingError
+from twolayer import trust
 from twolayer.model import EmpiricalProblem, FiniteData, Network, Weights, to_host
 from twolayer.seeds import random_of
 from twolayer.times import Times
@@ -180,6 +180,7 @@ def train(
     A seed whose weights leave the finite numbers is kept up to its last finite frame, NaN from there, and
     told of in `notes`: at which step, the loss before, and the largest stable step size where it is known.
     A dynamics that stays in the span of its start runs there, in coordinates found once; only frames are widened.
+    So is a loss that ends below what the weights' precision carries.
     """
     hidden, output = start(initialization, data, network, seeds)
     if network.output == "fixed":
@@ -203,6 +204,7 @@ def train(
         for frame in dynamics.trajectory(problem, weights, clock, random()):
             frames.append(Weights(to_host(frame.hidden), to_host(frame.output)))
             losses.append(to_host(problem.loss(frame)))  # overflows before the weights do
+        trusted = trust.last_trusted(problem, frames)
     trajectory = Weights(
         np.stack([frame.hidden for frame in frames], axis=1),
         np.stack([frame.output for frame in frames], axis=1),
@@ -218,18 +220,20 @@ def train(
     loss = np.stack(losses, axis=1)
     finite &= np.isfinite(loss)
     diverged = np.full(len(seeds), -1, dtype=np.int64)
-    notes = blown_up(loss, clock, seeds) if isinstance(dynamics, Descent) else ()
+    notes = trust.told(trusted, loss, clock, seeds, dtype)
+    if isinstance(dynamics, Descent):
+        notes += blown_up(loss, clock, seeds)
     if not finite.all():
-        if clock.step is None or not isinstance(dynamics, Descent):
-            raise TrainingError(
-                "a flow left the finite numbers; a smaller rtol, or a later start, may carry it"
-            )
-        diverged, told = diagnose(dynamics, problem, weights, random(), seeds, finite, clock)
+        lost = ~np.logical_and.accumulate(finite, axis=1)
+        if isinstance(dynamics, Descent):
+            diverged, told = diagnose(dynamics, problem, weights, random(), seeds, finite, clock)
+            lost |= (diverged[:, None] >= 0) & (clock.step >= diverged[:, None])
+        else:
+            told = broken_off(lost, clock, seeds)
         notes += told
-        lost = (diverged[:, None] >= 0) & (clock.step >= diverged[:, None])
         for array in (trajectory.hidden, trajectory.output):
-            array[lost | ~np.logical_and.accumulate(finite, axis=1)] = np.nan
-    return Trajectory(clock, trajectory, decay, diverged, notes)
+            array[lost] = np.nan
+    return Trajectory(clock, trajectory, decay, diverged, clock.time[trusted], notes)
 
 
 def problem_on(backend: Backend, data: Any, network: Network, threads: int) -> Any:
@@ -256,6 +260,17 @@ def blown_up(loss: Any, clock: Clock, seeds: Sequence[int]) -> tuple[str, ...]:
                 "size is too large"
             )
     return tuple(notes)
+
+
+def broken_off(lost: Any, clock: Clock, seeds: Sequence[int]) -> tuple[str, ...]:
+    """A note for each seed whose flow could not be carried to the last frame; lost (seed, time)."""
+    return tuple(
+        f"seed {seed}: the flow could be carried to time {clock.time[index - 1]:.6g}, not to {clock.time[index]:.6g}: "
+        "its forces are rounding there, or its weights leave the finite numbers. Frames from there on are NaN."
+        for seed, index in (
+            (seed, int(np.argmax(row))) for seed, row in zip(seeds, lost, strict=True) if row.any()
+        )
+    )
 
 
 def diagnose(

@@ -23,11 +23,14 @@ class Trajectory:
     """Weights over time on the host: hidden (seed, time, neuron, feature), output (seed, time, neuron).
 
     weight_decay: λ (time,) of the objective. diverged_step: for each seed the first step after which a
-    number is no longer finite, −1 where there is none (then later frames are NaN). notes: what to tell.
+    number is no longer finite, −1 where there is none (then later frames are NaN). trusted_until: for each seed
+    the time up to which the loss has two digits (`trust`). notes: what to tell. dynamics: what made it, for metrics.
     """
 
     clock: Clock
     weights: Weights
     weight_decay: Any
     diverged_step: Any
+    trusted_until: Any = None
     notes: tuple[str, ...] = ()
+    dynamics: Any = None

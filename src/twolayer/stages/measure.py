@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,10 @@ from twolayer import measuring
 from twolayer.datasets import Variables, in_coordinates_of, unpack_problem, unpack_trajectory
 from twolayer.measuring import Metric
 from twolayer.model import Network, Weights
-from twolayer.trajectory import Trajectory
 
 __all__ = ["measure"]
 
-KEPT = ("seed", "time", "step", "diverged_step")
+KEPT = ("seed", "time", "step", "diverged_step", "trusted_until")
 
 
 def measure(
@@ -24,13 +24,17 @@ def measure(
     trajectory: Variables,
     run: Mapping[str, Any],
     metrics: Mapping[str, Metric],
+    dynamics: Any = None,
 ) -> Variables:
-    """The variables of `metrics.nc`, computed in float64 whatever the run's own precision."""
+    """The variables of `metrics.nc`, computed in float64 whatever the run's own precision.
+
+    dynamics: the run's own, for metrics that take another look at it.
+    """
     data = unpack_problem(problem, attributes)
     path = unpack_trajectory(trajectory)
     hidden = np.asarray(path.weights.hidden, dtype=np.float64)
     output = np.asarray(path.weights.output, dtype=np.float64)
-    path = Trajectory(path.clock, Weights(hidden, output), path.weight_decay, path.diverged_step)
+    path = replace(path, weights=Weights(hidden, output), dynamics=dynamics)
     measured = measuring.measure(data.problem(Network(**run["network"])), path, metrics)
     kept = {name: trajectory[name] for name in KEPT if name in trajectory}
     return in_coordinates_of(data, measured) | kept
