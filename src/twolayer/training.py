@@ -16,7 +16,7 @@ from twolayer.seeds import random_of
 from twolayer.times import Times
 from twolayer.trajectory import Clock, Trajectory
 
-__all__ = ["Backend", "Descent", "Dynamics", "Flow", "Initialization", "WeightDecay", "train"]
+__all__ = ["Backend", "Descent", "Dynamics", "Flow", "Initialization", "Jump", "WeightDecay", "train"]
 
 
 BLOW_UP = 1e3
@@ -132,6 +132,34 @@ class Flow:
         return 0.0
 
 
+@dataclass(frozen=True)
+class Jump:
+    """Base of what acts at once: the start at time 0, and from then on the weights that `jump` makes of it."""
+
+    def clock(self, times: Times) -> Clock:
+        """Saved times."""
+        return times.clock()
+
+    def weight_decay_at(self, time: float) -> float:
+        """No penalty, unless a subclass says so."""
+        return 0.0
+
+    def jump(
+        self, problem: EmpiricalProblem, weights: Weights, random: Sequence[np.random.Generator]
+    ) -> Weights:
+        """The weights after the jump."""
+        raise TypeError(f"{type(self).__name__} must define jump(problem, weights, random)")
+
+    def trajectory(
+        self, problem: EmpiricalProblem, weights: Weights, clock: Clock, random: Sequence[np.random.Generator]
+    ) -> Iterator[Weights]:
+        """The start, then the jumped weights at every later time."""
+        yield weights
+        jumped = problem.network.closed(self.jump(problem, weights, random))
+        for _ in clock.time[1:]:
+            yield jumped
+
+
 class Initialization(Protocol):
     """Where weights start: the fields of a dataclass are its config section."""
 
@@ -220,13 +248,18 @@ def train(
     diverged = np.full(len(seeds), -1, dtype=np.int64)
     notes = blown_up(loss, clock, seeds) if isinstance(dynamics, Descent) else ()
     if not finite.all():
-        if clock.step is None or not isinstance(dynamics, Descent):
+        if isinstance(dynamics, Flow):
             raise TrainingError(
                 "a flow left the finite numbers; a smaller rtol, or a later start, may carry it"
             )
-        diverged, told = diagnose(dynamics, problem, weights, random(), seeds, finite, clock)
+        if isinstance(dynamics, Descent):
+            diverged, told = diagnose(dynamics, problem, weights, random(), seeds, finite, clock)
+        else:
+            told = lost_from(finite, clock, seeds)
         notes += told
-        lost = (diverged[:, None] >= 0) & (clock.step >= diverged[:, None])
+        lost = np.zeros_like(finite)
+        if clock.step is not None:
+            lost = (diverged[:, None] >= 0) & (clock.step >= diverged[:, None])
         for array in (trajectory.hidden, trajectory.output):
             array[lost | ~np.logical_and.accumulate(finite, axis=1)] = np.nan
     return Trajectory(clock, trajectory, decay, diverged, notes)
@@ -256,6 +289,16 @@ def blown_up(loss: Any, clock: Clock, seeds: Sequence[int]) -> tuple[str, ...]:
                 "size is too large"
             )
     return tuple(notes)
+
+
+def lost_from(finite: Any, clock: Clock, seeds: Sequence[int]) -> tuple[str, ...]:
+    """A note for each seed that left the finite numbers: the first saved time at which it had."""
+    return tuple(
+        f"seed {seed} had left the finite numbers by time {float(clock.time[np.argmin(row)])!r}; frames from there on "
+        "are NaN"
+        for seed, row in zip(seeds, finite, strict=True)
+        if not row.all()
+    )
 
 
 def diagnose(

@@ -1,0 +1,39 @@
+"""balancing: share the weight of each neuron evenly between its layers, at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from array_api_compat import array_namespace
+
+from twolayer import Jump, Network, Problem, Weights, hookimpl
+from twolayer.gaussian import unit
+from twolayer.model import norm
+
+
+@dataclass(frozen=True)
+class Balancing(Jump):
+    """w_j ← √(|a_j||w_j|) ŵ_j and a_j ← ±√(|a_j||w_j|): the same function with |a_j| = |w_j|.
+
+    Of all ways to write the function by these directions it has the least |a|² + |W|². A neuron with a_j = 0 or
+    w_j = 0 becomes 0.
+    """
+
+    def check(self, problem: Any, network: Network) -> None:
+        """Refuse networks whose output weights are not parameters."""
+        if network.output != "trained":
+            raise ValueError(f"moves output weights, and those of this network are '{network.output}'")
+
+    def jump(self, problem: Problem, weights: Weights, random: Sequence[np.random.Generator]) -> Weights:
+        """The balanced weights."""
+        xp = array_namespace(weights.hidden)
+        size = xp.sqrt(xp.abs(weights.output)) * xp.sqrt(norm(weights.hidden))
+        return Weights(size[..., None] * unit(weights.hidden), xp.sign(weights.output) * size)
+
+
+@hookimpl
+def register_dynamics(register: Any) -> None:
+    register("balancing", Balancing)
