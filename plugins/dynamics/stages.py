@@ -130,7 +130,9 @@ class Stages:
         legs = []
         for stage, (start, end) in zip(self.stages, self.spans, strict=True):
             if end == start:
-                legs.append(Leg(stage, start, stage.plugin.clock(Times(values=[1.0])), np.zeros(2, dtype=bool)))
+                legs.append(
+                    Leg(stage, start, stage.plugin.clock(Times(values=[1.0])), np.zeros(2, dtype=bool))
+                )
                 continue
             if moments[-1] <= start * SAME:
                 break
@@ -152,8 +154,8 @@ class Stages:
         for index, (start, _) in enumerate(self.spans):
             if moments[-1] <= start * SAME and index > 0:
                 raise ValueError(
-                    f"stages[{index}] of the dynamics begins at {start!r}, and {float(moments[-1])!r} is the last time "
-                    "that is saved"
+                    f"stages[{index}] of the dynamics begins at {start!r}, not before the last saved time, "
+                    f"{float(moments[-1])!r}"
                 )
         saved = [leg.start + leg.clock.time[leg.saved] for leg in self.legs(moments)]
         return Clock(np.concatenate([np.zeros(1), *saved]))
@@ -171,7 +173,10 @@ class Stages:
         """The weights at the saved times, stage by stage."""
         yield weights
         for index, leg in enumerate(self.legs(clock.time)):
-            if not np.isfinite(to_host(weights.hidden)).all() or not np.isfinite(to_host(weights.output)).all():
+            if (
+                not np.isfinite(to_host(weights.hidden)).all()
+                or not np.isfinite(to_host(weights.output)).all()
+            ):
                 raise TrainingError(
                     f"stages[{index - 1}] ({self.stages[index - 1].name}) left the finite numbers before it ended, "
                     f"at time {leg.start!r}; a smaller step may carry it"

@@ -127,9 +127,7 @@ def parameters(cls: type) -> list[tuple[str, str, str | None]]:
 def canonical(value: Any) -> Any:
     """A section as plain mappings, lists and scalars, defaults filled in: equal runs are equal text."""
     if isinstance(value, Nested):
-        own = {
-            field.name: canonical(getattr(value, field.name)) for field in dataclasses.fields(value)[2:]
-        }
+        own = {field.name: canonical(getattr(value, field.name)) for field in dataclasses.fields(value)[2:]}
         return {"name": value.name, **canonical(value.plugin), **own}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: canonical(getattr(value, field.name)) for field in dataclasses.fields(value)}
