@@ -94,24 +94,24 @@ def test_each_stage_is_its_rule(kind: str, device: str) -> None:
 
 @pytest.mark.parametrize("kind", DATA)
 def test_hidden_weights_alone_flow_as_with_fixed_outputs(kind: str) -> None:
-    flow = {"name": "gradient_flow", "rtol": 1e-10}
+    flow = {"name": "gradient_flow", "rtol": 1e-8}
     values = [0.3, -1.0, 0.5, 1.0, 0.7]
     start = [{"name": "output_fit"}, {**flow, "layers": "hidden"}]
     network = Network(5, "abs", "fixed", output_values=values)
     begin = REGISTRY.build("initializations", {"name": "gaussian", "scale": 0.5}, "initialization")[1]
     plain = REGISTRY.build("dynamics", flow, "dynamics")[1]
-    fixed = train(DATA[kind], network, begin, plain, Times(values=[3.0]), [0, 1], backend("numpy"))
+    fixed = train(DATA[kind], network, begin, plain, Times(values=[0.5]), [0, 1], backend("numpy"))
     held = train(
         DATA[kind],
         network,
         begin,
-        stages([{**flow, "until": 1}, flow]),
-        Times(values=[3.0]),
+        stages([{**flow, "until": 0.2}, flow]),
+        Times(values=[0.5]),
         [0, 1],
         backend("numpy"),
     )
-    np.testing.assert_allclose(held.weights.hidden, fixed.weights.hidden, rtol=1e-7, atol=1e-9)
-    path = trained(DATA[kind], stages(start), [1e-9, 3.0]).weights
+    np.testing.assert_allclose(held.weights.hidden, fixed.weights.hidden, rtol=1e-6, atol=1e-7)
+    path = trained(DATA[kind], stages(start), [1e-9, 0.5]).weights
     np.testing.assert_array_equal(path.output[:, 1], path.output[:, 2])
     assert np.abs(path.hidden[:, 1] - path.hidden[:, 2]).max() > 1e-2
 

@@ -22,6 +22,8 @@ class Balancing(Jump):
     w_j = 0 becomes 0.
     """
 
+    stays_in_span = True  # each vector stays on its line
+
     def check(self, problem: Any, network: Network) -> None:
         """Refuse networks whose output weights are not parameters."""
         if network.output != "trained":

@@ -21,6 +21,8 @@ class OutputFit(Jump):
 
     weight_decay: float = 0.0
 
+    stays_in_span = True  # hidden weights do not move
+
     def __post_init__(self) -> None:
         if self.weight_decay < 0:
             raise ValueError(f"weight_decay: must be 0 or above, is {self.weight_decay!r}")

@@ -98,6 +98,11 @@ class Stages:
                 )
             end = ended
 
+    @property
+    def stays_in_span(self) -> bool:
+        """Whether no stage leaves the span of students and teachers."""
+        return all(getattr(stage.plugin, "stays_in_span", False) for stage in self.stages)
+
     def check(self, problem: Any, network: Network) -> None:
         """Refuse layers that cannot be held, and what a stage's dynamics refuses."""
         for index, stage in enumerate(self.stages):

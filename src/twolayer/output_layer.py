@@ -7,6 +7,7 @@ whatever has a gradient has them, with its own closed form and on its own arrays
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -64,6 +65,16 @@ class OutputLayer:
     def descend(self, weights: Weights, step_size: float, weight_decay: float, count: int) -> Weights:
         """`count` steps of a ← a − step_size ∇(L + (weight_decay/2)|a|²)."""
         return Problem.descend(self, weights, step_size, weight_decay, count)  # type: ignore[arg-type]
+
+    def descend_on_batches(
+        self, weights: Weights, step_size: float, batch_size: int, count: int, random: Sequence[Any]
+    ) -> Weights:
+        """`count` steps of a ← a − step_size ∂L_batch/∂a, each on a batch of the problem's own."""
+        problem: Any = self.problem
+        for _ in range(count):
+            slope = problem.batch(weights, batch_size, random).gradient(weights).output
+            weights = Weights(weights.hidden, weights.output - step_size * slope)
+        return weights
 
     def sharpness(self, weights: Weights) -> Array:
         """The top eigenvalue of G, (…,): descent is stable below 2/sharpness."""
