@@ -10,7 +10,6 @@ import numpy as np
 from array_api_compat import array_namespace
 
 from twolayer import Jump, Network, Problem, Weights, hookimpl
-from twolayer.gaussian import unit
 from twolayer.model import norm
 
 
@@ -32,8 +31,10 @@ class Balancing(Jump):
     def jump(self, problem: Problem, weights: Weights, random: Sequence[np.random.Generator]) -> Weights:
         """The balanced weights."""
         xp = array_namespace(weights.hidden)
-        size = xp.sqrt(xp.abs(weights.output)) * xp.sqrt(norm(weights.hidden))
-        return Weights(size[..., None] * unit(weights.hidden), xp.sign(weights.output) * size)
+        length = norm(weights.hidden)
+        size = xp.sqrt(xp.abs(weights.output)) * xp.sqrt(length)
+        factor = size / xp.where(length > 0, length, xp.ones_like(length))
+        return Weights(factor[..., None] * weights.hidden, xp.sign(weights.output) * size)
 
 
 @hookimpl

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy.optimize import nnls
 
 from twolayer import FiniteData, Network, Weights, hookimpl
 from twolayer.model import norm
@@ -53,6 +52,8 @@ class NonnegativeLeastSquares:
 
 def fitted(data: Any, network: Network, hidden: Any) -> Any:
     """z ≥ 0 that minimises the loss of s Σ z_j σ(w_j·x), (neuron,)."""
+    from scipy.optimize import nnls  # for those who fit
+
     if isinstance(data, FiniteData):
         matrix = network.scale * network.activate(data.inputs @ hidden.T)
         target = data.targets

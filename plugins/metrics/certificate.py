@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize
 
 from twolayer import Metric, Weights, hookimpl
 from twolayer.gaussian import Units, field, unit
@@ -43,6 +42,8 @@ def highest(problem: Any, weights: Weights, decay: float) -> float:
     """max |η| for one seed at one moment: weights (1, neuron, feature) and (1, neuron)."""
     if not decay > 0 or not np.isfinite(weights.hidden).all():
         return float("nan")
+    from scipy.optimize import minimize  # for those who ask for it
+
     units, _ = problem.units(problem.network.closed(weights))
     vectors, coefficients = units.vectors[0], units.coefficients[0]
 
