@@ -21,6 +21,7 @@ from twolayer.output_layer import OutputLayer
 from twolayer.pipeline import code_of_run
 from twolayer.registry import load
 from twolayer.schema import build
+from twolayer.seeds import random_of
 from twolayer.times import Times
 from twolayer.training import problem_on, train
 
@@ -114,6 +115,27 @@ def test_hidden_weights_alone_flow_as_with_fixed_outputs(kind: str) -> None:
     path = trained(DATA[kind], stages(start), [1e-9, 0.5]).weights
     np.testing.assert_array_equal(path.output[:, 1], path.output[:, 2])
     assert np.abs(path.hidden[:, 1] - path.hidden[:, 2]).max() > 1e-2
+
+
+@pytest.mark.parametrize("layers", ["hidden", "output"])
+@pytest.mark.parametrize("kind", DATA)
+@pytest.mark.parametrize("device", BACKENDS)
+def test_batches_move_the_layers_they_are_told(layers: str, kind: str, device: str) -> None:
+    """Both layers' steps are drawn from one generator: the one that moves goes as the rule with its batch says."""
+    listed = [{"name": "stochastic_gradient_descent", "step_size": 0.05, "batch_size": 8, "layers": layers}]
+    path = trained(DATA[kind], stages(listed), [0.05, 0.1], device).weights
+    problem = DATA[kind].problem(Network(5, "abs"))
+    random = [random_of(seed, "dynamics") for seed in (0, 1)]
+    weights = Weights(path.hidden[:, 0], path.output[:, 0])
+    for moment in (1, 2):
+        slope = problem.batch(weights, 8, random).gradient(weights)
+        moved = weights - 0.05 * slope
+        weights = Weights(
+            moved.hidden if layers == "hidden" else weights.hidden,
+            moved.output if layers == "output" else weights.output,
+        )
+        np.testing.assert_allclose(path.hidden[:, moment], weights.hidden, rtol=1e-10)
+        np.testing.assert_allclose(path.output[:, moment], weights.output, rtol=1e-10)
 
 
 @pytest.mark.parametrize("kind", DATA)

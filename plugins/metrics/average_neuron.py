@@ -47,7 +47,7 @@ def residuals(problem: Any, weights: Weights) -> Any:
     hidden, member = turned(problem, weights)
     heavy = problem.network.scale * weights.output[..., None] * hidden
     grouped = np.swapaxes(member, -1, -2).astype(float) @ heavy
-    return grouped - problem.data.output[:, None] * problem.data.hidden
+    return grouped - problem.data.teacher.output[:, None] * problem.data.teacher.hidden
 
 
 def turned(problem: Any, weights: Weights) -> tuple[Any, Any]:
@@ -56,9 +56,9 @@ def turned(problem: Any, weights: Weights) -> tuple[Any, Any]:
     closest = closest_teacher(problem, weights)
     hidden = weights.hidden
     if problem.network.activation == "abs":
-        away = (hidden * problem.data.hidden[closest]).sum(-1) < 0
+        away = (hidden * problem.data.teacher.hidden[closest]).sum(-1) < 0
         hidden = np.where(away[..., None], -hidden, hidden)
-    return hidden, closest[..., None] == np.arange(len(problem.data.hidden))
+    return hidden, closest[..., None] == np.arange(len(problem.data.teacher.hidden))
 
 
 def residual_norms(problem: Any, weights: Weights) -> Any:
@@ -79,7 +79,7 @@ def moment(left: Any, right: Any, first: Any, second: Any) -> Any:
 
 def r1_norm(problem: Any, weights: Weights) -> Any:
     """√(E R₁²), (seed,)."""
-    rest, teachers = residuals(problem, weights), problem.data.hidden
+    rest, teachers = residuals(problem, weights), problem.data.teacher.hidden
     square = moment(teachers[:, None], teachers[None], rest[..., :, None, :], rest[..., None, :, :]).sum(
         (-2, -1)
     )
@@ -92,7 +92,9 @@ def r2_norm(problem: Any, weights: Weights) -> Any:
     """√(E R₂²), (seed,)."""
     hidden, member = turned(problem, weights)
     output = problem.network.scale * weights.output
-    values = [r2_square(problem.data.hidden, *one) for one in zip(hidden, output, member, strict=True)]
+    values = [
+        r2_square(problem.data.teacher.hidden, *one) for one in zip(hidden, output, member, strict=True)
+    ]
     return (0.5 if problem.network.activation == "relu" else 1.0) * np.sqrt(np.maximum(values, 0.0))
 
 
@@ -165,7 +167,7 @@ def remainder(v: Any, p: Any, zeta: Any, eta: Any) -> Any:
 
 def unprofiled(problem: Any, trajectory: Any) -> bool:
     """Whether f − f* itself is what the loss squares."""
-    return has_teachers(problem, trajectory) and getattr(problem.data, "profile", "none") == "none"
+    return has_teachers(problem, trajectory) and problem.data.teacher.profile == "none"
 
 
 @hookimpl

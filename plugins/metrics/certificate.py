@@ -10,8 +10,6 @@ from twolayer import Metric, Weights, hookimpl
 from twolayer.gaussian import Units, field, unit
 from twolayer.measuring import frames
 
-from ._students import has_teachers
-
 RANDOM = 64
 """Random directions among the starts."""
 CLIMBED = 12
@@ -81,8 +79,8 @@ def highest(problem: Any, weights: Weights, decay: float) -> float:
 
 
 def is_regularized(problem: Any, trajectory: Any) -> bool:
-    """Whether there are teachers, and a λ."""
-    return has_teachers(problem, trajectory) and bool(np.any(trajectory.weight_decay > 0))
+    """Whether the loss is that of a teacher's population, and there is a λ."""
+    return hasattr(problem, "units") and bool(np.any(trajectory.weight_decay > 0))
 
 
 @hookimpl

@@ -25,7 +25,7 @@ def weighted(problem: Any, weights: Weights, power: int) -> Any:
     """
     size = np.abs(mass(problem, weights))
     theta = np.where(size > 0, teacher_angles(problem, weights).min(-1), 0.0)
-    member = closest_teacher(problem, weights)[..., None] == np.arange(len(problem.data.hidden))
+    member = closest_teacher(problem, weights)[..., None] == np.arange(len(problem.data.teacher.hidden))
     lost = ~np.isfinite(size)[..., None]
     return np.where(lost, np.nan, np.where(member, (size * theta**power)[..., None], 0.0))
 

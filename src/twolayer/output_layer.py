@@ -37,6 +37,11 @@ class OutputLayer:
         """The problem's network."""
         return self.problem.network
 
+    @property
+    def data(self) -> Any:
+        """The problem's data."""
+        return self.problem.data
+
     @cached_property
     def form(self) -> tuple[Array, Array]:
         """G (…, neuron, neuron) and h (…, neuron)."""
@@ -70,9 +75,8 @@ class OutputLayer:
         self, weights: Weights, step_size: float, batch_size: int, count: int, random: Sequence[Any]
     ) -> Weights:
         """`count` steps of a ← a − step_size ∂L_batch/∂a, each on a batch of the problem's own."""
-        problem: Any = self.problem
         for _ in range(count):
-            slope = problem.batch(weights, batch_size, random).gradient(weights).output
+            slope = self.problem.batch(weights, batch_size, random).gradient(weights).output
             weights = Weights(weights.hidden, weights.output - step_size * slope)
         return weights
 
