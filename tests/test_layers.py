@@ -19,7 +19,7 @@ KINDS = ("backends", "problems", "initializations", "dynamics", "metrics")
 LAYERS = (
     ("errors", "jit", "rates"),
     ("atomic", "finite_flow", "fingerprint", "lanes", "model", "schema"),
-    ("gaussian", "population_flow", "registry", "seeds", "trajectory"),
+    ("gaussian", "output_layer", "population_flow", "registry", "seeds", "trajectory"),
     ("compiled_batches", "datasets", "grouped", "times", "trust"),
     ("claims", "compiled", "compiled_flow", "figures", "measuring", "pipeline", "population", "training"),
     ("fused",),

@@ -245,7 +245,7 @@ def test_how_far_weights_carry_the_loss_is_told_and_marked() -> None:
     until = float(dataset["trusted_until"][0])
     assert 1e7 < until < 1e11
     told = dataset.attrs["notes"]
-    assert "the flow could be carried to time" in told or "two digits of the loss up to time" in told
+    assert "weights could be carried to time" in told or "two digits of the loss up to time" in told
     time, loss = dataset["time"].values[1:], dataset["loss"].values[0, 1:]
     slopes = np.diff(np.log(loss)) / np.diff(np.log(time))
     kept = (time[:-1] > 1e6) & (time[1:] <= until)

@@ -10,6 +10,7 @@ import numpy as np
 
 from twolayer import EmpiricalProblem, Flow, Weights, hookimpl
 from twolayer.model import to_host
+from twolayer.output_layer import OutputLayer
 from twolayer.seeds import over_seeds
 from twolayer.training import WeightDecay
 from twolayer.trajectory import Clock
@@ -74,6 +75,8 @@ class GradientFlow(Flow):
 
     def piece(self, problem: Any, seed: int, weights: Weights, times: Any, decay: float) -> Any:
         """The path of one seed at `times`, with one λ."""
+        if isinstance(problem, OutputLayer):
+            return problem.flow(seed, weights, times, decay)
         data, network = problem.data, problem.network
         if not isinstance(problem, EmpiricalProblem):
             return problem.flow(weights, times, decay, self.rtol, self.atol)

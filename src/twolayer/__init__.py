@@ -19,6 +19,7 @@ EXPORTS = {
     "Weights": "model",
     "Descent": "training",
     "Flow": "training",
+    "Jump": "training",
     "Metric": "measuring",
     "each_frame": "measuring",
     "Claim": "claims",
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     from twolayer.registry import hookimpl as hookimpl
     from twolayer.training import Descent as Descent
     from twolayer.training import Flow as Flow
+    from twolayer.training import Jump as Jump
 
 __all__ = sorted(EXPORTS)
 

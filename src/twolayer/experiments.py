@@ -475,8 +475,7 @@ def make_run(
     built: dict[str, Any] = {}
     sections: dict[str, Any] = {}
     for key, kind in PLUGIN_SECTIONS.items():
-        found, rest = registry.section(kind, raw[key], f"{where}.{key}")
-        built[key] = build(found.thing, rest, f"{where}.{key}")
+        found, built[key] = registry.build(kind, raw[key], f"{where}.{key}")
         sections[key] = {"name": found.name, **canonical(built[key])}
     network = build(Network, raw["network"], f"{where}.network")
     times = build(Times, raw["times"], f"{where}.times")
@@ -527,7 +526,7 @@ def checked(action: Callable[[], Any], where: str) -> None:
     try:
         action()
     except (ValueError, MemoryError) as error:
-        about_key = re.match(r"[\w.]+: ", str(error))
+        about_key = re.match(r"[\w.\[\]]+: ", str(error))
         raise ConfigError(f"{where}.{error}" if about_key else f"{where}: {error}") from None
 
 
@@ -545,20 +544,40 @@ def make_seeds(seeds: Any, where: str) -> list[int]:
 
 
 def set_path(raw: dict[str, Any], path: str, value: Any, where: str) -> None:
-    """Set a dotted path in nested sections."""
-    *parents, last = str(path).split(".")
-    section = raw
+    """Set a dotted path in nested sections; `stages[1]` is the second section of a list."""
+    *parents, last = words_of(path)
+    section: Any = raw
     for parent in parents:
-        section = section.setdefault(parent, {})
-        if not isinstance(section, dict):
+        if isinstance(section, list) and isinstance(parent, int) and parent < len(section):
+            section = section[parent]
+        elif isinstance(section, dict) and isinstance(parent, str):
+            section = section.setdefault(parent, {})
+        else:
+            raise ConfigError(f"{where}.sweep.{path}: there is no [{parent}]")
+        if not isinstance(section, dict | list):
             raise ConfigError(f"{where}.sweep.{path}: '{parent}' is not a section")
+    if not isinstance(section, dict) or isinstance(last, int):
+        raise ConfigError(f"{where}.sweep.{path}: must end in a key of a section")
     section[last] = copy.deepcopy(value)
+
+
+def words_of(path: str) -> list[str | int]:
+    """`dynamics.stages[1].until` as dynamics, stages, 1, until."""
+    words: list[str | int] = []
+    for part in str(path).split("."):
+        word, _, indices = part.partition("[")
+        numbers = re.findall(r"(\d+)\]", indices)
+        if indices and "".join(f"[{number}]" for number in numbers) == f"[{indices}":
+            words += [word, *map(int, numbers)]
+        else:
+            words.append(part)
+    return words
 
 
 def get_path(sections: Mapping[str, Any], path: str) -> Any:
     """The checked value at a dotted path: spelt one way, whatever the config's spelling."""
     value: Any = sections
-    for part in path.split("."):
+    for part in words_of(path):
         value = value[part]
     return value
 

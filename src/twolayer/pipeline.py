@@ -9,7 +9,7 @@ from typing import Any
 from twolayer.errors import ConfigError
 from twolayer.fingerprint import code_of, population_of
 from twolayer.registry import Registered, Registry
-from twolayer.schema import build
+from twolayer.schema import nested
 
 __all__ = ["code_of_run", "section_of", "selected_metrics"]
 
@@ -18,24 +18,24 @@ SECTIONS = {"problem": "problems", "initialization": "initializations", "dynamic
 
 def section_of(run: Mapping[str, Any], key: str, registry: Registry) -> Any:
     """The plugin instance that a run's section describes."""
-    found, rest = plugin_of(run, key, registry)
-    return build(found.thing, rest, f"{run['experiment']}.{key}")
+    return registry.build(SECTIONS[key], run[key], f"{run['experiment']}.{key}")[1]
 
 
-def plugin_of(run: Mapping[str, Any], key: str, registry: Registry) -> tuple[Registered, Mapping[str, Any]]:
-    """The plugin that a run's section names, and the section's other keys."""
-    return registry.section(SECTIONS[key], run[key], f"{run['experiment']}.{key}")
+def plugins_of(run: Mapping[str, Any], key: str, registry: Registry) -> list[Registered]:
+    """The plugins that a run's section names: its own, then those of the sections within it."""
+    found, built = registry.build(SECTIONS[key], run[key], f"{run['experiment']}.{key}")
+    return [found, *(registry.find(part.kind, part.name) for part in nested(built))]
 
 
 def code_of_run(
     stage: str, run: Mapping[str, Any], registry: Registry, metrics: list[str] | None = None
 ) -> str:
     """The fingerprint of the code that a stage of this run executes."""
-    problem = plugin_of(run, "problem", registry)[0]
+    problem = registry.section(SECTIONS["problem"], run["problem"], f"{run['experiment']}.problem")[0]
     if stage == "generate":
         plugins = [problem]
     elif stage == "train":
-        plugins = [plugin_of(run, key, registry)[0] for key in ("initialization", "dynamics")]
+        plugins = [*plugins_of(run, "initialization", registry), *plugins_of(run, "dynamics", registry)]
     elif stage == "measure":
         plugins = [registry.find("metrics", name) for name in selected_metrics(registry, metrics)]
     else:

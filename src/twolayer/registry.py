@@ -23,6 +23,7 @@ from typing import Any
 import pluggy
 
 from twolayer.errors import ConfigError, PluginError, unknown_name
+from twolayer.schema import build
 
 __all__ = ["KINDS", "Registered", "Registry", "hookimpl", "load", "plugin_folder"]
 
@@ -49,7 +50,7 @@ class Hooks:
 
     @hookspec
     def register_dynamics(self, register: Any) -> None:
-        """How weights move: a dataclass derived from `Descent` or `Flow`."""
+        """How weights move: a dataclass derived from `Descent`, `Flow` or `Jump`."""
 
     @hookspec
     def register_metrics(self, register: Any) -> None:
@@ -110,6 +111,11 @@ class Registry:
             raise ConfigError(f"{where}.name: missing; known: {', '.join(self.names(kind))}")
         found = self.find(kind, section["name"], f"{where}.name")
         return found, {key: value for key, value in section.items() if key != "name"}
+
+    def build(self, kind: str, section: object, where: str) -> tuple[Registered, Any]:
+        """The plugin that a config section asks for, and the section as its instance, sections within it too."""
+        found, rest = self.section(kind, section, where)
+        return found, build(found.thing, rest, where, self.section)
 
     def warnings(self) -> list[str]:
         """What is broken but was not asked for."""

@@ -8,23 +8,47 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 import sys
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from twolayer.errors import ConfigError, unknown_name
 
-__all__ = ["build", "canonical", "number", "parameters"]
+__all__ = ["Nested", "build", "canonical", "nested", "number", "parameters"]
 
 Section = TypeVar("Section")
 
+Find = Callable[[str, object, str], tuple[Any, Mapping[str, Any]]]
+"""(kind, section, where) -> the registered plugin that the section names, and the section's other keys."""
 
-def build(cls: type[Section], section: object, where: str) -> Section:
-    """The section as an instance of a dataclass, or a ConfigError that names the place."""
+
+@dataclass(frozen=True)
+class Nested:
+    """Base of a section inside a plugin's section that asks for a further plugin.
+
+    A subclass says of which `kind`, and adds fields of its own. In the config `name`, the subclass's keys and the
+    keys of the plugin so named stand side by side; here `plugin` is what they built.
+    """
+
+    name: str
+    plugin: Any
+
+    kind: ClassVar[str]
+
+
+def build(cls: type[Section], section: object, where: str, find: Find | None = None) -> Section:
+    """The section as an instance of a dataclass, or a ConfigError that names the place.
+
+    find: looks plugins up, for sections that hold further ones (`Nested`).
+    """
     if not isinstance(section, Mapping):
         raise ConfigError(f"{where}: must be a section with keys, is {section!r}")
+    if issubclass(cls, Nested):
+        return build_nested(cls, section, where, find)
     fields = {field.name: field for field in dataclasses.fields(cls) if field.init}  # type: ignore[arg-type]
     for key in section:
         if key not in fields:
@@ -33,13 +57,46 @@ def build(cls: type[Section], section: object, where: str) -> Section:
     if missing:
         raise ConfigError(f"{where}: missing {', '.join(missing)} (needed by {cls.__name__})")
     hints = type_hints(cls)  # type: ignore[arg-type]
-    values = {key: convert(value, hints[key], f"{where}.{key}") for key, value in section.items()}
+    values = {key: convert(value, hints[key], f"{where}.{key}", find) for key, value in section.items()}
+    return constructed(cls, values, where)
+
+
+def constructed(cls: type[Section], values: Mapping[str, Any], where: str) -> Section:
+    """An instance of a dataclass; what it refuses is told with its place."""
     try:
         return cls(**values)
     except ValueError as error:
         key, colon, rest = str(error).partition(": ")
-        place = f"{where}.{key}: {rest}" if colon and key in fields else f"{where}: {error}"
-        raise ConfigError(place) from None
+        of_field = re.split(r"[.\[]", key)[0] in {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+        raise ConfigError(f"{where}.{key}: {rest}" if colon and of_field else f"{where}: {error}") from None
+
+
+def build_nested(cls: type[Section], section: Mapping[str, Any], where: str, find: Find | None) -> Section:
+    """A section whose keys are its own and those of the plugin that it names."""
+    if find is None:
+        raise ConfigError(f"{where}: names a plugin where none can be looked up")
+    found, rest = find(cls.kind, section, where)  # type: ignore[attr-defined]
+    own = [field.name for field in dataclasses.fields(cls) if field.name not in ("name", "plugin")]  # type: ignore[arg-type]
+    parts = [field.name for field in dataclasses.fields(found.thing) if field.init]
+    for key in rest:
+        if key not in (*own, *parts):
+            raise ConfigError(f"{where}.{key}: {unknown_name('key', key, (*own, *parts))}")
+    plugin = build(found.thing, {key: rest[key] for key in rest if key not in own}, where, find)
+    hints = type_hints(cls)  # type: ignore[arg-type]
+    values = {key: convert(rest[key], hints[key], f"{where}.{key}", find) for key in own if key in rest}
+    return constructed(cls, {"name": found.name, "plugin": plugin, **values}, where)
+
+
+def nested(value: Any) -> Iterator[Nested]:
+    """The `Nested` sections inside a section that was built, however deep."""
+    if isinstance(value, Nested):
+        yield value
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        for field in dataclasses.fields(value):
+            yield from nested(getattr(value, field.name))
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from nested(item)
 
 
 @cache
@@ -69,6 +126,9 @@ def parameters(cls: type) -> list[tuple[str, str, str | None]]:
 
 def canonical(value: Any) -> Any:
     """A section as plain mappings, lists and scalars, defaults filled in: equal runs are equal text."""
+    if isinstance(value, Nested):
+        own = {field.name: canonical(getattr(value, field.name)) for field in dataclasses.fields(value)[2:]}
+        return {"name": value.name, **canonical(value.plugin), **own}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: canonical(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, Mapping):
@@ -90,13 +150,13 @@ def number(value: Any) -> Any:
     return value
 
 
-def convert(value: Any, hint: Any, where: str) -> Any:
+def convert(value: Any, hint: Any, where: str, find: Find | None = None) -> Any:
     """The value as the type `hint`, or a ConfigError."""
     origin = get_origin(hint)
     if hint is Any:
         return value
     if origin in (Union, types.UnionType):
-        return convert_union(value, get_args(hint), where)
+        return convert_union(value, get_args(hint), where, find)
     if origin is Literal:
         if value not in get_args(hint):
             raise ConfigError(f"{where}: {unknown_name('choice', value, map(str, get_args(hint)))}")
@@ -105,17 +165,17 @@ def convert(value: Any, hint: Any, where: str) -> Any:
         if not isinstance(value, list | tuple):
             raise ConfigError(f"{where}: must be a list, is {value!r}")
         inner = get_args(hint)[0] if get_args(hint) else Any
-        return [convert(item, inner, f"{where}[{index}]") for index, item in enumerate(value)]
+        return [convert(item, inner, f"{where}[{index}]", find) for index, item in enumerate(value)]
     if origin is dict:
         if not isinstance(value, Mapping):
             raise ConfigError(f"{where}: must be a mapping, is {value!r}")
-        return {key: convert(item, get_args(hint)[1], f"{where}.{key}") for key, item in value.items()}
+        return {key: convert(item, get_args(hint)[1], f"{where}.{key}", find) for key, item in value.items()}
     if dataclasses.is_dataclass(hint):
-        return value if isinstance(value, hint) else build(hint, value, where)  # type: ignore[arg-type]
+        return value if isinstance(value, hint) else build(hint, value, where, find)  # type: ignore[arg-type]
     return convert_scalar(value, hint, where)
 
 
-def convert_union(value: Any, hints: tuple[Any, ...], where: str) -> Any:
+def convert_union(value: Any, hints: tuple[Any, ...], where: str, find: Find | None = None) -> Any:
     """The first of several types that the value fits; where none does, the error of the nearest in shape,
     found deepest in the value."""
     if value is None and type(None) in hints:
@@ -125,7 +185,7 @@ def convert_union(value: Any, hints: tuple[Any, ...], where: str) -> Any:
         if hint is type(None):
             continue
         try:
-            return convert(value, hint, where)
+            return convert(value, hint, where, find)
         except ConfigError as error:
             shape = isinstance(value, Mapping) == (get_origin(hint) is dict or dataclasses.is_dataclass(hint))
             shape = shape and isinstance(value, list) == (get_origin(hint) is list)

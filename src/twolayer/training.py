@@ -16,7 +16,7 @@ from twolayer.seeds import random_of
 from twolayer.times import Times
 from twolayer.trajectory import Clock, Trajectory
 
-__all__ = ["Backend", "Descent", "Dynamics", "Flow", "Initialization", "WeightDecay", "train"]
+__all__ = ["Backend", "Descent", "Dynamics", "Flow", "Initialization", "Jump", "WeightDecay", "train"]
 
 
 BLOW_UP = 1e3
@@ -130,6 +130,34 @@ class Flow:
     def weight_decay_at(self, time: float) -> float:
         """No penalty, unless a subclass says so."""
         return 0.0
+
+
+@dataclass(frozen=True)
+class Jump:
+    """Base of what acts at once: the start at time 0, and from then on the weights that `jump` makes of it."""
+
+    def clock(self, times: Times) -> Clock:
+        """Saved times."""
+        return times.clock()
+
+    def weight_decay_at(self, time: float) -> float:
+        """No penalty, unless a subclass says so."""
+        return 0.0
+
+    def jump(
+        self, problem: EmpiricalProblem, weights: Weights, random: Sequence[np.random.Generator]
+    ) -> Weights:
+        """The weights after the jump."""
+        raise TypeError(f"{type(self).__name__} must define jump(problem, weights, random)")
+
+    def trajectory(
+        self, problem: EmpiricalProblem, weights: Weights, clock: Clock, random: Sequence[np.random.Generator]
+    ) -> Iterator[Weights]:
+        """The start, then the jumped weights at every later time."""
+        yield weights
+        jumped = problem.network.closed(self.jump(problem, weights, random))
+        for _ in clock.time[1:]:
+            yield jumped
 
 
 class Initialization(Protocol):
@@ -263,9 +291,9 @@ def blown_up(loss: Any, clock: Clock, seeds: Sequence[int]) -> tuple[str, ...]:
 
 
 def broken_off(lost: Any, clock: Clock, seeds: Sequence[int]) -> tuple[str, ...]:
-    """A note for each seed whose flow could not be carried to the last frame; lost (seed, time)."""
+    """A note for each seed whose weights could not be carried to the last frame; lost (seed, time)."""
     return tuple(
-        f"seed {seed}: the flow could be carried to time {clock.time[index - 1]:.6g}, not to {clock.time[index]:.6g}: "
+        f"seed {seed}: weights could be carried to time {clock.time[index - 1]:.6g}, not to {clock.time[index]:.6g}: "
         "its forces are rounding there, or its weights leave the finite numbers. Frames from there on are NaN."
         for seed, index in (
             (seed, int(np.argmax(row))) for seed, row in zip(seeds, lost, strict=True) if row.any()

@@ -1,0 +1,42 @@
+"""balancing: share the weight of each neuron evenly between its layers, at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from array_api_compat import array_namespace
+
+from twolayer import Jump, Network, Problem, Weights, hookimpl
+from twolayer.model import norm
+
+
+@dataclass(frozen=True)
+class Balancing(Jump):
+    """w_j ← √(|a_j||w_j|) ŵ_j and a_j ← ±√(|a_j||w_j|): the same function with |a_j| = |w_j|.
+
+    Of all ways to write the function by these directions it has the least |a|² + |W|². A neuron with a_j = 0 or
+    w_j = 0 becomes 0.
+    """
+
+    stays_in_span = True  # each vector stays on its line
+
+    def check(self, problem: Any, network: Network) -> None:
+        """Refuse networks whose output weights are not parameters."""
+        if network.output != "trained":
+            raise ValueError(f"moves output weights, and those of this network are '{network.output}'")
+
+    def jump(self, problem: Problem, weights: Weights, random: Sequence[np.random.Generator]) -> Weights:
+        """The balanced weights."""
+        xp = array_namespace(weights.hidden)
+        length = norm(weights.hidden)
+        size = xp.sqrt(xp.abs(weights.output)) * xp.sqrt(length)
+        factor = size / xp.where(length > 0, length, xp.ones_like(length))
+        return Weights(factor[..., None] * weights.hidden, xp.sign(weights.output) * size)
+
+
+@hookimpl
+def register_dynamics(register: Any) -> None:
+    register("balancing", Balancing)

@@ -1,0 +1,46 @@
+"""output_fit: the output weights that minimise L + (λ/2)|a|² at the given hidden weights, at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from twolayer import Jump, Network, Problem, Weights, hookimpl
+from twolayer.output_layer import OutputLayer
+
+
+@dataclass(frozen=True)
+class OutputFit(Jump):
+    """a ← argmin_a L(W, a) + (weight_decay/2)|a|², by one linear solve; W stays.
+
+    Without weight decay it is, of the minima, the one nearest to the output weights as they were.
+    """
+
+    weight_decay: float = 0.0
+
+    stays_in_span = True  # hidden weights do not move
+
+    def __post_init__(self) -> None:
+        if self.weight_decay < 0:
+            raise ValueError(f"weight_decay: must be 0 or above, is {self.weight_decay!r}")
+
+    def check(self, problem: Any, network: Network) -> None:
+        """Refuse networks whose output weights are not parameters."""
+        if network.output != "trained":
+            raise ValueError(f"fits output weights, and those of this network are '{network.output}'")
+
+    def weight_decay_at(self, time: float) -> float:
+        """λ, at any time."""
+        return self.weight_decay
+
+    def jump(self, problem: Problem, weights: Weights, random: Sequence[np.random.Generator]) -> Weights:
+        """The fit."""
+        return OutputLayer(problem, weights.hidden).minimum(weights, self.weight_decay)
+
+
+@hookimpl
+def register_dynamics(register: Any) -> None:
+    register("output_fit", OutputFit)

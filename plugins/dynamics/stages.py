@@ -1,0 +1,199 @@
+"""stages: one dynamics after another, each with its own parameters, layers and length."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from twolayer import Jump, Network, Problem, Weights, hookimpl
+from twolayer.errors import TrainingError
+from twolayer.model import to_host
+from twolayer.output_layer import OutputLayer
+from twolayer.schema import Nested
+from twolayer.times import Times
+from twolayer.trajectory import Clock
+
+SAME = 1.0 + 1e-12
+"""Times within this factor are one."""
+
+
+@dataclass(frozen=True)
+class Stage(Nested):
+    """A dynamics by name, with its own keys, and
+
+    layers: which move; the other keeps its weights.
+    until: the time, on the run's clock, at which the stage ends.
+    """
+
+    layers: Literal["hidden", "output", "both"] = "both"
+    until: float | None = None
+
+    kind: ClassVar[str] = "dynamics"
+
+    @property
+    def at_once(self) -> bool:
+        """Whether it takes no time: what acts at once, and is not told how long to rest."""
+        return isinstance(self.plugin, Jump) and self.until is None
+
+    def problem(self, problem: Any, weights: Weights) -> Any:
+        """The problem as this stage sees it.
+
+        Hidden weights alone: the network whose outputs are fixed where they are. Output weights alone: the linear
+        problem that is left.
+        """
+        if self.layers == "hidden" and problem.network.output == "trained":
+            return replace(problem, network=replace(problem.network, output="fixed"))
+        return OutputLayer(problem, weights.hidden) if self.layers == "output" else problem
+
+
+@dataclass(frozen=True)
+class Leg:
+    """A stage on the run's clock: it begins at `start`, runs by a `clock` of its own that begins at 0, and of that
+    the moments where `saved` is true are the run's."""
+
+    stage: Stage
+    start: float
+    clock: Clock
+    saved: Any
+
+
+@dataclass(frozen=True)
+class Stages:
+    """stages: a list of {name: a dynamics, its keys, layers, until}, in the order in which they are run.
+
+    Time is the run's: a descent moves it by step_size a step, a flow by its own time, and what acts at once
+    (`output_fit`, `balancing`) does not move it, unless `until` tells how long to rest there. Ends increase; the
+    last stage goes on. A descent ends at the step nearest to `until`, and the next stage begins where it ended.
+    A saved time at which a stage ends shows what it has reached, with its λ; time 0 shows the start. A stage's
+    own schedule of weight decay counts from the stage's begin.
+    """
+
+    stages: list[Stage]
+
+    def __post_init__(self) -> None:
+        if not self.stages:
+            raise ValueError("stages: at least one is needed")
+        end = 0.0
+        for index, stage in enumerate(self.stages):
+            place = f"stages[{index}]"
+            if isinstance(stage.plugin, Stages):
+                raise ValueError(f"{place}.name: stages do not hold stages; write them in one list")
+            if stage.until is None:
+                if index < len(self.stages) - 1 and not stage.at_once:
+                    raise ValueError(f"{place}.until: missing; only the last stage goes on without end")
+                continue
+            if not stage.until > end:
+                raise ValueError(
+                    f"{place}.until: must be later than {end!r}, where it begins; is {stage.until!r}"
+                )
+            ended = end + float(stage.plugin.clock(Times(values=[stage.until - end])).time[-1])
+            if not ended > end:
+                raise ValueError(
+                    f"{place}.until: is {stage.until!r}, not one step of {stage.plugin.step_size!r} after {end!r}, "
+                    "where the stage begins"
+                )
+            end = ended
+
+    @property
+    def stays_in_span(self) -> bool:
+        """Whether no stage leaves the span of students and teachers."""
+        return all(getattr(stage.plugin, "stays_in_span", False) for stage in self.stages)
+
+    def check(self, problem: Any, network: Network) -> None:
+        """Refuse layers that cannot be held, and what a stage's dynamics refuses."""
+        for index, stage in enumerate(self.stages):
+            place = f"stages[{index}]"
+            if network.output == "tied" and stage.layers != "both":
+                raise ValueError(f"{place}.layers: tied outputs follow the hidden weights; must be both")
+            if network.output == "fixed" and stage.layers == "output":
+                raise ValueError(f"{place}.layers: the outputs of this network are fixed; none would move")
+            if hasattr(stage.plugin, "check"):
+                try:
+                    stage.plugin.check(problem, network)
+                except ValueError as error:
+                    raise ValueError(f"{place}: {error}") from None
+
+    @cached_property
+    def spans(self) -> list[tuple[float, float]]:
+        """Begin and end of each stage; the last may end at infinity."""
+        spans, start = [], 0.0
+        for stage in self.stages:
+            if stage.until is not None:
+                end = start + float(stage.plugin.clock(Times(values=[stage.until - start])).time[-1])
+            else:
+                end = start if stage.at_once and stage is not self.stages[-1] else np.inf
+            spans.append((start, end))
+            start = end
+        return spans
+
+    def legs(self, moments: Any) -> list[Leg]:
+        """The stages that the saved moments (time,), the first of which is 0, ask for."""
+        legs = []
+        for stage, (start, end) in zip(self.stages, self.spans, strict=True):
+            if end == start:
+                legs.append(
+                    Leg(stage, start, stage.plugin.clock(Times(values=[1.0])), np.zeros(2, dtype=bool))
+                )
+                continue
+            if moments[-1] <= start * SAME:
+                break
+            asked = moments[(moments > start * SAME) & (moments <= end * SAME)] - start
+            last = min(end - start, float(moments[-1]) - start)
+            clock = stage.plugin.clock(Times(values=np.union1d(asked, [last]).tolist()))
+            saved = np.zeros(len(clock.time), dtype=bool)
+            if len(asked):
+                own = stage.plugin.clock(Times(values=np.minimum(asked, last).tolist())).time
+                saved = np.isin(clock.time, own) & (clock.time > 0)
+            legs.append(Leg(stage, start, clock, saved))
+        return legs
+
+    def clock(self, times: Times) -> Clock:
+        """Saved times, those in a descent at its nearest step."""
+        if times.steps is not None:
+            raise ValueError("steps: stages have steps of different sizes; give times")
+        moments = times.clock().time
+        for index, (start, _) in enumerate(self.spans):
+            if moments[-1] <= start * SAME and index > 0:
+                raise ValueError(
+                    f"stages[{index}] of the dynamics begins at {start!r}, not before the last saved time, "
+                    f"{float(moments[-1])!r}"
+                )
+        saved = [leg.start + leg.clock.time[leg.saved] for leg in self.legs(moments)]
+        return Clock(np.concatenate([np.zeros(1), *saved]))
+
+    def weight_decay_at(self, time: float) -> float:
+        """λ of the stage that is run at a time; where one ends, still its own."""
+        for stage, (start, end) in zip(self.stages, self.spans, strict=True):
+            if end > start and time <= end * SAME:
+                return float(stage.plugin.weight_decay_at(max(time - start, 0.0)))
+        raise AssertionError("the last stage has no end")
+
+    def trajectory(
+        self, problem: Problem, weights: Weights, clock: Clock, random: Sequence[np.random.Generator]
+    ) -> Iterator[Weights]:
+        """The weights at the saved times, stage by stage."""
+        yield weights
+        for index, leg in enumerate(self.legs(clock.time)):
+            if (
+                not np.isfinite(to_host(weights.hidden)).all()
+                or not np.isfinite(to_host(weights.output)).all()
+            ):
+                raise TrainingError(
+                    f"stages[{index - 1}] ({self.stages[index - 1].name}) left the finite numbers before it ended, "
+                    f"at time {leg.start!r}; a smaller step may carry it"
+                )
+            seen = leg.stage.problem(problem, weights)
+            path = leg.stage.plugin.trajectory(seen, weights, leg.clock, random)
+            for saved, frame in zip(leg.saved, path, strict=True):
+                weights = frame
+                if saved:
+                    yield frame
+
+
+@hookimpl
+def register_dynamics(register: Any) -> None:
+    register("stages", Stages)
