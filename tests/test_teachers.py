@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -155,10 +156,61 @@ def test_projection_growth_and_residual() -> None:
     assert measured("residual_norm", STUDENTS) == pytest.approx(np.linalg.norm(r))
 
 
+def test_imbalance_of_groups() -> None:
+    """0 where a group shares equally, m − 1 where one student has all, small ones to all digits."""
+    np.testing.assert_allclose(measured("group_imbalance", STUDENTS), [2 * 1.01 / 1.1**2 - 1, 0], rtol=1e-14)
+    apart = [[1.0, 0.1, 0.0], [1.0 + 1e-9, -0.2, 0.0], [1e-300, 0.0, 0.0], [0.0, 0.0, 0.0]]
+    assert measured("group_imbalance", apart[:2])[0] == pytest.approx(0.25e-18, rel=1e-6)
+    assert np.isnan(measured("group_imbalance", apart)[1])
+    np.testing.assert_allclose(measured("group_imbalance", [apart[0], apart[2]])[0], 1.0)
+
+
+def test_all_angles_and_norms() -> None:
+    angles = measured("teacher_angles", STUDENTS)
+    np.testing.assert_allclose(angles.min(-1), measured("teacher_angle", STUDENTS))
+    np.testing.assert_allclose(angles[0], [np.arctan(0.1), np.pi / 2 - np.arctan(0.1)])
+    np.testing.assert_allclose(angles[2], [np.pi / 2, np.pi / 4])
+    np.testing.assert_allclose(measured("hidden_norm", STUDENTS), np.linalg.norm(STUDENTS, axis=1))
+
+
 def test_growth_below_what_weights_carry_is_not_printed() -> None:
     grown = measured("growth", [[2.0 - 4e-16, 0, 0], [0, 1.0 - 1e-14, 0]])
     assert np.isnan(grown[0])
     assert grown[1] == pytest.approx(1e-14, rel=0.05)
+
+
+def test_spread_is_of_each_group_beside_its_teacher() -> None:
+    """Against the sum over pairs, one by one; heights along the teacher do not count."""
+    hidden = [*STUDENTS[:3], [5.0, 0.1, 0.3], [0.1, 1.0, 0.7]]
+    beside = [[(0.1, 0.0), (-0.5, 0.0), (0.1, 0.3)], [(0.0, 0.2), (0.1, 0.7)]]
+    wanted = [
+        sum(np.hypot(a[0] - b[0], a[1] - b[1]) for a, b in itertools.combinations(group, 2))
+        for group in beside
+    ]
+    np.testing.assert_allclose(measured("spread", hidden), wanted, rtol=1e-14)
+    np.testing.assert_array_equal(measured("spread", STUDENTS)[1], 0)  # one student; w = 0 is in no group
+    turned = np.array(hidden) * [[1], [1], [-1], [-1], [1]]
+    by_size = measured("spread", turned, "abs")  # the second is closest to the other teacher, up to sign
+    np.testing.assert_allclose(by_size[0], np.hypot(0.0, 0.3), rtol=1e-14)
+    np.testing.assert_allclose(measured("spread", np.array(hidden), "abs"), by_size, rtol=1e-14)
+
+
+def test_spread_keeps_small_parts_beside_axes_and_tells_of_noise_elsewhere() -> None:
+    hidden = [[1.0, 1e-20, 0.0], [0.5, -1e-20, 0.0]]
+    assert measured("spread", hidden)[0] == pytest.approx(2e-20, rel=1e-14)
+    turn = np.linalg.qr(np.random.default_rng(2).standard_normal((3, 3)))[0]
+    network = Network(2, "relu", "fixed")
+    metric = PLUGINS.find("metrics", "spread").thing
+
+    def of(hidden: Any) -> Any:
+        path = Trajectory(
+            Clock(np.zeros(1)), Weights(hidden[None, None], np.ones((1, 1, 2))), np.zeros(1), np.full(1, -1)
+        )
+        return metric.measure(Teacher(turn[:1], np.ones(1)).problem(network), path)[0, 0, 0]
+
+    assert np.isnan(of(np.array(hidden) @ turn))
+    assert of(np.array([[1.0, 1e-12, 0.0], [0.5, -1e-12, 0.0]]) @ turn) == pytest.approx(2e-12, rel=1e-3)
+    assert np.isnan(of(np.full((2, 3), np.nan)))
 
 
 def test_teachers_are_measured_where_there_are_some() -> None:

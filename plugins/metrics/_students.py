@@ -11,7 +11,7 @@ from twolayer.gaussian import angles, unit
 from twolayer.trajectory import Trajectory
 
 
-def teacher_angles(problem: Any, weights: Weights) -> Any:
+def teacher_angles(problem: Problem, weights: Weights) -> Any:
     """θ between each student and each teacher, up to sign for |·|, (seed, neuron, teacher); NaN at w = 0."""
     theta = angles(weights.hidden, problem.data.teacher.hidden)
     if problem.network.activation == "abs":

@@ -7,35 +7,15 @@ from typing import Any
 import numpy as np
 
 from twolayer import FiniteData, Metric, Problem, Weights, hookimpl
-from twolayer.gaussian import angles, unit
 from twolayer.measuring import each_frame
 from twolayer.trajectory import Trajectory
 
-
-def teacher_angles(problem: Problem, weights: Weights) -> Any:
-    """θ between each student and each teacher, up to sign for |·|, (seed, neuron, teacher); NaN at w = 0."""
-    theta = angles(weights.hidden, problem.data.teacher.hidden)
-    if problem.network.activation == "abs":
-        theta = np.minimum(theta, angles(-weights.hidden, problem.data.teacher.hidden))
-    return np.where((weights.hidden != 0).any(-1)[..., None], theta, np.nan)
+from ._students import closest_teacher, has_teachers, heights, teacher_angles
 
 
 def teacher_angle(problem: Problem, weights: Weights) -> Any:
     """The angle to the closest teacher, in radians, (seed, neuron)."""
     return teacher_angles(problem, weights).min(-1)
-
-
-def closest_teacher(problem: Problem, weights: Weights) -> Any:
-    """The index of the closest teacher at that time, −1 where w = 0 or is not finite, (seed, neuron)."""
-    theta = teacher_angles(problem, weights)
-    finite = np.isfinite(theta).all(-1)
-    return np.where(finite, np.where(np.isfinite(theta), theta, np.inf).argmin(-1), -1)
-
-
-def heights(problem: Problem, weights: Weights) -> Any:
-    """⟨w_i, v̂_l⟩, its size for |·|, (seed, neuron, teacher)."""
-    along = weights.hidden @ unit(problem.data.teacher.hidden).T
-    return np.abs(along) if problem.network.activation == "abs" else along
 
 
 def projection(problem: Problem, weights: Weights) -> Any:
@@ -61,15 +41,26 @@ def growth(problem: Problem, weights: Weights) -> Any:
     return np.where((np.abs(left) < floor) | lost, np.nan, left)
 
 
+def group_imbalance(problem: Problem, weights: Weights) -> Any:
+    """B_l = m_l Σ h²/(Σ h)² − 1 over the m_l students closest to teacher l at that time, (seed, teacher).
+
+    0 where they share the teacher equally, m_l − 1 where one has it all; NaN without students or where Σ h = 0.
+    Taken as m_l Σ (h − mean)²/(Σ h)², which keeps the digits of a small one.
+    """
+    closest = closest_teacher(problem, weights)
+    member = closest[..., None] == np.arange(problem.data.teacher.hidden.shape[0])
+    own = np.where(member, heights(problem, weights), 0.0)
+    count, total = member.sum(-2), own.sum(-2)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        apart = np.where(member, own - (total / count)[..., None, :], 0.0)
+        imbalance = count * (apart**2).sum(-2) / total**2
+    return np.where(np.isfinite(imbalance), imbalance, np.nan)
+
+
 def residual_norm(problem: Problem, weights: Weights) -> Any:
     """|Σ s a_j w_j − Σ b_l v_l|, (seed,)."""
     students = problem.network.scale * (weights.output[..., None] * weights.hidden).sum(-2)
     return np.linalg.norm(students - problem.data.teacher.output @ problem.data.teacher.hidden, axis=-1)
-
-
-def has_teachers(problem: Any, trajectory: Trajectory) -> bool:
-    """Whether there are teachers: of a population, or of a sample of one."""
-    return problem.data.teacher is not None
 
 
 def plain_teachers(problem: Any, trajectory: Trajectory) -> bool:
@@ -114,5 +105,23 @@ def register_metrics(register: Any) -> None:
     register(
         "population_loss", Metric(each_frame(population_loss), ("seed", "time"), beyond, "1", of_population)
     )
+    all_angles = Metric(
+        each_frame(teacher_angles),
+        (*neuron, "teacher"),
+        "angle θ to each teacher",
+        "rad",
+        has_teachers,
+        by_default=False,
+    )
+    register("teacher_angles", all_angles)
+    uneven = Metric(
+        each_frame(group_imbalance),
+        ("seed", "time", "teacher"),
+        "imbalance of a teacher's students B = m Σh²/(Σh)² − 1; NaN without students",
+        "1",
+        has_teachers,
+        by_default=False,
+    )
+    register("group_imbalance", uneven)
     largest = Metric(each_frame(sharpness), ("seed", "time"), "top Hessian eigenvalue", by_default=False)
     register("sharpness", largest)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from twolayer import EmpiricalProblem, Metric, hookimpl
+from twolayer.model import norm
 from twolayer.trajectory import Trajectory
 
 
@@ -28,6 +29,7 @@ def register_metrics(register: Any) -> None:
         extra = {"applies": applies} if applies else {}
         register(name, Metric(measure, dimensions, long_name, by_default=False, **extra))
 
+    add("hidden_norm", lambda _, path: norm(path.weights.hidden), ("seed", "time", *neuron), "norm |w|")
     add("hidden", lambda _, path: path.weights.hidden, ("seed", "time", *feature), "hidden weights w")
     add("output", lambda _, path: path.weights.output, ("seed", "time", *neuron), "output weights a")
     add(

@@ -25,6 +25,8 @@ EXPORTS = {
     "Claim": "claims",
     "Result": "claims",
     "claim": "claims",
+    "above": "claims",
+    "as_read": "claims",
     "at_least": "claims",
     "at_most": "claims",
     "close": "claims",
@@ -39,6 +41,8 @@ EXPORTS = {
 if TYPE_CHECKING:
     from twolayer.claims import Claim as Claim
     from twolayer.claims import Result as Result
+    from twolayer.claims import above as above
+    from twolayer.claims import as_read as as_read
     from twolayer.claims import at_least as at_least
     from twolayer.claims import at_most as at_most
     from twolayer.claims import claim as claim

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,10 +14,22 @@ from twolayer.errors import DataError
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["Claim", "Result", "at_least", "at_most", "claim", "close", "evaluate", "inconclusive", "table"]
+__all__ = [
+    "Claim",
+    "Result",
+    "above",
+    "as_read",
+    "at_least",
+    "at_most",
+    "claim",
+    "close",
+    "evaluate",
+    "inconclusive",
+    "table",
+]
 
-Verdict = Literal["holds", "fails", "inconclusive"]
-Tag = Literal["published", "recalled", "derived"]
+Verdict = Literal["holds", "fails", "not reproduced under this reading", "inconclusive"]
+Tag = Literal["published", "second-hand", "recalled", "derived"]
 
 
 @dataclass(frozen=True)
@@ -52,6 +64,24 @@ def at_least(measured: float, limit: float, detail: str = "") -> Result:
     return judged(limit, measured, "at least", measured >= limit, detail)
 
 
+def above(measured: float, limit: float, interval: tuple[float, float], detail: str = "") -> Result:
+    """Holds if the whole interval around measured lies above the limit, fails if it lies below; else inconclusive."""
+    low, high = interval
+    found = judged(limit, measured, f"above, by [{low:.4g}, {high:.4g}]", low > limit, detail)
+    if found.verdict == "fails" and not high < limit:
+        return replace(
+            found, verdict="inconclusive", detail=f"the interval has the limit in it. {detail}".strip()
+        )
+    return found
+
+
+def as_read(result: Result) -> Result:
+    """A result on a statement whose own text is not before us: that it does not hold speaks of this reading alone."""
+    if result.verdict != "fails":
+        return result
+    return replace(result, verdict="not reproduced under this reading")
+
+
 def inconclusive(reason: str) -> Result:
     """No verdict, and why."""
     return Result(math.nan, math.nan, "", "inconclusive", reason)
@@ -77,7 +107,8 @@ Evaluate = Callable[[Mapping[str, "xr.Dataset"]], Result | Mapping[str, Result]]
 class Claim:
     """A claim plugin: the statement, where it stands, how we know it, and what it is held against.
 
-    tag: `published` (read in the paper), `recalled` (not re-read) or `derived` (worked out, checked numerically).
+    tag: `published` (read in the paper), `second-hand` (quoted by others), `recalled` (not re-read) or `derived`
+    (worked out, checked numerically).
     evaluate: datasets of `experiments` -> a Result, or several by name (one a case).
     files: netCDF files beside the plugin's own that it is held against too, given under their stems.
     """
@@ -150,7 +181,7 @@ def table(files: Iterable[Path]) -> str:
     for file in files:
         for row in read(file):
             name = f"{file.parent.name}.{row['claim']}"
-            bound = {"at most": "≤ ", "at least": "≥ "}.get(row["tolerance"], "")
+            bound = {"at most": "≤ ", "at least": "≥ ", "above": "> "}.get(row["tolerance"].split(",")[0], "")
             rows.append(
                 (
                     name,
@@ -168,12 +199,21 @@ def table(files: Iterable[Path]) -> str:
                 )
     widths = [max(len(row[column]) for row in rows) for column in range(6)]
     lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-    total = ", ".join(f"{count[verdict]} {told}" for verdict, told in VERDICTS.items())
+    total = ", ".join(
+        f"{count[verdict]} {told}" for verdict, told in VERDICTS.items() if count[verdict] or told in ALWAYS
+    )
     head = [lines[0], "-" * len(lines[0]), *lines[1:], ""]
     return "\n".join([*head, *reasons, *[""] * bool(reasons), f"{sum(count.values())} claims: {total}"])
 
 
-VERDICTS = {"holds": "hold", "fails": "fail", "inconclusive": "inconclusive"}
+VERDICTS = {
+    "holds": "hold",
+    "fails": "fail",
+    "not reproduced under this reading": "not reproduced under this reading",
+    "inconclusive": "inconclusive",
+}
+ALWAYS = ("hold", "fail", "inconclusive")
+"""What is counted even where there is none."""
 
 
 def cell(value: Any) -> str:

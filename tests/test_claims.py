@@ -1,0 +1,54 @@
+"""Verdicts, and the table that tells of them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from twolayer.claims import Result, above, as_read, at_least, at_most, close, inconclusive, table
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("result", "verdict"),
+    [
+        (close(1.05, 1.0, relative=0.06), "holds"),
+        (close(1.05, 1.0, relative=0.02, absolute=0.02), "fails"),
+        (at_most(2.0, 2.0), "holds"),
+        (at_least(1.9, 2.0), "fails"),
+        (at_least(NAN, 2.0), "inconclusive"),
+        (above(0.3, 0.0, (0.1, 0.5)), "holds"),
+        (above(0.3, 0.0, (-0.1, 0.7)), "inconclusive"),
+        (above(-0.3, 0.0, (-0.5, -0.1)), "fails"),
+        (above(0.3, 0.0, (NAN, NAN)), "inconclusive"),
+        (above(NAN, 0.0, (0.1, 0.5)), "inconclusive"),
+        (as_read(at_least(1.9, 2.0)), "not reproduced under this reading"),
+        (as_read(at_least(2.1, 2.0)), "holds"),
+        (as_read(inconclusive("no data")), "inconclusive"),
+    ],
+)
+def test_verdicts(result: Result, verdict: str) -> None:
+    assert result.verdict == verdict
+
+
+def test_the_table_counts_every_verdict(tmp_path: Path) -> None:
+    results = {"trend": above(0.3, 0.0, (0.1, 0.5)), "read": as_read(close(2.0, 1.0, relative=0.1))}
+    rows = [
+        {"claim": name, "statement": "so it is", "tag": "second-hand", **asdict(result)}
+        for name, result in results.items()
+    ]
+    file = tmp_path / "paper" / "claims.json"
+    file.parent.mkdir()
+    file.write_text(json.dumps(rows))
+    told = table([file])
+    assert "> 0 " in told
+    assert told.endswith("2 claims: 1 hold, 0 fail, 1 not reproduced under this reading, 0 inconclusive")
+    assert "not reproduced under this reading: paper.read: so it is" in told
+    file.write_text(json.dumps(rows[:1]))
+    assert table([file]).endswith("1 claims: 1 hold, 0 fail, 0 inconclusive")
+    assert np.isfinite(rows[0]["measured"])
