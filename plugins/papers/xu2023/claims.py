@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from twolayer import Claim, Result, at_most, claim, close, hookimpl
+from twolayer import Claim, Result, as_read, at_least, at_most, claim, close, fit_rate, hookimpl, local_slope
 
 from . import theory
 
@@ -17,6 +17,64 @@ if TYPE_CHECKING:
 Data = Mapping[str, "xr.Dataset"]
 
 PAPER = "Xu, Du, COLT 2023"
+READING = (
+    "The theorem's own σ = O(n^−4226 …) and η cannot be run; here σ = 1e-3, η = 1e-4, d = 10 and T₁ = 3/4nη"
+)
+
+
+def by_neurons(dataset: xr.Dataset) -> Iterator[tuple[int, xr.Dataset]]:
+    """The runs by n, without the padding of `neuron`."""
+    for neurons in dataset["neurons"].values:
+        run = dataset.sel(neurons=neurons)
+        yield int(neurons), run.isel(neuron=slice(int(neurons)))
+
+
+def random_starts(dataset: xr.Dataset) -> Iterator[tuple[int, int, xr.Dataset]]:
+    """The runs of Figure 1 with more than one student, with n and d."""
+    for dimension in dataset["dimension"].values:
+        for neurons, run in by_neurons(dataset.sel(dimension=dimension, neurons=list(theory.ENDS_RIGHT))):
+            yield neurons, int(dimension), run
+
+
+def pairs(dataset: xr.Dataset) -> Iterator[tuple[str, xr.Dataset, Any]]:
+    """The runs of two students, with their h at the end."""
+    for name in dataset["projections"].values:
+        run = dataset.sel(projections=name).isel(seed=0, teacher=0)
+        yield str(name), run, run["projection"].isel(time=-1).values
+
+
+def reached(time: Any, moment: float) -> int:
+    """The place of the first saved time that is not before a moment, but for rounding."""
+    return int(np.searchsorted(time, moment * (1 - 1e-9)))
+
+
+def second_phase(run: xr.Dataset, neurons: int) -> list[tuple[float, int]]:
+    """For each seed the smallest ε₂, and the place of T₂ among the times."""
+    growth, time = theory.carried(run["growth"].isel(teacher=0).values, neurons), run["time"].values
+    begin = theory.aligned_by(neurons)
+    return [theory.smallest_growth_error(time, of_seed, neurons, begin) for of_seed in growth]
+
+
+def farthest(values: Any, exact: float) -> float:
+    """The value that is farthest from a prediction."""
+    values = np.asarray(values)
+    return float(values[np.argmax(np.abs(values - exact))])
+
+
+def told(values: Any) -> str:
+    """Mean over seeds, its 95 % interval, and the range."""
+    mean, low, high = theory.interval(values)
+    return (
+        f"{mean:.4g} (95 % interval {low:.4g} to {high:.4g}; "
+        f"{len(values)} seeds from {np.min(values):.4g} to {np.max(values):.4g})"
+    )
+
+
+def even(heights: Any) -> Result:
+    """The least h_j/h_i against ½, −1 where no h is positive: heights (…, neuron)."""
+    least, most = heights.min(-1), heights.max(-1)
+    ratios = np.where(most > 0, least / np.where(most > 0, most, 1.0), -1.0)
+    return at_least(float(ratios.min()), 0.5, f"least of {ratios.size}, median {np.median(ratios):.3g}")
 
 
 def losses(dataset: xr.Dataset, neurons: int, dimension: int, step: int) -> Any:
@@ -41,7 +99,7 @@ def ends_left(data: Data) -> Mapping[str, Result]:
             )
             name = f"n = {neurons}, d = {dimension}"
             results[name] = close(float(np.median(found)), np.log10(end), absolute=0.3, detail=detail)
-    return results
+    return {name: as_read(result) for name, result in results.items()}
 
 
 @claim(
@@ -59,7 +117,7 @@ def ends_right(data: Data) -> Mapping[str, Result]:
             detail = f"median of {len(found)} seeds from {found.min():.3f} to {found.max():.3f}"
             name = f"n = {neurons}, d = {dimension}"
             results[name] = close(float(np.median(found)), end, absolute=0.1, detail=detail)
-    return results
+    return {name: as_read(result) for name, result in results.items()}
 
 
 @claim(
@@ -74,10 +132,192 @@ def one_student(data: Data) -> Mapping[str, Result]:
     for dimension in dataset["dimension"].values:
         early, late = (np.log(losses(dataset, 1, dimension, step)) for step in (300, 500))
         rates = (late - early) / 200
-        worst = rates[np.argmax(np.abs(rates - exact))]
-        detail = "log of the loss a step, iterations 300 to 500, the seed farthest from the rate"
-        results[f"d = {dimension}"] = close(float(worst), exact, relative=0.01, detail=detail)
+        detail = f"log of the loss a step, iterations 300 to 500: {told(rates)}"
+        results[f"d = {dimension}"] = close(farthest(rates, exact), exact, relative=0.01, detail=detail)
     return results
+
+
+@claim(
+    "Phase 1: s1 ≤ |w_i| ≤ s2 + 2η|v|t up to T₁",
+    f"{PAPER}, phase 1, s1 = ½σ√d and s2 = 2σ√d. {READING}",
+    "published",
+    ["phases"],
+)
+def phase1_lengths(data: Data) -> Mapping[str, Result]:
+    results = {}
+    for neurons, run in by_neurons(data["phases"]):
+        run = run.isel(time=run["time"].values <= theory.aligned_by(neurons) * (1 + 1e-9))
+        length = run["hidden_norm"].values  # (seed, time, neuron)
+        low, high = theory.lengths(run["time"].values[:, None])
+        results[f"n = {neurons}, |w|/s1"] = at_least(float((length / low).min()), 1.0, "least of all")
+        name = f"n = {neurons}, |w|/(s2 + 2η|v|t)"
+        results[name] = at_most(float((length / high).max()), 1.0, "largest of all")
+    return {name: as_read(result) for name, result in results.items()}
+
+
+@claim(
+    "Phase 1: sin²(θ_i/2) − ε₁² falls at least as (1 + ηt|v|/s2)^(−1/24), and at T₁ θ_i ≤ 4ε₁ and h_i ≤ 2h_j",
+    f"{PAPER}, phase 1. {READING}",
+    "published",
+    ["phases"],
+)
+def phase1_alignment(data: Data) -> Mapping[str, Result]:
+    results = {}
+    for neurons, run in by_neurons(data["phases"]):
+        time = run["time"].values
+        end = reached(time, theory.aligned_by(neurons))
+        angle = run["teacher_angle"].values  # (seed, time, neuron)
+        sine = np.sin(0.5 * angle[:, : end + 1]) ** 2
+        ratio = sine[:, 1:] / (theory.shrinking(time[1 : end + 1, None]) * sine[:, :1])
+        detail = "largest sin²(θ/2) over its bound with ε₁ = 0, which is the strictest"
+        results[f"n = {neurons}, envelope"] = at_most(float(ratio.max()), 1.0, detail)
+        smallest = angle[:, end].max(-1) / 4
+        detail = f"largest θ at T₁, below a right angle where it says anything; smallest ε₁: {told(smallest)}"
+        results[f"n = {neurons}, 4 ε₁"] = at_most(float(4 * smallest.max()), 0.5 * np.pi, detail)
+        results[f"n = {neurons}, h_j/h_i at T₁"] = even(run["projection"].values[:, end])
+    return {name: as_read(result) for name, result in results.items()}
+
+
+@claim(
+    "Phase 2: (1 − nη/2)^(t−T₁)|v| + 6ε₂|v| ≥ H ≥ ⅔(1 − nη/2)^(t−T₁)|v| − 6ε₂|v| and h_i ≤ 2h_j up to T₂",
+    f"{PAPER}, phase 2, T₂ = T₁ + (1/nη) ln(1/36ε₂). {READING}",
+    "published",
+    ["phases"],
+)
+def phase2(data: Data) -> Mapping[str, Result]:
+    results = {}
+    for neurons, run in by_neurons(data["phases"]):
+        begin, time = theory.aligned_by(neurons), run["time"].values
+        found = second_phase(run, neurons)
+        smallest = np.array([error for error, _ in found])
+        ends = np.array([time[place] for _, place in found])
+        detail = (
+            "below 1 phase 2 has a length; rounding allows no ε₂ below 1e-25 or so; "
+            f"largest of the seeds' smallest ε₂, log10 of which is {told(np.log10(smallest))}; ηT₂ {told(ends)}"
+        )
+        results[f"n = {neurons}, 36 ε₂"] = at_most(float(36 * smallest.max()), 1.0, detail)
+        early = reached(time, begin)
+        height = run["projection"].values
+        phase = np.concatenate([height[seed, early : place + 1] for seed, (_, place) in enumerate(found)])
+        results[f"n = {neurons}, h_j/h_i"] = even(phase)
+        growth = run["growth"].isel(teacher=0).values
+        decay = np.array(
+            [
+                np.log(growth[seed, middle] / growth[seed, early]) / (time[middle] - time[early])
+                for seed, middle in enumerate((early + place) // 2 for _, place in found)
+            ]
+        )
+        exact = float(np.log(1 - 0.5 * neurons * theory.PHASED["step_size"]) / theory.PHASED["step_size"])
+        detail = f"decay of log H, first half of the saved times: {told(decay)}"
+        results[f"n = {neurons}, rate of H"] = close(
+            farthest(decay, exact), exact, relative=0.01, detail=detail
+        )
+    return {name: as_read(result) for name, result in results.items()}
+
+
+@claim(
+    "Phase 3: |v|/4n ≤ |w_i| ≤ 4|v|/n and h_i ≤ 2h_j from T₂ on",
+    f"{PAPER}, phase 3. {READING}",
+    "published",
+    ["phases"],
+)
+def phase3_lengths(data: Data) -> Mapping[str, Result]:
+    results = {}
+    for neurons, run in by_neurons(data["phases"]):
+        found = second_phase(run, neurons)
+        length = run["hidden_norm"].values
+        late = np.concatenate([length[seed, place:] for seed, (_, place) in enumerate(found)])
+        results[f"n = {neurons}, least n|w|/|v|"] = at_least(float(neurons * late.min()), 0.25)
+        results[f"n = {neurons}, largest n|w|/|v|"] = at_most(float(neurons * late.max()), 4.0)
+    return {name: as_read(result) for name, result in results.items()}
+
+
+@claim(
+    "In the setting of Figure 1 students are even too: h_i ≤ 2h_j at T₁ and |v|/4n ≤ |w_i| ≤ 4|v|/n at the end",
+    f"{PAPER}, phases 1 and 3, with Figure 1's σ = 0.1 and η = 0.05, which the theorem does not cover; T₁ = 3/4nη",
+    "derived",
+    ["figure1"],
+)
+def figure1_phases(data: Data) -> Mapping[str, Result]:
+    results = {}
+    for neurons, run in by_neurons(data["figure1"].sel(neurons=list(theory.ENDS_RIGHT))):
+        end = reached(run["time"].values, theory.aligned_by(neurons))
+        heights = run["projection"].isel(time=end).transpose(..., "neuron").values
+        results[f"n = {neurons}, h_j/h_i at T₁"] = even(heights)
+        length = neurons * run["hidden_norm"].isel(time=-1)
+        short = (length < 0.25).sum(("seed", "neuron"))
+        counts = ", ".join(f"{int(short.sel(dimension=d))} at d = {d}" for d in short["dimension"].values)
+        detail = (
+            f"students shorter than |v|/4n: {counts}, of {run.sizes['seed'] * neurons} each; "
+            f"the longest n|w|/|v| is {float(length.max()):.3g}"
+        )
+        results[f"n = {neurons}, least n|w|/|v|"] = at_least(float(length.min()), 0.25, detail)
+    return {name: as_read(result) for name, result in results.items()}
+
+
+@claim(
+    "L(T + T₂) ≤ K n⁴|v|²/(ηT)³ with the K = π²/96 that two even students need",
+    f"{PAPER}, phase 3; K is derived: L T³ → (8π²/3)/16 for n = 2 and h₁ = h₂",
+    "derived",
+    ["figure1", "phases"],
+)
+def third_phase_constant(data: Data) -> Mapping[str, Result]:
+    results = {}
+    for name, dataset in data.items():
+        for neurons, run in by_neurons(dataset.sel(neurons=list(theory.ENDS_RIGHT))):
+            scaled = (run["loss"] * run["time"] ** 3 / neurons**4).max(...)
+            detail = "largest L (ηt)³/n⁴ of all runs and times; from T₂ on it is smaller"
+            results[f"{name}, n = {neurons}"] = at_most(float(scaled), np.pi**2 / 96, detail)
+    return {name: as_read(result) for name, result in results.items()}
+
+
+@claim(
+    "From random starts L = C/(T + T₀)³: L^(−1/3) is a straight line over the last decade",
+    f"{PAPER}, phase 3 and lower bound, whose rates agree",
+    "published",
+    ["figure1"],
+)
+def third_power_of_random_starts(data: Data) -> Mapping[str, Result]:
+    results = {}
+    for neurons, dimension, run in random_starts(data["figure1"]):
+        fit, slope = fit_rate(run), local_slope(run).isel(time=-1).values
+        detail = (
+            f"largest relative distance from the line; C {told(fit['constant'].values)}; "
+            f"T₀ {told(fit['offset'].values)}; last local slope {told(slope)}"
+        )
+        worst = float(fit["misfit"].max())
+        results[f"n = {neurons}, d = {dimension}"] = at_most(worst, 0.01, detail)
+    return {name: as_read(result) for name, result in results.items()}
+
+
+@claim(
+    "L(T) ≤ O(n⁴|v|²/(ηT)³): L T³ grows at most as n⁴; |∇L|/L^{2/3} ≥ Ω(n^{−2/3}) and L/Z³ ≥ Ω(n^{−5})",
+    f"{PAPER}, phase 3, gradient bound and lower bound; exponents of n over n = 2, 5, 10 at iteration 50000",
+    "published",
+    ["figure1"],
+)
+def powers_of_n(data: Data) -> Mapping[str, Result]:
+    dataset, results = data["figure1"].sel(neurons=list(theory.ENDS_RIGHT)), {}
+    for dimension in dataset["dimension"].values:
+        runs = dataset.sel(dimension=dimension)
+        last = runs.isel(time=-1, teacher=0).transpose("neurons", "seed", ...)
+        observed = {
+            "L T³": (fit_rate(runs)["constant"].transpose("neurons", "seed").values, 4.0, at_most),
+            "|∇L|/L^{2/3}": ((last["gradient_norm"] / last["loss"] ** (2 / 3)).values, -2 / 3, at_least),
+            "L/Z³": ((last["loss"] / last["spread"] ** 3).values, -5.0, at_least),
+        }
+        for name, (values, bound, compared) in observed.items():
+            powers = theory.exponents(runs["neurons"].values, values)
+            _, low, high = theory.interval(powers)
+            by_n = "; ".join(
+                f"n = {n}: {told(row)}" for n, row in zip(runs["neurons"].values, values, strict=True)
+            )
+            results[f"{name}, d = {dimension}"] = compared(
+                high if compared is at_most else low,
+                bound,
+                f"the end of the interval that is nearer to the bound; exponent {told(powers)}. {by_n}",
+            )
+    return {name: as_read(result) for name, result in results.items()}
 
 
 @claim(
@@ -88,18 +328,17 @@ def one_student(data: Data) -> Mapping[str, Result]:
 )
 def third_power(data: Data) -> Mapping[str, Result]:
     results = {}
-    for name in data["mirrored"]["projections"].values:
-        run = data["mirrored"].sel(projections=name).isel(seed=0)
-        late = run["time"].values >= 0.999e7
-        time, loss = run["time"].values[late], run["loss"].values[late]
-        slopes = theory.local_slopes(time, loss)
-        worst = slopes[np.argmax(np.abs(slopes + 3))]
-        told = "local slope of log L against log t farthest from −3, t from 1e7 to 1e8"
-        results[f"{name}, slope"] = close(float(worst), -3.0, absolute=0.002, detail=told)
-        h = run["projection"].isel(time=-1).values
-        told = f"h at the end {h[0]:.6f}, {h[1]:.6f}"
+    for name, run, h in pairs(data["mirrored"]):
+        slopes = local_slope(run).values[run["time"].values > 1.001e7]
+        detail = "local slope of log L against log t farthest from −3, t from 1e7 to 1e8"
+        results[f"{name}, slope"] = close(farthest(slopes, -3.0), -3.0, absolute=0.002, detail=detail)
+        fit = fit_rate(run)
+        detail = (
+            f"C of L = C/(t + t₀)³, t from 1e7 to 1e8, t₀ = {float(fit['offset']):.3g}; "
+            f"h at the end {h[0]:.6f}, {h[1]:.6f}"
+        )
         results[f"{name}, L t³"] = close(
-            float(loss[-1] * time[-1] ** 3), theory.constant(h), relative=1e-3, detail=told
+            float(fit["constant"]), theory.constant(h), relative=1e-3, detail=detail
         )
     return results
 
@@ -112,30 +351,91 @@ def third_power(data: Data) -> Mapping[str, Result]:
 )
 def gradient_bound(data: Data) -> Mapping[str, Result]:
     results = {}
-    for name in data["mirrored"]["projections"].values:
-        run = data["mirrored"].sel(projections=name).isel(seed=0)
+    for name, run, h in pairs(data["mirrored"]):
         spot = int(np.argmin(np.abs(np.log(run["time"].values[1:] / 1e5)))) + 1
         ratio = float(run["gradient_norm"][spot] / run["loss"][spot] ** (2 / 3))
-        limit = np.sqrt(3) * theory.constant(run["projection"].isel(time=-1).values) ** (-1 / 6)
-        told = "at t = 1e5; later, float64 weights do not carry the gradient's part along the teacher"
-        results[str(name)] = close(ratio, limit, relative=1e-3, detail=told)
+        detail = "at t = 1e5; later, float64 weights do not carry the gradient's part along the teacher"
+        results[name] = close(ratio, theory.gradient_by_loss(h), relative=1e-3, detail=detail)
     return results
 
 
 @claim(
-    "Toy 2: students all along the teacher learn at a linear rate, L = L(0) e^{−nt}",
-    f"{PAPER}, toy 2; the rate is derived: dH/dt = −(n/2) H and L = H²/4",
+    "Z = Σ_{i<j}|z_i − z_j| = Ω(1/t) and L ≥ Ω(Z³/(n⁵|v|)); for two students Z t → 4π h₁h₂ and L/Z³ → 1/(24π h₁h₂)",
+    f"{PAPER}, lower bound; the limits are derived",
+    "published",
+    ["mirrored"],
+)
+def lower_bound(data: Data) -> Mapping[str, Result]:
+    results = {}
+    for name, run, h in pairs(data["mirrored"]):
+        last = run.isel(time=-1)
+        scaled, by_cube = float(last["spread"] * last["time"]), float(last["loss"] / last["spread"] ** 3)
+        results[f"{name}, Z t"] = close(scaled, theory.spread(h), relative=1e-3, detail="at t = 1e8")
+        results[f"{name}, L/Z³"] = close(
+            by_cube, theory.loss_by_spread(h), relative=1e-3, detail="at t = 1e8"
+        )
+    return results
+
+
+@claim(
+    "From random starts Z = Ω(1/t): the slope of log Z against log t tends to −1",
+    f"{PAPER}, lower bound (of the flow; here descent with η = 0.05, iteration 50000)",
+    "published",
+    ["figure1"],
+)
+def lower_bound_of_random_starts(data: Data) -> Mapping[str, Result]:
+    results = {}
+    for neurons, dimension, run in random_starts(data["figure1"]):
+        run = run.isel(teacher=0)
+        slope = local_slope(run, "spread").isel(time=-1).values
+        last = run.isel(time=-1)
+        scaled = (last["spread"] * last["time"]).values
+        cubed = (neurons**5 * last["loss"] / last["spread"] ** 3).values
+        detail = f"slope {told(slope)}; Z ηT {told(scaled)}; n⁵L/Z³ {told(cubed)}"
+        results[f"n = {neurons}, d = {dimension}"] = close(
+            farthest(slope, -1.0), -1.0, absolute=0.02, detail=detail
+        )
+    return {name: as_read(result) for name, result in results.items()}
+
+
+@claim(
+    "Toy 2: students all along the teacher learn at a linear rate, L = L(0)(1 − nη/2)^{2T}",
+    f"{PAPER}, toy 2; the rate is derived: H falls by 1 − nη/2 a step and L = H²/4",
     "published",
     ["exact_rank"],
 )
 def parallel_students(data: Data) -> Mapping[str, Result]:
     results = {}
-    for row in range(data["exact_rank"].sizes["neurons"]):
-        run = data["exact_rank"].isel(neurons=row, seed=0)
-        neurons, time, loss = int(run["neurons"]), run["time"].values, run["loss"].values
-        own = loss > 1e-20
-        worst = float(np.abs(np.log(loss[own] / loss[0]) + neurons * time[own]).max())
-        results[f"n = {neurons}"] = at_most(worst, 1e-3, "largest |log(L/L(0)) + nt| while L > 1e-20")
+    for neurons, run in by_neurons(data["exact_rank"].sel(initialization="parallel").isel(seed=0)):
+        loss, step = run["loss"].values, run["step"].values
+        exact = loss[0] * (1 - 0.5 * neurons * theory.STEP) ** (2 * step)
+        own = exact > 1e-20
+        worst = float(np.abs(np.log(loss[own] / exact[own])).max())
+        results[f"n = {neurons}"] = at_most(worst, 1e-5, "largest |log L − log exact| while L > 1e-20")
+    return results
+
+
+@claim(
+    "Toy 3: students that are all equal learn at a linear rate: the loss tends to fall by (1 − nη/2)² a step",
+    f"{PAPER}, toy 3; the rate is derived: n equal students are one, with n times the step",
+    "published",
+    ["exact_rank"],
+)
+def equal_students(data: Data) -> Mapping[str, Result]:
+    results = {}
+    for neurons, run in by_neurons(data["exact_rank"].sel(initialization="equal")):
+        exact = float(2 * np.log(1 - 0.5 * neurons * theory.STEP))
+        rates = []
+        for loss in run["loss"].values:
+            first, last = (int(np.argmax(loss < level)) for level in (1e-8, 1e-18))
+            steps = run["step"].values[[first, last]]
+            rates.append(np.log(loss[last] / loss[first]) / (steps[1] - steps[0]))
+        start = np.rad2deg(run["teacher_angle"].isel(time=0, neuron=0).values)
+        detail = (
+            f"log of the loss a step, L from 1e-8 to 1e-18: {told(rates)}; "
+            f"students start at {start.min():.0f}° to {start.max():.0f}° to the teacher"
+        )
+        results[f"n = {neurons}"] = close(farthest(rates, exact), exact, relative=1e-3, detail=detail)
     return results
 
 
