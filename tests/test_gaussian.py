@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import mpmath
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from namespaces import NAMESPACES, namespace
 
-from twolayer import gaussian, grouped
+from twolayer import Network, PopulationProblem, Teacher, Weights, gaussian, grouped
 from twolayer.gaussian import Units
 
 ACTIVATIONS = ["relu", "abs"]
@@ -68,21 +69,21 @@ def precise(units: Units, activation: str, profile: str = "none") -> Any:
         vectors = [[mp.mpf(float(x)) for x in row] for row in units.vectors]
         coefficients = [mp.mpf(float(c)) for c in units.coefficients]
         lengths = [mp.sqrt(sum(x * x for x in row)) for row in vectors]
-        total, mean = mp.mpf(0), mp.mpf(0)
-        for u, c, length in zip(vectors, coefficients, lengths, strict=True):
-            mean += c * length * mp.sqrt(2 / mp.pi) / (2 if activation == "relu" else 1)
-            for v, other, width in zip(vectors, coefficients, lengths, strict=True):
-                if length == 0 or width == 0:
-                    continue
-                left, right = [x / length for x in u], [x / width for x in v]
-                apart = mp.sqrt(sum((x - y) ** 2 for x, y in zip(left, right, strict=True)))
-                together = mp.sqrt(sum((x + y) ** 2 for x, y in zip(left, right, strict=True)))
-                theta = 2 * mp.atan2(apart, together)
-                if activation == "relu":
-                    kernel = (mp.sin(theta) + (mp.pi - theta) * mp.cos(theta)) / (2 * mp.pi)
-                else:
-                    kernel = 2 / mp.pi * (mp.sin(theta) + (mp.pi / 2 - theta) * mp.cos(theta))
-                total += c * other * length * width * kernel
+        masses = [c * length for c, length in zip(coefficients, lengths, strict=True)]
+        mean = sum(masses) * mp.sqrt(2 / mp.pi) / (2 if activation == "relu" else 1)
+        total = mp.mpf(0)
+        alive = [p for p, length in enumerate(lengths) if length > 0]
+        directions = {p: [x / lengths[p] for x in vectors[p]] for p in alive}
+        for p, q in itertools.combinations_with_replacement(alive, 2):
+            left, right = directions[p], directions[q]
+            apart = mp.sqrt(sum((x - y) ** 2 for x, y in zip(left, right, strict=True)))
+            together = mp.sqrt(sum((x + y) ** 2 for x, y in zip(left, right, strict=True)))
+            theta = 2 * mp.atan2(apart, together)
+            if activation == "relu":
+                kernel = (mp.sin(theta) + (mp.pi - theta) * mp.cos(theta)) / (2 * mp.pi)
+            else:
+                kernel = 2 / mp.pi * (mp.sin(theta) + (mp.pi / 2 - theta) * mp.cos(theta))
+            total += (1 if p == q else 2) * masses[p] * masses[q] * kernel
         linear = mp.mpf(0)
         if activation == "relu" and profile == "linear":
             for axis in range(len(vectors[0])):
@@ -206,6 +207,59 @@ def test_digits_of_a_small_loss(teachers: int, activation: str, rotated: bool) -
             assert abs(gaussian.loss(units, factor) / exact - 1) < limit
 
 
+def network_near_teachers(
+    teachers: int, activation: str, output: str, profile: str, angle: float
+) -> tuple[PopulationProblem, Weights]:
+    """Three students within about `angle` of each orthogonal teacher, with outputs of both signs where they are free.
+
+    Per teacher Σ s a_j w_j = b v to rounding, so the loss goes as angle³. Tied outputs are |w|, and b is then above 0.
+    """
+    random = np.random.default_rng(10 * teachers + len(output))
+    m, d, scale = 3 * teachers, teachers + 3, 0.5
+    given = np.array([1.0, 1.0, 1.0]) if output == "tied" else np.array([1.0, -2.0, 0.5])
+    coefficients = np.array([1.0, -0.6, 2.0])[:teachers]
+    if output == "tied":
+        coefficients = np.abs(coefficients)
+    norms = np.array([1.0, 0.7, 1.3])[:teachers]
+    hidden, outputs = np.zeros((m, d)), np.zeros(m)
+    for group in range(teachers):
+        own = slice(3 * group, 3 * group + 3)
+        share = np.array([0.5, 0.2, 0.3]) if output == "tied" else np.array([0.9, -0.4, 0.5])
+        rest = random.standard_normal((3, d))
+        rest[:, group] = 0
+        rest -= share @ rest  # Σ share = 1, so Σ share·rest = 0
+        direction = np.eye(d)[group] + angle * rest
+        mass = share * coefficients[group] * norms[group] / scale  # a_j h_j
+        if output == "tied":
+            length = np.sqrt(mass / np.linalg.norm(direction, axis=1))  # |w| = h |direction|, so |w| h = mass
+            hidden[own] = length[:, None] * direction
+            outputs[own] = np.linalg.norm(hidden[own], axis=1)
+        else:
+            outputs[own] = given * np.sign(coefficients[group])
+            hidden[own] = (mass / outputs[own])[:, None] * direction
+    network = Network(
+        m, activation, output, outputs.tolist() if output == "fixed" else 1.0, output_scale=scale
+    )  # type: ignore[arg-type]
+    teacher = Teacher(norms[:, None] * np.eye(d)[:teachers], coefficients, profile)
+    return teacher.problem(network), network.closed(Weights(hidden, outputs))
+
+
+@pytest.mark.parametrize(("output", "teachers"), [("fixed", 2), ("trained", 1), ("trained", 2), ("tied", 2)])
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_digits_of_a_networks_small_loss(activation: str, profile: str, output: str, teachers: int) -> None:
+    """1e-11 relative at L = 1e-12 and 1e-6 at 1e-25, for every kind of output, with signs and profiles."""
+
+    problem, weights = network_near_teachers(teachers, activation, output, profile, 1e-4)
+    cubic = float(problem.loss(weights)) / 1e-12
+    for wanted, limit in ((1e-12, 1e-11), (1e-25, 1e-6)):
+        angle = (wanted / cubic) ** (1 / 3)
+        problem, weights = network_near_teachers(teachers, activation, output, profile, angle)
+        truth = precise(problem.units(weights)[0], activation, profile)
+        assert 0.9 * wanted < truth < 1.1 * wanted
+        assert abs(problem.loss(weights) / truth - 1) < limit
+
+
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_digits_of_a_small_gradient(activation: str) -> None:
     """The grouped field against a difference of 60-digit losses, along directions that leave r alone."""
@@ -232,6 +286,24 @@ def test_other_teachers_keep_the_absolute_digits_they_are_said_to() -> None:
     error = abs(gaussian.loss(units, gaussian.factors("relu")) - exact)
     assert error < 4e-15
     assert gaussian.loss(units, gaussian.factors("relu")) >= 0
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("apart", [1e-3, 10.0, 60.0, 89.9999999, 90.0001, 150.0])
+def test_oblique_teachers_lose_digits_only_below_1e_minus_15(apart: float, activation: str) -> None:
+    """Two teachers at any angle in degrees: the error is absolute, at every size of the loss, and none is negative."""
+    turn = np.deg2rad(apart)
+    directions = np.zeros((2, 5))
+    directions[:, 0], directions[:, 1] = [1, np.cos(turn)], [0, np.sin(turn)]
+    rest = np.random.default_rng(3).standard_normal((2, 5))
+    rest -= rest @ np.linalg.pinv(directions) @ directions
+    students = np.concatenate([0.3 * directions, 0.7 * directions])
+    for angle in (1e-1, 1e-4, 0.0):
+        lean = angle * np.concatenate([rest, -rest])
+        units = Units(np.concatenate([students + lean, directions]), np.array([1.0] * 4 + [-1.0] * 2), 4)
+        found = gaussian.loss(units, gaussian.factors(activation))
+        assert found >= 0
+        assert abs(found - precise(units, activation)) < 2e-15
 
 
 def test_angles_keep_their_digits() -> None:
@@ -265,6 +337,30 @@ def test_nothing_breaks_where_vectors_meet(form: str, activation: str, profile: 
     assert np.isfinite(field).all()
     assert (field[3] == 0).all()
     assert all(np.isfinite(block).all() for block in gaussian.hessian_blocks(units, factor))
+
+
+@pytest.mark.parametrize("output", ["fixed", "trained", "tied"])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("second", [(0.4, -0.3, 0.0), (0.4, 0.1, 0.0)])
+def test_no_network_breaks_where_vectors_meet(
+    second: tuple[float, ...], profile: str, activation: str, output: str
+) -> None:
+    """Loss, gradient, Hessian and its top eigenvalue of students parallel, antiparallel, equal to a teacher, or zero,
+    before teachers that are orthogonal and that are not."""
+    v = np.array([0.3, 0.4, 0.5])
+    hidden = np.stack([v, 3 * v, -v, 0 * v, v, 1e-300 * v, np.array([1.0, 0, 0])])
+    problem = Teacher(np.stack([v, np.array(second)]), np.array([1.0, -0.5]), profile).problem(
+        Network(7, activation, output)  # type: ignore[arg-type]
+    )
+    weights = problem.network.closed(Weights(hidden, np.array([1.0, -1, 1, 1, 0, -2, 1])))
+    with np.errstate(all="raise", under="ignore"):
+        loss, gradient = problem.loss(weights), problem.gradient(weights)
+        hessian, top = problem.hessian(weights), problem.sharpness(weights)
+    assert loss >= 0
+    for array in (loss, gradient.hidden, gradient.output, top):
+        assert np.isfinite(array).all()
+    assert np.isfinite(hessian).all()
 
 
 @pytest.mark.parametrize("form", FORMS)
