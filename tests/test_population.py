@@ -255,6 +255,33 @@ def test_angles_and_norms_place_teachers() -> None:
     np.testing.assert_array_equal(teacher.output, [-1, -1])
     assert not teacher.orthogonal
     assert plugin(dimension=3, teachers=3, norms=0.1).generate(np.random.default_rng()).orthogonal
+    assert plugin(dimension=3, angles=[30.0, 120.0]).generate(np.random.default_rng()).orthogonal
+
+
+def test_numbers_and_vectors_place_teachers() -> None:
+    plugin = load(kinds=["problems"]).find("problems", "gaussian_teacher").thing
+    numbered = plugin(dimension=3, teachers=2, norms=[2.0, 0.5], coefficients=[1.0, -3.0])
+    teacher = numbered.generate(np.random.default_rng())
+    np.testing.assert_array_equal(teacher.hidden, [[2, 0, 0], [0, 0.5, 0]])
+    np.testing.assert_array_equal(teacher.output, [1, -3])
+    vectors = [[1.0, 2.0, 2.0], [0.0, 0.0, -1.5]]
+    teacher = plugin(dimension=3, vectors=vectors).generate(np.random.default_rng())
+    np.testing.assert_array_equal(teacher.hidden, vectors)
+    np.testing.assert_array_equal(teacher.output, [1, 1])
+
+
+@pytest.mark.parametrize(("given", "factor"), [(0.7, 0.7), ("1/m", 0.25), ("1/sqrt(m)", 0.5)])
+def test_output_scale_is_a_factor_on_the_sum(given: Any, factor: float) -> None:
+    """A network with scale s has the loss of one with outputs s a, and s times its gradient in a."""
+    teacher = Teacher(np.eye(3)[:2], np.ones(2))
+    random = np.random.default_rng(0)
+    weights = Weights(random.standard_normal((4, 3)), random.standard_normal(4))
+    scaled = teacher.problem(Network(4, output_scale=given))
+    plain, same = teacher.problem(Network(4)), Weights(weights.hidden, factor * weights.output)
+    np.testing.assert_allclose(scaled.loss(weights), plain.loss(same), rtol=1e-14)
+    found, wanted = scaled.gradient(weights), plain.gradient(same)
+    np.testing.assert_allclose(found.hidden, wanted.hidden, rtol=1e-13)
+    np.testing.assert_allclose(found.output, factor * wanted.output, rtol=1e-13)
 
 
 BAD = {

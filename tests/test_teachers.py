@@ -72,6 +72,11 @@ BAD = {
     "teachers": ({"projections": [[1, 1, 1, 1, 1]]}, "1 lists for 2 teachers"),
     "angle": ({"projections": [[1, 1], [1, 1, 1]], "angle": 1.6}, "must lie in"),
     "none": ({"projections": []}, "at least one student"),
+    "against the teacher": (
+        {"projections": [[0.5, -0.5], [1, 1, 1]], "angle": 0.1},
+        r"\[0\] has a sum of 0\.0",
+    ),
+    "not a number": ({"projections": [[0.5, float("nan")], [1, 1, 1]]}, "must be finite"),
 }
 
 
@@ -80,6 +85,44 @@ def test_bad_alignments_are_told_of(case: str) -> None:
     section, message = BAD[case]
     with pytest.raises(ConfigError, match=message):
         twolayer.run(experiment(initialization={"name": "aligned", **section}))
+
+
+def test_gaussian_weights_have_the_law_they_are_said_to_have() -> None:
+    """Mean, standard deviation and kurtosis of 2e5 coordinates, and fair signs, within 4 standard errors."""
+    gaussian = PLUGINS.find("initializations", "gaussian").thing
+    data, network = Teacher(np.eye(500)[:1], np.ones(1)), Network(400)
+    weights = gaussian(scale=0.3).draw(data, network, np.random.default_rng(1))
+    standard = weights.hidden / 0.3
+    for power, moment, variance in ((1, 0, 1), (2, 1, 2), (4, 3, 96)):
+        error = np.sqrt(variance / standard.size)
+        assert abs((standard**power).mean() - moment) < 4 * error
+    between = standard @ standard.T / 500  # neurons are independent
+    assert np.abs(between - np.eye(400)).max() < 6 * np.sqrt(2 / 500)
+    assert abs((weights.output / 0.3).std() - 1) < 4 / np.sqrt(2 * 400)
+    balanced = gaussian(scale=1e-150, balanced=True).draw(data, network, np.random.default_rng(1))
+    np.testing.assert_allclose(
+        np.abs(balanced.output), np.linalg.norm(balanced.hidden * 1e150, axis=1) * 1e-150
+    )
+    assert abs(np.sign(balanced.output).mean()) < 4 / np.sqrt(400)
+    again = gaussian(scale=0.3).draw(data, network, np.random.default_rng(1))
+    np.testing.assert_array_equal(again.hidden, weights.hidden)
+
+
+def test_identical_students_are_one_and_stay_one() -> None:
+    """Equal at the start, seed by seed, of the law of one Gaussian student, and equal to the bit while they learn."""
+    identical = PLUGINS.find("initializations", "identical").thing(scale=0.2)
+    drawn = identical.draw(Teacher(np.eye(1000)[:1], np.ones(1)), Network(3), np.random.default_rng(0)).hidden
+    assert (drawn == drawn[0]).all()
+    assert abs(drawn[0].std() / 0.2 - 1) < 4 / np.sqrt(2000)
+    dataset = twolayer.run(
+        experiment(initialization={"name": "identical", "scale": 0.2}, seeds=2, times={"steps": [1, 300]}),
+        weights=True,
+    )
+    hidden = dataset["hidden"]
+    assert float(np.abs(hidden - hidden.isel(neuron=0)).max()) == 0
+    assert float(np.abs(hidden.isel(seed=0) - hidden.isel(seed=1)).isel(time=0).min()) > 0
+    with pytest.raises(ConfigError, match="must be above 0"):
+        twolayer.run(experiment(initialization={"name": "identical", "scale": 0}))
 
 
 def test_alignment_needs_teachers_and_room() -> None:

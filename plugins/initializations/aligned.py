@@ -31,6 +31,12 @@ class Aligned:
             raise ValueError(f"angle: must lie in [0, π/2) radians, is {self.angle!r}")
         if not any(self.projections):
             raise ValueError("projections: at least one student is needed")
+        for index, group in enumerate(self.projections):
+            if self.angle > 0 and len(group) > 1 and not sum(group) > 0:
+                raise ValueError(
+                    f"projections: [{index}] has a sum of {sum(group)!r}; students at an angle to their "
+                    "teacher need one above 0"
+                )
 
     def check(self, problem: Any, network: Network) -> None:
         """Refuse numbers of students and teachers that differ from the run's."""
