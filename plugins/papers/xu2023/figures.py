@@ -154,7 +154,7 @@ def dashed(axes: Axes, x: Any, *bounds: Any) -> None:
     caption=(
         "The rate from random starts, in the setting of Figure 1. Left, d = 50: the loss times T³, median and range "
         "over 16 seeds, and C T³/(T + T₀)³ with the median fit of the last decade. Right: C, mean and 95 % interval "
-        "over seeds. The theorem's bound allows C to grow as n⁴; two students have π²/6 at most."
+        "over seeds, and that of students with equal h at the corners of a simplex. The theorem's bound allows n⁴."
     ),
     size=(7.0, 3.2),
 )
@@ -183,11 +183,19 @@ def rate(canvas: Figure, data: Data) -> None:
         right.errorbar(
             aside, mean, (mean - low, high - mean), fmt="o", markersize=3, capsize=2, label=f"d = {dimension}"
         )
+    fine = np.linspace(2, 10, 50)
     right.plot(
-        2, theory.constant([0.5, 0.5]), "_", color="black", markersize=14, label="h₁ = h₂ = 1/2, exact"
+        fine, theory.simplex_constant(fine), color="black", linewidth=0.9, label="regular simplex, exact"
     )
     guide = np.array([2.0, 3.0])
-    right.plot(guide, 1.645 * (guide / 2) ** 4, "--", color="black", linewidth=0.9, label="slope n⁴ (bound)")
+    right.plot(
+        guide,
+        theory.simplex_constant(2) * (guide / 2) ** 4,
+        "--",
+        color="black",
+        linewidth=0.9,
+        label="slope n⁴ (bound)",
+    )
     right.set(xscale="log", yscale="log", xlabel="students n", ylabel=r"constant C of $L = C/(T+T_0)^3$")
     right.set_xticks([2, 5, 10], ["2", "5", "10"])
     right.minorticks_off()

@@ -74,6 +74,15 @@ def constant(projections: Any) -> float:
     return float(8 * np.pi**2 / 3 * np.prod(projections) ** 2)
 
 
+def simplex_constant(neurons: Any) -> Any:
+    """lim L T³ for n students with equal h at the corners of a regular simplex: 16π²/(3n³β²), β = √(8n/(n−1)) − 2.
+
+    At distance ρ from v, L = n³βρ³/12π and dρ/dt = −(1/n) dL/dρ. n = 2 gives `constant`. (Derived.)
+    """
+    beta = np.sqrt(8 * neurons / (neurons - 1)) - 2
+    return 16 * np.pi**2 / (3 * neurons**3 * beta**2)
+
+
 def spread(projections: Any) -> float:
     """lim Z T for two students: 4π h₁h₂.
 
