@@ -1,0 +1,257 @@
+"""What the paper states, as others quote it, what follows from it, and how a run is read. Teachers have norm 1.
+
+h_i: projection of student i on its own teacher; m_l: students of teacher l; H_l = 1 − Σ h_i over them; z_i: what of
+w_i is beside the teacher. For students near teacher v̂ with Σ z = 0 the loss is (1/4π) Σ_pq C_p C_q θ_pq³/3 to
+leading order, over students (C = h) and the teacher (C = −1).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import stats
+
+from twolayer import fit_rate
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+PANELS = ((2, 20), (4, 12), (4, 20), (4, 40))
+"""(k, m) of the paper's panels."""
+
+NEAR = math.pi / 6
+"""t₁, our definition: the mean angle of students to their closest teacher falls below 30°."""
+
+GROWN = 0.01
+"""t₂, our definition: the largest |H_l| falls below 1 % of |v|."""
+
+ALIGNED_BY = 0.1
+"""ηT₁ of statement 1, which is Θ(1): ours. Sums of six students are then below 0.4 |v|."""
+
+SMALL = 0.1
+"""What we let pass as a small ε₁. Statement 1 ends at angles of about 4 ε₁: 0.4 is 23°."""
+
+SIMPLEX = {"three": 3, "four": 4}
+"""Runs of `rate` whose one group keeps the corners of a simplex."""
+
+
+# ---- the statements as quoted ----
+
+
+def envelope(time: Any, teachers: int, scale: float, dimension: int) -> Any:
+    """(1 + ηk|v|t/s₂)^(−1/8k) of statement 1, with s₂ = 2σ√d as in Xu and Du 2023."""
+    return (1 + teachers * time / (2 * scale * math.sqrt(dimension))) ** (-1 / (8 * teachers))
+
+
+def smallest_epsilon(time: Any, angle: Any, shrink: Any) -> float:
+    """The smallest ε₁ with sin²(θ/2) − ε₁² ≤ shrink (sin²(θ(0)/2) − ε₁²) for all students up to ALIGNED_BY.
+
+    angle (seed, time, neuron), shrink (time,). Times at which the envelope has not moved yet decide nothing.
+    """
+    moved = (time <= ALIGNED_BY) & (shrink < 1 - 1e-6)
+    square = np.sin(angle / 2) ** 2
+    need = (square - shrink[:, None] * square[:, :1]) / np.where(moved, 1 - shrink, 1.0)[:, None]
+    return math.sqrt(max(float(need[:, moved].max()), 0.0))
+
+
+def fair_chance(students: int, teachers: int) -> float:
+    """P(m/3k ≤ m_l ≤ 3m/k for all l) for students that choose among k teachers evenly and independently (A3)."""
+    low, high = -(-students // (3 * teachers)), 3 * students // teachers
+    term = np.zeros(students + 1)
+    for size in range(low, min(high, students) + 1):
+        term[size] = math.exp(-math.lgamma(size + 1) - size * math.log(teachers))
+    ways = np.eye(1, students + 1)[0]
+    for _ in range(teachers):
+        ways = np.convolve(ways, term)[: students + 1]
+    return float(ways[students] * math.exp(math.lgamma(students + 1)))
+
+
+# ---- what follows: the T⁻³ law ----
+
+
+def pair_constant(projections: Any) -> float:
+    """lim L T³ of two students, (8π²/3)(h₁h₂)²: z₁ = −z₂ = z has L = z³/3πh₁h₂ and 2 dz/dt = −dL/dz."""
+    return float(8 * np.pi**2 / 3 * np.prod(projections) ** 2)
+
+
+def simplex_constant(count: int) -> float:
+    """lim L T³ of n equal students in simplex position, 4π²/3n³β²: L = n³z³β/6π and n dz/dt = −dL/dz."""
+    return 4 * math.pi**2 / (3 * count**3 * beta(count) ** 2)
+
+
+def beta(count: int) -> float:
+    """√(2n/(n − 1)) − 1."""
+    return math.sqrt(2 * count / (count - 1)) - 1
+
+
+def group_constant(projections: Any) -> float:
+    """lim L T³ of one group; 0 for a single student, NaN where no formula is known."""
+    count = len(projections)
+    if count < 2:
+        return 0.0
+    if count == 2:
+        return pair_constant(projections)
+    return simplex_constant(count) if np.ptp(projections) < 1e-3 / count else math.nan
+
+
+def group_spread(projections: Any) -> float:
+    """lim Z T of one group: 4πh₁h₂ for two students, π(n − 1)√(2n/(n − 1))/nβ for a simplex."""
+    count = len(projections)
+    if count < 2:
+        return 0.0
+    if count == 2:
+        return float(4 * np.pi * np.prod(projections))
+    if np.ptp(projections) > 1e-3 / count:
+        return math.nan
+    return math.pi * (count - 1) * math.sqrt(2 * count / (count - 1)) / (count * beta(count))
+
+
+def groups_of(run: xr.Dataset) -> list[Any]:
+    """The projections at the end, teacher by teacher."""
+    last = run.isel(time=-1)
+    closest, heights = last["closest_teacher"].values, last["projection"].values
+    return [heights[closest == teacher] for teacher in range(int(run["teachers"]))]
+
+
+def constant(run: xr.Dataset) -> float:
+    """Σ_l C_l of a run, with h at its end."""
+    return sum(group_constant(group) for group in groups_of(run))
+
+
+def offset(run: xr.Dataset) -> float:
+    """t₀ of L = C/(T + t₀)³, fitted from T = 1e3 to 1e5: later the tolerance of the flow shows in it."""
+    return float(fit_rate(run, start=1e3, stop=1e5)["offset"])
+
+
+def gradient_limit(constant: float) -> float:
+    """lim |∇L|/L^{2/3} = √3 C^(−1/6), from L = C/T³ and dL/dT = −|∇L|²."""
+    return math.sqrt(3) * constant ** (-1 / 6)
+
+
+# ---- what follows: growth ----
+
+
+SLOW = 0.25 - 0.5 / math.pi
+"""¼ − 1/2π: the slowest rate a student of residuals near alignment for k ≥ 2 (r_l − r_l' along v̂_l + v̂_l')."""
+
+RATES: Mapping[str, float] = {
+    "one_teacher": 5 / 2,
+    "two_each": 2 * SLOW,
+    "three_each": 3 * SLOW,
+    "four_teachers": 2 * SLOW,
+    "equal_sums": 2 * (0.25 + 0.5 / math.pi),
+}
+"""Decay of H by case: n/2, m_l(¼ − 1/2π), and for equal sums of two teachers m_l(¼ + 1/2π)."""
+
+
+EXPONENTIAL: Mapping[str, float] = {"parallel": 2.0, "equal": 2.0, "as_many": 2 * SLOW}
+"""Decay of the loss where n = 2 students are one, and where each of three teachers has one."""
+
+
+# ---- how a run is read ----
+
+
+def panel(dataset: xr.Dataset, teachers: int, neurons: int) -> xr.Dataset:
+    """One (k, m), without the padding to the largest."""
+    run = dataset.sel(teachers=teachers, neurons=neurons)
+    sizes = {"neuron": neurons, "teacher": teachers}
+    return run.isel({name: slice(size) for name, size in sizes.items() if name in run.dims})
+
+
+def rows(dataset: xr.Dataset, word: str) -> dict[str, xr.Dataset]:
+    """The runs of a zip by their label, each with its own times, neurons and teachers."""
+    found = {}
+    for label in dataset[word].values:
+        run = dataset.sel({word: label}).isel(seed=0)
+        run = run.isel(time=np.flatnonzero(np.isfinite(run["time"].values)))
+        if "neuron" in run.dims:
+            run = run.isel(neuron=slice(int(run["neurons"])))
+        if "teacher" in run.dims:
+            run = run.isel(teacher=slice(int(run["teachers"])))
+        found[str(label)] = run
+    return found
+
+
+def group_sizes(closest: Any, teachers: int) -> Any:
+    """m_l from the index of the closest teacher (…, neuron): (…, teacher)."""
+    return (closest[..., None] == np.arange(teachers)).sum(-2)
+
+
+def shares(run: xr.Dataset) -> Any:
+    """|w_i| m_τ at the end, 1 where a group shares its teacher equally, (seed, neuron)."""
+    last = run.isel(time=-1)
+    closest = last["closest_teacher"].transpose("seed", "neuron").values.astype(int)
+    sizes = group_sizes(closest, run.sizes["teacher"])
+    return last["hidden_norm"].transpose("seed", "neuron").values * np.take_along_axis(sizes, closest, -1)
+
+
+def norm_excess(run: xr.Dataset) -> Any:
+    """Σ|w_i|² at the end over Σ_l 1/m_l, the least that fits with these groups, (seed,)."""
+    last = run.isel(time=-1)
+    sizes = group_sizes(last["closest_teacher"].transpose("seed", "neuron").values, run.sizes["teacher"])
+    least = np.where(sizes > 0, 1 / np.maximum(sizes, 1), 0.0).sum(-1)
+    return (last["hidden_norm"] ** 2).sum("neuron").values / least
+
+
+def phase_times(run: xr.Dataset) -> tuple[Any, Any]:
+    """t₁ and t₂ of each seed, (seed,): see NEAR and GROWN."""
+    time = run["time"].values
+    angle = run["teacher_angles"].min("teacher").mean("neuron").transpose("seed", "time").values
+    left = abs(run["growth"]).fillna(0).max("teacher").transpose("seed", "time").values
+    near, grown = (
+        np.array([first_below(time, one, level) for one in values])
+        for values, level in ((angle, NEAR), (left, GROWN))
+    )
+    return near, grown
+
+
+def first_below(time: Any, values: Any, level: float) -> float:
+    """When values (time,) first fall below a level, between two saved times by log t; NaN if they never do."""
+    below = np.flatnonzero(values < level)
+    if len(below) == 0 or below[0] == 0 or not time[below[0] - 1] > 0:
+        return math.nan if len(below) == 0 else float(time[below[0]])
+    after = below[0]
+    part = (values[after - 1] - level) / (values[after - 1] - values[after])
+    return float(time[after - 1] * (time[after] / time[after - 1]) ** part)
+
+
+def power(time: Any, values: Any, start: float, stop: float) -> float:
+    """The slope of log values against log t, by least squares over start ≤ t ≤ stop."""
+    own = (time >= start) & (time <= stop * (1 + 1e-9))
+    return float(np.polyfit(np.log(time[own]), np.log(values[own]), 1)[0])
+
+
+def decay(time: Any, values: Any, low: float, high: float) -> float:
+    """The rate of exponential decay of values (time,) between two sizes, by least squares; NaN without 3 points."""
+    own = (np.abs(values) > low) & (np.abs(values) < high)
+    return float(-np.polyfit(time[own], np.log(np.abs(values[own])), 1)[0]) if own.sum() > 2 else math.nan
+
+
+def left_over(label: str, run: xr.Dataset) -> Any:
+    """Of a run of `growth`: H_1 − H_2 where sums differ, else H_1, (time,)."""
+    left = run["growth"].fillna(0).transpose("time", "teacher").values
+    return left[:, 0] if label in ("one_teacher", "equal_sums") else left[:, 0] - left[:, 1]
+
+
+def mean_interval(values: Any) -> tuple[float, tuple[float, float]]:
+    """Geometric mean over seeds and its 95 % interval (Student's t)."""
+    logs = np.log(values)
+    reach = stats.t.ppf(0.975, len(logs) - 1) * logs.std(ddof=1) / math.sqrt(len(logs))
+    middle = float(logs.mean())
+    return math.exp(middle), (math.exp(middle - reach), math.exp(middle + reach))
+
+
+def ratio(first: Any, second: Any) -> tuple[float, tuple[float, float]]:
+    """Mean of log first − log second over seeds and its 95 % interval (Welch's t)."""
+    test = stats.ttest_ind(np.log(first), np.log(second), equal_var=False)
+    low, high = test.confidence_interval(0.95)
+    return float(np.log(first).mean() - np.log(second).mean()), (float(low), float(high))
+
+
+def chance_interval(hits: int, trials: int) -> tuple[float, float]:
+    """The exact (Clopper–Pearson) 99.9 % interval of a chance."""
+    found = stats.binomtest(hits, trials).proportion_ci(0.999)
+    return float(found.low), float(found.high)
