@@ -33,7 +33,7 @@ def case(name: str, teachers: int, neurons: int) -> str:
 
 @claim(
     "The loss falls as 1/T³ at the end of training",
-    f"{QUOTED}: its panels with a 1/T³ line; range of slopes ours",
+    f"{QUOTED}: its panels with a 1/T³ line; range of slopes and horizons ours",
     "second-hand",
     DESCENTS,
 )
@@ -47,7 +47,11 @@ def late_slope(data: Data) -> Mapping[str, Result]:
             f"the worst of {len(slopes)} seeds from {slopes.min():.3f} to {slopes.max():.3f}; slope of log L against "
             f"log ηT, ηT from 200 to {time[-1]:.0f}. Held to [−3.2, −2.7]"
         )
-        results[case(name, teachers, neurons)] = close(float(worst), -2.95, absolute=0.25, detail=detail)
+        if time[-1] < 1000:
+            detail += ". ηT = 500 is before the law for k = 4: descent on the population is as steep there"
+        results[case(name, teachers, neurons)] = as_read(
+            close(float(worst), -2.95, absolute=0.25, detail=detail)
+        )
     return results
 
 
@@ -150,13 +154,12 @@ def batches(data: Data) -> Mapping[str, Result]:
             run = theory.panel(data[name], teachers, neurons)
             time, loss = run["time"].values, run["loss"].transpose("seed", "time").values
             slopes[name] = np.array([theory.power(time, one, 200, 500) for one in loss])
-        first, second = slopes.values()
+        apart, reach = theory.difference(*slopes.values())
         detail = (
-            "mean slope of log L against log ηT by SGD less that by GD, ηT from 200 to 500; standard error "
-            f"{math.hypot(first.std(ddof=1) / len(first) ** 0.5, second.std(ddof=1) / len(second) ** 0.5):.3f}"
+            "mean slope of log L against log ηT by SGD less that by GD, ηT from 200 to 500; held to half the width "
+            "of its 99 % interval"
         )
-        difference = float(second.mean() - first.mean())
-        results[f"k = {teachers}, m = {neurons}"] = close(difference, 0.0, absolute=0.1, detail=detail)
+        results[f"k = {teachers}, m = {neurons}"] = close(apart, 0.0, absolute=reach, detail=detail)
     return results
 
 
