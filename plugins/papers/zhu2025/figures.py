@@ -15,6 +15,7 @@ from . import theory
 
 if TYPE_CHECKING:
     import xarray as xr
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 Data = Mapping[str, "xr.Dataset"]
@@ -57,6 +58,13 @@ def draw_panels(name: str) -> Callable[[Figure, Data], None]:
     return draw
 
 
+def bundle(axes: Axes, x: Any, values: Any, **style: Any) -> None:
+    """Lines over one x, values (x, line), as one artist: many are slow to lay out."""
+    gaps = np.full((1, values.shape[1]), np.nan)
+    y = np.concatenate([values, gaps]).T.ravel()
+    axes.plot(np.tile(np.append(x, np.nan), values.shape[1]), y, **style)
+
+
 def draw_panel(column: Any, run: xr.Dataset, teachers: int) -> None:
     """One column of the panels."""
     time = run["time"].values
@@ -65,14 +73,14 @@ def draw_panel(column: Any, run: xr.Dataset, teachers: int) -> None:
     last = one["closest_teacher"].isel(time=-1).values.astype(int)
     for teacher in range(teachers):
         others = np.delete(angles, teacher, axis=-1)[:, last == teacher]
-        column[0].plot(time, others.reshape(len(time), -1), color="0.75", linewidth=0.4, zorder=1)
+        bundle(column[0], time, others.reshape(len(time), -1), color="0.75", linewidth=0.4, zorder=1)
     sizes = theory.group_sizes(last, teachers)
     for teacher, colour in enumerate(COLOURS[:teachers]):
         own = last == teacher
-        column[0].plot(time, angles[:, own, teacher], color=colour, linewidth=0.6, zorder=2)
+        bundle(column[0], time, angles[:, own, teacher], color=colour, linewidth=0.6, zorder=2)
         column[1].plot(time, one["growth"].isel(teacher=teacher), color=colour)
         size = one["hidden_norm"].transpose("time", "neuron").values[:, own] * sizes[teacher]
-        column[2].plot(time, size, color=colour, linewidth=0.6)
+        bundle(column[2], time, size, color=colour, linewidth=0.6)
     column[0].axhline(math.degrees(math.acos(teachers**-0.5)), **BLACK)
     for factor in (0.25, 4):
         column[2].axhline(factor, **BLACK)
