@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from twolayer import EmpiricalProblem, Flow, Metric, PopulationProblem, Weights, hookimpl
-from twolayer.compiled_population import CompiledPopulationProblem
 from twolayer.trajectory import Trajectory
 
 
@@ -19,6 +18,10 @@ def flow_error(problem: EmpiricalProblem, trajectory: Trajectory) -> Any:
     An error in proportion to rtol is twice the difference; as that changes sign now and then, neighbours are asked
     too. NaN after `trusted_until`, and where L' is 0.
     """
+    from twolayer.compiled_population import (
+        CompiledPopulationProblem,  # the compiler, for those who flow again
+    )
+
     dynamics, clock, weights = trajectory.dynamics, trajectory.clock, trajectory.weights
     data = problem.data.mapped(lambda array: array[0]) if problem.data.per_seed else problem.data
     own = data.problem(problem.network)

@@ -7,11 +7,12 @@ L^(−1/p) against t is a straight line at once, of slope C^(−1/p) and with it
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
-from scipy import stats
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 __all__ = ["fit_rate", "local_slope"]
 
@@ -45,6 +46,8 @@ def fit_rate(
     `misfit` and `points`. NaN where fewer than three points remain or the line does not rise.
     Raises ValueError where the exponent or the confidence has no meaning, KeyError where a name is missing.
     """
+    import xarray as xr  # plugins name this function when they are loaded, and few use it
+
     if not exponent > 0:
         raise ValueError(f"exponent: must be above 0, is {exponent!r}")
     if not 0 < confidence < 1:
@@ -68,6 +71,8 @@ def line(
     time: Any, loss: Any, start: float | None, stop: float | None, exponent: float, confidence: float
 ) -> Any:
     """The row of `FITTED` for one curve: time (time,), loss (time,)."""
+    from scipy import stats
+
     row = np.full(len(FITTED), np.nan)
     row[-1] = 0
     usable = np.isfinite(time) & np.isfinite(loss) & (loss > 0) & (time > 0)
@@ -108,6 +113,8 @@ def line(
 def local_slope(dataset: xr.Dataset, variable: str = "loss") -> xr.DataArray:
     """d log L / d log t between neighbouring saved times, (…, time), at the later of the two; NaN at the first,
     and where a time or a value is not above 0."""
+    import xarray as xr
+
     time = dataset["time"].reset_coords(drop=True)
     values = dataset[variable].reset_coords(drop=True)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from twolayer import Claim, Result, at_least, at_most, claim, close, hookimpl, inconclusive
+from twolayer.intervals import chance_interval, slope_interval
 
 from . import theory
 
@@ -227,8 +228,8 @@ def times(data: Data) -> Mapping[str, Result]:
         ("+", "−"), theory.drives(*data_of(dataset)), fit_levels(dataset), strict=True
     ):
         when = fit_times(small, levels)
-        slope, half = theory.slope_with_interval(decades, when.mean(-1))
-        detail = f"95 % interval ±{half:.3g}, λ from 1e-10 to 1e-30, mean over {when.shape[-1]} seeds"
+        slope, low, _ = slope_interval(decades, when.mean(-1))
+        detail = f"95 % interval ±{slope - low:.3g}, λ from 1e-10 to 1e-30, mean over {when.shape[-1]} seeds"
         results[name] = close(slope, np.log(10) / drive, relative=0.01, detail=detail)
     return results
 
@@ -412,7 +413,7 @@ def flow_escapes(data: Data) -> Mapping[str, Result]:
     results = {}
     for scale in dataset["scale"].values:
         escaped = escaped_seeds(dataset.sel(scale=scale)["loss"])
-        low, high = theory.binomial_interval(int(escaped.sum()), len(escaped))
+        _, low, high = chance_interval(int(escaped.sum()), len(escaped))
         detail = f"of {len(escaped)} seeds; 95 % interval of the fraction {low:.3f} to {high:.3f}"
         results[f"s = {scale * np.sqrt(60):.0e}"] = close(float(escaped.mean()), 1.0, detail=detail)
     return results
@@ -442,12 +443,12 @@ def escape_time(data: Data) -> Result:
     everywhere = np.isfinite(when).all(0)
     if everywhere.sum() < 2:
         return inconclusive("fewer than two seeds escape at every scale")
-    slope, half = theory.slope_with_interval(decades, when[:, everywhere].mean(-1))
+    slope, low, _ = slope_interval(decades, when[:, everywhere].mean(-1))
     line = np.polyval(np.polyfit(decades, when[:, everywhere].mean(-1), 1), decades)
     worst = np.abs(when[:, everywhere].mean(-1) - line).max() / when[:, everywhere].mean()
     detail = (
-        f"largest relative distance of the mean time from a line over λ; slope {slope:.2f} ± {half:.2f} (95 %) a "
-        f"decade, {int(everywhere.sum())} seeds"
+        f"largest relative distance of the mean time from a line over λ; slope {slope:.2f} ± {slope - low:.2f} (95 %) "
+        f"a decade, {int(everywhere.sum())} seeds"
     )
     return at_most(float(worst), 0.02, detail)
 
@@ -467,12 +468,10 @@ def descent_escapes(data: Data) -> Mapping[str, Result]:
         steps = sorted(dataset["step_size"].values, reverse=True)
         told = ", ".join(f"{int(c)} at {s:.0e}" for c, s in zip(counts, steps, strict=True))
         gain = float(counts[-1] - counts[0]) / trials
-        largest, smallest = (
-            theory.binomial_interval(int(count), trials) for count in (counts[0], counts[-1])
-        )
+        largest, smallest = (chance_interval(int(count), trials) for count in (counts[0], counts[-1]))
         detail = f"gain in the share from the largest step to the smallest; of {trials} seeds: {told}"
         name = f"s = {scale * np.sqrt(60):.0e}"
-        if smallest[0] <= largest[1] and largest[0] <= smallest[1]:
+        if smallest[1] <= largest[2] and largest[1] <= smallest[2]:
             results[name] = inconclusive(f"{detail}; the exact 95 % intervals of the two ends overlap")
         else:
             results[name] = at_least(gain, 0.0, detail)

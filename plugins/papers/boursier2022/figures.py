@@ -9,6 +9,7 @@ import numpy as np
 
 from twolayer import figure, hookimpl
 from twolayer.figures import Drawing
+from twolayer.intervals import chance_interval
 
 from . import theory
 
@@ -434,7 +435,7 @@ def escape(canvas: Figure, data: Data) -> None:
             .values
         )
         share = escaped.mean(-1)
-        ends = np.array([theory.binomial_interval(int(e.sum()), len(e)) for e in escaped])
+        ends = np.array([chance_interval(int(e.sum()), len(e))[1:] for e in escaped])
         right.errorbar(
             descent["step_size"], share, yerr=np.abs(ends.T - share), fmt=marker, color=color, capsize=2,
             label=f"descent, s = {value * np.sqrt(60):.0e}",

@@ -127,19 +127,3 @@ def least_interpolation(inputs: Any, targets: Any, directions: int = 20000) -> f
         np.ones(2 * len(angles)), A_eq=np.hstack([features, -features]), b_eq=targets, method="highs"
     )
     return float(found.fun)
-
-
-def slope_with_interval(x: Any, y: Any) -> tuple[float, float]:
-    """The least-squares slope of y over x and the half width of its 95 % interval (Student's t)."""
-    from scipy import stats
-
-    fit = stats.linregress(x, y)
-    return float(fit.slope), float(fit.stderr * stats.t.ppf(0.975, len(x) - 2))
-
-
-def binomial_interval(successes: int, trials: int) -> tuple[float, float]:
-    """The exact 95 % interval of a fraction (Clopper and Pearson)."""
-    from scipy import stats
-
-    interval = stats.binomtest(successes, trials).proportion_ci(0.95, method="exact")
-    return float(interval.low), float(interval.high)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from twolayer import Claim, Result, as_read, at_least, at_most, claim, close, fit_rate, hookimpl, local_slope
+from twolayer.intervals import mean_interval
+from twolayer.third_power import gradient_limit, group_spread, loss_by_spread, pair_constant
 
 from . import theory
 
@@ -63,7 +65,7 @@ def farthest(values: Any, exact: float) -> float:
 
 def told(values: Any) -> str:
     """Mean over seeds, its 95 % interval, and the range."""
-    mean, low, high = theory.interval(values)
+    mean, low, high = mean_interval(values)
     return (
         f"{mean:.4g} (95 % interval {low:.4g} to {high:.4g}; "
         f"{len(values)} seeds from {np.min(values):.4g} to {np.max(values):.4g})"
@@ -308,7 +310,7 @@ def powers_of_n(data: Data) -> Mapping[str, Result]:
         }
         for name, (values, bound, compared) in observed.items():
             powers = theory.exponents(runs["neurons"].values, values)
-            _, low, high = theory.interval(powers)
+            _, low, high = mean_interval(powers)
             by_n = "; ".join(
                 f"n = {n}: {told(row)}" for n, row in zip(runs["neurons"].values, values, strict=True)
             )
@@ -338,7 +340,7 @@ def third_power(data: Data) -> Mapping[str, Result]:
             f"h at the end {h[0]:.6f}, {h[1]:.6f}"
         )
         results[f"{name}, L t³"] = close(
-            float(fit["constant"]), theory.constant(h), relative=1e-3, detail=detail
+            float(fit["constant"]), pair_constant(h), relative=1e-3, detail=detail
         )
     return results
 
@@ -355,7 +357,7 @@ def gradient_bound(data: Data) -> Mapping[str, Result]:
         spot = int(np.argmin(np.abs(np.log(run["time"].values[1:] / 1e5)))) + 1
         ratio = float(run["gradient_norm"][spot] / run["loss"][spot] ** (2 / 3))
         detail = "at t = 1e5; later, float64 weights do not carry the gradient's part along the teacher"
-        results[name] = close(ratio, theory.gradient_by_loss(h), relative=1e-3, detail=detail)
+        results[name] = close(ratio, gradient_limit(pair_constant(h)), relative=1e-3, detail=detail)
     return results
 
 
@@ -370,10 +372,8 @@ def lower_bound(data: Data) -> Mapping[str, Result]:
     for name, run, h in pairs(data["mirrored"]):
         last = run.isel(time=-1)
         scaled, by_cube = float(last["spread"] * last["time"]), float(last["loss"] / last["spread"] ** 3)
-        results[f"{name}, Z t"] = close(scaled, theory.spread(h), relative=1e-3, detail="at t = 1e8")
-        results[f"{name}, L/Z³"] = close(
-            by_cube, theory.loss_by_spread(h), relative=1e-3, detail="at t = 1e8"
-        )
+        results[f"{name}, Z t"] = close(scaled, group_spread(h), relative=1e-3, detail="at t = 1e8")
+        results[f"{name}, L/Z³"] = close(by_cube, loss_by_spread(h), relative=1e-3, detail="at t = 1e8")
     return results
 
 

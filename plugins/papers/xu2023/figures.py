@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.ticker import NullLocator
 
 from twolayer import figure, fit_rate, hookimpl
 from twolayer.figures import Drawing
+from twolayer.intervals import mean_interval
+from twolayer.third_power import gradient_limit, group_spread, loss_by_spread, pair_constant, simplex_constant
 
 from . import theory
 
@@ -178,19 +179,17 @@ def rate(canvas: Figure, data: Data) -> None:
     neurons = dataset["neurons"].values
     for number, dimension in enumerate(dataset["dimension"].values):
         constants = fit["constant"].sel(dimension=dimension).transpose("neurons", "seed").values
-        mean, low, high = np.array([theory.interval(row) for row in constants]).T
+        mean, low, high = np.array([mean_interval(row) for row in constants]).T
         aside = neurons * 1.05 ** (number - 1)
         right.errorbar(
             aside, mean, (mean - low, high - mean), fmt="o", markersize=3, capsize=2, label=f"d = {dimension}"
         )
     fine = np.linspace(2, 10, 50)
-    right.plot(
-        fine, theory.simplex_constant(fine), color="black", linewidth=0.9, label="regular simplex, exact"
-    )
+    right.plot(fine, simplex_constant(fine), color="black", linewidth=0.9, label="regular simplex, exact")
     guide = np.array([2.0, 3.0])
     right.plot(
         guide,
-        theory.simplex_constant(2) * (guide / 2) ** 4,
+        simplex_constant(2) * (guide / 2) ** 4,
         "--",
         color="black",
         linewidth=0.9,
@@ -219,7 +218,7 @@ def toys(canvas: Figure, data: Data) -> None:
         h = run["projection"].isel(time=-1).values
         (line,) = left.loglog(time, loss, label=f"{LABELS[str(name)]}: {h[0]:.2f}, {h[1]:.2f} at the end")
         late = time > 10
-        left.loglog(time[late], theory.constant(h) / time[late] ** 3, "--", color="black", linewidth=0.8)
+        left.loglog(time[late], pair_constant(h) / time[late] ** 3, "--", color="black", linewidth=0.8)
         left.plot(time[-1], loss[-1], "o", color=line.get_color())
     left.plot([], [], "--", color="black", linewidth=0.8, label="limit")
     left.set(xlabel="time t", ylabel="loss L")
@@ -266,9 +265,9 @@ def lower_bound(canvas: Figure, data: Data) -> None:
     late = np.geomspace(10, 1e8, 2)
     for name in data["mirrored"]["projections"].values:
         h = data["mirrored"]["projection"].sel(projections=name).isel(seed=0, time=-1).values
-        dashed(spread, late, theory.spread(h) / late)
-        dashed(cubed, late, np.full(2, 2**5 * theory.loss_by_spread(h)))
-        dashed(gradient, late[:1] * [1, 1e4], np.full(2, 2 ** (2 / 3) * theory.gradient_by_loss(h)))
+        dashed(spread, late, group_spread(h) / late)
+        dashed(cubed, late, np.full(2, 2**5 * loss_by_spread(h)))
+        dashed(gradient, late[:1] * [1, 1e4], np.full(2, 2 ** (2 / 3) * gradient_limit(pair_constant(h))))
     for axes in (spread, cubed, gradient):
         axes.set(xscale="log", yscale="log", xlabel="time T = ηt")
     spread.set_ylabel(r"spread $Z = \sum_{i<j}|z_i - z_j|$")
@@ -276,7 +275,7 @@ def lower_bound(canvas: Figure, data: Data) -> None:
     gradient.set_ylabel(r"$n^{2/3} |\nabla L| / L^{2/3}$")
     for axes, ticks in ((cubed, [2, 5, 10, 20]), (gradient, [2, 5, 10])):
         axes.set_yticks(ticks, [str(tick) for tick in ticks])
-        axes.yaxis.set_minor_locator(NullLocator())
+        axes.tick_params(axis="y", which="minor", left=False, labelleft=False)
     spread.legend(loc="lower left")
 
 

@@ -69,47 +69,6 @@ def smallest_growth_error(time: Any, growth: Any, neurons: int, begin: float) ->
     return float(allowed[place]), place
 
 
-def constant(projections: Any) -> float:
-    """lim L T³ for two students of a teacher of norm 1: (8π²/3)(h₁h₂)² with h at the end. (Derived.)"""
-    return float(8 * np.pi**2 / 3 * np.prod(projections) ** 2)
-
-
-def simplex_constant(neurons: Any) -> Any:
-    """lim L T³ for n students with equal h at the corners of a regular simplex: 16π²/(3n³β²), β = √(8n/(n−1)) − 2.
-
-    At distance ρ from v, L = n³βρ³/12π and dρ/dt = −(1/n) dL/dρ. n = 2 gives `constant`. (Derived.)
-    """
-    beta = np.sqrt(8 * neurons / (neurons - 1)) - 2
-    return 16 * np.pi**2 / (3 * neurons**3 * beta**2)
-
-
-def spread(projections: Any) -> float:
-    """lim Z T for two students: 4π h₁h₂.
-
-    With z₁ = −z₂ = z and no residual, L = |z|³/(3π h₁h₂) and d|z|/dt = −½ dL/d|z|. (Derived.)
-    """
-    return float(4 * np.pi * np.prod(projections))
-
-
-def loss_by_spread(projections: Any) -> float:
-    """lim L/Z³ for two students: 1/(24π h₁h₂). (Derived, as `spread`.)"""
-    return float(1 / (24 * np.pi * np.prod(projections)))
-
-
-def gradient_by_loss(projections: Any) -> float:
-    """lim |∇L|/L^{2/3} for two students: √3 C^{−1/6}, from L = C/t³ and dL/dt = −|∇L|². (Derived.)"""
-    return float(np.sqrt(3) * constant(projections) ** (-1 / 6))
-
-
-def interval(values: Any) -> tuple[float, float, float]:
-    """The mean over seeds and the ends of its 95 % interval (Student's t): values (seed,)."""
-    from scipy import stats
-
-    mean = float(np.mean(values))
-    half = float(stats.t.ppf(0.975, len(values) - 1) * stats.sem(values))
-    return mean, mean - half, mean + half
-
-
 def exponents(neurons: Any, values: Any) -> Any:
     """p of value ~ n^p by least squares of the logarithms, seed by seed: values (neurons, seed) -> (seed,)."""
     return np.polyfit(np.log(neurons), np.log(values), 1)[0]

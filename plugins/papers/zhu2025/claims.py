@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from twolayer import Claim, Result, above, as_read, at_least, at_most, claim, close, hookimpl, local_slope
+from twolayer.intervals import chance_interval, difference_interval
+from twolayer.third_power import gradient_limit, group_spread, pair_constant
 
 from . import theory
 
@@ -78,13 +80,13 @@ def longer(data: Data, slow: tuple[int, int], fast: tuple[int, int]) -> Mapping[
     for name, told in DESCENTS.items():
         both = [theory.phase_times(theory.panel(data[name], *panel)) for panel in (slow, fast)]
         for index, first, second in zip((1, 2), *both, strict=True):
-            estimate, interval = theory.ratio(first, second)
+            estimate, low, high = difference_interval(np.log(first), np.log(second))
             detail = (
                 f"log of the ratio of means over {len(first)} seeds with its 95 % interval; geometric means "
                 f"{np.exp(np.log(first).mean()):.3g} and {np.exp(np.log(second).mean()):.3g}"
             )
             told_panels = f"(k, m) = {slow} against {fast}"
-            results[f"{told}, t{index}, {told_panels}"] = as_read(above(estimate, 0.0, interval, detail))
+            results[f"{told}, t{index}, {told_panels}"] = as_read(above(estimate, 0.0, (low, high), detail))
     return results
 
 
@@ -154,12 +156,15 @@ def batches(data: Data) -> Mapping[str, Result]:
             run = theory.panel(data[name], teachers, neurons)
             time, loss = run["time"].values, run["loss"].transpose("seed", "time").values
             slopes[name] = np.array([theory.power(time, one, 200, 500) for one in loss])
-        apart, reach = theory.difference(*slopes.values())
+        by_gradient, by_batches = slopes.values()
+        apart, low, high = difference_interval(by_batches, by_gradient, 0.99)
         detail = (
             "mean slope of log L against log ηT by SGD less that by GD, ηT from 200 to 500; held to half the width "
             "of its 99 % interval"
         )
-        results[f"k = {teachers}, m = {neurons}"] = close(apart, 0.0, absolute=reach, detail=detail)
+        results[f"k = {teachers}, m = {neurons}"] = close(
+            apart, 0.0, absolute=(high - low) / 2, detail=detail
+        )
     return results
 
 
@@ -179,11 +184,11 @@ def fair_groups(data: Data) -> Mapping[str, Result]:
         sizes = theory.group_sizes(closest.transpose("seed", "neuron").values, teachers)
         fair = (sizes >= neurons / (3 * teachers)) & (sizes <= 3 * neurons / teachers)
         hits, trials = int(fair.all(-1).sum()), len(sizes)
-        low, high = theory.chance_interval(hits, trials)
+        share, low, high = chance_interval(hits, trials, 0.999)
         exact = theory.fair_chance(neurons, teachers)
         detail = f"{hits} of {trials} starts, d = 20; held to the width of its 99.9 % interval [{low:.4f}, {high:.4f}]"
-        room = max(high - hits / trials, hits / trials - low)
-        results[f"k = {teachers}, m = {neurons}"] = close(hits / trials, exact, absolute=room, detail=detail)
+        room = max(high - share, share - low)
+        results[f"k = {teachers}, m = {neurons}"] = close(share, exact, absolute=room, detail=detail)
     return results
 
 
@@ -358,7 +363,7 @@ def offsets(data: Data) -> Mapping[str, Result]:
 def drift(data: Data) -> Mapping[str, Result]:
     run = theory.rows(data["rate"], "projections")["split"]
     first, last = (run["projection"].isel(time=moment).values for moment in (0, -1))
-    change = theory.pair_constant(last) / theory.pair_constant(first) - 1
+    change = pair_constant(last) / pair_constant(first) - 1
     return {
         "h": close(float(last.min() - first.min()), 0.007, absolute=5e-4),
         "C": close(change, 0.027, absolute=5e-4, detail="relative to C of the h at the start"),
@@ -382,7 +387,7 @@ def gradient_bound(data: Data) -> Mapping[str, Result]:
             spot = int(np.argmin(np.abs(np.log(run["time"].values[1:] / 1e5)))) + 1
             ratio = float(run["gradient_norm"][spot] / run["loss"][spot] ** (2 / 3))
             told = "at ηT = 1e5"
-            results[label] = close(ratio, theory.gradient_limit(constant), relative=1e-3, detail=told)
+            results[label] = close(ratio, gradient_limit(constant), relative=1e-3, detail=told)
     return results
 
 
@@ -397,7 +402,7 @@ def spreads(data: Data) -> Mapping[str, Result]:
     for label, run in theory.rows(data["rate"], "projections").items():
         last = run.isel(time=-1)
         for teacher, group in enumerate(theory.groups_of(run)):
-            limit = theory.group_spread(group)
+            limit = group_spread(group)
             if limit > 0:
                 found = float(last["spread"].isel(teacher=teacher) * last["time"])
                 name = label if int(run["teachers"]) == 1 else f"{label}, teacher {teacher + 1}"

@@ -10,6 +10,8 @@ import numpy as np
 
 from twolayer import figure, hookimpl, local_slope
 from twolayer.figures import Drawing
+from twolayer.intervals import mean_interval
+from twolayer.third_power import gradient_limit, group_spread
 
 from . import theory
 
@@ -133,7 +135,7 @@ def phase_times(canvas: Figure, data: Data) -> None:
                 axes.plot(
                     np.full(len(times), spot + shift), times, ".", color=colour, alpha=0.5, markersize=4
                 )
-                mean, (low, high) = theory.mean_interval(times)
+                mean, low, high = np.exp(mean_interval(np.log(times)))
                 axes.errorbar(
                     spot + shift + 0.08, mean, [[mean - low], [high - mean]], fmt="o", color=colour, capsize=3,
                     label=LABELS[name] if spot == 0 else None,
@@ -294,12 +296,12 @@ def lower_bound(canvas: Figure, data: Data) -> None:
             if len(group) > 1:
                 named = told(label, run) if teacher == 0 else None
                 left.semilogx(time, run["spread"].isel(teacher=teacher) * time, color=colour, label=named)
-                left.plot(time[[-60, -1]], [theory.group_spread(group)] * 2, **BLACK)
+                left.plot(time[[-60, -1]], [group_spread(group)] * 2, **BLACK)
         ratio = run["gradient_norm"] / run["loss"] ** (2 / 3)
         middle.semilogx(time, ratio.where(time < 1.01e6), color=colour)
         limit = theory.constant(run)
         if math.isfinite(limit):
-            middle.plot([1e4, 1e6], [theory.gradient_limit(limit)] * 2, **BLACK)
+            middle.plot([1e4, 1e6], [gradient_limit(limit)] * 2, **BLACK)
     left.set(xlabel="ηT", ylabel="Z ηT")
     middle.set(xlabel="ηT", ylabel=r"$|\nabla L| / L^{2/3}$")
     exponential = theory.rows(data["exponential"], "initialization").items()

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import stats
 
 from twolayer import fit_rate
+from twolayer.third_power import group_constant
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -73,43 +73,6 @@ def fair_chance(students: int, teachers: int) -> float:
 # ---- what follows: the T⁻³ law ----
 
 
-def pair_constant(projections: Any) -> float:
-    """lim L T³ of two students, (8π²/3)(h₁h₂)²: z₁ = −z₂ = z has L = z³/3πh₁h₂ and 2 dz/dt = −dL/dz."""
-    return float(8 * np.pi**2 / 3 * np.prod(projections) ** 2)
-
-
-def simplex_constant(count: int) -> float:
-    """lim L T³ of n equal students in simplex position, 4π²/3n³β²: L = n³z³β/6π and n dz/dt = −dL/dz."""
-    return 4 * math.pi**2 / (3 * count**3 * beta(count) ** 2)
-
-
-def beta(count: int) -> float:
-    """√(2n/(n − 1)) − 1."""
-    return math.sqrt(2 * count / (count - 1)) - 1
-
-
-def group_constant(projections: Any) -> float:
-    """lim L T³ of one group; 0 for a single student, NaN where no formula is known."""
-    count = len(projections)
-    if count < 2:
-        return 0.0
-    if count == 2:
-        return pair_constant(projections)
-    return simplex_constant(count) if np.ptp(projections) < 1e-3 / count else math.nan
-
-
-def group_spread(projections: Any) -> float:
-    """lim Z T of one group: 4πh₁h₂ for two students, π(n − 1)√(2n/(n − 1))/nβ for a simplex."""
-    count = len(projections)
-    if count < 2:
-        return 0.0
-    if count == 2:
-        return float(4 * np.pi * np.prod(projections))
-    if np.ptp(projections) > 1e-3 / count:
-        return math.nan
-    return math.pi * (count - 1) * math.sqrt(2 * count / (count - 1)) / (count * beta(count))
-
-
 def groups_of(run: xr.Dataset) -> list[Any]:
     """The projections at the end, teacher by teacher."""
     last = run.isel(time=-1)
@@ -125,11 +88,6 @@ def constant(run: xr.Dataset) -> float:
 def offset(run: xr.Dataset) -> float:
     """t₀ of L = C/(T + t₀)³, fitted from T = 1e3 to 1e5: later the tolerance of the flow shows in it."""
     return float(fit_rate(run, start=1e3, stop=1e5)["offset"])
-
-
-def gradient_limit(constant: float) -> float:
-    """lim |∇L|/L^{2/3} = √3 C^(−1/6), from L = C/T³ and dL/dT = −|∇L|²."""
-    return math.sqrt(3) * constant ** (-1 / 6)
 
 
 # ---- what follows: growth ----
@@ -235,30 +193,3 @@ def left_over(label: str, run: xr.Dataset) -> Any:
     """Of a run of `growth`: H_1 − H_2 where sums differ, else H_1, (time,)."""
     left = run["growth"].fillna(0).transpose("time", "teacher").values
     return left[:, 0] if label in ("one_teacher", "equal_sums") else left[:, 0] - left[:, 1]
-
-
-def mean_interval(values: Any) -> tuple[float, tuple[float, float]]:
-    """Geometric mean over seeds and its 95 % interval (Student's t)."""
-    logs = np.log(values)
-    reach = stats.t.ppf(0.975, len(logs) - 1) * logs.std(ddof=1) / math.sqrt(len(logs))
-    middle = float(logs.mean())
-    return math.exp(middle), (math.exp(middle - reach), math.exp(middle + reach))
-
-
-def ratio(first: Any, second: Any) -> tuple[float, tuple[float, float]]:
-    """Mean of log first − log second over seeds and its 95 % interval (Welch's t)."""
-    test = stats.ttest_ind(np.log(first), np.log(second), equal_var=False)
-    low, high = test.confidence_interval(0.95)
-    return float(np.log(first).mean() - np.log(second).mean()), (float(low), float(high))
-
-
-def difference(first: Any, second: Any) -> tuple[float, float]:
-    """Mean over seeds of second − first, and half the width of its 99 % interval (Welch's t)."""
-    low, high = stats.ttest_ind(second, first, equal_var=False).confidence_interval(0.99)
-    return float(second.mean() - first.mean()), float(high - low) / 2
-
-
-def chance_interval(hits: int, trials: int) -> tuple[float, float]:
-    """The exact (Clopper–Pearson) 99.9 % interval of a chance."""
-    found = stats.binomtest(hits, trials).proportion_ci(0.999)
-    return float(found.low), float(found.high)

@@ -1,0 +1,49 @@
+"""Confidence intervals over seeds, from scipy's distributions: (estimate, low, high).
+
+scipy is imported where one is asked for: claims name these functions when they are loaded.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+__all__ = ["chance_interval", "difference_interval", "mean_interval", "slope_interval"]
+
+
+def mean_interval(values: Any, confidence: float = 0.95) -> tuple[float, float, float]:
+    """The mean of independent values (seed,) by Student's t."""
+    from scipy import stats
+
+    middle = float(np.mean(values))
+    reach = (
+        stats.t.ppf(0.5 + 0.5 * confidence, len(values) - 1) * np.std(values, ddof=1) / math.sqrt(len(values))
+    )
+    return middle, middle - float(reach), middle + float(reach)
+
+
+def difference_interval(first: Any, second: Any, confidence: float = 0.95) -> tuple[float, float, float]:
+    """mean(first) − mean(second) of two independent samples by Welch's t."""
+    from scipy import stats
+
+    low, high = stats.ttest_ind(first, second, equal_var=False).confidence_interval(confidence)
+    return float(np.mean(first) - np.mean(second)), float(low), float(high)
+
+
+def chance_interval(hits: int, trials: int, confidence: float = 0.95) -> tuple[float, float, float]:
+    """The chance of which `hits` of `trials` are a sample, by the exact interval of Clopper and Pearson."""
+    from scipy import stats
+
+    found = stats.binomtest(hits, trials).proportion_ci(confidence, method="exact")
+    return hits / trials, float(found.low), float(found.high)
+
+
+def slope_interval(x: Any, y: Any, confidence: float = 0.95) -> tuple[float, float, float]:
+    """The least-squares slope of y over x (point,), residuals taken as independent, by Student's t."""
+    from scipy import stats
+
+    fit = stats.linregress(x, y)
+    reach = float(fit.stderr * stats.t.ppf(0.5 + 0.5 * confidence, len(x) - 2))
+    return float(fit.slope), float(fit.slope) - reach, float(fit.slope) + reach

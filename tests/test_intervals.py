@@ -1,0 +1,51 @@
+"""Intervals hold the truth as often as they say."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from twolayer.intervals import chance_interval, difference_interval, mean_interval, slope_interval
+
+TRIALS = 800
+
+
+def mean(random: np.random.Generator, confidence: float) -> Any:
+    return mean_interval(random.normal(0.3, 2.0, 8), confidence)
+
+
+def difference(random: np.random.Generator, confidence: float) -> Any:
+    return difference_interval(random.normal(1.0, 0.3, 12), random.normal(0.7, 1.5, 9), confidence)
+
+
+def slope(random: np.random.Generator, confidence: float) -> Any:
+    x = np.arange(7.0)
+    return slope_interval(x, 5 + 0.3 * x + random.standard_normal(7), confidence)
+
+
+@pytest.mark.parametrize("confidence", [0.8, 0.95])
+@pytest.mark.parametrize("interval", [mean, difference, slope])
+def test_coverage(interval: Any, confidence: float) -> None:
+    """0.3 lies within in a share of `confidence`, to 5 standard errors (Welch's t is approximate)."""
+    random = np.random.default_rng(0)
+    found = [interval(random, confidence) for _ in range(TRIALS)]
+    assert all(low < estimate < high for estimate, low, high in found)
+    held = np.mean([low <= 0.3 <= high for _, low, high in found])
+    assert abs(held - confidence) < 5 * math.sqrt(confidence * (1 - confidence) / TRIALS)
+
+
+def test_the_interval_of_a_chance_is_exact() -> None:
+    """Its ends are where the binomial tail is half of what is left (Clopper and Pearson)."""
+    share, low, high = chance_interval(3, 10)
+
+    def below(p: float, hits: int) -> float:
+        return sum(math.comb(10, k) * p**k * (1 - p) ** (10 - k) for k in range(hits + 1))
+
+    assert share == 0.3
+    assert 1 - below(low, 2) == pytest.approx(0.025)
+    assert below(high, 3) == pytest.approx(0.025)
+    assert chance_interval(0, 5)[1] == 0
+    assert chance_interval(5, 5)[2] == 1
