@@ -1,0 +1,129 @@
+"""How the cost of training on a teacher grows with neurons, dimension, seeds and horizon: a figure.
+
+    python benchmarks/cost.py         # two minutes; writes benchmarks/cost.png
+
+One core, float64, relu, fixed outputs, kernels compiled before the clock starts. Times are those of the process's
+processor clock, the best of five, and of steps alone: `training` without the files around it.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
+os.environ["MKL_NUM_THREADS"] = "1"
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib import style
+from matplotlib.figure import Figure
+
+from twolayer import Network, PopulationProblem, Teacher, Weights
+from twolayer.compiled_population import CompiledPopulationProblem
+from twolayer.population import reduced
+
+STEP_SIZE = 0.01
+FOLDER = Path(__file__).parent
+
+
+def best(work: Callable[[], Any], times: int = 5) -> float:
+    """Seconds, the least of several times, after one to compile."""
+    work()
+    spent = []
+    for _ in range(times):
+        begin = time.process_time()
+        work()
+        spent.append(time.process_time() - begin)
+    return min(spent)
+
+
+def problem_of(neurons: int, teachers: int, dimension: int, seeds: int, compiled: bool = True) -> Any:
+    """A problem in min(d, m + k) coordinates, and random students of it, (seed, neuron, coordinate)."""
+    random = np.random.default_rng(0)
+    network = Network(neurons, output="fixed")
+    teacher = Teacher(np.eye(teachers, dimension), np.ones(teachers))
+    hidden = random.standard_normal((seeds, neurons, dimension)) / np.sqrt(neurons * dimension)
+    start = Weights(hidden, np.ones((seeds, neurons)))
+    (problem, inside), _ = reduced(PopulationProblem(teacher, network), start)
+    return (CompiledPopulationProblem(problem.data, network) if compiled else problem), inside
+
+
+def step_cost(case: tuple[int, int, int, int], compiled: bool = True, work: float = 3e6) -> float:
+    """Microseconds a seed and step."""
+    neurons, teachers, dimension, seeds = case
+    problem, start = problem_of(*case, compiled=compiled)
+    units, coordinates = neurons + teachers, min(dimension, neurons + teachers)
+    steps = int(max(20, work / (neurons * units * coordinates * seeds) * (1 if compiled else 0.02)))
+    return 1e6 * best(lambda: problem.descend(start, STEP_SIZE, 0.0, steps)) / (steps * seeds)
+
+
+def flow_cost(neurons: int, teachers: int, horizon: float) -> float:
+    """Seconds to the horizon at the default tolerance, students in mirrored pairs."""
+    from twolayer.registry import load
+
+    dynamics = load(kinds=["dynamics"]).find("dynamics", "gradient_flow").thing()
+    dimension = neurons + teachers
+    hidden = np.zeros((neurons, dimension))
+    each = neurons // teachers
+    for i in range(neurons):
+        hidden[i, i // each] = 1.0 / each
+        hidden[i, teachers + i // 2] = (0.3 if i % 2 else -0.3) / each
+    network = Network(neurons, output="fixed")
+    problem = CompiledPopulationProblem(Teacher(np.eye(teachers, dimension), np.ones(teachers)), network)
+    times = np.array([0.0, horizon])
+    start = Weights(hidden, np.ones(neurons))
+    return best(lambda: problem.flow(start, times, 0.0, dynamics.rtol, dynamics.atol), 2)
+
+
+def main() -> None:
+    """Measure and draw."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    style.use(FOLDER.parent / "workflow" / "figures.mplstyle")
+    figure = Figure(figsize=(8.0, 6.0), layout="constrained")
+    (by_neurons, by_dimension), (by_seeds, by_horizon) = figure.subplots(2, 2)
+
+    neurons = [2, 4, 8, 15, 16, 24, 32, 64, 128]
+    for label, compiled in (("compiled", True), ("array code (NumPy)", False)):
+        cost = [step_cost((m, 2, m + 2, 64), compiled) for m in neurons]
+        by_neurons.loglog(neurons, cost, "o-" if compiled else "s--", label=label)
+        print(f"µs a seed and step, k = 2, d = m + 2, 64 seeds, {label}:", dict(zip(neurons, cost, strict=True)))
+    guide = np.array([24.0, 128.0])
+    by_neurons.loglog(guide, 0.5 * cost[-1] / 128**3 * guide**3 / 20, ":", color="0.4", label="slope 3 ($m^2$ pairs in $m + k$ coordinates)")
+    by_neurons.set(xlabel="neurons $m$ ($k = 2$, $d = m + 2$)", ylabel="µs a seed and step")
+    by_neurons.legend()
+
+    dimensions = [3, 6, 9, 12, 20, 100, 1_000, 10_000, 100_000, 1_000_000]
+    cost = [step_cost((10, 2, d, 8)) for d in dimensions]
+    print("µs a seed and step, (10, 2, d), 8 seeds:", dict(zip(dimensions, cost, strict=True)))
+    by_dimension.loglog(dimensions, cost, "o-", label="compiled, steps alone")
+    by_dimension.axvline(12, color="0.4", linestyle=":", label="$d = m + k$")
+    by_dimension.set(xlabel="dimension $d$ ($m = 10$, $k = 2$)", ylabel="µs a seed and step", ylim=(0.01, 1))
+    by_dimension.legend()
+
+    seeds = [1, 2, 4, 8, 16, 32, 64, 256, 1024]
+    for m, k in ((4, 1), (10, 3), (50, 5)):
+        cost = [s * step_cost((m, k, m + k, s)) for s in seeds]
+        print(f"µs a step, (m, k) = ({m}, {k}), by seeds:", dict(zip(seeds, cost, strict=True)))
+        by_seeds.loglog(seeds, cost, "o-", label=f"$(m, k) = ({m}, {k})$")
+    by_seeds.axvline(8, color="0.4", linestyle=":", label="eight lanes")
+    by_seeds.set(xlabel="seeds (one core)", ylabel="µs a step of all seeds")
+    by_seeds.legend()
+
+    horizons = [1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8]
+    for m, k in ((2, 1), (6, 3), (20, 2)):
+        spent = [flow_cost(m, k, horizon) for horizon in horizons]
+        print(f"seconds of flow, (m, k) = ({m}, {k}), by T:", dict(zip(horizons, spent, strict=True)))
+        by_horizon.loglog(horizons, spent, "o-", label=f"$(m, k) = ({m}, {k})$")
+    by_horizon.set(xlabel="horizon $T$", ylabel="seconds of gradient flow, one seed")
+    by_horizon.legend()
+    figure.savefig(FOLDER / "cost.png", dpi=110)
+
+
+if __name__ == "__main__":
+    main()
