@@ -53,13 +53,18 @@ def problem_of(neurons: int, teachers: int, dimension: int, seeds: int, compiled
     return (CompiledPopulationProblem(problem.data, network) if compiled else problem), inside
 
 
-def step_cost(case: tuple[int, int, int, int], compiled: bool = True, work: float = 3e6) -> float:
+def step_cost(case: tuple[int, int, int, int], compiled: bool = True, work: float = 1e6) -> float:
     """Microseconds a seed and step."""
     neurons, teachers, dimension, seeds = case
     problem, start = problem_of(*case, compiled=compiled)
     units, coordinates = neurons + teachers, min(dimension, neurons + teachers)
-    steps = int(max(20, work / (neurons * units * coordinates * seeds) * (1 if compiled else 0.02)))
-    return 1e6 * best(lambda: problem.descend(start, STEP_SIZE, 0.0, steps)) / (steps * seeds)
+    pairs = neurons * units * coordinates * seeds
+    steps = max(20, int(work / pairs)) if compiled else 5
+    return (
+        1e6
+        * best(lambda: problem.descend(start, STEP_SIZE, 0.0, steps), 5 if compiled else 2)
+        / (steps * seeds)
+    )
 
 
 def flow_cost(neurons: int, teachers: int, horizon: float) -> float:
@@ -80,6 +85,11 @@ def flow_cost(neurons: int, teachers: int, horizon: float) -> float:
     return best(lambda: problem.flow(start, times, 0.0, dynamics.rtol, dynamics.atol), 2)
 
 
+def rounded(places: list[Any], values: list[float]) -> dict[Any, float]:
+    """What was measured where, to three digits."""
+    return {place: float(f"{value:.3g}") for place, value in zip(places, values, strict=True)}
+
+
 def main() -> None:
     """Measure and draw."""
     if hasattr(os, "sched_setaffinity"):
@@ -88,19 +98,24 @@ def main() -> None:
     figure = Figure(figsize=(8.0, 6.0), layout="constrained")
     (by_neurons, by_dimension), (by_seeds, by_horizon) = figure.subplots(2, 2)
 
-    neurons = [2, 4, 8, 15, 16, 24, 32, 64, 128]
-    for label, compiled in (("compiled", True), ("array code (NumPy)", False)):
-        cost = [step_cost((m, 2, m + 2, 64), compiled) for m in neurons]
+    for label, neurons, compiled in (
+        ("array code (NumPy)", [2, 4, 8, 16, 32], False),
+        ("compiled", [2, 4, 8, 15, 16, 24, 32, 64, 128], True),
+    ):
+        cost = [step_cost((m, 2, m + 2, 16), compiled) for m in neurons]
         by_neurons.loglog(neurons, cost, "o-" if compiled else "s--", label=label)
-        print(f"µs a seed and step, k = 2, d = m + 2, 64 seeds, {label}:", dict(zip(neurons, cost, strict=True)))
+        print(
+            f"µs a seed and step, k = 2, d = m + 2, 16 seeds, {label}: {rounded(neurons, cost)}", flush=True
+        )
     guide = np.array([24.0, 128.0])
-    by_neurons.loglog(guide, 0.5 * cost[-1] / 128**3 * guide**3 / 20, ":", color="0.4", label="slope 3 ($m^2$ pairs in $m + k$ coordinates)")
+    told = "slope 3 ($m^2$ pairs in $m + k$ coordinates)"
+    by_neurons.loglog(guide, 0.3 * cost[-1] * (guide / 128) ** 3, ":", color="0.4", label=told)
     by_neurons.set(xlabel="neurons $m$ ($k = 2$, $d = m + 2$)", ylabel="µs a seed and step")
     by_neurons.legend()
 
     dimensions = [3, 6, 9, 12, 20, 100, 1_000, 10_000, 100_000, 1_000_000]
     cost = [step_cost((10, 2, d, 8)) for d in dimensions]
-    print("µs a seed and step, (10, 2, d), 8 seeds:", dict(zip(dimensions, cost, strict=True)))
+    print(f"µs a seed and step, (10, 2, d), 8 seeds: {rounded(dimensions, cost)}", flush=True)
     by_dimension.loglog(dimensions, cost, "o-", label="compiled, steps alone")
     by_dimension.axvline(12, color="0.4", linestyle=":", label="$d = m + k$")
     by_dimension.set(xlabel="dimension $d$ ($m = 10$, $k = 2$)", ylabel="µs a seed and step", ylim=(0.01, 1))
@@ -109,16 +124,16 @@ def main() -> None:
     seeds = [1, 2, 4, 8, 16, 32, 64, 256, 1024]
     for m, k in ((4, 1), (10, 3), (50, 5)):
         cost = [s * step_cost((m, k, m + k, s)) for s in seeds]
-        print(f"µs a step, (m, k) = ({m}, {k}), by seeds:", dict(zip(seeds, cost, strict=True)))
+        print(f"µs a step, (m, k) = ({m}, {k}), by seeds: {rounded(seeds, cost)}", flush=True)
         by_seeds.loglog(seeds, cost, "o-", label=f"$(m, k) = ({m}, {k})$")
     by_seeds.axvline(8, color="0.4", linestyle=":", label="eight lanes")
     by_seeds.set(xlabel="seeds (one core)", ylabel="µs a step of all seeds")
     by_seeds.legend()
 
-    horizons = [1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8]
-    for m, k in ((2, 1), (6, 3), (20, 2)):
-        spent = [flow_cost(m, k, horizon) for horizon in horizons]
-        print(f"seconds of flow, (m, k) = ({m}, {k}), by T:", dict(zip(horizons, spent, strict=True)))
+    for m, k, last in ((2, 1, 1e8), (6, 3, 1e8), (10, 2, 1e6)):
+        horizons = [stop for stop in 10.0 ** np.arange(1, 9) if stop <= last]
+        spent = [flow_cost(m, k, stop) for stop in horizons]
+        print(f"seconds of flow, (m, k) = ({m}, {k}), by T: {rounded(horizons, spent)}", flush=True)
         by_horizon.loglog(horizons, spent, "o-", label=f"$(m, k) = ({m}, {k})$")
     by_horizon.set(xlabel="horizon $T$", ylabel="seconds of gradient flow, one seed")
     by_horizon.legend()

@@ -137,7 +137,9 @@ def main() -> None:
             for rtol in (1e-10, 1e-7):
                 spent, end = best(lambda rtol=rtol, ours=ours: ours(rtol))
                 error = abs(loss(end) / exact - 1)
-                print(f"| {name} | {stop:.0e} | twolayer, rtol {rtol:.0e} | {spent:.3g} | | yes | {error:.0e} |")
+                print(
+                    f"| {name} | {stop:.0e} | twolayer, rtol {rtol:.0e} | {spent:.3g} | | yes | {error:.0e} |"
+                )
             for told, solve in solvers.items():
                 spent, found = best(
                     lambda solve=solve, hidden=hidden, stop=stop: jax.block_until_ready(
@@ -148,7 +150,10 @@ def main() -> None:
                 steps = int(found.stats["num_steps"])
                 error = f"{abs(loss(found.ys[-1]) / exact - 1):.0e}" if arrived else "–"
                 reached = "yes" if arrived else "no"
-                print(f"| {name} | {stop:.0e} | {told} | {spent:.3g} | {steps:,} | {reached} | {error} |", flush=True)
+                print(
+                    f"| {name} | {stop:.0e} | {told} | {spent:.3g} | {steps:,} | {reached} | {error} |",
+                    flush=True,
+                )
 
 
 if __name__ == "__main__":
