@@ -230,7 +230,7 @@ def test_a_descent_on_a_teacher_that_diverges_is_told_of() -> None:
     dataset = twolayer.run(
         experiment(
             network={"neurons": 4, "output": "trained"},
-            dynamics={"name": "gradient_descent", "step_size": 30.0},
+            dynamics={"name": "regularized_gradient_descent", "step_size": 30.0, "weight_decay": 0.0},
         )
     )
     assert "stable below" in dataset.attrs["notes"]

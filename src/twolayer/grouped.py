@@ -109,6 +109,8 @@ def loss(units: Units, factor: Factors) -> Array:
     """
     xp = array_namespace(units.vectors)
     own, reach = groups(units)
+    if not xp.any(reach):
+        return gaussian.loss(units, factor)
     pair = pairs(own)
     q = own.weight
     both = q[..., :, None] * q[..., None, :]
@@ -137,7 +139,7 @@ def loss(units: Units, factor: Factors) -> Array:
     value = factor.linear * xp.sum(units.residual**2, axis=-1) + factor.curved * curved
     value = value - factor.constant * xp.sum(masses, axis=-1) ** 2
     value = xp.maximum(value, xp.zeros_like(value))
-    return xp.where(reach, value, gaussian.loss(units, factor))
+    return value if xp.all(reach) else xp.where(reach, value, gaussian.loss(units, factor))
 
 
 def field(units: Units, factor: Factors) -> Array:
@@ -149,6 +151,8 @@ def field(units: Units, factor: Factors) -> Array:
     """
     xp = array_namespace(units.vectors)
     own, reach = groups(units)
+    if not xp.any(reach):
+        return gaussian.field(units, factor)
     pair = pairs(own)
     count = units.students
     q = own.weight
@@ -176,4 +180,4 @@ def field(units: Units, factor: Factors) -> Array:
     value = value + 2.0 * factor.curved * (near + action[..., :count, :])
     value = value - 2.0 * factor.constant * xp.sum(masses, axis=-1)[..., None, None] * direction
     value = value * xp.astype(norm(students) > 0, value.dtype)[..., None]
-    return xp.where(reach[..., None, None], value, gaussian.field(units, factor))
+    return value if xp.all(reach) else xp.where(reach[..., None, None], value, gaussian.field(units, factor))
