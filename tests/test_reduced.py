@@ -220,7 +220,7 @@ def test_a_diverging_run_is_told_with_its_step_size() -> None:
                 problem=problem,
                 network={"neurons": 2},
                 initialization=start_,
-                dynamics={"name": "gradient_descent", "step_size": 50.0},
+                dynamics={"name": "regularized_gradient_descent", "step_size": 50.0, "weight_decay": 0.0},
                 seeds=1,
             ),
             weights=True,

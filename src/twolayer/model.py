@@ -274,9 +274,9 @@ class EmpiricalProblem(Problem):
         inputs, targets = [], []
         for index, own in enumerate(random):
             chosen = xp.asarray(subset(own, self.data.samples, size), device=device(self.data.inputs))
-            seed = index if self.data.per_seed else ...
-            inputs.append(xp.take(self.data.inputs[seed, ...], chosen, axis=0))
-            targets.append(xp.take(self.data.targets[seed, ...], chosen, axis=0))
+            seed = (index, ...) if self.data.per_seed else (...,)
+            inputs.append(xp.take(self.data.inputs[seed], chosen, axis=0))
+            targets.append(xp.take(self.data.targets[seed], chosen, axis=0))
         data = FiniteData(xp.stack(inputs), xp.stack(targets), self.data.loss)
         return EmpiricalProblem(data, self.network)
 
