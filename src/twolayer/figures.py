@@ -96,6 +96,7 @@ def render(
                     lambda aside, told={**told, **stamp}: canvas.savefig(aside, metadata=told),  # type: ignore[misc]
                     verify=not_empty,
                 )
+                canvas.set_layout_engine("none")  # laid out once, for all files alike
 
 
 def film(canvas: Figure, frames: Any, output: Path, drawing: Drawing) -> None:
