@@ -1,0 +1,131 @@
+"""around_teachers: students at random small angles to their teachers, and dust."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from twolayer import Network, Teacher, Weights, hookimpl
+from twolayer.gaussian import unit
+
+
+@dataclass(frozen=True)
+class AroundTeachers:
+    """c_j w_j = share_j b_l |v_l| (v̂_l + ζ_j), c_j = s a_j, with ζ_j ⟂ v_l, `angle` times a standard normal vector.
+
+    shares: of each teacher, one for each of its students; whether they sum to 1 is up to them. Left out, all
+    neurons are dealt to the teachers in turn, and a teacher's students share it equally. Students stand in rounds, one
+    of each teacher.
+    angle: in radians, one number; or [low, high], between which each seed draws its own, uniform in the logarithm.
+    mirrored: students come in pairs ±ζ, so that shares that sum to 1 leave no residual; pairs share alike.
+    dust: the neurons beyond the shares are w_j ~ N(0, dust² I), orthogonal to all teachers if dust_beside.
+    Trained outputs are a_j = ±|w_j| with the sign of b. For |·| each hidden weight has a random sign.
+    """
+
+    angle: float | list[float]
+    shares: list[float] | None = None
+    mirrored: bool = False
+    dust: float = 0.0
+    dust_beside: bool = False
+
+    def __post_init__(self) -> None:
+        ends = self.angle if isinstance(self.angle, list) else [self.angle]
+        if isinstance(self.angle, list) and not (len(ends) == 2 and 0 < ends[0] < ends[1]):
+            raise ValueError(f"angle: a range is [low, high] with 0 < low < high, not {self.angle}")
+        if ends[0] < 0:
+            raise ValueError(f"angle: must be 0 or above, is {self.angle!r}")
+        if self.dust < 0:
+            raise ValueError(f"dust: must be 0 or above, is {self.dust!r}")
+        if self.shares is not None:
+            if not all(share > 0 for share in self.shares):
+                raise ValueError(f"shares: must be above 0, as in {self.shares}")
+            pairs = list(zip(self.shares[::2], self.shares[1::2], strict=False))
+            if self.mirrored and (len(self.shares) % 2 or any(left != right for left, right in pairs)):
+                raise ValueError(
+                    f"shares: mirrored students come in pairs that share alike, not {self.shares}"
+                )
+
+    def check(self, problem: Any, network: Network) -> None:
+        """Refuse problems without teachers, and numbers or signs that cannot be."""
+        teachers = getattr(problem, "count", None)
+        if teachers is None:
+            raise ValueError(
+                "angle: only a problem with teachers ('gaussian_teacher') has students around them"
+            )
+        if self.shares is None:
+            left, right = divmod(network.neurons, teachers)
+            if right or not left:
+                raise ValueError(
+                    f"shares: {network.neurons} neurons cannot be dealt evenly to {teachers} teachers; give shares"
+                )
+            if self.mirrored and left % 2:
+                raise ValueError(f"mirrored: {left} students of a teacher make no pairs")
+        elif len(self.shares) * teachers > network.neurons:
+            raise ValueError(
+                f"shares: {len(self.shares)} students for each of {teachers} teachers are more than "
+                f"{network.neurons} neurons"
+            )
+        elif len(self.shares) * teachers < network.neurons and not self.dust > 0:
+            raise ValueError(
+                f"dust: {network.neurons - len(self.shares) * teachers} neurons are beyond the shares; give a scale"
+            )
+        if self.dust_beside and teachers >= problem.dimension:
+            raise ValueError(
+                f"dust_beside: {teachers} teachers leave no direction beside them in dimension {problem.dimension}"
+            )
+        if problem.dimension == 1 and self.angle != 0:
+            raise ValueError("angle: there is nothing beside a teacher in 1 dimension; give 0")
+        outputs = np.asarray(network.output_values if network.output == "fixed" else 1.0)
+        if network.output != "trained" and not np.all(
+            np.multiply.outer(np.asarray(problem.coefficients), outputs) * network.scale > 0
+        ):
+            raise ValueError(
+                f"output: a {network.output} output weight has not the sign of every teacher's coefficient"
+            )
+
+    def draw(self, data: Any, network: Network, random: np.random.Generator) -> Weights:
+        """Draw the students of each teacher, one teacher after the other in each round, then the dust."""
+        teacher: Teacher = data.teacher
+        count, features = teacher.hidden.shape
+        shares = self.shares or [count / network.neurons] * (network.neurons // count)
+        size = self.angle
+        if isinstance(size, list):
+            size = math.exp(random.uniform(*np.log(size)))
+        axes = unit(teacher.hidden)
+        length = teacher.output * np.linalg.norm(teacher.hidden, axis=-1)
+        heavy = np.empty((len(shares), count, features))
+        rest = np.empty((count, features))
+        for place, share in enumerate(shares):
+            if self.mirrored and place % 2:
+                rest = -rest
+            else:
+                rest = size * random.standard_normal((count, features))
+                rest -= (rest * axes).sum(-1, keepdims=True) * axes
+            heavy[place] = share * length[:, None] * (axes + rest)
+        heavy = heavy.reshape(-1, features) / network.scale
+        mass = np.linalg.norm(heavy, axis=-1)
+        dust = self.dust * random.standard_normal((network.neurons - len(heavy), features))
+        if self.dust_beside:
+            span = np.linalg.qr(axes.T)[0]
+            dust -= dust @ span @ span.T
+        sign = np.tile(np.sign(length), len(shares))
+        if network.output == "fixed":
+            output = np.broadcast_to(
+                np.asarray(network.output_values, dtype=np.float64), network.neurons
+            ).copy()
+            hidden = heavy / output[: len(heavy), None]
+        else:
+            hidden = heavy * (sign / np.sqrt(mass))[:, None]
+            output = np.concatenate([sign * np.sqrt(mass), np.linalg.norm(dust, axis=-1)])
+        hidden = np.concatenate([hidden, dust])
+        if network.activation == "abs":
+            hidden *= random.choice([-1.0, 1.0], (network.neurons, 1))
+        return Weights(hidden, output)
+
+
+@hookimpl
+def register_initializations(register: Any) -> None:
+    register("around_teachers", AroundTeachers)

@@ -1,0 +1,194 @@
+"""Students around teachers, and the progress of the gradient towards them, against their definitions."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from twolayer import Network, Teacher, Weights
+from twolayer.gaussian import unit
+from twolayer.registry import load
+from twolayer.trajectory import Clock, Trajectory
+
+REGISTRY = load(kinds=["initializations", "metrics", "problems"])
+AroundTeachers: Any = REGISTRY.find("initializations", "around_teachers").thing
+GaussianTeacher: Any = REGISTRY.find("problems", "gaussian_teacher").thing
+DIRECTION = REGISTRY.find("metrics", "descent_direction").thing
+TEACHERS = Teacher(np.array([[1.0, 0.0, 0.0, 0.0], [0.3, 1.2, 0.0, 0.0]]), np.array([1.0, 0.7]))
+
+
+def drawn(start: Any, network: Network, seed: int = 0, teacher: Teacher = TEACHERS) -> Weights:
+    weights: Weights = start.draw(teacher, network, np.random.default_rng(seed))
+    return weights
+
+
+def contributions(weights: Weights, network: Network) -> Any:
+    """s a_j w_j, turned towards the nearest teacher for |·|, and the teacher's index."""
+    cosine = unit(weights.hidden) @ unit(TEACHERS.hidden).T
+    own = np.abs(cosine).argmax(-1)
+    turned = np.where(np.take_along_axis(cosine, own[:, None], 1) < 0, -1.0, 1.0)
+    if network.activation == "relu":
+        turned = np.ones_like(turned)
+    return network.scale * weights.output[:, None] * turned * weights.hidden, own
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        Network(8, "abs", "tied"),
+        Network(8, "relu", "trained"),
+        Network(8, "relu", "fixed", output_values=0.5, output_scale="1/m"),
+        Network(8, "abs", "trained", output_scale=3.0),
+    ],
+)
+def test_students_have_their_shares_and_mirrored_ones_no_residual(network: Network) -> None:
+    start = AroundTeachers(angle=0.05, shares=[0.3, 0.3, 0.2, 0.2], mirrored=True)
+    weights = drawn(start, network)
+    heavy, own = contributions(weights, network)
+    for index, (v, b) in enumerate(zip(TEACHERS.hidden, TEACHERS.output, strict=True)):
+        group = heavy[own == index]
+        along = group @ unit(v) / (b * np.linalg.norm(v))
+        assert along == pytest.approx([0.3, 0.3, 0.2, 0.2], rel=1e-13)
+        assert group.sum(0) == pytest.approx(b * v, abs=1e-14)
+    if network.output != "fixed":
+        assert np.abs(weights.output) == pytest.approx(np.linalg.norm(weights.hidden, axis=-1), rel=1e-14)
+
+
+def test_angles_have_their_law() -> None:
+    """tan θ is `angle` times a χ variable of d − 1 degrees of freedom."""
+    network = Network(2000, "abs", "tied")
+    weights = drawn(AroundTeachers(angle=0.01), network)
+    heavy, own = contributions(weights, network)
+    along = (heavy * unit(TEACHERS.hidden)[own]).sum(-1)
+    square = (heavy**2).sum(-1) / along**2 - 1
+    error = math.sqrt(2 / 3 / len(square))  # of the mean of χ²₃/3
+    assert square.mean() == pytest.approx(3 * 0.01**2, rel=5 * error)
+
+
+def test_a_range_of_angles_is_drawn_by_seed_uniform_in_the_logarithm() -> None:
+    network = Network(2, "abs", "tied")
+    start = AroundTeachers(angle=[1e-6, 1e-1])
+    sizes = []
+    for seed in range(300):
+        heavy, own = contributions(drawn(start, network, seed), network)
+        along = (heavy * unit(TEACHERS.hidden)[own]).sum(-1)
+        rest = heavy - along[:, None] * unit(TEACHERS.hidden)[own]
+        sizes.append(np.linalg.norm(rest / along[:, None]))
+    logs = np.log10(sizes) - np.log10(math.sqrt(6))  # |ζ| of two students has about √6 times the angle
+    assert logs.mean() == pytest.approx(-3.5, abs=0.3)
+    assert logs.std() == pytest.approx(5 / math.sqrt(12), abs=0.15)
+
+
+def test_dust_has_its_scale_and_may_be_beside_all_teachers() -> None:
+    network = Network(5000, "abs", "tied")
+    start = AroundTeachers(angle=0.0, shares=[1.0], dust=0.1)
+    dust = drawn(start, network).hidden[2:]
+    assert dust.std() == pytest.approx(0.1, rel=5 / math.sqrt(2 * dust.size))
+    beside = drawn(AroundTeachers(angle=0.0, shares=[1.0], dust=0.1, dust_beside=True), network).hidden[2:]
+    assert np.abs(beside @ TEACHERS.hidden.T).max() < 1e-15
+    assert beside[:, 2:].std() == pytest.approx(0.1, rel=5 / math.sqrt(beside.size))
+
+
+@pytest.mark.parametrize(
+    ("keys", "neurons", "told"),
+    [
+        ({"angle": -0.1}, 4, "angle: must be 0 or above"),
+        ({"angle": [0.1, 0.01]}, 4, "angle: a range is"),
+        ({"angle": 0.1, "shares": [0.5, -0.5]}, 4, "shares: must be above 0"),
+        (
+            {"angle": 0.1, "shares": [0.5, 0.4], "mirrored": True},
+            4,
+            "shares: mirrored students come in pairs",
+        ),
+        ({"angle": 0.1, "dust": -1.0}, 4, "dust: must be 0 or above"),
+        ({"angle": 0.1}, 5, "shares: 5 neurons cannot be dealt"),
+        ({"angle": 0.1, "mirrored": True}, 6, "mirrored: 3 students of a teacher make no pairs"),
+        ({"angle": 0.1, "shares": [0.5, 0.4, 0.1]}, 4, "shares: 3 students for each of 2 teachers are more"),
+        ({"angle": 0.1, "shares": [1.0]}, 4, "dust: 2 neurons are beyond the shares"),
+        (
+            {"angle": 0.1, "shares": [1.0], "dust": 0.1, "dust_beside": True},
+            4,
+            "dust_beside: 2 teachers leave no",
+        ),
+    ],
+)
+def test_what_cannot_be_is_refused(keys: dict[str, Any], neurons: int, told: str) -> None:
+    with pytest.raises(ValueError, match=told.replace("[", r"\[")):
+        AroundTeachers(**keys).check(
+            GaussianTeacher(dimension=2, teachers=2), Network(neurons, "abs", "tied")
+        )
+
+
+def test_negative_teachers_need_trained_outputs() -> None:
+    problem = GaussianTeacher(dimension=3, teachers=2, coefficients=[1.0, -1.0])
+    with pytest.raises(ValueError, match="output: a tied output weight"):
+        AroundTeachers(angle=0.1).check(problem, Network(4, "abs", "tied"))
+    AroundTeachers(angle=0.1).check(problem, Network(4, "abs", "trained"))
+
+
+# ---- descent_direction ----
+
+
+def progress(weights: Any, teacher: Teacher) -> float:
+    """The metric on one state."""
+    network = Network(len(weights), "abs", "tied")
+    state = Weights(np.asarray(weights)[None, None], np.linalg.norm(weights, axis=-1)[None, None])
+    problem = teacher.problem(network)
+    path = Trajectory(Clock(np.zeros(1)), state, np.zeros(1), np.full(1, -1))
+    assert DIRECTION.applies(problem, path)
+    return float(DIRECTION.measure(problem, path)[0, 0])
+
+
+def by_definition(hidden: Any, teacher: Teacher) -> float:
+    """Lemma 8's sum, student by student, with the gradient by central differences of the loss."""
+    problem = teacher.problem(Network(len(hidden), "abs", "tied"))
+
+    def loss(w: Any) -> float:
+        return float(problem.loss(Weights(w, np.linalg.norm(w, axis=-1))))
+
+    targets = teacher.output[:, None] * teacher.hidden
+    value, total = loss(hidden), 0.0
+    cosine = np.abs(unit(hidden) @ unit(targets).T)
+    for place, target in enumerate(targets):
+        group = [j for j in range(len(hidden)) if cosine[j].argmax() == place]
+        reach = (6 * np.pi * value / np.linalg.norm(target) ** 2) ** (1 / 3)
+        near = [j for j in group if np.arccos(cosine[j, place]) <= reach]
+        weight = sum(np.linalg.norm(hidden[j]) ** 2 for j in near)
+        for j in group:
+            w = hidden[j]
+            gradient = np.zeros_like(w)
+            for a in range(len(w)):
+                step = np.zeros_like(hidden)
+                step[j, a] = 1e-6
+                gradient[a] = (loss(hidden + step) - loss(hidden - step)) / 2e-6
+            q = np.linalg.norm(w) / weight if j in near else 0.0
+            away = w - q * np.sign(w @ target) * target
+            shape = np.eye(len(w)) + np.outer(w, w) / (w @ w)
+            total += gradient @ np.linalg.solve(shape, away)
+    return total / value
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_progress_by_its_definition(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    start = AroundTeachers(angle=0.3, shares=[0.6, 0.3], dust=0.2)
+    hidden = drawn(start, Network(9, "abs", "tied"), seed).hidden + 0.05 * random.standard_normal((9, 4))
+    assert progress(hidden, TEACHERS) == pytest.approx(by_definition(hidden, TEACHERS), rel=1e-6)
+
+
+def test_progress_is_the_degree_of_the_loss() -> None:
+    """Euler: along the way to the minimum a loss of degree n falls by n L. Two in lengths, three in angles."""
+    teacher = Teacher(np.eye(3)[:1], np.ones(1))
+    assert progress(np.array([[1.0 + 1e-5, 0, 0]]), teacher) == pytest.approx(2, rel=1e-4)
+    turn = 1e-3
+    pair = np.sqrt(0.5 / np.cos(turn)) * np.array(
+        [[np.cos(turn), np.sin(turn), 0], [np.cos(turn), -np.sin(turn), 0]]
+    )
+    assert progress(pair, teacher) == pytest.approx(3, rel=1e-3)
+
+
+def test_progress_is_not_known_where_a_teacher_has_no_near_student() -> None:
+    assert math.isnan(progress(np.array([[1.0, 0, 0, 0], [0.9, 0.1, 0, 0]]), TEACHERS))
