@@ -16,7 +16,7 @@ from twolayer.trajectory import Clock, Trajectory
 REGISTRY = load(kinds=["initializations", "metrics", "problems"])
 AroundTeachers: Any = REGISTRY.find("initializations", "around_teachers").thing
 GaussianTeacher: Any = REGISTRY.find("problems", "gaussian_teacher").thing
-DIRECTION = REGISTRY.find("metrics", "descent_direction").thing
+DIRECTION = REGISTRY.find("metrics", "descent_progress").thing
 TEACHERS = Teacher(np.array([[1.0, 0.0, 0.0, 0.0], [0.3, 1.2, 0.0, 0.0]]), np.array([1.0, 0.7]))
 
 
@@ -129,7 +129,7 @@ def test_negative_teachers_need_trained_outputs() -> None:
     AroundTeachers(angle=0.1).check(problem, Network(4, "abs", "trained"))
 
 
-# ---- descent_direction ----
+# ---- descent_progress ----
 
 
 def progress(weights: Any, teacher: Teacher) -> float:

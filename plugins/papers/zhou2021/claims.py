@@ -364,11 +364,11 @@ def second_part(data: Data) -> Mapping[str, Result]:
     "published",
     STATES,
 )
-def descent_direction(data: Data) -> Mapping[str, Result]:
+def descent_progress(data: Data) -> Mapping[str, Result]:
     results = {}
     for name, separation, run in states(data):
         _, own = small(run, separation)
-        ratio = theory.values(run, "descent_direction")[own]
+        ratio = theory.values(run, "descent_progress")[own]
         known = np.isfinite(ratio)
         told = (
             f"the least ratio of {int(known.sum())} states, the largest is {ratio[known].max():.3g}; "

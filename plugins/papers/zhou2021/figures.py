@@ -444,7 +444,7 @@ def lemmas(canvas: Figure, data: Data) -> None:
     shown: list[tuple[str, Callable[[Any], Any], float]] = [
         (
             r"Lemma 8: $\langle\nabla L, \cdot\rangle/L$",
-            lambda run: theory.values(run, "descent_direction"),
+            lambda run: theory.values(run, "descent_progress"),
             0.0,
         ),
         (r"Lemma 9: $\delta_{\mathrm{near}}/L^{1/3}$", theory.nearest, 1 / 3),

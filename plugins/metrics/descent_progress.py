@@ -1,4 +1,4 @@
-"""descent_direction: how fast the gradient leads students to the average neurons that would fit the teacher.
+"""descent_progress: how fast the gradient leads students to the average neurons that would fit the teacher.
 
 For |·| with a_j = |w_j|, with T_l the students closest to teacher l and u_l = √(b_l|v_l|) v̂_l the one neuron that
 fits it (|u_l| u_l = b_l v_l),
@@ -26,7 +26,7 @@ from twolayer.model import norm
 from ._students import closest_teacher, has_teachers, teacher_angles
 
 
-def descent_direction(problem: Any, weights: Weights) -> Any:
+def descent_progress(problem: Any, weights: Weights) -> Any:
     """The ratio, (seed,)."""
     teacher = problem.data.teacher
     of_population = teacher.problem(problem.network)
@@ -62,6 +62,6 @@ def tied_absolute(problem: Any, trajectory: Any) -> bool:
 def register_metrics(register: Any) -> None:
     told = "progress of −∇L towards teachers, over L; NaN where one has no near student"
     metric = Metric(
-        each_frame(descent_direction), ("seed", "time"), told, "1", tied_absolute, by_default=False
+        each_frame(descent_progress), ("seed", "time"), told, "1", tied_absolute, by_default=False
     )
-    register("descent_direction", metric)
+    register("descent_progress", metric)
