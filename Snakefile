@@ -31,6 +31,13 @@ include: "workflow/rules/render.smk"
 include: "workflow/rules/claims.smk"
 
 
+# The limit on jobs a second makes Snakemake look at all waiting jobs again once a second for each job that has
+# finished, for good: a fifth of a core by the end of a few hundred jobs. It serves cluster submissions only.
+onstart:
+    if workflow.local_exec and hasattr(workflow.scheduler, "job_rate_limiter"):
+        workflow.scheduler.job_rate_limiter = None
+
+
 onsuccess:
     print_claims()
 

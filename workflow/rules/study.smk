@@ -24,11 +24,6 @@ except Exception as error:
         raise
     raise WorkflowError(str(error))
 
-# The limit on jobs a second makes Snakemake look at all waiting jobs again once a second for each job that has
-# finished, for good: a fifth of a core by the end of a few hundred jobs. It serves cluster submissions only.
-if workflow.local_exec and workflow.scheduling_settings is not None:
-    workflow.scheduling_settings.max_jobs_per_timespan = None
-
 if workflow.is_main_process:
     for warning in study.warnings:
         print(f"warning: {warning}", file=sys.stderr)
