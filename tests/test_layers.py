@@ -23,7 +23,7 @@ LAYERS = (
     ("compiled_batches", "datasets", "grouped", "times", "trust"),
     ("claims", "compiled", "compiled_flow", "figures", "measuring", "pipeline", "population", "training"),
     ("fused",),
-    ("compiled_population", "cuda_population", "stability"),
+    ("compiled_population", "cuda_population", "optimum", "stability"),
     ("experiments", "stages"),
     ("cli", "notebook"),
 )

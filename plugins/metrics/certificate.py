@@ -1,81 +1,62 @@
-"""certificate_maximum: how far the network is from the optimum of the problem over measures."""
+"""certificate, certificate_maximum: how far the network is from the optimum of the problem over measures.
+
+Balanced weights turn L + (λ/2)(|a|² + |W|²) into ½|f_μ − f*|² + λ|μ|₁ over measures μ on the sphere, of which f is the
+optimum if and only if η(u) = s ⟨f* − f, σ(u·)⟩/λ has |η| ≤ 1 everywhere, with η = ±1 at its neurons.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from twolayer import Metric, Weights, hookimpl
-from twolayer.gaussian import Units, field, unit
 from twolayer.measuring import frames
+from twolayer.optimum import certificate, highest
 
-RANDOM = 64
-"""Random directions among the starts."""
-CLIMBED = 12
-"""Starts from which the ascent is made: the highest."""
+DIRECTIONS = 721
+"""Over the half circle, a quarter of a degree apart: |u·x| = |−u·x|."""
 
 
-def certificate_maximum(problem: Any, trajectory: Any) -> Any:
-    """max_u |η(u)| over the sphere, η(u) = s ⟨f* − f, σ(u·)⟩/λ, (seed, time); NaN where λ = 0.
+def of_each(observe: Callable[[Any, Weights, float], Any], lost: Any) -> Callable[[Any, Any], Any]:
+    """A measure over (seed, time, …) from (problem, one seed's weights, λ/s); `lost` where λ = 0 or weights are lost."""
 
-    Balanced weights turn L + (λ/2)(|a|² + |W|²) into ½|f_μ − f*|² + λ|μ|₁ over measures μ on the sphere, of which f is
-    the optimum if and only if |η| ≤ 1 everywhere, with η = ±1 at its neurons. η is positively homogeneous where u is
-    not held to the sphere, with the gradient −s F(u)/λ of `gaussian.field`, and its maxima lie in the span of students
-    and teachers. Local ascents (L-BFGS) begin at the highest of the students, the teachers and random directions: the
-    number is a lower bound of the maximum, as any search's is.
-    """
-    values = []
-    for weights, decay in zip(frames(trajectory), trajectory.weight_decay, strict=True):
-        values.append(
+    def measure(problem: Any, trajectory: Any) -> Any:
+        values = [
             [
-                highest(problem, Weights(hidden[None], output[None]), float(decay))
+                observe(problem, Weights(hidden, output), decay / problem.network.scale)
+                if decay > 0 and np.isfinite(hidden).all()
+                else lost
                 for hidden, output in zip(weights.hidden, weights.output, strict=True)
             ]
-        )
-    return np.swapaxes(np.array(values), 0, 1)
+            for weights, decay in zip(frames(trajectory), trajectory.weight_decay.tolist(), strict=True)
+        ]
+        return np.swapaxes(np.array(values), 0, 1)
+
+    return measure
 
 
-def highest(problem: Any, weights: Weights, decay: float) -> float:
-    """max |η| for one seed at one moment: weights (1, neuron, feature) and (1, neuron)."""
-    if not decay > 0 or not np.isfinite(weights.hidden).all():
-        return float("nan")
-    from scipy.optimize import minimize  # for those who ask for it
+def angles_of(count: int, activation: str) -> Any:
+    """Angles in radians at which the certificate is taken: a half circle for |·|, the whole one for relu."""
+    return np.linspace(0.0, np.pi if activation == "abs" else 2 * np.pi, count)
 
-    units, _ = problem.units(problem.network.closed(weights))
-    vectors, coefficients = units.vectors[0], units.coefficients[0]
 
-    def certificate(directions: Any) -> tuple[Any, Any]:
-        """η and its gradient at unit vectors (direction, feature)."""
-        probed = Units(
-            np.concatenate([directions, vectors]),
-            np.concatenate([np.zeros(len(directions)), coefficients]),
-            len(directions),
-        )
-        slope = -problem.network.scale / decay * field(probed, problem.factors)
-        return (directions * slope).sum(-1), slope
+def circle(problem: Any) -> Any:
+    """The unit vectors of those angles, (direction, feature)."""
+    turned = angles_of(DIRECTIONS, problem.network.activation)
+    return np.stack([np.cos(turned), np.sin(turned)], axis=-1)
 
-    known = unit(vectors[np.linalg.norm(vectors, axis=-1) > 0])
-    drawn = np.random.default_rng(0).standard_normal((RANDOM, len(known))) @ known
-    starts = np.concatenate([known, drawn])
-    if problem.network.activation == "relu":
-        starts = np.concatenate([starts, -starts])
-    starts = unit(starts)
-    values, _ = certificate(starts)
-    best = float(np.abs(values).max())
-    for index in np.argsort(-np.abs(values), kind="stable")[:CLIMBED]:
-        sign = np.sign(values[index])
 
-        def downhill(vector: Any, sign: float = sign) -> tuple[float, Any]:
-            length = np.linalg.norm(vector)
-            direction = vector / length
-            value, slope = certificate(direction[None])
-            across = slope[0] - value[0] * direction
-            return -sign * float(value[0]), -sign * across / length
+def heights(problem: Any, weights: Weights, penalty: float) -> Any:
+    """η around the circle, (direction,)."""
+    return certificate(problem, weights, penalty, circle(problem))[0]
 
-        found = minimize(downhill, starts[index], jac=True, method="L-BFGS-B", options={"ftol": 1e-15})
-        best = max(best, -float(found.fun))
-    return best
+
+def slopes(problem: Any, weights: Weights, penalty: float) -> Any:
+    """dη/dθ around the circle, (direction,)."""
+    around = circle(problem) @ np.array([[0.0, 1.0], [-1.0, 0.0]])
+    return (certificate(problem, weights, penalty, circle(problem))[1] * around).sum(-1)
 
 
 def is_regularized(problem: Any, trajectory: Any) -> bool:
@@ -83,15 +64,30 @@ def is_regularized(problem: Any, trajectory: Any) -> bool:
     return hasattr(problem, "units") and bool(np.any(trajectory.weight_decay > 0))
 
 
+def in_plane(problem: Any, trajectory: Any) -> bool:
+    """Whether the sphere is a circle, too."""
+    return is_regularized(problem, trajectory) and problem.data.features == 2
+
+
 @hookimpl
 def register_metrics(register: Any) -> None:
-    register(
-        "certificate_maximum",
-        Metric(
-            certificate_maximum,
-            ("seed", "time"),
-            "max over directions u of |⟨f* − f, σ(u·x)⟩|/λ; at most 1 at the optimum",
-            applies=is_regularized,
-            by_default=False,
-        ),
+    def add(
+        name: str, measure: Any, dimensions: tuple[str, ...], told: str, units: str, applies: Any
+    ) -> None:
+        register(name, Metric(measure, dimensions, told, units, applies, by_default=False))
+
+    told = "max over directions u of |⟨f* − f, σ(u·x)⟩|/λ; at most 1 at the optimum"
+    most = of_each(lambda *of_one: abs(highest(*of_one)[1]), np.nan)
+    add("certificate_maximum", most, ("seed", "time"), told, "1", is_regularized)
+    around, none = ("seed", "time", "direction"), np.full(DIRECTIONS, np.nan)
+    told = "certificate η(u) = ⟨f* − f, σ(u·x)⟩/λ"
+    add("certificate", of_each(heights, none), around, told, "1", in_plane)
+    add("certificate_slope", of_each(slopes, none), around, f"slope dη/dθ of the {told}", "1/rad", in_plane)
+    add(
+        "certificate_angle",
+        lambda problem, _: angles_of(DIRECTIONS, problem.network.activation),
+        ("direction",),
+        "angle θ of the direction u",
+        "rad",
+        in_plane,
     )

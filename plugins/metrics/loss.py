@@ -1,4 +1,4 @@
-"""loss, objective, gradient_norm: what training minimises, and how steep it still is."""
+"""loss, objective, regularization, gradient_norm: what training minimises, and how steep it still is."""
 
 from __future__ import annotations
 
@@ -39,4 +39,6 @@ def register_metrics(register: Any) -> None:
     loss = each_frame(lambda problem, weights: problem.loss(weights))
     register("loss", Metric(loss, time, "loss L (without penalty)"))
     register("objective", Metric(objective, time, "objective L + (λ/2)(|a|² + |W|²)", applies=is_regularized))
+    decay = Metric(lambda _, path: path.weight_decay, ("time",), "weight decay λ", by_default=False)
+    register("regularization", decay)
     register("gradient_norm", Metric(gradient_norm, time, "Frobenius norm of the objective's gradient"))
