@@ -20,7 +20,7 @@ DIRECTIONS = 721
 
 
 def of_each(observe: Callable[[Any, Weights, float], Any], lost: Any) -> Callable[[Any, Any], Any]:
-    """A measure over (seed, time, …) from (problem, one seed's weights, λ/s); `lost` where λ = 0 or weights are lost."""
+    """A measure over (seed, time, …) from (problem, one seed's weights, λ/s); `lost` without λ or weights."""
 
     def measure(problem: Any, trajectory: Any) -> Any:
         values = [

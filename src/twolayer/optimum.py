@@ -6,7 +6,8 @@ Balanced weights turn L + (λ/2)(|a|² + |W|²) into the convex problem over sig
 
 |f|² = E f² on x ~ N(0, I_d) with the teacher's profile removed, s the network's output scale. A finite
 μ = Σ C_j δ_{u_j} is its optimum if and only if the certificate η(u) = ⟨f* − f_μ, σ(u·)⟩/p has |η| ≤ 1 everywhere and
-η(u_j) = sgn C_j. As η is positively homogeneous off the sphere, its gradient there is −F/p with F of `gaussian.field`. All derived.
+η(u_j) = sgn C_j. As η is positively homogeneous off the sphere, its gradient there is −F/p with F of
+`gaussian.field`. All derived.
 """
 
 from __future__ import annotations
