@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from twolayer import Metric, Weights, hookimpl
+from twolayer.gaussian import unit
 from twolayer.measuring import frames
 from twolayer.optimum import certificate, highest
 
@@ -19,15 +20,15 @@ DIRECTIONS = 721
 """Over the half circle, a quarter of a degree apart: |u·x| = |−u·x|."""
 
 
-def of_each(observe: Callable[[Any, Weights, float], Any], lost: Any) -> Callable[[Any, Any], Any]:
-    """A measure over (seed, time, …) from (problem, one seed's weights, λ/s); `lost` without λ or weights."""
+def of_each(observe: Callable[[Any, Weights, float], Any]) -> Callable[[Any, Any], Any]:
+    """A measure over (seed, time, …) from (problem, one seed's weights, λ/s); NaN where λ = 0."""
 
     def measure(problem: Any, trajectory: Any) -> Any:
         values = [
             [
-                observe(problem, Weights(hidden, output), decay / problem.network.scale)
-                if decay > 0 and np.isfinite(hidden).all()
-                else lost
+                observe(
+                    problem, Weights(hidden, output), decay / problem.network.scale if decay > 0 else np.nan
+                )
                 for hidden, output in zip(weights.hidden, weights.output, strict=True)
             ]
             for weights, decay in zip(frames(trajectory), trajectory.weight_decay.tolist(), strict=True)
@@ -51,6 +52,18 @@ def circle(problem: Any) -> Any:
 def heights(problem: Any, weights: Weights, penalty: float) -> Any:
     """η around the circle, (direction,)."""
     return certificate(problem, weights, penalty, circle(problem))[0]
+
+
+def top(problem: Any, weights: Weights, penalty: float) -> float:
+    """max|η|; NaN where there is no λ, or no weights."""
+    if not np.isfinite(penalty) or not np.isfinite(weights.hidden).all():
+        return float("nan")
+    return abs(highest(problem, weights, penalty)[1])
+
+
+def at_neurons(problem: Any, weights: Weights, penalty: float) -> Any:
+    """η(ŵ_j), 0 at w = 0, (neuron,)."""
+    return certificate(problem, weights, penalty, unit(weights.hidden))[0]
 
 
 def slopes(problem: Any, weights: Weights, penalty: float) -> Any:
@@ -77,12 +90,14 @@ def register_metrics(register: Any) -> None:
         register(name, Metric(measure, dimensions, told, units, applies, by_default=False))
 
     told = "max over directions u of |⟨f* − f, σ(u·x)⟩|/λ; at most 1 at the optimum"
-    most = of_each(lambda *of_one: abs(highest(*of_one)[1]), np.nan)
+    most = of_each(top)
     add("certificate_maximum", most, ("seed", "time"), told, "1", is_regularized)
-    around, none = ("seed", "time", "direction"), np.full(DIRECTIONS, np.nan)
+    around = ("seed", "time", "direction")
     told = "certificate η(u) = ⟨f* − f, σ(u·x)⟩/λ"
-    add("certificate", of_each(heights, none), around, told, "1", in_plane)
-    add("certificate_slope", of_each(slopes, none), around, f"slope dη/dθ of the {told}", "1/rad", in_plane)
+    add("certificate", of_each(heights), around, told, "1", in_plane)
+    add("certificate_slope", of_each(slopes), around, f"slope dη/dθ of the {told}", "1/rad", in_plane)
+    of_neuron = ("seed", "time", "neuron")
+    add("neuron_certificate", of_each(at_neurons), of_neuron, f"{told} at each neuron", "1", is_regularized)
     add(
         "certificate_angle",
         lambda problem, _: angles_of(DIRECTIONS, problem.network.activation),

@@ -34,7 +34,7 @@ class FusedPopulationProblem(PopulationProblem):
         """As `PopulationProblem.descend`, to rounding; in float64 within, whatever the weights' type.
 
         Seeds whose students all begin within `DELICATE` of orthogonal teachers are left to the array code, whose
-        grouped form keeps the digits of their forces.
+        grouped form keeps the digits of their forces; weight decay keeps forces of its own order.
         """
         if count == 0:
             return weights
@@ -51,7 +51,7 @@ class FusedPopulationProblem(PopulationProblem):
         units, _ = problem.units(inside)
         students, teachers = units.vectors[:, : shape[-2]], units.vectors[:, shape[-2] :]
         nearest = xp.min(gaussian.angles(students, teachers), axis=-1)
-        delicate = data.orthogonal & (xp.max(nearest, axis=-1) < DELICATE)
+        delicate = (xp.max(nearest, axis=-1) < DELICATE) & (data.orthogonal and weight_decay == 0)
 
         moved = Weights(xp.asarray(inside.hidden, copy=True), xp.asarray(output, copy=True))
         for chosen, walk in ((delicate, Problem.descend), (~delicate, self.fused)):

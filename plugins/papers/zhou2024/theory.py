@@ -1,0 +1,171 @@
+"""What follows from the paper's setting: the minimum-norm certificate and the constants it gives. All derived.
+
+σ = |·| on x ~ N(0, I), the constant removed: E σ_u σ_v = (2/π)(sin φ + (π/2 − φ) cos φ) − 2/π for unit u, v at the
+angle φ up to sign. Balanced weights turn the objective into ½|f_μ − f*|² + λ|μ|₁ over measures.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from twolayer.gaussian import angles, unit
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+ORTHONORMAL = 1 - 2 / np.pi
+"""|σ_u|², the constant removed: of orthonormal teachers L = λ²r/2 over this, and the mass deficit is λr over it."""
+
+CLOSE = {40: 25.0, 20: 216.0, 10: 1762.0, 5: 14160.0}
+"""½|η₀|² of two teachers of opposite sign by their angle in degrees, as computed before us."""
+
+
+def products(left: Any, right: Any) -> Any:
+    """E σ_u σ_v, the constant removed, for unit vectors (left, feature) and (right, feature)."""
+    theta = angles(left, right)
+    phi = np.minimum(theta, np.pi - theta)
+    return (2 / np.pi) * (np.sin(phi) + (np.pi / 2 - phi) * np.cos(phi) - 1)
+
+
+def slopes(left: Any, right: Any) -> Any:
+    """∇_u E σ_u σ_v off the sphere, less its part along u, (left, right, feature): (1 − 2φ/π) s v across u."""
+    theta = angles(left, right)
+    share = 1 - 2 * theta / np.pi  # (1 − 2φ/π) s, as s turns θ into π − θ
+    across = right[None] - (left @ right.T)[..., None] * left[:, None]
+    return share[..., None] * across
+
+
+def moments(left: Any, right: Any, first: Any, second: Any) -> Any:
+    """E ⟨t, x⟩⟨t', x⟩ sgn(u·x) sgn(v·x), (left, right), with t ⟂ u of `first` and t' ⟂ v of `second`."""
+    theta = angles(left, right)
+    e = unit(right[None] - (left @ right.T)[..., None] * left[:, None])
+    along = (first[:, None] * e).sum(-1)
+    second_u = left @ second.T
+    second_e = (e * second[None]).sum(-1)
+    bent = -np.cos(theta) * along * second_e + np.sin(theta) * along * second_u
+    return (2 / np.pi) * ((np.pi / 2 - theta) * (first @ second.T) + np.sin(theta) * bent)
+
+
+class Certificate:
+    """η₀: of all functions with η₀(v_i) = s_i and no slope there along the sphere, the one of least norm.
+
+    η₀ = Σ_i α_i σ_{v_i} + Σ β_n ∂σ with coefficients (α, β) = G⁻¹[s; 0], G the Gram matrix of {σ_{v_i}, ∂σ_{v_i}};
+    |η₀|² = [s; 0]ᵀ G⁻¹ [s; 0]. Only slopes within the teachers' span count: across it nothing has any.
+    vectors: unit teachers (teacher, feature). signs: s (teacher,).
+    """
+
+    def __init__(self, vectors: Any, signs: Any) -> None:
+        _, sizes, rows = np.linalg.svd(vectors, full_matrices=False)
+        span = rows[sizes > 1e-9 * sizes[0]]
+        tangents, owners = [], []
+        for teacher, vector in enumerate(vectors):
+            inside = np.linalg.svd((span @ vector)[None])[2][1:] @ span  # orthonormal, across the teacher
+            tangents += list(inside)
+            owners += [teacher] * len(inside)
+        self.vectors = vectors
+        self.tangents, self.feet = np.reshape(tangents, (-1, vectors.shape[1])), vectors[owners]
+        cross = (slopes(self.feet, vectors) * self.tangents[:, None]).sum(-1)
+        second = moments(self.feet, self.feet, self.tangents, self.tangents)
+        gram = np.block([[products(vectors, vectors), cross.T], [cross, second]])
+        given = np.concatenate([signs, np.zeros(len(self.tangents))])
+        self.coefficients = np.linalg.solve(gram, given)
+        self.square_norm = float(given @ self.coefficients)
+
+    def __call__(self, directions: Any) -> Any:
+        """η₀ at unit vectors (direction, feature)."""
+        cross = (slopes(self.feet, directions) * self.tangents[:, None]).sum(-1)
+        return self.coefficients @ np.concatenate([products(self.vectors, directions), cross])
+
+    def curvatures(self, teacher: int, tangent: Any, step: float = 1e-4) -> tuple[float, float]:
+        """The second derivatives of η₀ along a great circle at a teacher, on its either side: it has a kink there.
+
+        From one side: 2(η₀(h) − η₀(0))/h², with the term of order h taken out by the half step.
+        """
+        vector = self.vectors[teacher]
+
+        def one(side: float) -> float:
+            steps = step * np.array([0.0, 0.5, 1.0])
+            line = np.cos(steps)[:, None] * vector + side * np.sin(steps)[:, None] * tangent
+            values = self(line)
+            half, whole = 2 * (values[1:] - values[0]) / steps[1:] ** 2
+            return float(2 * half - whole)
+
+        return one(-1.0), one(1.0)
+
+
+def plane(degrees: Any) -> Any:
+    """Unit vectors at angles in degrees, (vector, 2)."""
+    turned = np.deg2rad(np.asarray(degrees, dtype=np.float64))
+    return np.stack([np.cos(turned), np.sin(turned)], axis=-1)
+
+
+def teachers(run: dict[str, Any]) -> tuple[Any, Any]:
+    """Unit teachers (teacher, feature) in their own span, and their coefficients, of a run's problem section."""
+    problem = run["problem"]
+    coefficients = np.asarray(problem["coefficients"], dtype=np.float64)
+    if problem.get("angles") is not None:
+        return plane(problem["angles"]), coefficients
+    return np.eye(problem["teachers"]), coefficients
+
+
+def runs(dataset: xr.Dataset) -> Iterator[dict[str, Any]]:
+    """The runs of a dataset, as their sections."""
+    import json
+
+    for text in dataset["run"].values.ravel():
+        if text:
+            yield json.loads(text)
+
+
+def certificate_of(run: dict[str, Any]) -> Certificate:
+    """η₀ of a run's teachers."""
+    vectors, coefficients = teachers(run)
+    return Certificate(vectors, np.sign(coefficients))
+
+
+def quadratic_growth(certificate: Certificate, count: int = 20000) -> float:
+    """c = min over u of (1 − |η₀(u)|)/θ(u)², θ the angle to the closest teacher, as far as a search finds it.
+
+    By 1 − sη₀ ≥ cθ², Σ|a||w|θ² ≤ ζ/(λc). The least of random directions in the teachers' span and one more, and near
+    each teacher along and across its tangents, is slid down by a local search.
+    """
+    from scipy.optimize import minimize
+
+    vectors = certificate.vectors
+    wide = np.pad(vectors, ((0, 0), (0, 1)))
+    known = Certificate(wide, np.sign(certificate(vectors)))
+
+    def ratio(directions: Any) -> Any:
+        theta = angles(directions, wide)
+        theta = np.minimum(theta, np.pi - theta).min(-1)
+        return (1 - np.abs(known(directions))) / theta**2
+
+    drawn = unit(np.random.default_rng(0).standard_normal((count, wide.shape[1])))
+    near = unit(np.repeat(wide, count // 10, axis=0) + 0.05 * drawn[: len(wide) * (count // 10)])
+    tried = np.concatenate([drawn, near])
+    best = np.argsort(ratio(tried))[:5]
+    slid = [
+        minimize(lambda u: float(ratio(unit(u)[None])[0]), tried[one], method="Nelder-Mead").fun
+        for one in best
+    ]
+    return float(min(slid))
+
+
+def first_step(direction: Any, vectors: Any, coefficients: Any) -> Any:
+    """Σ_k a_k[(1 − 2φ_k/π) s_k v_k + (2/π)(sin φ_k − 1) ŵ]: the first big step from ŵ, up to a factor, (feature,)."""
+    theta = angles(direction[None], vectors)[0]
+    sine = np.sin(theta)
+    share = 1 - 2 * theta / math.pi
+    return (coefficients * share) @ vectors + (coefficients * (sine - 1)).sum() * (2 / math.pi) * direction
+
+
+def fall(height: Any, slope: Any, sign: float, radius: Any) -> tuple[Any, Any]:
+    """−∂L_λ/∂w over λ of a balanced neuron at w = radius·u, a = sign·|w|, along u and around the circle.
+
+    ∂L/∂w = −λa∇η with η homogeneous: radius·(sη − 1) outward, radius·s dη/dθ around.
+    """
+    return radius * (sign * height - 1), radius * sign * slope
