@@ -41,12 +41,13 @@ def band(axes: Axes, x: Any, values: Any, label: str, **style: Any) -> None:
 @figure(
     status="inferred",
     caption=(
-        "After Zhou and Ge 2024, Figure 1, which illustrates the descent direction: a state near a solution, |·| neurons "
-        "in the plane, each drawn on the side of its teacher. Grey: −∇ of the objective for a balanced neuron at each "
-        "place, of positive sign left and of negative sign right. Dotted rays: teachers of that sign. Blue or orange: −∂L_λ/∂w of the "
-        "neurons (direction); black: the descent direction q v − w (full length). Setting and q are recalled."
+        "After Zhou and Ge 2024, Figure 1, which illustrates the descent direction: a state near a solution, |·| "
+        "neurons in the plane, each drawn on the side of its teacher. Grey: −∇ of the objective for a balanced neuron "
+        "at each place, of positive sign left and of negative sign right. Dotted rays: teachers of that sign. Blue or "
+        "orange: −∂L_λ/∂w of the neurons (direction); black: the descent direction q v − w (full length). Setting and "
+        "q are recalled."
     ),
-    size=(7.5, 3.9),
+    size=(7.5, 3.0),
 )
 def figure1(canvas: Figure, data: Data) -> None:
     run = data["near_solution"].isel(seed=0, time=2)
@@ -86,7 +87,7 @@ def figure1(canvas: Figure, data: Data) -> None:
         kind = {"angles": "xy", "scale_units": "xy", "scale": 1.0, "zorder": 3}
         axes.quiver(*hidden[own].T, *(-towards[own].T), color="black", width=0.005, **kind)
         axes.quiver(*hidden[own].T, *arrow.T, color=colour, width=0.008, **kind)
-        axes.set(xlabel="$w_1$", xlim=(-1.1, 1.1), ylim=(-0.12, 1.05), aspect="equal")
+        axes.set(xlabel="$w_1$", xlim=(-1.0, 1.0), ylim=(-0.08, 1.0), aspect="equal")
         axes.set_title("positive neurons, a > 0" if sign > 0 else "negative neurons, a < 0")
     canvas.axes[0].set_ylabel("$w_2$")
 
@@ -94,9 +95,10 @@ def figure1(canvas: Figure, data: Data) -> None:
 @figure(
     status="inferred",
     caption=(
-        "After Zhou and Ge 2024, Figure 2: the dual certificate. Black: η₀, of least norm with η₀ = s at the teachers and "
-        "no slope there. Colours: η_λ(u) = ⟨f* − f, σ(u·x)⟩/λ of the network that flow has trained. Below: about a teacher, with "
-        "the two parabolas of the one-sided curvatures of η₀ (dashed, numbers). Teachers and λ are ours."
+        "After Zhou and Ge 2024, Figure 2: the dual certificate. Black: η₀, of least norm with η₀ = s at the teachers "
+        "and no slope there. Colours: η_λ(u) = ⟨f* − f, σ(u·x)⟩/λ of the network that flow has trained. Below: about "
+        "a teacher, with the two parabolas of the one-sided curvatures of η₀ (dashed, numbers). Teachers and λ are "
+        "ours."
     ),
     size=(7.0, 5.2),
 )
@@ -145,9 +147,9 @@ def figure2(canvas: Figure, data: Data) -> None:
 @figure(
     status="theorem",
     caption=(
-        "Loss at the end of each λ, 30/λ long. Left: loss, and ½|η₀|²λ² (lines). Right: L/λ² over ½|η₀|², and the mass deficit "
-        "over λ|η₀|² (open marks); plane: three teachers at 60°, otherwise orthonormal. Crosses: the measure "
-        "problem min ½|f_μ − f*|² + λ|μ|₁, solved apart from training. Seeds coincide."
+        "Loss at the end of each λ, 30/λ long or more. Left: loss, and ½|η₀|²λ² (lines). Right: L/λ² over ½|η₀|², and the "
+        "mass deficit over λ|η₀|² (open marks); plane: three teachers at 60°, otherwise orthonormal. Crosses: the "
+        "measure problem min ½|f_μ − f*|² + λ|μ|₁, solved apart from training. Seeds coincide."
     ),
     size=(7.2, 3.4),
 )
@@ -199,8 +201,9 @@ def loss_by_decay(canvas: Figure, data: Data) -> None:
 @figure(
     status="theorem",
     caption=(
-        "What weight decay buys: nine students near their teachers and nine grains of dust of random sign, the same starts for each "
-        "λ. Median and range over seeds. Dashed: slope of e^(−2λt). λ halved: 0.08 down to 0.005 at t = 100, 300, 700, 1500."
+        "What weight decay buys: nine students near their teachers and nine grains of dust of random sign, the same "
+        "starts for each λ. Median and range over seeds. Dashed: slope of e^(−2λt). λ halved: 0.08 down to 0.005 at t "
+        "= 100, 300, 700, 1500."
     ),
     size=(7.2, 3.4),
 )
@@ -237,8 +240,9 @@ def directions(canvas: Figure, data: Data) -> None:
 @figure(
     status="theorem",
     caption=(
-        "Every neuron at the end: its mass |a||w| and its angle to the closest teacher. Blue: the sign of that teacher; orange: the "
-        "other. Dashed: the limits of “aligned” and “vanished”; a neuron in the upper right is neither."
+        "Every neuron at the end: its mass |a||w| and its angle to the closest teacher. Blue: the sign of that "
+        "teacher; orange: the other. Masses below 2e-9 are drawn there. Dashed: the limits of “aligned” and "
+        "“vanished”; a neuron in the upper right is neither."
     ),
     size=(7.5, 3.0),
 )
@@ -254,11 +258,11 @@ def align_or_vanish(canvas: Figure, data: Data) -> None:
             (right, PLUS, "o", "right sign"),
             (~right, MINUS, "s", "wrong sign"),
         ):
-            size = np.maximum(np.abs(mass[own]), 1e-30)
+            size = np.maximum(np.abs(mass[own]), 2e-9)
             axes.loglog(size, angle[own], marker, color=colour, alpha=0.5, ms=4.5, mew=0, label=label)
         axes.axhline(1e-6, color="0.4", ls="--", lw=0.8)
         axes.axvline(1e-6, color="0.4", ls="--", lw=0.8)
-        axes.set(xlim=(1e-31, 3), ylim=(1e-19, 9), xlabel="mass |a||w|")
+        axes.set(xlim=(1e-9, 3), ylim=(1e-19, 9), xlabel="mass |a||w|")
         axes.set_title(SCHEDULES[name])
     canvas.axes[0].set_ylabel("angle θ to the closest teacher")
     canvas.axes[0].legend(loc="lower left")
@@ -267,8 +271,8 @@ def align_or_vanish(canvas: Figure, data: Data) -> None:
 @figure(
     status="theorem",
     caption=(
-        "Balance: |a² − |w|²| of each neuron from unbalanced Gaussian starts. Dashed: e^(−2λt) from the largest start. "
-        "Descent has step size 0.05."
+        "Balance: |a² − |w|²| of each neuron from unbalanced Gaussian starts. Dashed: e^(−2λt) from the largest "
+        "start. Descent has step size 0.05."
     ),
     size=(7.2, 3.0),
 )
@@ -289,8 +293,9 @@ def balance(canvas: Figure, data: Data) -> None:
 @figure(
     status="theorem",
     caption=(
-        "All saved states of all seeds. Left: |∇L_λ|² against the excess ζ; dashed: the recalled bound ζ⁴/λ² with constant 1. Right: "
-        "|∇L_λ|²/(λζ); shaded: [2, 5]; vertical lines: ζ = λ², below which a state is called near the optimum."
+        "All saved states of all seeds. Left: |∇L_λ|² against the excess ζ; dashed: the recalled bound ζ⁴/λ² with "
+        "constant 1. Right: |∇L_λ|²/(λζ); shaded: [2, 5]; vertical lines: ζ = λ², below which a state is called near "
+        "the optimum."
     ),
     size=(7.2, 3.4),
 )
@@ -323,8 +328,9 @@ def gradient_bound(canvas: Figure, data: Data) -> None:
 @figure(
     status="theorem",
     caption=(
-        "The first big step, from 512 directions for each d. Left: energy outside the teachers' span, times d: median, "
-        "quartiles, 5th and 95th percentile; shaded: [0.1, 0.3]. Right: each entry of the step against its closed form, d = 20."
+        "The first big step, from 512 directions for each d. Left: energy outside the teachers' span, times d: "
+        "median, quartiles, 5th and 95th percentile; shaded: [0.1, 0.3]. Right: each entry of the step against its "
+        "closed form, d = 20."
     ),
     size=(7.0, 3.2),
 )
@@ -345,8 +351,10 @@ def first_step(canvas: Figure, data: Data) -> None:
         left.vlines(place, first, third, color=f"C{number}", lw=3.5)
         left.plot(place, middle, "os"[number], color=f"C{number}", mec="black", label=f"{label}, r = 3")
     left.axhspan(0.1, 0.3, color="0.88", zorder=0)
-    left.set(xscale="log", yscale="log", xlabel="dimension d", ylabel="energy off the span × d")
-    left.legend(loc="lower left")
+    left.set(
+        xscale="log", yscale="log", xlabel="dimension d", ylabel="energy off the span × d", ylim=(1e-3, 8)
+    )
+    left.legend(loc="upper left")
     one = data["one_step"].isel(seed=0)
     coefficients = np.asarray(next(theory.runs(data["one_step"]))["problem"]["coefficients"])
     start, end = one["initial_hidden"].values, one["final_hidden"].values
@@ -372,8 +380,8 @@ def first_step(canvas: Figure, data: Data) -> None:
 @figure(
     status="theorem",
     caption=(
-        "Two teachers at an angle Δ: L/λ² at the end of a flow at λ = 1e-6, and ½|η₀|² (lines). Crosses: the measure problem "
-        "at the same λ. Below 10° the limit λ → 0 is not reached at this λ."
+        "Two teachers at an angle Δ: L/λ² at the end of a flow at λ = 1e-6, and ½|η₀|² (lines). Crosses: the measure "
+        "problem at the same λ. Below 10° the limit λ → 0 is not reached at this λ."
     ),
     size=(4.6, 3.6),
 )
@@ -406,9 +414,9 @@ def close_teachers(canvas: Figure, data: Data) -> None:
 @figure(
     status="inferred",
     caption=(
-        "The whole algorithm, as recalled: one big step on W and a ridge regression of the output layer (before t = 0), balancing, then "
-        "both layers at falling λ (vertical lines), by descent to λ = 0.01 and by flow below. One line a seed. Time counts from the "
-        "end of the regression. Dashed: ½|η₀|²λ²; crosses: the measure problem."
+        "The whole algorithm, as recalled: one big step on W and a ridge regression of the output layer (before t = "
+        "0), balancing, then both layers at falling λ (vertical lines), by descent to λ = 0.01 and by flow below. One "
+        "line a seed. Time counts from the end of the regression. Dashed: ½|η₀|²λ²; crosses: the measure problem."
     ),
     size=(7.4, 4.6),
 )
