@@ -135,9 +135,9 @@ def figure2(canvas: Figure, data: Data) -> None:
             away = np.linspace(0, 12, 50)
             bent = sign + 0.5 * curvature * np.deg2rad(away) ** 2
             axes.plot(centre + side * away, bent, "--", color="0.35", lw=1)
-            axes.text(
-                0.5 + 0.24 * side, 0.04 if sign > 0 else 0.93, f"{curvature:+.2f}", ha="center", transform=axes.transAxes
-            )  # fmt: skip
+            box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}
+            place = (centre + 8.5 * side, sign * 0.79)
+            axes.text(*place, f"{curvature:+.2f}", ha="center", va="center", fontsize=8, bbox=box, zorder=6)
         axes.plot(centre, sign, "o", mfc="white", color="black", zorder=5)
         axes.set(xlim=(centre - 12, centre + 12), xlabel="angle of u in degrees")
         axes.set_ylim(*((0.75, 1.03) if sign > 0 else (-1.03, -0.75)))
@@ -147,7 +147,7 @@ def figure2(canvas: Figure, data: Data) -> None:
 @figure(
     status="theorem",
     caption=(
-        "Loss at the end of each λ, 30/λ long or more. Left: loss, and ½|η₀|²λ² (lines). Right: L/λ² over ½|η₀|², and the "
+        "Loss at the end of each λ, 30/λ or more. Left: loss, and ½|η₀|²λ² (lines). Right: L/λ² over ½|η₀|², and the "
         "mass deficit over λ|η₀|² (open marks); plane: three teachers at 60°, otherwise orthonormal. Crosses: the "
         "measure problem min ½|f_μ − f*|² + λ|μ|₁, solved apart from training. Seeds coincide."
     ),
@@ -414,47 +414,39 @@ def close_teachers(canvas: Figure, data: Data) -> None:
 @figure(
     status="inferred",
     caption=(
-        "The whole algorithm, as recalled: one big step on W and a ridge regression of the output layer (before t = "
-        "0), balancing, then both layers at falling λ (vertical lines), by descent to λ = 0.01 and by flow below. One "
-        "line a seed. Time counts from the end of the regression. Dashed: ½|η₀|²λ²; crosses: the measure problem."
+        "The whole algorithm, as recalled: one big step on W and a ridge regression of the layer a (before t = 0), "
+        "balancing, then both layers at falling λ (vertical lines), by descent to λ = 0.01 and below that by flow "
+        "(m = 60) or descent (m = 200). One line a seed. Time counts from the end of the regression. "
+        "Dashed: ½|η₀|²λ²; crosses: the measure problem."
     ),
     size=(7.4, 4.6),
 )
 def pipeline(canvas: Figure, data: Data) -> None:
-    dataset = data["pipeline"]
-    exact = theory.certificate_of(next(theory.runs(dataset)))
-    time = dataset["time"].values - 1001.0
-    late = time > 0
-    decay = dataset["regularization"].values
-    changes = [
-        0.5 * (time[i] + time[i + 1]) for i in range(len(time) - 1) if late[i] and decay[i] != decay[i + 1]
-    ]
-    rows = canvas.subplots(2, 2, sharex=True).ravel()
-    for seed in range(dataset.sizes["seed"]):
-        run, style = dataset.isel(seed=seed), {"color": f"C{seed}", "marker": ".", "lw": 1}
-        rows[0].plot(time[late], run["loss"].values[late], label=f"seed {seed}", **style)
-        rows[1].plot(time[late], run["excess"].values[late] / decay[late] ** 2, **style)
-        rows[2].plot(time[late], run["mass_weighted_square_angle"].values[late], **style)
-        energy = np.median(run["off_span_energy"].transpose("time", "neuron").values, axis=-1)
-        rows[3].plot(time[late], np.maximum(energy[late], 1e-20), **style)
-    rows[0].step(
-        time[late],
-        0.5 * exact.square_norm * decay[late] ** 2,
-        "k--",
-        lw=1,
-        where="mid",
-        label=r"$\frac{1}{2}|\eta_0|^2\lambda^2$",
-    )
-    rows[0].plot(
-        time[late], dataset["optimal_loss"].values[late], "x", color="black", ms=4, label="measure problem"
-    )
+    exact = theory.certificate_of(next(theory.runs(data["pipeline"])))
+    rows, drawn = canvas.subplots(2, 2, sharex=True).ravel(), 0
+    for dataset in (data["pipeline"], data["pipeline_wide"]):
+        late = dataset["time"].values > 1001
+        time, decay = dataset["time"].values[late] - 1001, dataset["regularization"].values[late]
+        for seed in range(dataset.sizes["seed"]):
+            run = dataset.isel(seed=seed, time=late)
+            style = {"color": f"C{drawn}", "marker": "os^"[drawn], "ms": 3, "lw": 1}
+            rows[0].plot(
+                time, run["loss"], label=f"m = {run['off_span_energy'].sizes['neuron']}, seed {seed}", **style
+            )
+            rows[1].plot(time, run["excess"] / decay**2, **style)
+            rows[2].plot(time, run["mass_weighted_square_angle"], **style)
+            rows[3].plot(time, np.maximum(run["off_span_energy"].median("neuron"), 1e-20), **style)
+            drawn += 1
+    ends = np.append(np.flatnonzero(np.diff(decay)), len(decay) - 1)
+    limit, best = 0.5 * exact.square_norm * decay**2, dataset["optimal_loss"].values[late]
+    rows[0].step(time, limit, "k--", lw=1, where="mid", label=r"$\frac{1}{2}|\eta_0|^2\lambda^2$")
+    rows[0].plot(time[ends], best[ends], "x", color="black", ms=6, zorder=5, label="measure problem")
     names = ("loss L", r"excess $\zeta/\lambda^2$", r"$\Sigma|a||w|\theta^2$", "energy off the span, median")
     for axes, name in zip(rows, names, strict=True):
-        for change in changes:
-            axes.axvline(change, color="0.7", lw=0.7, zorder=0)
+        for end in ends[:-1]:
+            axes.axvline(time[end], color="0.7", lw=0.7, zorder=0)
         axes.set(xscale="log", yscale="log", ylabel=name)
-    start = float(np.median(dataset["off_span_energy"].isel(time=0)))
-    step = float(np.median(dataset["off_span_energy"].isel(time=1)))
+    start, step = (float(data["pipeline"]["off_span_energy"].isel(time=moment).median()) for moment in (0, 1))
     rows[3].set_title(f"before the big step {start:.2f}, after it {step:.1e}", fontsize=8)
     rows[2].set_xlabel("time t after the regression")
     rows[3].set_xlabel("time t after the regression")
