@@ -30,6 +30,7 @@ __all__ = [
     "angles",
     "factors",
     "field",
+    "field_at",
     "g",
     "hessian_blocks",
     "loss",
@@ -140,22 +141,26 @@ def loss(units: Units, factor: Factors) -> Array:
 
 
 def field(units: Units, factor: Factors) -> Array:
-    """F_i with ∂L/∂w_i = c_i F_i and ∂L/∂c_i = ⟨w_i, F_i⟩, (…, student, feature); 0 where w_i = 0.
+    """F_i with ∂L/∂w_i = c_i F_i and ∂L/∂c_i = ⟨w_i, F_i⟩, (…, student, feature); 0 where w_i = 0."""
+    return field_at(units.vectors[..., : units.students, :], units, factor)
+
+
+def field_at(vectors: Array, units: Units, factor: Factors) -> Array:
+    """F at any vectors w (…, vector, feature): the gradient of ⟨f − f*, σ(w·)⟩, profile removed; 0 at w = 0.
 
     F_i = 2A r + 2B Σ_q c_q (|u_q| sin θ_iq ŵ_i − θ_iq u_q) − 2D (ΣC) ŵ_i, one θ in both places, or the
     leading errors would not cancel.
     """
     xp = array_namespace(units.vectors)
-    students = units.vectors[..., : units.students, :]
-    theta = angles(students, units.vectors)
+    theta = angles(vectors, units.vectors)
     masses = units.masses
     along = 2.0 * factor.curved * xp.matmul(xp.sin(theta), masses[..., None])
     along = along - 2.0 * factor.constant * xp.sum(masses, axis=-1)[..., None, None]
     pulled = xp.matmul(theta, units.coefficients[..., None] * units.vectors)
-    direction = unit(students)
+    direction = unit(vectors)
     total = 2.0 * factor.linear * units.residual[..., None, :]
     total = total + along * direction - 2.0 * factor.curved * pulled
-    return total * xp.astype(norm(students) > 0, total.dtype)[..., None]
+    return total * xp.astype(norm(vectors) > 0, total.dtype)[..., None]
 
 
 def hessian_blocks(units: Units, factor: Factors) -> tuple[Array, Array, Array]:

@@ -7,7 +7,7 @@ Balanced weights turn L + (λ/2)(|a|² + |W|²) into the convex problem over sig
 |f|² = E f² on x ~ N(0, I_d) with the teacher's profile removed, s the network's output scale. A finite
 μ = Σ C_j δ_{u_j} is its optimum if and only if the certificate η(u) = ⟨f* − f_μ, σ(u·)⟩/p has |η| ≤ 1 everywhere and
 η(u_j) = sgn C_j. As η is positively homogeneous off the sphere, its gradient there is −F/p with F of
-`gaussian.field`. All derived.
+`gaussian.field_at`. All derived.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from twolayer.gaussian import Units, field, unit
+from twolayer.gaussian import field_at, unit
 from twolayer.model import Network, Weights
 from twolayer.output_layer import OutputLayer
 from twolayer.population import PopulationProblem, Teacher, orthonormal
@@ -117,12 +117,7 @@ def certificate(
     """η at unit vectors (direction, feature), (direction,), and its gradient, (direction, feature), of which
     η u is the part along u: weights of one seed, hidden (neuron, feature)."""
     units, _ = problem.units(problem.network.closed(weights))
-    probed = Units(
-        np.concatenate([directions, units.vectors]),
-        np.concatenate([np.zeros(len(directions)), units.coefficients]),
-        len(directions),
-    )
-    slope = -field(probed, problem.factors) / penalty
+    slope = -field_at(directions, units, problem.factors) / penalty
     return (directions * slope).sum(-1), slope
 
 

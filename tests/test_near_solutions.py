@@ -1,0 +1,120 @@
+"""near_teachers, and what is measured near a solution, against their definitions."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import twolayer
+from twolayer.errors import ConfigError
+
+THREE = {
+    "name": "gaussian_teacher", "dimension": 5, "teachers": 3, "coefficients": [1, -0.8, 1.2], "norms": [1, 2, 1],
+    "profile": "constant",
+}  # fmt: skip
+
+
+def run(**sections: object) -> object:
+    experiment = {
+        "problem": THREE,
+        "network": {"neurons": 10, "activation": "abs"},
+        "initialization": {"name": "near_teachers", "students": 2, "angle": 0.3, "dust_mass": 0.05},
+        "dynamics": {"name": "gradient_flow", "weight_decay": 0.05},
+        "times": {"values": [0.999, 1.0, 1.001]},
+        "seeds": 3,
+        **sections,
+    }
+    return twolayer.run(experiment)
+
+
+def test_students_dust_masses_and_angles() -> None:
+    dataset = run(metrics=["mass", "teacher_angle", "closest_teacher", "imbalance"]).isel(time=0)
+    mass, angle = dataset["mass"].values, dataset["teacher_angle"].values
+    np.testing.assert_allclose(mass[:, :6], np.tile(np.repeat([0.5, -0.8, 0.6], 2), (3, 1)), rtol=1e-12)
+    np.testing.assert_allclose(np.abs(mass[:, 6:]), 0.05, rtol=1e-12)
+    assert {-1.0, 1.0} == set(np.sign(mass[:, 6:]).ravel())
+    np.testing.assert_allclose(angle[:, :6], 0.3, rtol=1e-12)
+    np.testing.assert_array_equal(
+        dataset["closest_teacher"].values[:, :6], np.tile(np.repeat([0, 1, 2], 2), (3, 1))
+    )
+    np.testing.assert_allclose(dataset["imbalance"].values, 0.0, atol=1e-15)
+    assert len(np.unique(angle[:, 6:])) == 12
+
+
+@pytest.mark.parametrize(
+    ("sections", "told"),
+    [
+        (
+            {"network": {"neurons": 5, "activation": "abs"}},
+            "students: 2 for each of 3 teachers are more than 5",
+        ),
+        ({"network": {"neurons": 10, "output": "tied"}}, "output weights must be trained"),
+        ({"initialization": {"name": "near_teachers", "students": 0, "angle": 0}}, "students: at least 1"),
+        ({"initialization": {"name": "near_teachers", "students": 1, "angle": 2}}, "angle: must lie in"),
+        (
+            {"initialization": {"name": "near_teachers", "students": 1, "angle": 0, "dust_mass": -1}},
+            "dust_mass",
+        ),
+        (
+            {"problem": {"name": "points", "inputs": [[1, 0]], "targets": [1]}},
+            "only a problem with teachers",
+        ),
+    ],
+)
+def test_near_teachers_refuses(sections: dict, told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        run(**sections)
+
+
+def test_masses_move_as_the_certificate_says() -> None:
+    """d log p/dt = −2λ(1 − sη(ŵ)) along the flow, for balanced neurons."""
+    dataset = run(metrics=["mass", "neuron_certificate"], seeds=1).isel(seed=0, time=slice(1, None))
+    mass = dataset["mass"].values
+    rate = np.log(mass[2] / mass[0]) / 0.002
+    exact = -0.1 * (1 - np.sign(mass[1]) * dataset["neuron_certificate"].values[1])
+    np.testing.assert_allclose(rate, exact, rtol=1e-4, atol=1e-5)
+
+
+def test_the_certificate_around_the_circle() -> None:
+    problem = {
+        "name": "gaussian_teacher", "dimension": 2, "angles": [30, 90], "coefficients": [1, -1], "profile": "constant"
+    }  # fmt: skip
+    names = ["certificate", "certificate_slope", "certificate_angle", "certificate_maximum"]
+    dataset = run(problem=problem, seeds=2, metrics=names)
+    angle = dataset["certificate_angle"].values
+    height = dataset["certificate"].transpose("seed", "time", "direction").values
+    slope = dataset["certificate_slope"].transpose("seed", "time", "direction").values
+    numeric = (height[..., 2:] - height[..., :-2]) / (angle[2:] - angle[:-2])
+    np.testing.assert_allclose(slope[..., 1:-1], numeric, atol=2e-3)
+    np.testing.assert_allclose(height[..., 0], height[..., -1], rtol=1e-10)
+    np.testing.assert_allclose(dataset["certificate_maximum"].values, np.abs(height).max(-1), rtol=1e-4)
+
+
+def test_descent_direction_shares_each_teacher() -> None:
+    """Σ a_j q_ij = b_i|v_i| over the neurons of the right sign: the directions' own first-order condition."""
+    names = ["descent_direction", "hidden", "output", "mass", "closest_teacher", "hidden_gradient", "descent"]
+    dataset = run(metrics=names).isel(time=0)
+    towards = dataset["hidden"].values - dataset["descent_direction"].values  # q v̂
+    output, mass, closest = (dataset[name].values for name in ("output", "mass", "closest_teacher"))
+    b = np.array([1.0, -1.6, 1.2])
+    share = np.linalg.norm(towards, axis=-1)
+    assert (share[np.sign(mass) != np.sign(b)[closest]] < 1e-12).all()
+    for seed, teacher in np.ndindex(3, 3):
+        own = closest[seed] == teacher
+        total = (np.abs(output[seed]) * share[seed])[own].sum()
+        assert total == pytest.approx(abs(b[teacher]))
+    along = (dataset["hidden_gradient"] * dataset["descent_direction"]).sum(("neuron", "feature"))
+    np.testing.assert_allclose(dataset["descent"].values, along.values, rtol=1e-12)
+
+
+def test_energy_outside_the_teachers_span() -> None:
+    dataset = run(metrics=["off_span_energy", "hidden"]).isel(time=0)
+    hidden = dataset["hidden"].values
+    exact = (hidden[..., 3:] ** 2).sum(-1) / (hidden**2).sum(-1)
+    np.testing.assert_allclose(dataset["off_span_energy"].values, exact, rtol=1e-12)
+
+
+def test_the_weight_decay_of_each_moment() -> None:
+    schedule = {"values": [0.1, 0.01], "until": [1.0]}
+    dataset = run(dynamics={"name": "gradient_flow", "weight_decay": schedule}, metrics=["regularization"])
+    np.testing.assert_array_equal(dataset["regularization"].values, [0.1, 0.1, 0.01, 0.01])
