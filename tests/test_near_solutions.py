@@ -1,4 +1,4 @@
-"""near_teachers, and what is measured near a solution, against their definitions."""
+"""What is measured near a solution, against its definition; dust of either sign."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ THREE = {
     "profile": "constant",
 }  # fmt: skip
 
+START = {"name": "around_teachers", "shares": [0.5, 0.5], "angle": 0.2, "dust": 0.1, "dust_signs": "random"}
+
 
 def run(**sections: object) -> object:
     experiment = {
         "problem": THREE,
         "network": {"neurons": 10, "activation": "abs"},
-        "initialization": {"name": "near_teachers", "students": 2, "angle": 0.3, "dust_mass": 0.05},
+        "initialization": START,
         "dynamics": {"name": "gradient_flow", "weight_decay": 0.05},
         "times": {"values": [0.999, 1.0, 1.001]},
         "seeds": 3,
@@ -27,43 +29,22 @@ def run(**sections: object) -> object:
     return twolayer.run(experiment)
 
 
-def test_students_dust_masses_and_angles() -> None:
-    dataset = run(metrics=["mass", "teacher_angle", "closest_teacher", "imbalance"]).isel(time=0)
-    mass, angle = dataset["mass"].values, dataset["teacher_angle"].values
-    np.testing.assert_allclose(mass[:, :6], np.tile(np.repeat([0.5, -0.8, 0.6], 2), (3, 1)), rtol=1e-12)
-    np.testing.assert_allclose(np.abs(mass[:, 6:]), 0.05, rtol=1e-12)
-    assert {-1.0, 1.0} == set(np.sign(mass[:, 6:]).ravel())
-    np.testing.assert_allclose(angle[:, :6], 0.3, rtol=1e-12)
-    np.testing.assert_array_equal(
-        dataset["closest_teacher"].values[:, :6], np.tile(np.repeat([0, 1, 2], 2), (3, 1))
-    )
-    np.testing.assert_allclose(dataset["imbalance"].values, 0.0, atol=1e-15)
-    assert len(np.unique(angle[:, 6:])) == 12
+def test_dust_of_either_sign_or_positive() -> None:
+    """The coins are drawn last: nothing else changes with them."""
+    names = ["mass", "hidden", "imbalance"]
+    drawn = run(metrics=names).isel(time=0)
+    mass = drawn["mass"].values[:, 6:]
+    assert {-1.0, 1.0} == set(np.sign(mass).ravel())
+    np.testing.assert_allclose(drawn["imbalance"].values, 0.0, atol=1e-15)
+    positive = run(metrics=names, initialization={**START, "dust_signs": "positive"}).isel(time=0)
+    np.testing.assert_array_equal(positive["mass"].values[:, 6:], np.abs(mass))
+    np.testing.assert_array_equal(positive["hidden"].values, drawn["hidden"].values)
 
 
-@pytest.mark.parametrize(
-    ("sections", "told"),
-    [
-        (
-            {"network": {"neurons": 5, "activation": "abs"}},
-            "students: 2 for each of 3 teachers are more than 5",
-        ),
-        ({"network": {"neurons": 10, "output": "tied"}}, "output weights must be trained"),
-        ({"initialization": {"name": "near_teachers", "students": 0, "angle": 0}}, "students: at least 1"),
-        ({"initialization": {"name": "near_teachers", "students": 1, "angle": 2}}, "angle: must lie in"),
-        (
-            {"initialization": {"name": "near_teachers", "students": 1, "angle": 0, "dust_mass": -1}},
-            "dust_mass",
-        ),
-        (
-            {"problem": {"name": "points", "inputs": [[1, 0]], "targets": [1]}},
-            "only a problem with teachers",
-        ),
-    ],
-)
-def test_near_teachers_refuses(sections: dict, told: str) -> None:
-    with pytest.raises(ConfigError, match=told):
-        run(**sections)
+def test_outputs_that_are_not_trained_have_no_signs_to_draw() -> None:
+    problem = {"name": "gaussian_teacher", "dimension": 5, "teachers": 3}
+    with pytest.raises(ConfigError, match="dust_signs: a tied output weight has no sign to draw"):
+        run(problem=problem, network={"neurons": 10, "activation": "abs", "output": "tied"})
 
 
 def test_masses_move_as_the_certificate_says() -> None:

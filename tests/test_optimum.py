@@ -104,7 +104,7 @@ def test_training_reaches_it() -> None:
             "profile": "constant",
         },
         "network": {"neurons": 4, "activation": "abs"},
-        "initialization": {"name": "near_teachers", "students": 2, "angle": 0.2},
+        "initialization": {"name": "around_teachers", "angle": 0.2},
         "dynamics": {"name": "gradient_flow", "weight_decay": 0.05, "rtol": 1e-6},
         "times": {"values": [1000]},
         "metrics": ["excess", "optimal_loss", "optimal_path_norm", "optimal_violation", "path_norm"],

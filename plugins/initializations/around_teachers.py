@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -22,7 +22,8 @@ class AroundTeachers:
     angle: in radians, one number; or [low, high], between which each seed draws its own, uniform in the logarithm.
     mirrored: students come in pairs ±ζ, so that shares that sum to 1 leave no residual; pairs share alike.
     dust: the neurons beyond the shares are w_j ~ N(0, dust² I), orthogonal to all teachers if dust_beside.
-    Trained outputs are a_j = ±|w_j| with the sign of b. For |·| each hidden weight has a random sign.
+    Trained outputs are a_j = ±|w_j| with the sign of b; those of dust are positive, or have signs by fair coins if
+    dust_signs is random. For |·| each hidden weight has a random sign.
     """
 
     angle: float | list[float]
@@ -30,6 +31,7 @@ class AroundTeachers:
     mirrored: bool = False
     dust: float = 0.0
     dust_beside: bool = False
+    dust_signs: Literal["positive", "random"] = "positive"
 
     def __post_init__(self) -> None:
         ends = self.angle if isinstance(self.angle, list) else [self.angle]
@@ -71,6 +73,10 @@ class AroundTeachers:
         elif len(self.shares) * teachers < network.neurons and not self.dust > 0:
             raise ValueError(
                 f"dust: {network.neurons - len(self.shares) * teachers} neurons are beyond the shares; give a scale"
+            )
+        if self.dust_signs == "random" and network.output != "trained":
+            raise ValueError(
+                f"dust_signs: a {network.output} output weight has no sign to draw; must be positive"
             )
         if self.dust_beside and teachers >= problem.dimension:
             raise ValueError(
@@ -123,6 +129,8 @@ class AroundTeachers:
         hidden = np.concatenate([hidden, dust])
         if network.activation == "abs":
             hidden *= random.choice([-1.0, 1.0], (network.neurons, 1))
+        if self.dust_signs == "random":
+            output[len(heavy) :] *= random.choice([-1.0, 1.0], len(dust))
         return Weights(hidden, output)
 
 
