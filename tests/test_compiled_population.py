@@ -301,6 +301,30 @@ def test_seeds_close_to_orthogonal_teachers_keep_the_digits_of_their_forces(
     assert (np.abs(plain.hidden[0, :2, 1] + 0.5 * exact) > 1e-3 * np.abs(exact)).any()
 
 
+def test_weight_decay_near_orthogonal_teachers_is_walked_by_the_kernel(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Forces are of the order of the decay there, and rounding is nothing to them: the array code is not asked, and
+    the paths agree to rounding."""
+    network = Network(4)
+    teacher = Teacher(np.eye(2, 5), np.array([1.0, -0.8]), "constant")
+    hidden = np.zeros((1, 4, 5))
+    hidden[0, [0, 1, 2, 3], [0, 0, 1, 1]] = 0.7, 0.7, 0.6, 0.6
+    hidden[..., 2:] = 1e-7 * np.random.default_rng(0).standard_normal((4, 3))
+    start = Weights(hidden, np.array([[0.7, 0.7, -0.6, -0.6]]))
+    slow = PopulationProblem(teacher, network).descend(start, 0.05, 0.01, 200)
+
+    def refused(*_: object) -> Weights:
+        raise AssertionError("left to the array code")
+
+    monkeypatch.setattr(twolayer.fused.Problem, "descend", refused)
+    fast = CompiledPopulationProblem(teacher, network).descend(start, 0.05, 0.01, 200)
+    np.testing.assert_allclose(fast.hidden, slow.hidden, atol=1e-13)
+    np.testing.assert_allclose(fast.output, slow.output, atol=1e-13)
+    with pytest.raises(AssertionError, match="left to the array code"):
+        CompiledPopulationProblem(teacher, network).descend(start, 0.05, 0.0, 1)
+
+
 # ---- seeds --------------------------------------------------------------------------------------------------
 
 
