@@ -311,7 +311,7 @@ def states(run: xr.Dataset, floor: float = 1e-13) -> tuple[Any, Any, Any]:
 
 @claim(
     "|∇L_λ|² ≥ Ω(ζ⁴/λ²), ζ the excess of the objective over its minimum",
-    f"{RECALLED}; the constant, taken as 1, is not known to us",
+    f"{RECALLED}; neither the constant, taken as 1, nor the threshold below which it is meant is known to us",
     "recalled",
     ["descents"],
 )
@@ -319,12 +319,11 @@ def gradient_bound(data: Data) -> Mapping[str, Result]:
     results = {}
     for name, run in decayed(data["descents"]):
         decay, excess, slope = states(run)
-        ratio = slope * decay**2 / excess**4
-        told = f"least |∇|²λ²/ζ⁴ of {len(ratio)} states, ζ from {excess.min():.1e} to {excess.max():.2g}; "
-        told += (
-            f"at ζ = {excess[ratio.argmin()]:.2g}; with ζ ≤ λ² at least {ratio[excess <= decay**2].min():.2g}"
-        )
-        results[shown(name)] = as_read(at_least(float(ratio.min()), 1.0, told))
+        ratio, near = slope * decay**2 / excess**4, excess <= decay**2
+        told = f"least |∇|²λ²/ζ⁴ of {near.sum()} states"
+        results[f"{shown(name)}, ζ ≤ λ²"] = as_read(at_least(float(ratio[near].min()), 1.0, told))
+        told = f"of {len(ratio)} states, ζ up to {excess.max():.2g}; the least at ζ = {excess[ratio.argmin()]:.2g}"
+        results[f"{shown(name)}, all"] = as_read(at_least(float(ratio.min()), 1.0, told))
     return results
 
 
