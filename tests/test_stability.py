@@ -99,3 +99,21 @@ def test_a_very_wide_problem_is_checked_at_once() -> None:
     }
     with pytest.raises(ConfigError, match="stability limit"):
         twolayer.run(wide)
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_one_big_step_may_begin_stages_and_not_end_them(last: bool) -> None:
+    big = {"name": "gradient_descent", "step_size": 10.0}
+    small = {"name": "gradient_descent", "step_size": 0.1}
+    stages = [{**small, "until": 1.0}, big] if last else [{**big, "until": 10.0}, small]
+    staged = section(step_size=0.1) | {
+        "dynamics": {"name": "stages", "stages": stages},
+        "times": {"values": [20.0]},
+    }
+    if last:
+        with pytest.raises(
+            ConfigError, match=r"dynamics.*stages\[1\]: step_size: is 10.0, above the stability"
+        ):
+            twolayer.run(staged)
+    else:
+        assert np.isfinite(twolayer.run(staged)["loss"]).all()

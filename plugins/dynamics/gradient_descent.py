@@ -19,7 +19,7 @@ class GradientDescent(Descent):
 
     stays_in_span = True
 
-    def check(self, problem: Any, network: Network) -> None:
+    def check_end(self, problem: Any, network: Network) -> None:
         """Refuse a step above the limit that a problem knows of, where every minimum is unstable."""
         limit = problem.step_limit(network) if hasattr(problem, "step_limit") else math.inf
         if self.step_size > limit:

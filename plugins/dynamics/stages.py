@@ -117,6 +117,15 @@ class Stages:
                 except ValueError as error:
                     raise ValueError(f"{place}: {error}") from None
 
+    def check_end(self, problem: Any, network: Network) -> None:
+        """Refuse a last stage that cannot end at a minimum; those before it, such as one big step, need not."""
+        last = self.stages[-1].plugin
+        if hasattr(last, "check_end"):
+            try:
+                last.check_end(problem, network)
+            except ValueError as error:
+                raise ValueError(f"stages[{len(self.stages) - 1}]: {error}") from None
+
     @cached_property
     def spans(self) -> list[tuple[float, float]]:
         """Begin and end of each stage; the last may end at infinity."""

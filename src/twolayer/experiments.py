@@ -481,8 +481,9 @@ def make_run(
     times = build(Times, raw["times"], f"{where}.times")
     checked(lambda: built["dynamics"].clock(times), f"{where}.times")
     for key, plugin in built.items():
-        if hasattr(plugin, "check"):
-            checked(partial(plugin.check, built["problem"], network), f"{where}.{key}")
+        for hook in ("check", "check_end"):
+            if hasattr(plugin, hook):
+                checked(partial(getattr(plugin, hook), built["problem"], network), f"{where}.{key}")
     refuse_reduced(built, sections, where)
     for key in ("problem", "initialization"):
         path = sections[key].get("path")
