@@ -17,7 +17,7 @@ KINDS = ("backends", "problems", "initializations", "dynamics", "metrics")
 
 # A module imports only from rows above its own.
 LAYERS = (
-    ("errors", "intervals", "jit", "rates", "third_power"),
+    ("errors", "intervals", "jit", "rates", "sweeps", "third_power"),
     ("atomic", "finite_flow", "fingerprint", "lanes", "model", "schema"),
     ("gaussian", "output_layer", "population_flow", "registry", "seeds", "trajectory"),
     ("compiled_batches", "datasets", "grouped", "times", "trust"),

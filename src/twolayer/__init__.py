@@ -36,6 +36,10 @@ EXPORTS = {
     "local_slope": "rates",
     "hookimpl": "registry",
     "run": "notebook",
+    "runs_by": "sweeps",
+    "unpadded": "sweeps",
+    "band": "figures",
+    "farthest": "claims",
 }
 
 if TYPE_CHECKING:
@@ -47,7 +51,9 @@ if TYPE_CHECKING:
     from twolayer.claims import at_most as at_most
     from twolayer.claims import claim as claim
     from twolayer.claims import close as close
+    from twolayer.claims import farthest as farthest
     from twolayer.claims import inconclusive as inconclusive
+    from twolayer.figures import band as band
     from twolayer.figures import figure as figure
     from twolayer.measuring import Metric as Metric
     from twolayer.measuring import each_frame as each_frame
@@ -62,6 +68,8 @@ if TYPE_CHECKING:
     from twolayer.rates import fit_rate as fit_rate
     from twolayer.rates import local_slope as local_slope
     from twolayer.registry import hookimpl as hookimpl
+    from twolayer.sweeps import runs_by as runs_by
+    from twolayer.sweeps import unpadded as unpadded
     from twolayer.training import Descent as Descent
     from twolayer.training import Flow as Flow
     from twolayer.training import Jump as Jump

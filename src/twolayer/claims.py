@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from twolayer.errors import DataError
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ __all__ = [
     "claim",
     "close",
     "evaluate",
+    "farthest",
     "inconclusive",
     "table",
 ]
@@ -80,6 +83,12 @@ def as_read(result: Result) -> Result:
     if result.verdict != "fails":
         return result
     return replace(result, verdict="not reproduced under this reading")
+
+
+def farthest(values: Any, exact: float) -> float:
+    """The value that is farthest from a prediction, of any number of them: what a claim on all of them is about."""
+    values = np.ravel(values)
+    return float(values[np.argmax(np.abs(values - exact))])
 
 
 def inconclusive(reason: str) -> Result:

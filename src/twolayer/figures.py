@@ -10,13 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from twolayer import atomic
 
 if TYPE_CHECKING:
     import xarray as xr
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["Drawing", "figure", "render"]
+__all__ = ["Drawing", "band", "figure", "render"]
 
 Status = Literal["published", "inferred", "theorem"]
 Draw = Callable[["Figure", Mapping[str, "xr.Dataset"]], Any]
@@ -61,6 +64,15 @@ def figure(
 ) -> Callable[[Draw], Drawing]:
     """Mark `draw(figure, data)` as a figure; `data` maps the experiments' names to their datasets."""
     return lambda draw: Drawing(draw, status, caption, size, frames_per_second, tuple(files))
+
+
+def band(axes: Axes, x: Any, values: Any, label: str = "", **style: Any) -> Any:
+    """The median over seeds as a line and the range of all seeds as a band, values (seed, x); returns the colour."""
+    (line,) = axes.plot(x, np.median(values, axis=0), label=label, **style)
+    axes.fill_between(
+        x, np.min(values, axis=0), np.max(values, axis=0), color=line.get_color(), alpha=0.25, lw=0
+    )
+    return line.get_color()
 
 
 def render(

@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from twolayer import Claim, Result, as_read, at_least, at_most, claim, close, fit_rate, hookimpl, local_slope
+from twolayer import (
+    Claim,
+    Result,
+    as_read,
+    at_least,
+    at_most,
+    claim,
+    close,
+    farthest,
+    fit_rate,
+    hookimpl,
+    local_slope,
+)
 from twolayer.intervals import mean_interval
 from twolayer.third_power import gradient_limit, group_spread, loss_by_spread, pair_constant
 
@@ -55,12 +67,6 @@ def second_phase(run: xr.Dataset, neurons: int) -> list[tuple[float, int]]:
     growth, time = theory.carried(run["growth"].isel(teacher=0).values, neurons), run["time"].values
     begin = theory.aligned_by(neurons)
     return [theory.smallest_growth_error(time, of_seed, neurons, begin) for of_seed in growth]
-
-
-def farthest(values: Any, exact: float) -> float:
-    """The value that is farthest from a prediction."""
-    values = np.asarray(values)
-    return float(values[np.argmax(np.abs(values - exact))])
 
 
 def told(values: Any) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from twolayer import figure, fit_rate, hookimpl
+from twolayer import band, figure, fit_rate, hookimpl
 from twolayer.figures import Drawing
 from twolayer.intervals import mean_interval
 from twolayer.third_power import gradient_limit, group_spread, loss_by_spread, pair_constant, simplex_constant
@@ -32,13 +32,6 @@ def panels(canvas: Figure, dimensions: Any) -> list[Axes]:
         axes.set_title(f"d = {dimension}")
         axes.set_xlabel("iteration")
     return row
-
-
-def band(axes: Axes, x: Any, values: Any, label: str) -> Any:
-    """Median over seeds and the band of all seeds, values (seed, time); returns the colour."""
-    (line,) = axes.plot(x, np.median(values, axis=0), label=label)
-    axes.fill_between(x, values.min(axis=0), values.max(axis=0), color=line.get_color(), alpha=0.25, lw=0)
-    return line.get_color()
 
 
 @figure(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from twolayer import Claim, Result, as_read, at_least, at_most, claim, close, hookimpl
+from twolayer import Claim, Result, as_read, at_least, at_most, claim, close, hookimpl, runs_by, unpadded
 from twolayer.intervals import mean_interval
 
 from . import theory
@@ -36,7 +36,7 @@ def shared_angles(data: Data) -> Mapping[str, Result]:
     results = {}
     for regime in ("ntk", "mean_field"):
         for problem in ("sample", "population"):
-            run = theory.panel(data["figure1"], regime, problem)
+            run = unpadded(data["figure1"].sel(initialization=regime, problem=problem))
             last = theory.values(run, "hidden")[:, -1]
             count, alone = theory.shared_angles(last, theory.plane(theory.ANGLES))
             told = (
@@ -54,10 +54,10 @@ def shared_angles(data: Data) -> Mapping[str, Result]:
 
 def states(data: Data) -> Iterator[tuple[str, float, xr.Dataset]]:
     """(name, limit of a small loss, run) of each run of states; of random ones only the start."""
-    for label, run in theory.rows(data["states"], "problem").items():
+    for label, run in runs_by(data["states"], "problem").items():
         angle = math.pi / 3 if label == "plane_3" else math.pi / 2
         yield theory.told_state(label), angle, run.isel(time=[0])
-    for label, run in theory.rows(data["rates"], "initialization").items():
+    for label, run in runs_by(data["rates"], "initialization").items():
         yield f"trajectories, {label}", math.pi / 2, run
 
 
@@ -94,7 +94,7 @@ def figure1_states(data: Data) -> Iterator[tuple[str, float, xr.Dataset]]:
     """Figure 1's trajectories on the population: r = 3 at 36° in d = 2."""
     separation = float(np.diff(theory.ANGLES).min())
     for regime in ("mean_field", "local"):
-        run = theory.panel(data["figure1"], regime, "population")
+        run = unpadded(data["figure1"].sel(initialization=regime, problem="population"))
         yield f"Figure 1, {regime.replace('_', ' ')}", separation, run
 
 
@@ -117,7 +117,7 @@ def three_quarters(data: Data) -> Mapping[str, Result]:
 def descents(data: Data) -> Iterator[tuple[str, Any, Any]]:
     """(name, ηt, L (seed, time)) of each run of flow and descent, without the start."""
     for experiment, word, told in (("rates", "initialization", "flow"), ("width", "initialization", "GD")):
-        for label, run in theory.rows(data[experiment], word).items():
+        for label, run in runs_by(data[experiment], word).items():
             words = theory.FLOWS[label] if experiment == "rates" else theory.spelled(label)
             yield f"{told}, {words}", run["time"].values[1:], theory.values(run, "loss")[:, 1:]
 
@@ -163,7 +163,7 @@ def late_slopes(data: Data) -> Mapping[str, Result]:
     ["rates"],
 )
 def exponential(data: Data) -> Mapping[str, Result]:
-    run = theory.rows(data["rates"], "initialization")["one"]
+    run = runs_by(data["rates"], "initialization")["one"]
     rates, misfits = theory.decay(run["time"].values, theory.values(run, "loss"), 1e-19, 1e-9)
     exact = 2 * float(theory.curvatures(np.eye(5)[: theory.TEACHERS])[0])
     worst = rates[np.argmax(np.abs(rates - exact))]
@@ -182,7 +182,7 @@ def exponential(data: Data) -> Mapping[str, Result]:
     ["rates"],
 )
 def third_power(data: Data) -> Mapping[str, Result]:
-    run = theory.rows(data["rates"], "initialization")["two"]
+    run = runs_by(data["rates"], "initialization")["two"]
     predicted = theory.pair_constant(run)
     time = float(run["time"][-1])
     found = theory.values(run, "loss")[:, -1] * time**3
@@ -202,7 +202,7 @@ def third_power(data: Data) -> Mapping[str, Result]:
     ["width"],
 )
 def second_power(data: Data) -> Result:
-    run = theory.rows(data["width"], "initialization")["beside"]
+    run = runs_by(data["width"], "initialization")["beside"]
     time, losses = run["time"].values[1:], theory.values(run, "loss")[:, 1:]
     found = losses[:, -1] * time[-1] ** 2
     exact = theory.beside_constant(theory.TEACHERS)
@@ -221,8 +221,8 @@ def second_power(data: Data) -> Result:
     ["rates", "width"],
 )
 def descent_and_flow(data: Data) -> Mapping[str, Result]:
-    flow = theory.rows(data["rates"], "initialization")["two"]
-    descent = theory.rows(data["width"], "initialization")["near_6"]
+    flow = runs_by(data["rates"], "initialization")["two"]
+    descent = runs_by(data["width"], "initialization")["near_6"]
     steps, descended = descent["time"].values, theory.values(descent, "loss")
     flowed = theory.values(flow, "loss")
     results = {}
@@ -291,7 +291,7 @@ def earlier_times(data: Data) -> Mapping[str, Result]:
 )
 def directions(data: Data) -> Mapping[str, Result]:
     results = bounded(data, lambda run: theory.values(run, "mass_weighted_square_angle"), 0.5, "Σ|w|²δ²/√L")
-    run = theory.rows(data["rates"], "initialization")["two"]
+    run = runs_by(data["rates"], "initialization")["two"]
     angle = theory.values(run, "mass_weighted_angle")
     loss = theory.values(run, "loss")
     told = (
@@ -385,7 +385,7 @@ def descent_progress(data: Data) -> Mapping[str, Result]:
     ["states"],
 )
 def claim2(data: Data) -> Mapping[str, Result]:
-    run = theory.rows(data["states"], "problem")["plane_1"].isel(time=[0])
+    run = runs_by(data["states"], "problem")["plane_1"].isel(time=[0])
     delta = theory.values(run, "teacher_angles")[:, 0, 0, 0]
     loss, gradient = theory.values(run, "loss")[:, 0], theory.values(run, "gradient_norm")[:, 0]
     own = (delta <= 0.03) & (delta >= 1e-3)
@@ -480,7 +480,7 @@ def largest_step(data: Data) -> Mapping[str, Result]:
     results = {
         "formula": close(exact, 0.21995, absolute=5e-6, detail="the number against the formula; no run")
     }
-    for label, run in theory.rows(data["rates"], "initialization").items():
+    for label, run in runs_by(data["rates"], "initialization").items():
         found = 2 / float(theory.values(run, "sharpness")[:, -1].max())
         told = f"2 over the largest top eigenvalue of 8 seeds, m = {int(run['neurons'])}, at the end"
         results[label] = close(found, exact, relative=0.01, detail=told)
@@ -523,7 +523,7 @@ def start(data: Data) -> Mapping[str, Result]:
 def batches(data: Data) -> Mapping[str, Result]:
     run = data["batches"]
     time, losses = run["time"].values[1:], theory.values(run, "loss")[:, 1:]
-    descent = theory.rows(data["width"], "initialization")["dust_12"]
+    descent = runs_by(data["width"], "initialization")["dust_12"]
     steps = np.log(descent["time"].values[1:])
     descended = [np.interp(np.log(time), steps, np.log(one[1:])) for one in theory.values(descent, "loss")]
     apart = theory.late_slopes(time, losses) - theory.late_slopes(time, np.exp(descended))

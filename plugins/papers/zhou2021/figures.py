@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from twolayer import figure, hookimpl
+from twolayer import band, figure, hookimpl, runs_by, unpadded
 from twolayer.figures import Drawing
 
 from . import theory
@@ -36,7 +36,7 @@ def planes(canvas: Figure, data: Data) -> Iterator[tuple[Axes, Any, Any, Any]]:
     grid = canvas.subplots(2, 3)
     for row, (problem, shown) in zip(grid, PROBLEMS.items(), strict=True):
         for axes, (regime, title) in zip(row, REGIMES.items(), strict=True):
-            run = theory.panel(data["figure1"], regime, problem).isel(seed=0)
+            run = unpadded(data["figure1"].sel(initialization=regime, problem=problem)).isel(seed=0)
             hidden = run["hidden"].transpose("time", "neuron", "feature").values
             points = np.linalg.norm(hidden, axis=-1, keepdims=True) * hidden
             for line in theory.plane(theory.ANGLES):
@@ -116,7 +116,7 @@ def circle_axes(axes: Axes) -> None:
 )
 def figure2(canvas: Figure, data: Data) -> None:
     left, middle, right = canvas.subplots(1, 3)
-    run = theory.rows(data["states"], "problem")["plane_1"].isel(time=0)
+    run = runs_by(data["states"], "problem")["plane_1"].isel(time=0)
     delta = run["teacher_angles"].transpose("seed", "neuron", "teacher").values[:, 0, 0]
     spot = int(np.argmin(np.abs(delta - 0.25)))
     angle = delta[spot]
@@ -179,7 +179,7 @@ def figure2(canvas: Figure, data: Data) -> None:
 )
 def figure3(canvas: Figure, data: Data) -> None:
     left, right = canvas.subplots(1, 2)
-    run = theory.panel(data["figure1"], "ntk", "population").isel(seed=0, time=0)
+    run = unpadded(data["figure1"].sel(initialization="ntk", problem="population")).isel(seed=0, time=0)
     hidden = run["hidden"].transpose("neuron", "feature").values
     axes_of = theory.plane(theory.ANGLES)
     teacher, delta = theory.loneliest(hidden, axes_of)
@@ -224,7 +224,7 @@ def figure3(canvas: Figure, data: Data) -> None:
     size=(9.0, 3.2),
 )
 def figure4(canvas: Figure, data: Data) -> None:
-    run = theory.panel(data["figure1"], "local", "population").isel(seed=0)
+    run = unpadded(data["figure1"].sel(initialization="local", problem="population")).isel(seed=0)
     phi = np.degrees(CIRCLE)
     for axes, moment in zip(canvas.subplots(1, 3), (0, 10, 100), strict=True):
         state = run.isel(time=int(np.argmin(np.abs(run["time"].values - moment))))
@@ -258,9 +258,7 @@ MARKS = (("o", BLUE), ("s", RED), ("^", GREEN), ("D", PINK), ("v", ORANGE), ("P"
 )
 def lojasiewicz(canvas: Figure, data: Data) -> None:
     left, right = canvas.subplots(1, 2, sharey=True, sharex=True)
-    for (marker, colour), (label, run) in zip(
-        MARKS, theory.rows(data["states"], "problem").items(), strict=True
-    ):
+    for (marker, colour), (label, run) in zip(MARKS, runs_by(data["states"], "problem").items(), strict=True):
         loss = theory.values(run, "loss")[:, 0]
         ratio = math.sqrt(run.sizes["teacher"]) * theory.values(run, "gradient_norm")[:, 0] / loss
         left.loglog(
@@ -273,7 +271,7 @@ def lojasiewicz(canvas: Figure, data: Data) -> None:
             label=f"{theory.told_state(label)}, m = {int(run['neurons'])}",
         )
     for (_, colour), (label, run) in zip(
-        MARKS, theory.rows(data["rates"], "initialization").items(), strict=False
+        MARKS, runs_by(data["rates"], "initialization").items(), strict=False
     ):
         for seed, (loss, gradient) in enumerate(
             zip(theory.values(run, "loss"), theory.values(run, "gradient_norm"), strict=True)
@@ -319,11 +317,11 @@ def lojasiewicz(canvas: Figure, data: Data) -> None:
 )
 def rates(canvas: Figure, data: Data) -> None:
     axes = canvas.subplots()
-    runs = theory.rows(data["rates"], "initialization")
+    runs = runs_by(data["rates"], "initialization")
     for colour, (label, run) in zip((BLUE, RED, GREEN, PINK), runs.items(), strict=True):
-        band(axes, run, colour, theory.FLOWS[label])
-    width = theory.rows(data["width"], "initialization")
-    band(axes, width["beside"], ORANGE, "m = 4, one student at right angles (descent)")
+        losses_of(axes, run, colour, theory.FLOWS[label])
+    width = runs_by(data["width"], "initialization")
+    losses_of(axes, width["beside"], ORANGE, "m = 4, one student at right angles (descent)")
     check = width["near_6"]
     axes.plot(
         check["time"][1:],
@@ -363,12 +361,12 @@ def rates(canvas: Figure, data: Data) -> None:
     axes.legend(loc="lower left")
 
 
-def band(axes: Axes, run: xr.Dataset, colour: str, label: str) -> None:
+def losses_of(axes: Axes, run: xr.Dataset, colour: str, label: str) -> None:
     """Median and range over seeds on logarithmic axes."""
     time, losses = run["time"].values[1:], theory.values(run, "loss")[:, 1:]
     losses = np.where(losses > 1e-30, losses, np.nan)
-    axes.loglog(time, np.median(losses, axis=0), color=colour, label=label)
-    axes.fill_between(time, losses.min(0), losses.max(0), color=colour, alpha=0.25, linewidth=0)
+    band(axes, time, losses, label, color=colour)
+    axes.set(xscale="log", yscale="log")
 
 
 @figure(
@@ -382,9 +380,9 @@ def band(axes: Axes, run: xr.Dataset, colour: str, label: str) -> None:
 )
 def width(canvas: Figure, data: Data) -> None:
     left, right = canvas.subplots(1, 2)
-    runs = theory.rows(data["width"], "initialization")
+    runs = runs_by(data["width"], "initialization")
     for colour, label in zip((BLUE, RED, GREEN, PINK, ORANGE), theory.LAWS["with dust"], strict=True):
-        band(left, runs[label], colour, f"m = {int(runs[label]['neurons'])}")
+        losses_of(left, runs[label], colour, f"m = {int(runs[label]['neurons'])}")
     left.set(xlabel="time ηt", ylabel="loss L", xlim=(1, 400), ylim=(1e-6, 2))
     for level in theory.LEVELS:
         left.axhline(level, color="0.6", linewidth=0.6, linestyle=":")
@@ -419,8 +417,8 @@ def width(canvas: Figure, data: Data) -> None:
 )
 def batches(canvas: Figure, data: Data) -> None:
     axes = canvas.subplots()
-    band(axes, theory.rows(data["width"], "initialization")["dust_12"], BLUE, "gradient descent")
-    band(axes, data["batches"], RED, "batches of 256")
+    losses_of(axes, runs_by(data["width"], "initialization")["dust_12"], BLUE, "gradient descent")
+    losses_of(axes, data["batches"], RED, "batches of 256")
     time = np.array([1.0, 1e4])
     axes.loglog(time, theory.TEACHERS / time, **BLACK, label="r w_max/ηt")
     axes.set(xlabel="time ηt", ylabel="loss L", xlim=(1, 1e4))
@@ -465,10 +463,8 @@ def lemmas(canvas: Figure, data: Data) -> None:
             0.0,
         ),
     ]
-    random = theory.rows(data["states"], "problem")
-    flows = {
-        label: run for label, run in theory.rows(data["rates"], "initialization").items() if label != "one"
-    }
+    random = runs_by(data["states"], "problem")
+    flows = {label: run for label, run in runs_by(data["rates"], "initialization").items() if label != "one"}
     for axes, (label, measure, power) in zip(grid, shown, strict=True):
         for place, run in enumerate(random.values()):
             loss = theory.values(run, "loss")[:, 0]

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from twolayer import runs_by
+
 if TYPE_CHECKING:
     import xarray as xr
 
@@ -180,29 +182,6 @@ def kink_bound(delta: float) -> float:
 # ---- how a run is read ----
 
 
-def rows(dataset: xr.Dataset, word: str) -> dict[str, xr.Dataset]:
-    """The runs of a zip by their label, each with its own times, neurons and teachers."""
-    found = {}
-    for label in dataset[word].values:
-        run = dataset.sel({word: label})
-        for other in set(run["run"].dims):  # a zip is stored in more dimensions than it needs
-            run = run.isel({other: int(np.flatnonzero(run["run"].values)[0])})
-        run = run.isel(time=np.flatnonzero(np.isfinite(run["time"].values)))
-        if "teacher" in run.dims:
-            known = np.isfinite(run["teacher_angles"].isel(seed=0, time=0, neuron=0).values)
-            run = run.isel(teacher=np.flatnonzero(known))
-        if "neuron" in run.dims and "neurons" in run.coords:
-            run = run.isel(neuron=slice(int(run["neurons"])))
-        found[str(label)] = run
-    return found
-
-
-def panel(dataset: xr.Dataset, regime: str, problem: str) -> xr.Dataset:
-    """One of Figure 1's runs, at its own times."""
-    run = dataset.sel(initialization=regime, problem=problem)
-    return run.isel(time=np.flatnonzero(np.isfinite(run["time"].values)))
-
-
 def values(run: xr.Dataset, name: str) -> Any:
     """A variable as an array (seed, time, …)."""
     rest = [dimension for dimension in run[name].dims if dimension not in ("seed", "time")]
@@ -282,7 +261,7 @@ def spelled(label: str) -> str:
 
 def times_of(dataset: xr.Dataset, labels: Any, level: float) -> dict[int, Any]:
     """The times to a loss by m, each (seed,)."""
-    runs = rows(dataset, "initialization")
+    runs = runs_by(dataset, "initialization")
     return {
         int(runs[label]["neurons"]): time_to(runs[label]["time"].values, values(runs[label], "loss"), level)
         for label in labels

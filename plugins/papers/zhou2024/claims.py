@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from twolayer import Claim, Result, as_read, at_least, at_most, claim, close, hookimpl
+from twolayer import Claim, Result, as_read, at_least, at_most, claim, close, farthest, hookimpl
 
 from . import theory
 
@@ -34,12 +34,6 @@ def ladder_of(dataset: xr.Dataset, quantity: Callable[[xr.Dataset], Any]) -> tup
     """λ (level,) and a quantity by level and seed, (level, …)."""
     found = [(decay, np.asarray(quantity(at))) for decay, at in levels(dataset)]
     return np.array([decay for decay, _ in found]), np.stack([value for _, value in found])
-
-
-def farthest(values: Any, exact: float) -> float:
-    """The value that is farthest from a prediction."""
-    values = np.ravel(values)
-    return float(values[np.argmax(np.abs(values - exact))])
 
 
 def decayed(dataset: xr.Dataset, halved: bool = True) -> Iterator[tuple[str, xr.Dataset]]:

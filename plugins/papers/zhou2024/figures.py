@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from twolayer import figure, hookimpl
+from twolayer import band, figure, hookimpl
 from twolayer.figures import Drawing
 
 from . import theory
 
 if TYPE_CHECKING:
     import xarray as xr
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 Data = Mapping[str, "xr.Dataset"]
@@ -30,12 +29,6 @@ SCHEDULES = {
     "halved": "λ halved",
 }
 """How the runs of `descents` are named."""
-
-
-def band(axes: Axes, x: Any, values: Any, label: str, **style: Any) -> None:
-    """Median over seeds and the band of all seeds, values (seed, time)."""
-    (line,) = axes.plot(x, np.median(values, axis=0), label=label, **style)
-    axes.fill_between(x, values.min(axis=0), values.max(axis=0), color=line.get_color(), alpha=0.25, lw=0)
 
 
 @figure(

@@ -8,7 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from twolayer import Claim, Result, above, as_read, at_least, at_most, claim, close, hookimpl, local_slope
+from twolayer import (
+    Claim,
+    Result,
+    above,
+    as_read,
+    at_least,
+    at_most,
+    claim,
+    close,
+    hookimpl,
+    local_slope,
+    runs_by,
+    unpadded,
+)
 from twolayer.intervals import chance_interval, difference_interval
 from twolayer.third_power import gradient_limit, group_spread, pair_constant
 
@@ -71,14 +84,14 @@ def panels(data: Data) -> Any:
     """(experiment, (k, m), run) of each panel of each descent."""
     for name in DESCENTS:
         for teachers, neurons in theory.PANELS:
-            yield name, (teachers, neurons), theory.panel(data[name], teachers, neurons)
+            yield name, (teachers, neurons), unpadded(data[name].sel(teachers=teachers, neurons=neurons))
 
 
 def longer(data: Data, slow: tuple[int, int], fast: tuple[int, int]) -> Mapping[str, Result]:
     """Whether each of t₁ and t₂ is longer in one panel than in the other."""
     results = {}
     for name, told in DESCENTS.items():
-        both = [theory.phase_times(theory.panel(data[name], *panel)) for panel in (slow, fast)]
+        both = [theory.phase_times(unpadded(data[name].sel(teachers=k, neurons=m))) for k, m in (slow, fast)]
         for index, first, second in zip((1, 2), *both, strict=True):
             estimate, low, high = difference_interval(np.log(first), np.log(second))
             detail = (
@@ -153,7 +166,7 @@ def batches(data: Data) -> Mapping[str, Result]:
     for teachers, neurons in theory.PANELS:
         slopes = {}
         for name in DESCENTS:
-            run = theory.panel(data[name], teachers, neurons)
+            run = unpadded(data[name].sel(teachers=teachers, neurons=neurons))
             time, loss = run["time"].values, run["loss"].transpose("seed", "time").values
             slopes[name] = np.array([theory.power(time, one, 200, 500) for one in loss])
         by_gradient, by_batches = slopes.values()
@@ -180,7 +193,9 @@ def batches(data: Data) -> Mapping[str, Result]:
 def fair_groups(data: Data) -> Mapping[str, Result]:
     results = {}
     for teachers, neurons in theory.PANELS:
-        closest = theory.panel(data["groups"], teachers, neurons)["closest_teacher"].isel(time=0)
+        closest = unpadded(data["groups"].sel(teachers=teachers, neurons=neurons))["closest_teacher"].isel(
+            time=0
+        )
         sizes = theory.group_sizes(closest.transpose("seed", "neuron").values, teachers)
         fair = (sizes >= neurons / (3 * teachers)) & (sizes <= 3 * neurons / teachers)
         hits, trials = int(fair.all(-1).sum()), len(sizes)
@@ -273,7 +288,7 @@ def plateau(data: Data) -> Mapping[str, Result]:
 )
 def growth_rate(data: Data) -> Mapping[str, Result]:
     results = {}
-    for label, run in theory.rows(data["growth"], "projections").items():
+    for label, run in runs_by(data["growth"].isel(seed=0), "projections").items():
         rate = theory.decay(run["time"].values, theory.left_over(label, run), 1e-10, 1e-5)
         told = "of H_1" if label in ("one_teacher", "equal_sums") else "of H_1 − H_2"
         results[label] = close(rate, theory.RATES[label], relative=0.01, detail=f"{told}, from 1e-5 to 1e-10")
@@ -288,7 +303,7 @@ def growth_rate(data: Data) -> Mapping[str, Result]:
 )
 def growth_envelope(data: Data) -> Mapping[str, Result]:
     results = {}
-    for label, run in theory.rows(data["growth"], "projections").items():
+    for label, run in runs_by(data["growth"].isel(seed=0), "projections").items():
         rate = theory.decay(run["time"].values, theory.left_over(label, run), 1e-10, 1e-5)
         factor = int(run["neurons"]) / (9 * int(run["teachers"]))
         told = "rate of decay in ηt against m/9k, m_l = m/k students for each teacher"
@@ -307,7 +322,7 @@ def growth_envelope(data: Data) -> Mapping[str, Result]:
 )
 def constants(data: Data) -> Mapping[str, Result]:
     results = {}
-    for label, run in theory.rows(data["rate"], "projections").items():
+    for label, run in runs_by(data["rate"].isel(seed=0), "projections").items():
         predicted = theory.constant(run)
         if math.isfinite(predicted):
             last = run.isel(time=-1)
@@ -326,7 +341,7 @@ def constants(data: Data) -> Mapping[str, Result]:
 )
 def slopes(data: Data) -> Mapping[str, Result]:
     results = {}
-    for label, run in theory.rows(data["rate"], "projections").items():
+    for label, run in runs_by(data["rate"].isel(seed=0), "projections").items():
         slope = local_slope(run)
         late = slope.values[run["time"].values > 0.0999 * float(run["time"][-1])]
         worst = late[np.argmax(np.abs(late + 3))]
@@ -344,7 +359,7 @@ def slopes(data: Data) -> Mapping[str, Result]:
 def offsets(data: Data) -> Mapping[str, Result]:
     results = {}
     for label in ("pair", "split", "three", "four"):
-        run = theory.rows(data["rate"], "projections")[label]
+        run = runs_by(data["rate"].isel(seed=0), "projections")[label]
         time, offset = run["time"].values, theory.offset(run)
         moment = int(np.argmin(np.abs(np.log(time[1:] / (29 * offset))))) + 1
         found = float(local_slope(run)[moment])
@@ -361,7 +376,7 @@ def offsets(data: Data) -> Mapping[str, Result]:
     ["rate"],
 )
 def drift(data: Data) -> Mapping[str, Result]:
-    run = theory.rows(data["rate"], "projections")["split"]
+    run = runs_by(data["rate"].isel(seed=0), "projections")["split"]
     first, last = (run["projection"].isel(time=moment).values for moment in (0, -1))
     change = pair_constant(last) / pair_constant(first) - 1
     return {
@@ -381,7 +396,7 @@ def drift(data: Data) -> Mapping[str, Result]:
 )
 def gradient_bound(data: Data) -> Mapping[str, Result]:
     results = {}
-    for label, run in theory.rows(data["rate"], "projections").items():
+    for label, run in runs_by(data["rate"].isel(seed=0), "projections").items():
         constant = theory.constant(run)
         if math.isfinite(constant):
             spot = int(np.argmin(np.abs(np.log(run["time"].values[1:] / 1e5)))) + 1
@@ -399,7 +414,7 @@ def gradient_bound(data: Data) -> Mapping[str, Result]:
 )
 def spreads(data: Data) -> Mapping[str, Result]:
     results = {}
-    for label, run in theory.rows(data["rate"], "projections").items():
+    for label, run in runs_by(data["rate"].isel(seed=0), "projections").items():
         last = run.isel(time=-1)
         for teacher, group in enumerate(theory.groups_of(run)):
             limit = group_spread(group)
@@ -418,7 +433,7 @@ def spreads(data: Data) -> Mapping[str, Result]:
 )
 def exponential(data: Data) -> Mapping[str, Result]:
     results = {}
-    for label, run in theory.rows(data["exponential"], "initialization").items():
+    for label, run in runs_by(data["exponential"].isel(seed=0), "initialization").items():
         rate = theory.decay(run["time"].values, run["loss"].values, 1e-19, 1e-9)
         results[label] = close(
             rate, theory.EXPONENTIAL[label], relative=0.01, detail="from L = 1e-9 to 1e-19"

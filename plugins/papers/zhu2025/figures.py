@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from twolayer import figure, hookimpl, local_slope
+from twolayer import figure, hookimpl, local_slope, runs_by, unpadded
 from twolayer.figures import Drawing
 from twolayer.intervals import mean_interval
 from twolayer.third_power import gradient_limit, group_spread
@@ -45,7 +45,7 @@ def draw_panels(name: str) -> Callable[[Figure, Data], None]:
     def draw(canvas: Figure, data: Data) -> None:
         grid = canvas.subplots(4, len(theory.PANELS), sharex=True, sharey="row")
         for column, (teachers, neurons) in zip(grid.T, theory.PANELS, strict=True):
-            run = theory.panel(data[name], teachers, neurons)
+            run = unpadded(data[name].sel(teachers=teachers, neurons=neurons))
             run = run.isel(time=slice(1, None))
             column[0].set_title(f"k = {teachers}, m = {neurons}")
             draw_panel(column, run, teachers)
@@ -130,7 +130,7 @@ def phase_times(canvas: Figure, data: Data) -> None:
     row = canvas.subplots(1, 2)
     for spot, (teachers, neurons) in enumerate(theory.PANELS):
         for shift, (name, colour) in zip((-0.2, 0.12), DESCENTS.items(), strict=True):
-            run = theory.panel(data[name], teachers, neurons)
+            run = unpadded(data[name].sel(teachers=teachers, neurons=neurons))
             for axes, times in zip(row, theory.phase_times(run), strict=True):
                 axes.plot(
                     np.full(len(times), spot + shift), times, ".", color=colour, alpha=0.5, markersize=4
@@ -209,7 +209,7 @@ SLOW_LABEL = {
 )
 def growth(canvas: Figure, data: Data) -> None:
     left, right = canvas.subplots(1, 2)
-    for place, (label, run) in enumerate(theory.rows(data["growth"], "projections").items()):
+    for place, (label, run) in enumerate(runs_by(data["growth"].isel(seed=0), "projections").items()):
         colour = (*COLOURS, "#56B4E9")[place]
         time = run["time"].values
         each = run["growth"].transpose("time", "teacher").values
@@ -257,7 +257,9 @@ def told(label: str, run: xr.Dataset) -> str:
 )
 def rate(canvas: Figure, data: Data) -> None:
     left, middle, right = canvas.subplots(1, 3)
-    for colour, (label, run) in zip(EIGHT, theory.rows(data["rate"], "projections").items(), strict=True):
+    for colour, (label, run) in zip(
+        EIGHT, runs_by(data["rate"].isel(seed=0), "projections").items(), strict=True
+    ):
         run = run.isel(time=slice(1, None))
         time, loss = run["time"].values, run["loss"].values
         left.plot(time, loss ** (-1 / 3), color=colour, label=told(label, run))
@@ -289,7 +291,9 @@ def rate(canvas: Figure, data: Data) -> None:
 )
 def lower_bound(canvas: Figure, data: Data) -> None:
     left, middle, right = canvas.subplots(1, 3)
-    for colour, (label, run) in zip(EIGHT, theory.rows(data["rate"], "projections").items(), strict=True):
+    for colour, (label, run) in zip(
+        EIGHT, runs_by(data["rate"].isel(seed=0), "projections").items(), strict=True
+    ):
         run = run.isel(time=slice(1, None))
         time = run["time"].values
         for teacher, group in enumerate(theory.groups_of(run)):
@@ -304,7 +308,7 @@ def lower_bound(canvas: Figure, data: Data) -> None:
             middle.plot([1e4, 1e6], [gradient_limit(limit)] * 2, **BLACK)
     left.set(xlabel="ηT", ylabel="Z ηT")
     middle.set(xlabel="ηT", ylabel=r"$|\nabla L| / L^{2/3}$")
-    exponential = theory.rows(data["exponential"], "initialization").items()
+    exponential = runs_by(data["exponential"].isel(seed=0), "initialization").items()
     for colour, (label, run) in zip(COLOURS, exponential, strict=False):
         time, loss, rate = run["time"].values, run["loss"].values, theory.EXPONENTIAL[label]
         named = f"{label.replace('_', ' ')}: rate {rate:.4g}"

@@ -113,27 +113,6 @@ EXPONENTIAL: Mapping[str, float] = {"parallel": 2.0, "equal": 2.0, "as_many": 2 
 # ---- how a run is read ----
 
 
-def panel(dataset: xr.Dataset, teachers: int, neurons: int) -> xr.Dataset:
-    """One (k, m), without the padding to the largest."""
-    run = dataset.sel(teachers=teachers, neurons=neurons)
-    sizes = {"neuron": neurons, "teacher": teachers}
-    return run.isel({name: slice(size) for name, size in sizes.items() if name in run.dims})
-
-
-def rows(dataset: xr.Dataset, word: str) -> dict[str, xr.Dataset]:
-    """The runs of a zip by their label, each with its own times, neurons and teachers."""
-    found = {}
-    for label in dataset[word].values:
-        run = dataset.sel({word: label}).isel(seed=0)
-        run = run.isel(time=np.flatnonzero(np.isfinite(run["time"].values)))
-        if "neuron" in run.dims:
-            run = run.isel(neuron=slice(int(run["neurons"])))
-        if "teacher" in run.dims:
-            run = run.isel(teacher=slice(int(run["teachers"])))
-        found[str(label)] = run
-    return found
-
-
 def group_sizes(closest: Any, teachers: int) -> Any:
     """m_l from the index of the closest teacher (…, neuron): (…, teacher)."""
     return (closest[..., None] == np.arange(teachers)).sum(-2)

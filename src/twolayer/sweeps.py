@@ -1,0 +1,52 @@
+"""A run out of the dataset of its sweep, as it was before it was laid beside longer ones."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["runs_by", "unpadded"]
+
+
+def runs_by(dataset: xr.Dataset, word: str) -> dict[str, xr.Dataset]:
+    """The runs of a sweep by their label along the swept `word`, without padding.
+
+    A zip may be stored in more dimensions than one: of those the label's own (the first, if several) are taken.
+    """
+    found = {}
+    for label in dataset[word].values:
+        run = dataset.sel({word: label})
+        places = np.argwhere(run["run"].values != "")
+        run = run.isel(dict(zip(run["run"].dims, map(int, places[0]), strict=True)))
+        found[str(label)] = unpadded(run)
+    return found
+
+
+def unpadded(run: xr.Dataset) -> xr.Dataset:
+    """A single run of a dataset, its dimensions cut to their own length: times, neurons, teachers, samples, ….
+
+    Times are those that are numbers. Along other dimensions what no variable has a value for (NaN; −1 for whole
+    numbers) is padding, at the end.
+    """
+    run = run.isel(time=np.flatnonzero(np.isfinite(run["time"].values)))
+    for dimension in run.sizes:
+        if dimension not in ("time", "seed"):
+            length = 0
+            for variable in run.data_vars.values():
+                if dimension in variable.dims:
+                    length = max(length, filled(variable.transpose(dimension, ...).values))
+            run = run.isel({dimension: slice(length)})
+    return run
+
+
+def filled(values: Any) -> int:
+    """The length along the first axis up to the last entry with a value."""
+    known = values != "" if values.dtype.kind in "OU" else np.isfinite(values)
+    if values.dtype.kind == "i":
+        known = values != -1
+    places = np.flatnonzero(known.reshape(len(values), -1).any(-1))
+    return int(places[-1]) + 1 if len(places) else 0
