@@ -396,8 +396,8 @@ PLATEAU = 1209 / 38000
 
 @figure(
     "theorem",
-    "Five points on a line. Left: when the exact flow leaves the plateau (L below 90 % of it), 48 starts each, mean "
-    "and range, with a straight line through the means. Right: the share of 48 descents that leave it by t = 600, "
+    "Five points on a line. Left: when the exact flow leaves the plateau (L below 90 % of it), 24 starts each, mean "
+    "and range, with a straight line through the means. Right: the share of 24 descents that leave it by t = 600, "
     "with exact 95 % intervals; the flow leaves it from every start.",
     size=(9.0, 3.6),
 )
