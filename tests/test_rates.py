@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from twolayer import fit_rate, local_slope
+from twolayer.rates import decay_rate, first_below, power_slope
 
 
 def decaying(constants: Any, offset: float, exponent: float = 3.0, stop: float = 1e6) -> xr.Dataset:
@@ -87,3 +89,28 @@ def test_the_local_slope_is_biased_as_derived() -> None:
 def test_meaningless_arguments_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         fit_rate(decaying([1.0], 1.0), **wrong)  # type: ignore[arg-type]
+
+
+def test_readings_of_curves() -> None:
+    time = np.geomspace(1, 1e3, 61)
+    assert power_slope(time, 5 * time**-3, 100, 1000) == pytest.approx(-3)
+    linear = np.linspace(0, 10, 50)
+    rate, misfit = decay_rate(linear, -np.exp(-1.7 * linear), 1e-6, 1e-1)
+    assert rate == pytest.approx(1.7)
+    assert misfit < 1e-12
+    assert math.isnan(decay_rate(linear, np.ones(50), 1e-6, 1e-1)[0])
+
+
+def test_when_a_curve_first_falls_below_a_level() -> None:
+    time = np.array([0.0, *np.geomspace(1, 1e3, 61)])
+    linear, logarithm, power = (
+        5.0 - 0.01 * time,
+        5.0 - np.log(np.maximum(time, 0.1)),
+        7.0 * (time + 1e-9) ** -3.0,
+    )
+    assert first_below(time, linear, 1.234) == pytest.approx((5 - 1.234) / 0.01)
+    assert first_below(time, logarithm, 1.234, "log") == pytest.approx(np.exp(5 - 1.234))
+    assert first_below(time, np.log(power), np.log(1e-5), "log") == pytest.approx(7e5 ** (1 / 3))
+    assert math.isnan(first_below(time, linear, -10.0))
+    assert first_below(time, linear, 6.0) == 0
+    assert first_below(time, -time, -0.5, "log") == 1.0  # after time 0 nothing lies between

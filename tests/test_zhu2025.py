@@ -76,13 +76,3 @@ def test_smallest_epsilon_finds_the_one_that_was_put_in() -> None:
     assert theory.smallest_epsilon(time, standing, shrink) == pytest.approx(0.5)
     fast = 2 * np.arcsin(np.sqrt(0.3 * shrink**2))[None, :, None]
     assert theory.smallest_epsilon(time, fast, shrink) == 0
-
-
-def test_readings_of_curves() -> None:
-    time = np.geomspace(1, 1e3, 61)
-    assert theory.power(time, 5 * time**-3, 100, 1000) == pytest.approx(-3)
-    assert theory.first_below(time, 1 / time, 0.0123) == pytest.approx(1 / 0.0123, rel=2e-3)
-    assert math.isnan(theory.first_below(time, 1 / time, 1e-4))
-    linear = np.linspace(0, 10, 50)
-    assert theory.decay(linear, -np.exp(-1.7 * linear), 1e-6, 1e-1) == pytest.approx(1.7)
-    assert math.isnan(theory.decay(linear, np.ones(50), 1e-6, 1e-1))

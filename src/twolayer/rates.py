@@ -1,4 +1,4 @@
-"""Rates of decay: L = C/(t + t₀)^p held against a dataset, and the local slope of log L.
+"""Rates of decay: L = C/(t + t₀)^p held against a dataset, local slopes, and what else is read off a curve.
 
 A log–log fit of a loss that falls as C/(t + t₀)^p is biased until t ≫ t₀: the local slope is −p t/(t + t₀).
 L^(−1/p) against t is a straight line at once, of slope C^(−1/p) and with its zero at −t₀. (Derived.)
@@ -7,14 +7,14 @@ L^(−1/p) against t is a straight line at once, of slope C^(−1/p) and with it
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["fit_rate", "local_slope"]
+__all__ = ["decay_rate", "first_below", "fit_rate", "local_slope", "power_slope"]
 
 FITTED = {
     "constant": "C of L = C/(t + t₀)^p",
@@ -130,3 +130,38 @@ def local_slope(dataset: xr.Dataset, variable: str = "loss") -> xr.DataArray:
     return slope.assign_coords(time=dataset["time"]).assign_attrs(
         long_name=f"local slope of log {variable} against log t", units="1"
     )
+
+
+def power_slope(time: Any, values: Any, start: float, stop: float) -> float:
+    """p of values ~ t^p by least squares of the logarithms over start ≤ t ≤ stop: time and values (time,)."""
+    own = (time >= start * (1 - 1e-9)) & (time <= stop * (1 + 1e-9))
+    return float(np.polyfit(np.log(time[own]), np.log(values[own]), 1)[0])
+
+
+def decay_rate(time: Any, values: Any, low: float, high: float) -> tuple[float, float]:
+    """r of |values| ~ e^(−rt) by least squares of the logarithm while |values| is between two sizes, and the largest
+    distance of the logarithm from that line; NaN with fewer than three such points."""
+    size = np.abs(values)
+    own = (size > low) & (size < high)
+    if own.sum() < 3:
+        return math.nan, math.nan
+    line = np.polyfit(time[own], np.log(size[own]), 1)
+    return float(-line[0]), float(np.abs(np.polyval(line, time[own]) - np.log(size[own])).max())
+
+
+def first_below(time: Any, values: Any, level: float, spacing: Literal["linear", "log"] = "linear") -> float:
+    """When values (time,) first fall below a level; NaN if they never do.
+
+    Between two saved times values are taken as linear in t, or in log t (then a logarithm of values makes it a
+    power law); where the earlier time is 0 or the first is below already, the saved time itself.
+    """
+    below = np.flatnonzero(values < level)
+    if len(below) == 0:
+        return math.nan
+    after = int(below[0])
+    if after == 0 or (spacing == "log" and not time[after - 1] > 0):
+        return float(time[after])
+    part = (values[after - 1] - level) / (values[after - 1] - values[after])
+    if spacing == "log":
+        return float(time[after - 1] * (time[after] / time[after - 1]) ** part)
+    return float(time[after - 1] + part * (time[after] - time[after - 1]))

@@ -9,6 +9,7 @@ import numpy as np
 
 from twolayer import Claim, Result, at_least, at_most, claim, close, hookimpl, inconclusive
 from twolayer.intervals import chance_interval, slope_interval
+from twolayer.rates import first_below
 
 from . import theory
 
@@ -105,8 +106,8 @@ def mass(hidden: xr.DataArray, output: xr.DataArray) -> Any:
 )
 def two_point_plateau(data: Data) -> Mapping[str, Result]:
     run = descent(data["orthogonal"])
-    first = theory.first_below(run["time"].values, run["loss"].values, 0.625)
-    second = theory.first_below(run["time"].values, run["loss"].values, 0.125)
+    first = first_below(run["time"].values, run["loss"].values, 0.625)
+    second = first_below(run["time"].values, run["loss"].values, 0.125)
     between = theory.waiting_level(run["time"].values, run["loss"].values, 0.625)
     level = 2 * theory.plateau(run["targets"].values)
     return {
@@ -255,7 +256,7 @@ def fit_times(dataset: xr.Dataset, level: float) -> Any:
     """When the loss first falls below a level, (scale, seed)."""
     time = dataset["time"].values
     losses = dataset["loss"].transpose("scale", "seed", "time").values
-    return np.array([[theory.first_below(time, loss, level) for loss in seeds] for seeds in losses])
+    return np.array([[first_below(time, loss, level) for loss in seeds] for seeds in losses])
 
 
 @claim(
@@ -439,7 +440,7 @@ def escape_time(data: Data) -> Result:
     decades = np.log10(1 / small["scale"].values)
     time = small["time"].values
     losses = small["loss"].transpose("scale", "seed", "time").values
-    when = np.array([[theory.first_below(time, one, 0.9 * LEVEL) for one in seeds] for seeds in losses])
+    when = np.array([[first_below(time, one, 0.9 * LEVEL) for one in seeds] for seeds in losses])
     everywhere = np.isfinite(when).all(0)
     if everywhere.sum() < 2:
         return inconclusive("fewer than two seeds escape at every scale")

@@ -10,6 +10,7 @@ import numpy as np
 from twolayer import figure, hookimpl
 from twolayer.figures import Drawing
 from twolayer.intervals import chance_interval
+from twolayer.rates import first_below
 
 from . import theory
 
@@ -298,7 +299,7 @@ def scale_sweep(canvas: Figure, data: Data) -> None:
         "os",
         strict=True,
     ):
-        when[sign] = np.array([[theory.first_below(time, one, height) for one in seeds] for seeds in losses])
+        when[sign] = np.array([[first_below(time, one, height) for one in seeds] for seeds in losses])
         mean = when[sign].mean(-1)
         left.plot(scale, mean, marker, color=color, label=f"labels {sign}, measured", fillstyle="none")
         line = mean[-1] + np.log(scale[-1] / scale) / drive
@@ -406,7 +407,7 @@ def escape(canvas: Figure, data: Data) -> None:
     flow = data["escape_of_flow"]
     time, scale = flow["time"].values, flow["scale"].values * np.sqrt(60)
     losses = flow["loss"].transpose("scale", "seed", "time").values
-    when = np.array([[theory.first_below(time, one, 0.9 * PLATEAU) for one in seeds] for seeds in losses])
+    when = np.array([[first_below(time, one, 0.9 * PLATEAU) for one in seeds] for seeds in losses])
     mean = np.nanmean(when, axis=-1)
     spread = [mean - np.nanmin(when, axis=-1), np.nanmax(when, axis=-1) - mean]
     left.errorbar(

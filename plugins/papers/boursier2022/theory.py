@@ -53,18 +53,6 @@ def plateau(targets: Any, fitted_sign: float = 1.0) -> float:
     return float((left**2).sum() / (2 * len(targets)))
 
 
-def first_below(time: Any, loss: Any, level: float) -> float:
-    """When a loss (time,) first falls below a level, interpolated linearly; NaN if it never does."""
-    below = np.flatnonzero(loss < level)
-    if len(below) == 0:
-        return float("nan")
-    after = below[0]
-    if after == 0:
-        return float(time[0])
-    part = (loss[after - 1] - level) / (loss[after - 1] - loss[after])
-    return float(time[after - 1] + part * (time[after] - time[after - 1]))
-
-
 def waiting_level(time: Any, loss: Any, below: float) -> float:
     """The loss where it moves least, |d log L/dt| smallest, among the moments with 0.1·below < L < below."""
     inside = (loss < below) & (loss > 0.1 * below)

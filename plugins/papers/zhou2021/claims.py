@@ -10,6 +10,7 @@ import numpy as np
 
 from twolayer import Claim, Result, as_read, at_least, at_most, claim, close, hookimpl, runs_by, unpadded
 from twolayer.intervals import mean_interval
+from twolayer.rates import decay_rate
 
 from . import theory
 
@@ -164,7 +165,10 @@ def late_slopes(data: Data) -> Mapping[str, Result]:
 )
 def exponential(data: Data) -> Mapping[str, Result]:
     run = runs_by(data["rates"], "initialization")["one"]
-    rates, misfits = theory.decay(run["time"].values, theory.values(run, "loss"), 1e-19, 1e-9)
+    time = run["time"].values
+    rates, misfits = np.transpose(
+        [decay_rate(time, loss, 1e-19, 1e-9) for loss in theory.values(run, "loss")]
+    )
     exact = 2 * float(theory.curvatures(np.eye(5)[: theory.TEACHERS])[0])
     worst = rates[np.argmax(np.abs(rates - exact))]
     return {

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from twolayer import runs_by
+from twolayer.rates import first_below, power_slope
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -195,30 +196,12 @@ def nearest(run: xr.Dataset) -> Any:
 
 def late_slopes(time: Any, losses: Any) -> Any:
     """The slope of log L against log t over the last decade, (seed,)."""
-    late = time >= FALL * time[-1] * (1 - 1e-9)
-    return np.array([np.polyfit(np.log(time[late]), np.log(loss[late]), 1)[0] for loss in losses])
-
-
-def decay(time: Any, losses: Any, low: float, high: float) -> tuple[Any, Any]:
-    """The rate −d log L/dt between two losses, and the largest distance of log L from that line, (seed,)."""
-    rates, misfits = [], []
-    for loss in losses:
-        own = (loss > low) & (loss < high)
-        line = np.polyfit(time[own], np.log(loss[own]), 1)
-        rates.append(-line[0])
-        misfits.append(np.abs(np.polyval(line, time[own]) - np.log(loss[own])).max())
-    return np.array(rates), np.array(misfits)
+    return np.array([power_slope(time, loss, FALL * time[-1], time[-1]) for loss in losses])
 
 
 def time_to(time: Any, losses: Any, level: float) -> Any:
     """The first time at which L is level, between saved ones by power laws, (seed,); NaN where it is not reached."""
-    found = np.full(len(losses), np.nan)
-    for seed, loss in enumerate(losses):
-        below = np.flatnonzero(loss <= level)
-        if len(below) and below[0] > 1:
-            pair = slice(below[0] - 1, below[0] + 1)
-            found[seed] = math.exp(np.interp(-math.log(level), -np.log(loss[pair]), np.log(time[pair])))
-    return found
+    return np.array([first_below(time, np.log(loss), math.log(level), "log") for loss in losses])
 
 
 def shared_angles(hidden: Any, axes: Any) -> tuple[Any, Any]:

@@ -23,6 +23,7 @@ from twolayer import (
     unpadded,
 )
 from twolayer.intervals import chance_interval, difference_interval
+from twolayer.rates import decay_rate, power_slope
 from twolayer.third_power import gradient_limit, group_spread, pair_constant
 
 from . import theory
@@ -56,7 +57,7 @@ def late_slope(data: Data) -> Mapping[str, Result]:
     results = {}
     for name, (teachers, neurons), run in panels(data):
         time, loss = run["time"].values, run["loss"].transpose("seed", "time").values
-        slopes = np.array([theory.power(time, one, 200, time[-1]) for one in loss])
+        slopes = np.array([power_slope(time, one, 200, time[-1]) for one in loss])
         worst = slopes[np.argmax(np.abs(slopes + 2.95))]
         detail = (
             f"the worst of {len(slopes)} seeds from {slopes.min():.3f} to {slopes.max():.3f}; slope of log L against "
@@ -168,7 +169,7 @@ def batches(data: Data) -> Mapping[str, Result]:
         for name in DESCENTS:
             run = unpadded(data[name].sel(teachers=teachers, neurons=neurons))
             time, loss = run["time"].values, run["loss"].transpose("seed", "time").values
-            slopes[name] = np.array([theory.power(time, one, 200, 500) for one in loss])
+            slopes[name] = np.array([power_slope(time, one, 200, 500) for one in loss])
         by_gradient, by_batches = slopes.values()
         apart, low, high = difference_interval(by_batches, by_gradient, 0.99)
         detail = (
@@ -289,7 +290,7 @@ def plateau(data: Data) -> Mapping[str, Result]:
 def growth_rate(data: Data) -> Mapping[str, Result]:
     results = {}
     for label, run in runs_by(data["growth"].isel(seed=0), "projections").items():
-        rate = theory.decay(run["time"].values, theory.left_over(label, run), 1e-10, 1e-5)
+        rate, _ = decay_rate(run["time"].values, theory.left_over(label, run), 1e-10, 1e-5)
         told = "of H_1" if label in ("one_teacher", "equal_sums") else "of H_1 − H_2"
         results[label] = close(rate, theory.RATES[label], relative=0.01, detail=f"{told}, from 1e-5 to 1e-10")
     return results
@@ -304,7 +305,7 @@ def growth_rate(data: Data) -> Mapping[str, Result]:
 def growth_envelope(data: Data) -> Mapping[str, Result]:
     results = {}
     for label, run in runs_by(data["growth"].isel(seed=0), "projections").items():
-        rate = theory.decay(run["time"].values, theory.left_over(label, run), 1e-10, 1e-5)
+        rate, _ = decay_rate(run["time"].values, theory.left_over(label, run), 1e-10, 1e-5)
         factor = int(run["neurons"]) / (9 * int(run["teachers"]))
         told = "rate of decay in ηt against m/9k, m_l = m/k students for each teacher"
         results[label] = as_read(at_least(rate, factor, told))
@@ -434,7 +435,7 @@ def spreads(data: Data) -> Mapping[str, Result]:
 def exponential(data: Data) -> Mapping[str, Result]:
     results = {}
     for label, run in runs_by(data["exponential"].isel(seed=0), "initialization").items():
-        rate = theory.decay(run["time"].values, run["loss"].values, 1e-19, 1e-9)
+        rate, _ = decay_rate(run["time"].values, run["loss"].values, 1e-19, 1e-9)
         results[label] = close(
             rate, theory.EXPONENTIAL[label], relative=0.01, detail="from L = 1e-9 to 1e-19"
         )

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from twolayer import fit_rate
+from twolayer.rates import first_below
 from twolayer.third_power import group_constant
 
 if TYPE_CHECKING:
@@ -140,32 +141,10 @@ def phase_times(run: xr.Dataset) -> tuple[Any, Any]:
     angle = run["teacher_angles"].min("teacher").mean("neuron").transpose("seed", "time").values
     left = abs(run["growth"]).fillna(0).max("teacher").transpose("seed", "time").values
     near, grown = (
-        np.array([first_below(time, one, level) for one in values])
+        np.array([first_below(time, one, level, "log") for one in values])
         for values, level in ((angle, NEAR), (left, GROWN))
     )
     return near, grown
-
-
-def first_below(time: Any, values: Any, level: float) -> float:
-    """When values (time,) first fall below a level, between two saved times by log t; NaN if they never do."""
-    below = np.flatnonzero(values < level)
-    if len(below) == 0 or below[0] == 0 or not time[below[0] - 1] > 0:
-        return math.nan if len(below) == 0 else float(time[below[0]])
-    after = below[0]
-    part = (values[after - 1] - level) / (values[after - 1] - values[after])
-    return float(time[after - 1] * (time[after] / time[after - 1]) ** part)
-
-
-def power(time: Any, values: Any, start: float, stop: float) -> float:
-    """The slope of log values against log t, by least squares over start ≤ t ≤ stop."""
-    own = (time >= start) & (time <= stop * (1 + 1e-9))
-    return float(np.polyfit(np.log(time[own]), np.log(values[own]), 1)[0])
-
-
-def decay(time: Any, values: Any, low: float, high: float) -> float:
-    """The rate of exponential decay of values (time,) between two sizes, by least squares; NaN without 3 points."""
-    own = (np.abs(values) > low) & (np.abs(values) < high)
-    return float(-np.polyfit(time[own], np.log(np.abs(values[own])), 1)[0]) if own.sum() > 2 else math.nan
 
 
 def left_over(label: str, run: xr.Dataset) -> Any:
