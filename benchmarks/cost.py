@@ -59,7 +59,7 @@ def step_cost(case: tuple[int, int, int, int], compiled: bool = True, work: floa
     problem, start = problem_of(*case, compiled=compiled)
     units, coordinates = neurons + teachers, min(dimension, neurons + teachers)
     pairs = neurons * units * coordinates * seeds
-    steps = max(20, int(work / pairs)) if compiled else 5
+    steps = max(100, int(work / pairs)) if compiled else 5
     return (
         1e6
         * best(lambda: problem.descend(start, STEP_SIZE, 0.0, steps), 5 if compiled else 2)
@@ -118,7 +118,7 @@ def main() -> None:
     print(f"µs a seed and step, (10, 2, d), 8 seeds: {rounded(dimensions, cost)}", flush=True)
     by_dimension.loglog(dimensions, cost, "o-", label="compiled, steps alone")
     by_dimension.axvline(12, color="0.4", linestyle=":", label="$d = m + k$")
-    by_dimension.set(xlabel="dimension $d$ ($m = 10$, $k = 2$)", ylabel="µs a seed and step", ylim=(0.01, 1))
+    by_dimension.set(xlabel="dimension $d$ ($m = 10$, $k = 2$)", ylabel="µs a seed and step", ylim=(0.1, 10))
     by_dimension.legend()
 
     seeds = [1, 2, 4, 8, 16, 32, 64, 256, 1024]
@@ -131,7 +131,7 @@ def main() -> None:
     by_seeds.legend()
 
     for m, k, last in ((2, 1, 1e8), (6, 3, 1e8), (10, 2, 1e6)):
-        horizons = [stop for stop in 10.0 ** np.arange(1, 9) if stop <= last]
+        horizons = [10.0**power for power in range(1, 9) if 10.0**power <= last]
         spent = [flow_cost(m, k, stop) for stop in horizons]
         print(f"seconds of flow, (m, k) = ({m}, {k}), by T: {rounded(horizons, spent)}", flush=True)
         by_horizon.loglog(horizons, spent, "o-", label=f"$(m, k) = ({m}, {k})$")
