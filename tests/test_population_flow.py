@@ -325,3 +325,21 @@ def test_the_error_of_a_finite_flow_is_estimated() -> None:
 def test_tolerances_below_rounding_are_refused(rtol: float) -> None:
     with pytest.raises(twolayer.errors.ConfigError, match=r"dynamics.rtol: must lie in \[1e-14, 1\)"):
         twolayer.run(experiment(dynamics={"name": "gradient_flow", "rtol": rtol}))
+
+
+def test_oblique_teachers_are_trusted_as_far_as_the_closed_form_has_digits() -> None:
+    """The sum of terms of order one ends near 1e-16, as noise or as 0: no digits, and marked so."""
+    dataset = twolayer.run(
+        experiment(
+            problem={"name": "gaussian_teacher", "dimension": 5, "angles": [0, 60]},
+            initialization={"name": "aligned", "projections": [[0.8], [0.9]]},
+            dynamics={"name": "gradient_descent", "step_size": 0.1},
+            times={"start": 1.0, "stop": 2000.0, "count": 60, "spacing": "log"},
+        )
+    )
+    loss, time = dataset["loss"].isel(seed=0).values, dataset["time"].values
+    last = int(np.flatnonzero(time == float(dataset["trusted_until"][0]))[0])
+    assert 1e-14 < loss[last] < 1e-11
+    rate = np.diff(np.log(loss[last - 4 : last + 1])) / np.diff(time[last - 4 : last + 1])
+    np.testing.assert_allclose(rate, rate[-1], rtol=0.03)  # still exponential: digits
+    assert "two digits of the loss up to time" in dataset.attrs["notes"]

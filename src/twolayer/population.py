@@ -113,6 +113,14 @@ class PopulationProblem(Problem):
         form = grouped if self.data.orthogonal else gaussian
         return form.loss(self.units(self.network.closed(weights))[0], self.factors)
 
+    def rounding(self, weights: Weights) -> Array:
+        """ε (Σ_p |C_p|)² for several teachers that are not orthogonal, (…,): terms of that size cancel in `loss`."""
+        xp = array_namespace(weights.hidden)
+        if self.data.orthogonal or self.data.hidden.shape[-2] == 1:
+            return super().rounding(weights)
+        masses = self.units(self.network.closed(weights))[0].masses
+        return xp.finfo(masses.dtype).eps * xp.sum(xp.abs(masses), axis=-1) ** 2
+
     def gradient(self, weights: Weights, weight_decay: float = 0.0) -> Weights:
         """The gradient of L + (weight_decay/2)(|a|² + |W|²) in the trained parameters.
 

@@ -36,10 +36,10 @@ def last_trusted(problem: Any, frames: Sequence[Weights]) -> Any:
 
 
 def trusted(problem: Any, frame: Weights) -> Any:
-    """Whether L changes by at most `KEPT` where all weights move by one unit: away from 0, towards it, and each
-    its own way, (seed,)."""
+    """Whether L is known to `KEPT`, by its own rounding, and where all weights move by one unit: away from 0,
+    towards it, and each its own way, (seed,)."""
     loss = loss_of(problem, frame)
-    kept = np.isfinite(loss)
+    kept = np.isfinite(loss) & (problem.rounding(wide(frame)) <= KEPT * loss)
     coins = np.random.default_rng(0)
     away = [np.where(array < 0, -1.0, 1.0) for array in (frame.hidden, frame.output)]
     mixed = [coins.choice([-1.0, 1.0], array.shape) for array in (frame.hidden, frame.output)]
@@ -56,7 +56,12 @@ def trusted(problem: Any, frame: Weights) -> Any:
 
 def loss_of(problem: Any, frame: Weights) -> Any:
     """The loss in float64, as metrics take it."""
-    return problem.loss(Weights(frame.hidden.astype(np.float64), frame.output.astype(np.float64)))
+    return problem.loss(wide(frame))
+
+
+def wide(frame: Weights) -> Weights:
+    """The weights in float64."""
+    return Weights(frame.hidden.astype(np.float64), frame.output.astype(np.float64))
 
 
 def told(last: Any, loss: Any, clock: Clock, seeds: Sequence[int], dtype: str) -> tuple[str, ...]:
