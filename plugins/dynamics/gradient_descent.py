@@ -26,7 +26,7 @@ class GradientDescent(Descent):
             raise ValueError(
                 f"step_size: is {self.step_size!r}, above the stability limit: for a step size above {limit:.6g} "
                 "(2 / a lower bound of the top Hessian eigenvalue) gradient descent leaves every minimum in "
-                "which no student is at 0"
+                "which no student is at 0; below it, some minima may still be left"
             )
 
     def steps(

@@ -37,7 +37,7 @@ class GradientFlow(Flow):
         if isinstance(self.weight_decay, float) and self.weight_decay < 0:
             raise ValueError(f"weight_decay: must be 0 or above, is {self.weight_decay!r}")
         if not 1e-14 <= self.rtol < 1:
-            raise ValueError(f"rtol: must lie in [1e-14, 1): below is rounding; is {self.rtol!r}")
+            raise ValueError(f"rtol: must lie in [1e-14, 1), as below 1e-14 is rounding; is {self.rtol!r}")
         if self.atol < 0:
             raise ValueError(f"atol: must be 0 or above, is {self.atol!r}")
 

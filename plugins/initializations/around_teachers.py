@@ -39,6 +39,8 @@ class AroundTeachers:
             raise ValueError(f"angle: a range is [low, high] with 0 < low < high, not {self.angle}")
         if ends[0] < 0:
             raise ValueError(f"angle: must be 0 or above, is {self.angle!r}")
+        if max(ends) >= math.pi / 2:
+            raise ValueError(f"angle: is in radians, and must be below π/2; is {self.angle!r}")
         if self.dust < 0:
             raise ValueError(f"dust: must be 0 or above, is {self.dust!r}")
         if self.shares is not None:

@@ -173,7 +173,8 @@ class GaussianTeacher:
         for i, j in itertools.combinations(range(self.count), 2):
             if angles(directions[i : i + 1], sign * directions[j : j + 1]).item() < NEAREST:
                 word = "coincide" if sign > 0 else "are opposite, and the same for |·|"
-                raise ValueError(f"{key}: [{i}] and [{j}] {word}; join them, adding their coefficients")
+                pair = f" ({self.angles[i]:g}° and {self.angles[j]:g}°)" if self.angles is not None else ""
+                raise ValueError(f"{key}: [{i}] and [{j}] {word}{pair}; join them, adding their coefficients")
 
 
 @dataclass(frozen=True)
