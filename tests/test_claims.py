@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from twolayer.claims import Result, above, as_read, at_least, at_most, close, inconclusive, table
+from twolayer.claims import Result, above, as_read, at_least, at_most, close, equivalent, inconclusive, table
 
 NAN = float("nan")
 
@@ -27,6 +27,12 @@ NAN = float("nan")
         (above(-0.3, 0.0, (-0.5, -0.1)), "fails"),
         (above(0.3, 0.0, (NAN, NAN)), "inconclusive"),
         (above(NAN, 0.0, (0.1, 0.5)), "inconclusive"),
+        (equivalent(0.01, 0.0, (-0.05, 0.07), 0.1), "holds"),
+        (equivalent(0.01, 0.0, (-0.5, 0.7), 0.1), "inconclusive"),
+        (equivalent(0.3, 0.0, (0.2, 0.4), 0.1), "fails"),
+        (equivalent(0.3, 0.0, (0.05, 0.55), 0.1), "inconclusive"),
+        (equivalent(0.0, 0.0, (NAN, NAN), 0.1), "inconclusive"),
+        (equivalent(NAN, 0.0, (-0.1, 0.1), 0.1), "inconclusive"),
         (as_read(at_least(1.9, 2.0)), "not reproduced under this reading"),
         (as_read(at_least(2.1, 2.0)), "holds"),
         (as_read(inconclusive("no data")), "inconclusive"),

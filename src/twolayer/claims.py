@@ -25,6 +25,7 @@ __all__ = [
     "at_most",
     "claim",
     "close",
+    "equivalent",
     "evaluate",
     "farthest",
     "inconclusive",
@@ -78,6 +79,28 @@ def above(measured: float, limit: float, interval: tuple[float, float], detail: 
     return found
 
 
+def equivalent(
+    measured: float, predicted: float, interval: tuple[float, float], margin: float, detail: str = ""
+) -> Result:
+    """Equivalence: holds if the whole interval around measured lies within `margin` of it, fails if the
+    whole interval lies outside, and is inconclusive between: noise, which widens the interval, never makes it hold.
+
+    The margin is an absolute one, stated before the run, and never taken from the interval.
+    """
+    low, high = interval
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return inconclusive(f"no interval was measured. {detail}".strip())
+    tolerance = f"within {margin:.3g} absolute, by [{low:.4g}, {high:.4g}]"
+    found = judged(
+        predicted, measured, tolerance, predicted - margin <= low and high <= predicted + margin, detail
+    )
+    if found.verdict == "fails" and low <= predicted + margin and high >= predicted - margin:
+        return replace(
+            found, verdict="inconclusive", detail=f"the interval crosses the margin. {detail}".strip()
+        )
+    return found
+
+
 def as_read(result: Result) -> Result:
     """A result on a statement whose own text is not before us: that it does not hold speaks of this reading alone."""
     if result.verdict != "fails":
@@ -120,6 +143,7 @@ class Claim:
     (worked out, checked numerically).
     evaluate: datasets of `experiments` -> a Result, or several by name (one a case).
     files: netCDF files beside the plugin's own that it is held against too, given under their stems.
+    late: why a threshold was chosen after the number was seen; empty where it was stated before the run.
     """
 
     evaluate: Evaluate
@@ -128,13 +152,19 @@ class Claim:
     tag: Tag
     experiments: tuple[str, ...]
     files: tuple[str, ...] = ()
+    late: str = ""
 
 
 def claim(
-    statement: str, source: str, tag: Tag, experiments: Iterable[str], files: Iterable[str] = ()
+    statement: str,
+    source: str,
+    tag: Tag,
+    experiments: Iterable[str],
+    files: Iterable[str] = (),
+    late: str = "",
 ) -> Callable[[Evaluate], Claim]:
     """Mark `evaluate(data)` as a claim on the named experiments."""
-    return lambda evaluate: Claim(evaluate, statement, source, tag, tuple(experiments), tuple(files))
+    return lambda evaluate: Claim(evaluate, statement, source, tag, tuple(experiments), tuple(files), late)
 
 
 def evaluate(claims: Mapping[str, Claim], data: Mapping[str, xr.Dataset]) -> list[dict[str, Any]]:
@@ -161,6 +191,8 @@ def evaluate(claims: Mapping[str, Claim], data: Mapping[str, xr.Dataset]) -> lis
                     "source": held.source,
                     "tag": held.tag,
                     "experiments": list(held.experiments),
+                    "threshold": "chosen after the number was seen" if held.late else "stated before the run",
+                    "late": held.late,
                     **{key: spelled(value) for key, value in asdict(result).items()},
                 }
             )
@@ -197,7 +229,7 @@ def table(files: Iterable[Path]) -> str:
                     row["tag"],
                     bound + cell(row["predicted"]),
                     cell(row["measured"]),
-                    row["tolerance"] or "–",
+                    (row["tolerance"] or "–") + (" (chosen late)" if row.get("late") else ""),
                     row["verdict"],
                 )
             )
