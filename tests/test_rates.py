@@ -11,7 +11,7 @@ import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twolayer import fit_rate, local_slope
+from twolayer import fit_rate, local_slope, within_trust
 from twolayer.rates import decay_rate, first_below, power_slope
 
 
@@ -67,6 +67,28 @@ def test_times_that_differ_between_runs_and_padding() -> None:
     assert np.isnan(slope[1, 0, 4])
 
 
+def test_only_frames_within_trust_are_used() -> None:
+    """A law that rounding breaks off at 1e4 in one seed is found again from what comes before."""
+    dataset = decaying([1.0, 1.0], 10.0)
+    time = dataset["time"].values
+    dataset["loss"][0, time > 1e4] = 1e-12
+    dataset["trusted_until"] = ("seed", [time[time <= 1e4][-1], time[-1]])
+    fit = fit_rate(dataset)
+    np.testing.assert_allclose(fit["constant"], 1.0, rtol=1e-9)
+    assert fit["points"].values.tolist() == [21, 21]
+    assert not np.allclose(fit_rate(dataset, trusted_only=False)["constant"][0], 1.0)
+    slope = local_slope(dataset)
+    assert np.isnan(slope[0, time > 1e4]).all()
+    assert np.isfinite(slope[1, 2:]).all()
+    assert float(local_slope(dataset, trusted_only=False)[0, -1]) == 0
+    kept = within_trust(dataset.transpose("time", "seed"))
+    assert kept.dims == ("time", "seed")
+    assert np.isnan(kept).sum() == (time > 1e4).sum()
+    dataset["shared"] = ("time", np.ones(len(time)))
+    assert np.isnan(within_trust(dataset, "shared")).sum() == (time > 1e4).sum()
+    xr.testing.assert_identical(within_trust(dataset.drop_vars("trusted_until")), dataset["loss"])
+
+
 def test_nothing_to_fit_is_nan_and_not_an_error() -> None:
     dataset = decaying([1.0, 1.0], 1.0)
     dataset["loss"][0] = 0.0
@@ -94,6 +116,9 @@ def test_meaningless_arguments_are_refused(wrong: dict[str, float]) -> None:
 def test_readings_of_curves() -> None:
     time = np.geomspace(1, 1e3, 61)
     assert power_slope(time, 5 * time**-3, 100, 1000) == pytest.approx(-3)
+    gaps = np.where(time > 500, np.nan, 5 * time**-3)
+    assert power_slope(time, gaps, 100, 1000) == pytest.approx(-3)
+    assert math.isnan(power_slope(time, gaps, 600, 1000))
     linear = np.linspace(0, 10, 50)
     rate, misfit = decay_rate(linear, -np.exp(-1.7 * linear), 1e-6, 1e-1)
     assert rate == pytest.approx(1.7)

@@ -34,6 +34,7 @@ EXPORTS = {
     "figure": "figures",
     "fit_rate": "rates",
     "local_slope": "rates",
+    "within_trust": "rates",
     "hookimpl": "registry",
     "run": "notebook",
     "runs_by": "sweeps",
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
     from twolayer.population import Teacher as Teacher
     from twolayer.rates import fit_rate as fit_rate
     from twolayer.rates import local_slope as local_slope
+    from twolayer.rates import within_trust as within_trust
     from twolayer.registry import hookimpl as hookimpl
     from twolayer.sweeps import runs_by as runs_by
     from twolayer.sweeps import unpadded as unpadded

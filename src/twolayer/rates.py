@@ -2,6 +2,7 @@
 
 A log–log fit of a loss that falls as C/(t + t₀)^p is biased until t ≫ t₀: the local slope is −p t/(t + t₀).
 L^(−1/p) against t is a straight line at once, of slope C^(−1/p) and with its zero at −t₀. (Derived.)
+What lies past `trusted_until` may be rounding, and is left out unless a caller asks for it (`within_trust`).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["decay_rate", "first_below", "fit_rate", "local_slope", "power_slope"]
+__all__ = ["decay_rate", "first_below", "fit_rate", "local_slope", "power_slope", "within_trust"]
 
 FITTED = {
     "constant": "C of L = C/(t + t₀)^p",
@@ -28,6 +29,23 @@ FITTED = {
 }
 
 
+def within_trust(dataset: xr.Dataset, variable: str = "loss") -> xr.DataArray:
+    """`variable` (…, time) with NaN where a run's time is past its seed's `trusted_until`; dimensions are kept.
+
+    A variable without `seed` ends with the first seed that ends. A dataset that has no `trusted_until`, one of your
+    own say, is taken as it is. Raises KeyError where the variable is missing.
+    """
+    values = dataset[variable]
+    if "trusted_until" not in dataset or "time" not in values.dims:
+        return values
+    until = dataset["trusted_until"]
+    if "seed" in until.dims and "seed" not in values.dims:
+        until = until.min("seed")
+    # a saved time read back in another precision is still the same time
+    kept = dataset["time"] <= until * (1 + 1e-12)
+    return values.where(kept).transpose(*values.dims, ...).assign_attrs(values.attrs)
+
+
 def fit_rate(
     dataset: xr.Dataset,
     start: float | None = None,
@@ -35,11 +53,14 @@ def fit_rate(
     exponent: float = 3.0,
     variable: str = "loss",
     confidence: float = 0.95,
+    *,
+    trusted_only: bool = True,
 ) -> xr.Dataset:
     """L = C/(t + t₀)^exponent on start ≤ t ≤ stop, for each run and seed: a dataset over all dimensions but time.
 
     `variable` (…, time) is fitted over the dataset's `time`, by default over the last decade of the times at which
     it is finite and above 0. L^(−1/p) = C^(−1/p)(t + t₀) is fitted by least squares of relative residuals.
+    Only times up to each seed's `trusted_until` are used, unless `trusted_only` is False (`within_trust`).
 
     Returns `constant` C (of the units of L · t^p), `offset` t₀, the ends of the interval of each at `confidence`
     (Student's t, residuals taken as independent: a smooth curve that is no straight line shows in `misfit`),
@@ -52,10 +73,11 @@ def fit_rate(
         raise ValueError(f"exponent: must be above 0, is {exponent!r}")
     if not 0 < confidence < 1:
         raise ValueError(f"confidence: must lie between 0 and 1, is {confidence!r}")
+    values = within_trust(dataset, variable) if trusted_only else dataset[variable]
     columns = xr.apply_ufunc(
         lambda time, loss: line(time, loss, start, stop, exponent, confidence),
         dataset["time"].reset_coords(drop=True),
-        dataset[variable].reset_coords(drop=True),
+        values.reset_coords(drop=True),
         input_core_dims=[["time"], ["time"]],
         output_core_dims=[["fitted"]],
         vectorize=True,
@@ -110,13 +132,14 @@ def line(
     return row
 
 
-def local_slope(dataset: xr.Dataset, variable: str = "loss") -> xr.DataArray:
+def local_slope(dataset: xr.Dataset, variable: str = "loss", *, trusted_only: bool = True) -> xr.DataArray:
     """d log L / d log t between neighbouring saved times, (…, time), at the later of the two; NaN at the first,
-    and where a time or a value is not above 0."""
+    where a time or a value is not above 0, and past `trusted_until` unless `trusted_only` is False."""
     import xarray as xr
 
     time = dataset["time"].reset_coords(drop=True)
-    values = dataset[variable].reset_coords(drop=True)
+    values = within_trust(dataset, variable) if trusted_only else dataset[variable]
+    values = values.reset_coords(drop=True)
 
     def slopes(time: Any, loss: Any) -> Any:
         logs = [np.log(np.where(part > 0, part, np.nan)) for part in (time, loss)]
@@ -133,8 +156,13 @@ def local_slope(dataset: xr.Dataset, variable: str = "loss") -> xr.DataArray:
 
 
 def power_slope(time: Any, values: Any, start: float, stop: float) -> float:
-    """p of values ~ t^p by least squares of the logarithms over start ≤ t ≤ stop: time and values (time,)."""
-    own = (time >= start * (1 - 1e-9)) & (time <= stop * (1 + 1e-9))
+    """p of values ~ t^p by least squares of the logarithms over start ≤ t ≤ stop: time and values (time,).
+
+    Values that are NaN, past their trust say, are left out; NaN where fewer than two remain.
+    """
+    own = (time >= start * (1 - 1e-9)) & (time <= stop * (1 + 1e-9)) & ~np.isnan(values)
+    if own.sum() < 2:
+        return math.nan
     return float(np.polyfit(np.log(time[own]), np.log(values[own]), 1)[0])
 
 
