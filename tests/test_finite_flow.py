@@ -12,8 +12,13 @@ import pytest
 from scipy.integrate import solve_ivp
 from scipy.linalg import expm
 
+from twolayer.datasets import pack_trajectory, unpack_trajectory
 from twolayer.finite_flow import FlowStalled, finite_flow, flow, flow_frames
 from twolayer.finite_flow.coupled import flow_to
+from twolayer.model import FiniteData, Network
+from twolayer.registry import load
+from twolayer.times import Times
+from twolayer.training import train
 
 DATA = Path(__file__).parents[1] / "plugins" / "papers" / "boursier2022" / "data"
 
@@ -470,3 +475,40 @@ def test_a_stalled_flow_says_where(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(flow, "flow_to", lambda target, _, *rest: flow_to(target, 1, *rest))
     with pytest.raises(FlowStalled, match=r"at time \S+ .*neuron \d+.*without progress, after 2 events"):
         finite_flow(FIVE_INPUTS, FIVE_TARGETS, hidden, output, [0.0, 100.0], loss_weight=0.1)
+
+
+def test_a_stall_of_one_seed_leaves_the_others_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    registry = load()
+    _, start = registry.build("initializations", {"name": "gaussian", "scale": 0.5}, "initialization")
+    _, dynamics = registry.build("dynamics", {"name": "gradient_flow"}, "dynamics")
+    backend = registry.find("backends", "numpy").thing
+    seeds = [3, 4, 5]
+    data = FiniteData(np.eye(2, 3), np.array([1.0, -0.8]), "half_mean_square")
+
+    def run() -> Any:
+        return train(data, Network(neurons=4), start, dynamics, Times(values=[1.0, 2.0, 3.0]), seeds, backend)
+
+    whole, calls = run(), []
+    assert whole.flow_forks.tolist() == [0, 0, 0]
+    assert not whole.notes
+
+    def stalling(*arguments: Any, **settings: Any) -> Any:
+        calls.append(1)
+        for index, frame in enumerate(flow_frames(*arguments, **settings)):
+            if len(calls) == 2 and index == 2:
+                raise FlowStalled("at time 1.5, neuron 0: no progress")
+            yield frame._replace(forks=index if len(calls) == 2 else 0)
+
+    monkeypatch.setattr("twolayer.finite_flow.flow_frames", stalling)
+    broken = run()
+    for index in (0, 2):
+        assert np.array_equal(broken.weights.hidden[index], whole.weights.hidden[index])
+    assert np.array_equal(broken.weights.output[1, :2], whole.weights.output[1, :2])
+    assert np.isnan(broken.weights.hidden[1, 2:]).all()
+    assert broken.flow_forks.tolist() == [0, 1, 0]
+    stalled, forked = broken.notes
+    assert "seed 4: weights could be carried to time 1, not to 2: at time 1.5, neuron 0" in stalled
+    assert "4 (1)" in forked
+    variables = pack_trajectory(broken, seeds)
+    assert variables["flow_forks"][:2] == (("seed",), broken.flow_forks)
+    assert unpack_trajectory(variables).flow_forks.tolist() == [0, 1, 0]

@@ -13,7 +13,7 @@ from twolayer.model import to_host
 from twolayer.output_layer import OutputLayer
 from twolayer.seeds import over_seeds
 from twolayer.training import WeightDecay
-from twolayer.trajectory import Clock
+from twolayer.trajectory import Clock, FlowWeights
 
 
 @dataclass(frozen=True)
@@ -51,39 +51,46 @@ class GradientFlow(Flow):
         """The weights at the saved times, the seeds side by side."""
         hidden, output = to_host(weights.hidden), to_host(weights.output)
 
-        def one(seed: int) -> Weights:
+        def one(seed: int) -> FlowWeights:
             return self.flow_of_seed(problem, seed, Weights(hidden[seed], output[seed]), clock.time)
 
         paths = over_seeds(one, hidden.shape[0], getattr(problem, "threads", 1))
         for moment in range(len(clock.time)):
-            yield Weights(
+            yield FlowWeights(
                 np.stack([path.hidden[moment] for path in paths]).astype(hidden.dtype),
                 np.stack([path.output[moment] for path in paths]).astype(output.dtype),
+                np.array([path.forks for path in paths]),
+                tuple(path.stall for path in paths),
             )
 
-    def flow_of_seed(self, problem: EmpiricalProblem, seed: int, weights: Weights, times: Any) -> Weights:
-        """One seed's path: hidden (time, neuron, feature), output (time, neuron)."""
+    def flow_of_seed(self, problem: EmpiricalProblem, seed: int, weights: Weights, times: Any) -> FlowWeights:
+        """One seed's path: hidden (time, neuron, feature), output (time, neuron), NaN from a stall on."""
         here = Weights(weights.hidden.astype(np.float64), weights.output.astype(np.float64))
-        hidden, output = [here.hidden[None]], [here.output[None]]
+        hidden, output, forks, stall = [here.hidden[None]], [here.output[None]], 0, ""
         for start, stop, decay in WeightDecay.of(self.weight_decay).pieces(float(times[0]), float(times[-1])):
             saved = times[(times > start) & (times <= stop)]
             path = self.piece(problem, seed, here, np.union1d([start, stop], saved), decay)
+            if isinstance(path, FlowWeights):
+                forks += path.forks
+                stall = stall or path.stall
             here = Weights(path.hidden[-1], path.output[-1])  # where λ changes, saved or not
             hidden.append(path.hidden[1 : len(saved) + 1])
             output.append(path.output[1 : len(saved) + 1])
-        return Weights(np.concatenate(hidden), np.concatenate(output))
+        return FlowWeights(np.concatenate(hidden), np.concatenate(output), forks, stall)
 
-    def piece(self, problem: Any, seed: int, weights: Weights, times: Any, decay: float) -> Any:
-        """The path of one seed at `times`, with one λ."""
+    def piece(self, problem: Any, seed: int, weights: Weights, times: Any, decay: float) -> Weights:
+        """The path of one seed at `times`, with one λ; a `FlowWeights` where forks and stalls are known."""
+        if not (np.isfinite(weights.hidden).all() and np.isfinite(weights.output).all()):
+            return lost(weights, len(times))
         if isinstance(problem, OutputLayer):
             return problem.flow(seed, weights, times, decay)
         data, network = problem.data, problem.network
         if not isinstance(problem, EmpiricalProblem):
             return problem.flow(weights, times, decay, self.rtol, self.atol)
-        from twolayer.finite_flow import finite_flow  # the compiler, for those who flow
+        from twolayer.finite_flow import FlowStalled, flow_frames  # the compiler, for those who flow
 
         own = seed if data.per_seed else ...
-        return finite_flow(
+        frames = flow_frames(
             to_host(data.inputs)[own].astype(np.float64),
             to_host(data.targets)[own].astype(np.float64),
             weights.hidden,
@@ -97,6 +104,21 @@ class GradientFlow(Flow):
             rtol=self.rtol,
             atol=self.atol,
         )
+        path, stall = lost(weights, len(times)), ""
+        forks = 0
+        try:
+            for moment, frame in enumerate(frames):
+                path.hidden[moment], path.output[moment], forks = frame.hidden, frame.output, frame.forks
+        except FlowStalled as stalled:
+            stall = str(stalled)
+        return FlowWeights(path.hidden, path.output, forks, stall)
+
+
+def lost(weights: Weights, moments: int) -> Weights:
+    """NaN in place of the weights at that many moments."""
+    return Weights(
+        np.full((moments, *weights.hidden.shape), np.nan), np.full((moments, *weights.output.shape), np.nan)
+    )
 
 
 @hookimpl

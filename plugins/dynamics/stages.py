@@ -15,7 +15,7 @@ from twolayer.model import to_host
 from twolayer.output_layer import OutputLayer
 from twolayer.schema import Nested
 from twolayer.times import Times
-from twolayer.trajectory import Clock
+from twolayer.trajectory import Clock, FlowWeights
 
 SAME = 1.0 + 1e-12
 """Times within this factor are one."""
@@ -186,6 +186,7 @@ class Stages:
     ) -> Iterator[Weights]:
         """The weights at the saved times, stage by stage."""
         yield weights
+        forks = 0
         for index, leg in enumerate(self.legs(clock.time)):
             if (
                 not np.isfinite(to_host(weights.hidden)).all()
@@ -198,9 +199,13 @@ class Stages:
             seen = leg.stage.problem(problem, weights)
             path = leg.stage.plugin.trajectory(seen, weights, leg.clock, random)
             for saved, frame in zip(leg.saved, path, strict=True):
+                if isinstance(frame, FlowWeights):
+                    frame = replace(frame, forks=forks + frame.forks)
                 weights = frame
                 if saved:
                     yield frame
+            if isinstance(weights, FlowWeights):
+                forks = weights.forks
 
 
 @hookimpl

@@ -39,6 +39,11 @@ __all__ = [
 
 Variables = dict[str, tuple[tuple[str, ...], Any, dict[str, Any]]]
 
+RULE_AT_ZERO = (
+    "The flow is the limit of explicit descent with steps to 0 and derivative 0 of relu and abs at 0. A neuron "
+    "that reaches w = 0 stays until a direction of descent opens there, and leaves along the steepest; one that "
+    "starts at exactly 0 stays. Where several limits exist, one is followed and the point is counted here."
+)
 LIBRARIES = ("twolayer", "numpy", "scipy", "numba", "array-api-compat", "netCDF4")
 
 
@@ -136,6 +141,12 @@ def pack_trajectory(trajectory: Trajectory, seeds: list[int]) -> Variables:
     if trajectory.trusted_until is not None:
         described_as = described("time up to which the weights carry two digits of the loss")
         variables["trusted_until"] = (("seed",), trajectory.trusted_until, described_as)
+    if trajectory.flow_forks is not None:
+        described_as = described(
+            "points of the path of the flow at which the limit of small descent steps is not unique"
+        )
+        described_as["comment"] = RULE_AT_ZERO
+        variables["flow_forks"] = (("seed",), trajectory.flow_forks, described_as)
     if trajectory.clock.step is not None:
         variables["step"] = (("time",), trajectory.clock.step, described("step"))
         variables["diverged_step"] = (
@@ -154,7 +165,8 @@ def unpack_trajectory(variables: Variables) -> Trajectory:
     diverged = variables["diverged_step"][1] if "diverged_step" in variables else none
     clock = Clock(variables["time"][1], step)
     trusted = variables["trusted_until"][1] if "trusted_until" in variables else None
-    return Trajectory(clock, weights, variables["weight_decay"][1], diverged, trusted)
+    forks = variables["flow_forks"][1] if "flow_forks" in variables else None
+    return Trajectory(clock, weights, variables["weight_decay"][1], diverged, trusted, flow_forks=forks)
 
 
 def storable(values: Any) -> Any:

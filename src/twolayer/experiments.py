@@ -38,6 +38,7 @@ RESERVED = {
     "step",
     "diverged_step",
     "trusted_until",
+    "flow_forks",
     "run",
 }
 MOST_SEEDS = 100_000

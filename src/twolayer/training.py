@@ -14,7 +14,7 @@ from twolayer import trust
 from twolayer.model import EmpiricalProblem, FiniteData, Network, Weights, to_host
 from twolayer.seeds import random_of
 from twolayer.times import Times
-from twolayer.trajectory import Clock, Trajectory
+from twolayer.trajectory import Clock, FlowWeights, Trajectory
 
 __all__ = ["Backend", "Descent", "Dynamics", "Flow", "Initialization", "Jump", "WeightDecay", "train"]
 
@@ -228,10 +228,13 @@ def train(
         return [random_of(seed, "dynamics") for seed in seeds]
 
     frames, losses = [], []
+    forks, stalls = None, ("",) * len(seeds)
     with np.errstate(over="ignore", invalid="ignore"):  # divergence is found and told of below
         for frame in dynamics.trajectory(problem, weights, clock, random()):
             frames.append(Weights(to_host(frame.hidden), to_host(frame.output)))
             losses.append(to_host(problem.loss(frame)))  # overflows before the weights do
+            if isinstance(frame, FlowWeights):
+                forks, stalls = np.asarray(frame.forks, dtype=np.int64), frame.stall
         trusted = trust.last_trusted(problem, frames)
     trajectory = Weights(
         np.stack([frame.hidden for frame in frames], axis=1),
@@ -257,11 +260,15 @@ def train(
             diverged, told = diagnose(dynamics, problem, weights, random(), seeds, finite, clock)
             lost |= (diverged[:, None] >= 0) & (clock.step >= diverged[:, None])
         else:
-            told = broken_off(lost, clock, seeds)
+            told = broken_off(lost, clock, seeds, stalls)
         notes += told
         for array in (trajectory.hidden, trajectory.output):
             array[lost] = np.nan
-    return Trajectory(clock, trajectory, decay, diverged, clock.time[trusted], notes)
+    if forks is not None:
+        notes += forked(forks, seeds)
+    return Trajectory(
+        clock, trajectory, decay, diverged, clock.time[trusted], notes, dynamics=None, flow_forks=forks
+    )
 
 
 def problem_on(backend: Backend, data: Any, network: Network, threads: int) -> Any:
@@ -290,14 +297,31 @@ def blown_up(loss: Any, clock: Clock, seeds: Sequence[int]) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def broken_off(lost: Any, clock: Clock, seeds: Sequence[int]) -> tuple[str, ...]:
-    """A note for each seed whose weights could not be carried to the last frame; lost (seed, time)."""
+def broken_off(lost: Any, clock: Clock, seeds: Sequence[int], stalls: Sequence[str]) -> tuple[str, ...]:
+    """A note for each seed whose weights could not be carried to the last frame; lost (seed, time).
+
+    stalls: for each seed why its flow stopped, "" where it did not say.
+    """
+    unsaid = "its forces are rounding there, or its weights leave the finite numbers"
     return tuple(
         f"seed {seed}: weights could be carried to time {clock.time[index - 1]:.6g}, not to {clock.time[index]:.6g}: "
-        "its forces are rounding there, or its weights leave the finite numbers. Frames from there on are NaN."
-        for seed, index in (
-            (seed, int(np.argmax(row))) for seed, row in zip(seeds, lost, strict=True) if row.any()
+        f"{stall or unsaid}. Frames from there on are NaN."
+        for seed, index, stall in (
+            (seed, int(np.argmax(row)), stall)
+            for seed, row, stall in zip(seeds, lost, stalls, strict=True)
+            if row.any()
         )
+    )
+
+
+def forked(forks: Any, seeds: Sequence[int]) -> tuple[str, ...]:
+    """The note on seeds whose flow met points where the limit of small steps is not unique; forks (seed,)."""
+    met = [f"{seed} ({count})" for seed, count in zip(seeds, forks.tolist(), strict=True) if count]
+    if not met:
+        return ()
+    return (
+        "the limit of small descent steps is not unique on the path of the flow, which follows one limit; seeds, "
+        f"with the number of such points (flow_forks): {', '.join(met)}",
     )
 
 

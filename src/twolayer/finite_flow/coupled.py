@@ -51,6 +51,7 @@ class Clock(NamedTuple):
     event_line: Integers  # (neuron,)
     last_event: Floats  # (neuron,) absolute time
     repeats: Integers  # (neuron,)
+    forks: Integers  # (1,) points at which the limit of small steps is not unique
 
 
 def start_clock(problem: Problem, neuron_count: int, time: float) -> Clock:
@@ -66,6 +67,7 @@ def start_clock(problem: Problem, neuron_count: int, time: float) -> Clock:
         event_line=np.zeros(neuron_count, dtype=np.int64),
         last_event=np.full(neuron_count, -np.inf),
         repeats=np.zeros(neuron_count, dtype=np.int64),
+        forks=np.zeros(1, dtype=np.int64),
     )
 
 

@@ -32,7 +32,7 @@ class FlowStalled(TrainingError):
 
 
 class FlowFrame(NamedTuple):
-    """The flow at one time. `held`: nothing moves any more; `events` and `steps` count from the start."""
+    """The flow at one time. `held`: nothing moves any more; `events`, `steps` and `forks` count from the start."""
 
     time: float
     hidden: Floats  # (neuron, feature)
@@ -41,6 +41,7 @@ class FlowFrame(NamedTuple):
     events: int
     steps: int
     held: bool
+    forks: int
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class FlowPath:
     `residual` is y − h, carried as a variable of its own where it is too small for the weights to resolve.
     `events` counts changes of activation patterns, `steps` the Taylor steps of all neurons together.
     `held_from` is the first of the times at which the state was held (see `finite_flow`), or infinity.
+    `forks` counts the points at which the limit of small descent steps is not unique.
     """
 
     hidden: Floats  # (time, neuron, feature)
@@ -58,6 +60,7 @@ class FlowPath:
     events: int
     steps: int
     held_from: float
+    forks: int
 
 
 def finite_flow(
@@ -117,6 +120,7 @@ def finite_flow(
         events=frames[-1].events,
         steps=frames[-1].steps,
         held_from=min((frame.time for frame in frames if frame.held), default=np.inf),
+        forks=frames[-1].forks,
     )
 
 
@@ -222,7 +226,9 @@ def integrate(
     clock.scale[:] = np.maximum(np.abs(problem.targets), np.abs(clock.residual))
     clock.residual[:] = problem.targets - clock.residual
     residual = clock.residual.copy()
-    yield FlowFrame(times[0], hidden, output, sample_residual(samples, residual), 0, 0, False)
+    yield FlowFrame(
+        times[0], hidden, output, sample_residual(samples, residual), 0, 0, False, int(clock.forks[0])
+    )
 
     # Measured: a product with the Gram matrix per order is cheap for few lines, where longer steps pay.
     few = len(problem.gram) <= 16
@@ -262,6 +268,7 @@ def integrate(
             int(clock.counts[0]),
             int(clock.counts[1]),
             status == HELD,
+            int(clock.forks[0]),
         )
 
 

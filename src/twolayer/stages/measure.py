@@ -15,7 +15,7 @@ from twolayer.model import Network, Weights
 
 __all__ = ["measure"]
 
-KEPT = ("seed", "time", "step", "diverged_step", "trusted_until")
+KEPT = ("seed", "time", "step", "diverged_step", "trusted_until", "flow_forks")
 
 
 def measure(
