@@ -78,6 +78,11 @@ def blind_exponent(problem: EmpiricalProblem, trajectory: Trajectory) -> Any:
     return np.where(np.isfinite(smallest), smallest, np.nan)
 
 
+def of_sample(problem: EmpiricalProblem, trajectory: Trajectory) -> bool:
+    """Whether there are finite data."""
+    return isinstance(problem, EmpiricalProblem)
+
+
 @hookimpl
 def register_metrics(register: Any) -> None:
     register(
@@ -95,6 +100,7 @@ def register_metrics(register: Any) -> None:
             covering_neurons,
             ("seed", "sign"),
             "neurons that see all samples of their sign at the start (+, −)",
+            applies=of_sample,
             by_default=False,
         ),
     )
@@ -104,6 +110,7 @@ def register_metrics(register: Any) -> None:
             blind_exponent,
             ("seed",),
             "power of λ at which neurons that miss a sample of their sign die out",
+            applies=of_sample,
             by_default=False,
         ),
     )

@@ -16,7 +16,7 @@ def of_sample(problem: EmpiricalProblem, trajectory: Trajectory) -> bool:
 
 def of_seed(problem: EmpiricalProblem, trajectory: Trajectory) -> bool:
     """Whether each seed has a data set of its own."""
-    return problem.data.per_seed
+    return isinstance(problem, EmpiricalProblem) and problem.data.per_seed
 
 
 @hookimpl

@@ -72,17 +72,20 @@ def coordinates(variables: Variables, words: Iterable[str] = ()) -> dict[str, st
 
 
 def pack_problem(data: Any, seeds: list[int]) -> Variables:
-    """Finite data as `inputs(sample, feature)` and `targets(sample)`, with `seed` where drawn per seed; a
-    teacher as `teacher_hidden(teacher, feature)` and `teacher_output(teacher)`; a teacher's sample as both."""
+    """Finite data as `inputs(sample, feature)` and `targets(sample)`; a teacher as `teacher_hidden(teacher, feature)`
+    and `teacher_output(teacher)`; a teacher's sample as both. What is drawn per seed leads with `seed`."""
     variables: Variables = {}
+    if data.per_seed:
+        variables["seed"] = (("seed",), np.asarray(seeds, dtype=np.int64), described("seed"))
     if (teacher := data.teacher) is not None:
+        lead = ("seed",) if teacher.per_seed else ()
         variables |= {
             "teacher_hidden": (
-                ("teacher", "feature"),
+                (*lead, "teacher", "feature"),
                 teacher.hidden,
                 described("teacher's hidden weights v"),
             ),
-            "teacher_output": (("teacher",), teacher.output, described("teacher's output weights b")),
+            "teacher_output": ((*lead, "teacher"), teacher.output, described("teacher's output weights b")),
         }
     if not isinstance(data, FiniteData):
         return variables
@@ -91,8 +94,6 @@ def pack_problem(data: Any, seeds: list[int]) -> Variables:
         "inputs": ((*lead, "sample", "feature"), data.inputs, described("input x")),
         "targets": ((*lead, "sample"), data.targets, described("target y")),
     }
-    if data.per_seed:
-        variables["seed"] = (("seed",), np.asarray(seeds, dtype=np.int64), described("seed"))
     return variables
 
 

@@ -511,7 +511,8 @@ def refuse_reduced(built: Mapping[str, Any], sections: Mapping[str, Any], where:
     if sections["initialization"].get("draw") != "reduced":
         return
     place, problem, dynamics = f"{where}.initialization.draw: 'reduced'", built["problem"], built["dynamics"]
-    if not hasattr(problem, "reduced") or getattr(problem, "samples", None) is not None:
+    drawn = getattr(problem, "samples", None) is not None or getattr(problem, "per_seed", False)
+    if not hasattr(problem, "reduced") or drawn:
         raise ConfigError(
             f"{place} needs a teacher on the whole population ('gaussian_teacher' without samples); the inputs of "
             f"'{sections['problem']['name']}' here live in all features: use 'full'"

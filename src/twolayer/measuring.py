@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -58,17 +58,57 @@ def frames(trajectory: Trajectory) -> list[Weights]:
     ]
 
 
-def measure(problem: EmpiricalProblem, trajectory: Trajectory, metrics: Mapping[str, Metric]) -> Variables:
-    """Each metric that applies, and the clock; where a run diverged, NaN (integers −1)."""
+def measure(
+    problems: Sequence[EmpiricalProblem], trajectory: Trajectory, metrics: Mapping[str, Metric]
+) -> Variables:
+    """Each metric that applies, and the clock; where a run diverged, NaN (integers −1).
+
+    problems: the run's, or one for each seed where their teachers differ: each seed is then measured on its own, and a
+    metric without `seed` among its dimensions gets it where the seeds disagree.
+    """
     variables: Variables = {}
+    paths = (
+        [trajectory] if len(problems) == 1 else [of_seed(trajectory, seed) for seed in range(len(problems))]
+    )
     with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
         for name, metric in metrics.items():
-            if metric.applies(problem, trajectory):
-                described = {"long_name": metric.long_name, "units": metric.units}
-                values = np.asarray(metric.measure(problem, trajectory))
+            if not metric.applies(problems[0], trajectory):
+                continue
+            parts = []
+            for problem, path in zip(problems, paths, strict=True):
+                values = np.asarray(metric.measure(problem, path))
                 if values.ndim != len(metric.dimensions):
                     raise PluginError(
                         f"metric '{name}' is an array of shape {values.shape}; its dimensions are {metric.dimensions}"
                     )
-                variables[name] = (metric.dimensions, values, described)
+                parts.append(values)
+            dimensions, long_name = metric.dimensions, metric.long_name
+            values = parts[0]
+            if "seed" in dimensions:
+                values = np.concatenate(parts, axis=dimensions.index("seed"))
+            elif not all(alike(values, other) for other in parts):
+                dimensions, values = ("seed", *dimensions), np.stack(parts)
+                long_name += ", for each seed's teacher"
+            variables[name] = (dimensions, values, {"long_name": long_name, "units": metric.units})
     return variables
+
+
+def of_seed(trajectory: Trajectory, seed: int) -> Trajectory:
+    """The trajectory of one seed, on a seed axis of length 1."""
+
+    def own(array: Any) -> Any:
+        return None if array is None else array[seed : seed + 1]
+
+    return replace(
+        trajectory,
+        weights=Weights(own(trajectory.weights.hidden), own(trajectory.weights.output)),
+        diverged_step=own(trajectory.diverged_step),
+        trusted_until=own(trajectory.trusted_until),
+    )
+
+
+def alike(values: Any, other: Any) -> bool:
+    """Whether two arrays are the same, NaN where the other is."""
+    return values.shape == other.shape and bool(
+        ((values == other) | ((values != values) & (other != other))).all()
+    )

@@ -113,7 +113,8 @@ class FiniteData:
     """A finite data set: `inputs` (…, sample, feature), `targets` (…, sample).
 
     loss: `half_mean_square`, L = (1/2n) Σ_k (f(x_k) − y_k)², or `mean_square`, (1/n) Σ_k.
-    teacher: the `Teacher` of whose population the data are a sample, on the host, where there is one.
+    teacher: the `Teacher` of whose population the data are a sample, on the host, where there is one; with a leading
+    seed axis where it differs by seed.
     """
 
     inputs: Array
@@ -144,6 +145,23 @@ class FiniteData:
     def mapped(self, function: Callable[[Array], Array]) -> FiniteData:
         """The data with a function applied to inputs and targets."""
         return replace(self, inputs=function(self.inputs), targets=function(self.targets))
+
+    def of_seed(self, index: int) -> FiniteData:
+        """The data of one seed, without a seed axis, with the seed's own teacher."""
+        own = index if self.per_seed else ...
+        teacher = self.teacher.of_seed(index) if self.teacher else None
+        return replace(self, inputs=self.inputs[own], targets=self.targets[own], teacher=teacher)
+
+    def by_teacher(self) -> list[FiniteData]:
+        """Data with one teacher each: these, or one for each seed (a seed axis of length 1) where teachers differ."""
+        if self.teacher is None or not self.teacher.per_seed:
+            return [self]
+        return [
+            replace(self, inputs=inputs[None], targets=targets[None], teacher=teacher)
+            for inputs, targets, teacher in zip(
+                self.inputs, self.targets, self.teacher.by_teacher(), strict=True
+            )
+        ]
 
     def problem(self, network: Network) -> EmpiricalProblem:
         """The reference problem of a network on these data."""

@@ -27,7 +27,8 @@ Array = Any
 class Teacher:
     """f*(x) = Σ_l b_l σ(v_l·x) on x ~ N(0, I_d), with σ the network's own activation.
 
-    hidden: v (teacher, feature). output: b (teacher,).
+    hidden: v (teacher, feature). output: b (teacher,). Both lead with a seed axis where each seed has a teacher of
+    its own: problems are of one teacher, so that such a run is as many as it has seeds (`of_seed`).
     profile: what of f − f* is removed before squaring: `none`, `constant`, or `linear` (constant and linear part).
     dimension: d where features are reduced coordinates: m + k < d of them, the first k spanning the teachers, and
     nothing outside. None where features are all d.
@@ -38,7 +39,18 @@ class Teacher:
     profile: str = "none"
     dimension: int | None = None
 
-    per_seed = False
+    @property
+    def per_seed(self) -> bool:
+        """Whether each seed has a teacher of its own (a leading `seed` axis)."""
+        return bool(self.hidden.ndim == 3)
+
+    def of_seed(self, index: int) -> Teacher:
+        """The teacher of one seed."""
+        return self.mapped(lambda array: array[index]) if self.per_seed else self
+
+    def by_teacher(self) -> list[Teacher]:
+        """One teacher each: itself, or one for each seed."""
+        return [self.of_seed(index) for index in range(self.hidden.shape[0])] if self.per_seed else [self]
 
     @property
     def teacher(self) -> Teacher:
@@ -61,6 +73,10 @@ class Teacher:
 
     def problem(self, network: Network) -> PopulationProblem:
         """The reference problem of a network on this teacher."""
+        if self.per_seed:
+            raise ValueError(
+                "each seed has a teacher of its own; take the problem of one, `teacher.of_seed(index)`"
+            )
         return PopulationProblem(self, network)
 
     def labels(self, inputs: Array, network: Network) -> Array:

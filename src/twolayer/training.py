@@ -5,14 +5,14 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
 from twolayer import trust
 from twolayer.model import EmpiricalProblem, FiniteData, Network, Weights, to_host
-from twolayer.seeds import random_of
+from twolayer.seeds import over_seeds, random_of
 from twolayer.times import Times
 from twolayer.trajectory import Clock, FlowWeights, Trajectory
 
@@ -209,7 +209,15 @@ def train(
     told of in `notes`: at which step, the loss before, and the largest stable step size where it is known.
     A dynamics that stays in the span of its start runs there, in coordinates found once; only frames are widened.
     So is a loss that ends below what the weights' precision carries.
+    Where each seed has a teacher of its own, each is a run of its own, `threads` of them at a time.
     """
+    if data.per_seed and not isinstance(data, FiniteData):
+
+        def alone(index: int) -> Trajectory:
+            own = data.of_seed(index)
+            return train(own, network, initialization, dynamics, times, [seeds[index]], backend, dtype)
+
+        return joined(over_seeds(alone, len(seeds), threads))
     hidden, output = start(initialization, data, network, seeds)
     if network.output == "fixed":
         output = np.broadcast_to(np.asarray(network.output_values, dtype=np.float64), output.shape).copy()
@@ -268,6 +276,21 @@ def train(
         notes += forked(forks, seeds)
     return Trajectory(
         clock, trajectory, decay, diverged, clock.time[trusted], notes, dynamics=None, flow_forks=forks
+    )
+
+
+def joined(runs: Sequence[Trajectory]) -> Trajectory:
+    """The trajectories of single seeds, all on one clock, as one."""
+    weights = [run.weights for run in runs]
+    return replace(
+        runs[0],
+        weights=Weights(
+            np.concatenate([each.hidden for each in weights]),
+            np.concatenate([each.output for each in weights]),
+        ),
+        diverged_step=np.concatenate([run.diverged_step for run in runs]),
+        trusted_until=np.concatenate([run.trusted_until for run in runs]),
+        notes=tuple(itertools.chain.from_iterable(run.notes for run in runs)),
     )
 
 
@@ -377,5 +400,4 @@ def diagnose(
 
 def data_of(data: Any, index: int) -> Any:
     """The data of one seed, on the host."""
-    own = index if data.per_seed else ...
-    return data.mapped(lambda array: to_host(array)[own])
+    return data.of_seed(index).mapped(to_host)

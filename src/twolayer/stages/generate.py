@@ -19,10 +19,11 @@ __all__ = ["generate"]
 def generate(problem: Any, run: Mapping[str, Any]) -> tuple[Variables, dict[str, Any]]:
     """The variables and attributes of `problem.nc` for a problem plugin's instance.
 
-    A plugin whose `per_seed` is true draws a data set for each seed, from that seed's generator. One that must
-    know the network (labels of a teacher of its kind) has `of_network(network)`, which returns what to draw from.
+    A plugin whose `per_seed` is true draws a data set or a teacher for each seed, from that seed's generator. One that
+    must know the network (labels of a teacher of its kind) has `of_network(network)`, which returns what to draw from.
     Where weights will be drawn in reduced coordinates, the teacher is made in them (`reduced`).
     """
+    where = f"{run['paper']}/{run['experiment']}: problem '{run['problem']['name']}'"
     if run.get("initialization", {}).get("draw") == "reduced":
         data = problem.reduced(run["network"]["neurons"])
     else:
@@ -30,17 +31,50 @@ def generate(problem: Any, run: Mapping[str, Any]) -> tuple[Variables, dict[str,
             problem = problem.of_network(Network(**run["network"]))
         seeds = run["seeds"] if getattr(problem, "per_seed", False) else run["seeds"][:1]
         drawn = [problem.generate(random_of(seed, "problem")) for seed in seeds]
-        data = stacked(drawn) if getattr(problem, "per_seed", False) else drawn[0]
+        data = stacked(drawn, seeds, where) if getattr(problem, "per_seed", False) else drawn[0]
     variables = in_coordinates_of(data, pack_problem(data, run["seeds"]))
     for name, (_, values, _) in variables.items():
         if not np.isfinite(values).all():
             spot = np.argwhere(~np.isfinite(values))[0].tolist()
-            where = f"{run['paper']}/{run['experiment']}: problem '{run['problem']['name']}'"
             raise DataError(f"{where}: {name}{spot} is {values[tuple(spot)]}; every number must be finite")
     return variables, data.attributes
 
 
-def stacked(drawn: Sequence[FiniteData]) -> FiniteData:
-    """The data sets of several seeds as one with a leading seed axis."""
-    inputs = np.stack([data.inputs for data in drawn])
-    return replace(drawn[0], inputs=inputs, targets=np.stack([data.targets for data in drawn]))
+def stacked(drawn: Sequence[Any], seeds: Sequence[int], where: str) -> Any:
+    """The data sets or teachers of several seeds as one with a leading seed axis."""
+    for seed, data in zip(seeds, drawn, strict=True):
+        refuse_unlike(data, drawn[0], f"{where}: seed {seed} has", f"seed {seeds[0]}")
+    if not isinstance(drawn[0], FiniteData):
+        return stacked_teachers(drawn)
+    teachers = [data.teacher for data in drawn]
+    first = teachers[0]
+    differ = first is not None and any(
+        not np.array_equal(getattr(first, name), getattr(teacher, name))
+        for teacher in teachers
+        for name in ("hidden", "output")
+    )
+    return replace(
+        drawn[0],
+        inputs=np.stack([data.inputs for data in drawn]),
+        targets=np.stack([data.targets for data in drawn]),
+        teacher=stacked_teachers(teachers) if differ else first,
+    )
+
+
+def stacked_teachers(teachers: Sequence[Any]) -> Any:
+    """The teachers of several seeds as one with a leading seed axis."""
+    hidden = np.stack([teacher.hidden for teacher in teachers])
+    return replace(teachers[0], hidden=hidden, output=np.stack([teacher.output for teacher in teachers]))
+
+
+def refuse_unlike(data: Any, first: Any, what: str, whose: str) -> None:
+    """Refuse data of one seed that one file does not hold beside those of the first seed."""
+    mine, other = pack_problem(data, [0]), pack_problem(first, [0])
+    if list(mine) != list(other):
+        raise DataError(f"{what} {', '.join(mine)}; must be {', '.join(other)}, as {whose} has")
+    for name, (_, values, _) in mine.items():
+        shape, wanted = np.shape(values), np.shape(other[name][1])
+        if shape != wanted:
+            raise DataError(f"{what} {name} of shape {shape}; must be {wanted}, as {whose} has")
+    if data.attributes != first.attributes:
+        raise DataError(f"{what} {data.attributes}; must be {first.attributes}, as {whose} has")

@@ -35,6 +35,7 @@ def measure(
     hidden = np.asarray(path.weights.hidden, dtype=np.float64)
     output = np.asarray(path.weights.output, dtype=np.float64)
     path = replace(path, weights=Weights(hidden, output), dynamics=dynamics)
-    measured = measuring.measure(data.problem(Network(**run["network"])), path, metrics)
+    network = Network(**run["network"])
+    measured = measuring.measure([part.problem(network) for part in data.by_teacher()], path, metrics)
     kept = {name: trajectory[name] for name in KEPT if name in trajectory}
     return in_coordinates_of(data, measured) | kept
