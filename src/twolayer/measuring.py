@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -68,7 +68,7 @@ def measure(
     """
     variables: Variables = {}
     paths = (
-        [trajectory] if len(problems) == 1 else [of_seed(trajectory, seed) for seed in range(len(problems))]
+        [trajectory] if len(problems) == 1 else [trajectory.of_seed(seed) for seed in range(len(problems))]
     )
     with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
         for name, metric in metrics.items():
@@ -91,20 +91,6 @@ def measure(
                 long_name += ", for each seed's teacher"
             variables[name] = (dimensions, values, {"long_name": long_name, "units": metric.units})
     return variables
-
-
-def of_seed(trajectory: Trajectory, seed: int) -> Trajectory:
-    """The trajectory of one seed, on a seed axis of length 1."""
-
-    def own(array: Any) -> Any:
-        return None if array is None else array[seed : seed + 1]
-
-    return replace(
-        trajectory,
-        weights=Weights(own(trajectory.weights.hidden), own(trajectory.weights.output)),
-        diverged_step=own(trajectory.diverged_step),
-        trusted_until=own(trajectory.trusted_until),
-    )
 
 
 def alike(values: Any, other: Any) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -217,7 +217,7 @@ def train(
             own = data.of_seed(index)
             return train(own, network, initialization, dynamics, times, [seeds[index]], backend, dtype)
 
-        return joined(over_seeds(alone, len(seeds), threads))
+        return Trajectory.joined(over_seeds(alone, len(seeds), threads))
     hidden, output = start(initialization, data, network, seeds)
     if network.output == "fixed":
         output = np.broadcast_to(np.asarray(network.output_values, dtype=np.float64), output.shape).copy()
@@ -276,21 +276,6 @@ def train(
         notes += forked(forks, seeds)
     return Trajectory(
         clock, trajectory, decay, diverged, clock.time[trusted], notes, dynamics=None, flow_forks=forks
-    )
-
-
-def joined(runs: Sequence[Trajectory]) -> Trajectory:
-    """The trajectories of single seeds, all on one clock, as one."""
-    weights = [run.weights for run in runs]
-    return replace(
-        runs[0],
-        weights=Weights(
-            np.concatenate([each.hidden for each in weights]),
-            np.concatenate([each.output for each in weights]),
-        ),
-        diverged_step=np.concatenate([run.diverged_step for run in runs]),
-        trusted_until=np.concatenate([run.trusted_until for run in runs]),
-        notes=tuple(itertools.chain.from_iterable(run.notes for run in runs)),
     )
 
 

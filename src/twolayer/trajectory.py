@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
+
+import numpy as np
 
 from twolayer.model import Weights
 
 __all__ = ["Clock", "FlowWeights", "Trajectory"]
+
+MARKS = ("diverged_step", "trusted_until", "flow_forks")
+"""What a trajectory says of each seed, (seed,), or None."""
 
 
 @dataclass(frozen=True)
@@ -48,3 +55,27 @@ class Trajectory:
     notes: tuple[str, ...] = ()
     dynamics: Any = None
     flow_forks: Any = None
+
+    def of_seed(self, index: int) -> Trajectory:
+        """The trajectory of one seed, on a seed axis of length 1."""
+        own = slice(index, index + 1)
+        marks: dict[str, Any] = {
+            name: None if getattr(self, name) is None else getattr(self, name)[own] for name in MARKS
+        }
+        return replace(self, weights=Weights(self.weights.hidden[own], self.weights.output[own]), **marks)
+
+    @classmethod
+    def joined(cls, runs: Sequence[Trajectory]) -> Trajectory:
+        """Trajectories of different seeds, all on one clock, as one."""
+        marks: dict[str, Any] = {
+            name: None
+            if getattr(runs[0], name) is None
+            else np.concatenate([getattr(run, name) for run in runs])
+            for name in MARKS
+        }
+        weights = Weights(
+            np.concatenate([run.weights.hidden for run in runs]),
+            np.concatenate([run.weights.output for run in runs]),
+        )
+        notes = tuple(itertools.chain.from_iterable(run.notes for run in runs))
+        return replace(runs[0], weights=weights, notes=notes, **marks)
