@@ -501,6 +501,111 @@ def test_a_data_file_that_cannot_be_used_is_one_line(tmp_path: Path, capsys: Any
     assert os.listdir(tmp_path) == ["data.nc"]
 
 
+def foreign_file(path: Path, kind: str, values: Any, written: int = 3, **attributes: Any) -> Path:
+    """Data as another program writes them: targets of a kind, of which the first `written` rows are written."""
+    fill = attributes.pop("_FillValue", None)
+    with netCDF4.Dataset(path, "w") as file:
+        for name, size in (("sample", 3), ("feature", 4), ("neuron", 5)):
+            file.createDimension(name, size)
+        file.createVariable("inputs", "f8", ("sample", "feature"))[...] = np.eye(3, 4)
+        file.createVariable("initial_hidden", "f8", ("neuron", "feature"))[...] = np.ones((5, 4))
+        file.createVariable("beside", "f8", ("sample",), fill_value=-1.0)[...] = -1.0  # nobody reads it
+        for name, dimension, size in (("targets", "sample", 3), ("initial_output", "neuron", 5)):
+            variable = file.createVariable(name, kind, (dimension,), fill_value=fill)
+            variable.setncatts(attributes)
+            variable.set_auto_maskandscale(False)
+            numbers = np.resize(np.asarray(values), size)
+            numbers[3:] = numbers[0]
+            variable[:written] = numbers[:written]
+            if written == 3:
+                variable[3:] = numbers[3:]
+    return path
+
+
+SHORT = {"scale_factor": 0.5, "add_offset": 1.0}
+
+MISSING: dict[str, tuple[str, list[float], dict[str, Any], str]] = {
+    "a fill value": ("f8", [1.0, -9999.0, 2.0], {"_FillValue": -9999.0}, "[1] is missing: the file holds -9999.0"),
+    "a missing value": ("f4", [1.0, 2.0, 1e20], {"missing_value": np.float32(1e20)}, "[2] is missing"),
+    "one of several": ("f8", [1.0, 2.0, -8.0], {"missing_value": np.array([-9.0, -8.0])}, "[2] is missing"),
+    "packed": ("i2", [4, -32768, 2], {"_FillValue": -32768, **SHORT}, "[1] is missing: the file holds -32768"),
+    "packed, missing": ("i2", [4, -1, 2], {"missing_value": np.int16(-1), **SHORT}, "[1] is missing"),
+    "a range": ("f8", [1.0, 2.0, 101.0], {"valid_range": np.array([-100.0, 100.0])}, "[2] is missing"),
+    "a least": ("f8", [-3.0, 2.0, 1.0], {"valid_min": 0.0}, "[0] is missing: the file holds -3.0 there (see valid_m"),
+    "a most": ("i4", [1, 2, 7], {"valid_max": np.int32(5)}, "[2] is missing"),
+    "never written": ("f8", [1.0, 2.0, 3.0], {"written": 2}, "[2] is missing: the file holds 9.969209968386869e+36"),
+    "never written, float32": ("f4", [1.0, 2.0, 3.0], {"written": 1}, "[1] is missing"),
+    "never written, integers": ("i4", [1, 2, 3], {"written": 2}, "[2] is missing: the file holds -2147483647"),
+    "NaN that is the fill": ("f8", [1.0, np.nan, 2.0], {"_FillValue": np.nan}, "[1] is nan"),
+    "a word as its mark": ("f8", [1.0, 2.0, 3.0], {"missing_value": "NA"}, ": its missing_value is 'NA'; must"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", MISSING)
+def test_what_a_file_calls_missing_is_refused(tmp_path: Path, capsys: Any, what: str) -> None:
+    kind, values, attributes, message = MISSING[what]
+    path = foreign_file(tmp_path / "data.nc", kind, values, **attributes)
+    run = {**RUN, "problem": {"name": "file", "path": str(path)}}
+    assert main(["generate", "--run", json.dumps(run), "--output", str(tmp_path / "problem.nc")]) == 2
+    assert f"{path}: targets{message}" in one_line(capsys)
+    run = {**RUN, "initialization": {"name": "file", "path": str(path)}}
+    assert main(["generate", "--run", json.dumps(run), "--output", str(tmp_path / "problem.nc")]) == 0
+    files = ["--problem", str(tmp_path / "problem.nc"), "--output", str(tmp_path / "trajectory.nc")]
+    assert main(["train", *files, "--backend", "numpy"]) == 2
+    assert f"{path}: initial_output{message}" in one_line(capsys)
+
+
+@pytest.mark.parametrize(
+    "marks", [{}, {"_FillValue": -32768}, {"valid_range": np.array([-5, 5], dtype="i2")}]
+)
+def test_packed_integers_are_unpacked(tmp_path: Path, marks: dict[str, Any]) -> None:
+    path = foreign_file(tmp_path / "data.nc", "i2", [4, -3, 2], **SHORT, **marks)
+    arrays = datasets.read_arrays(path, {"targets": ("sample",)})
+    np.testing.assert_array_equal(arrays["targets"], [3.0, -0.5, 2.0])
+    assert datasets.read(path, ["targets"])[0]["targets"][2] == {}
+
+
+@pytest.mark.parametrize(("name", "variable"), [("problem", "targets"), ("trajectory", "hidden")])
+def test_files_of_ours_that_somebody_edited(
+    finished: Path, tmp_path: Path, capsys: Any, name: str, variable: str
+) -> None:
+    """A fill value in them is refused, a NaN in a problem too; NaN weights are those of a diverged seed."""
+    shutil.copytree(finished / "default", tmp_path / "run")
+    at = tmp_path / "run"
+    arguments = {
+        "problem": ["train", "--problem", f"{at}/problem.nc", "--backend", "numpy"],
+        "trajectory": ["measure", "--problem", f"{at}/problem.nc", "--trajectory", f"{at}/trajectory.nc"],
+    }[name]
+    with netCDF4.Dataset(at / f"{name}.nc", "a") as file:
+        file[variable].setncattr("missing_value", -9999.0)
+        first = (0,) * file[variable].ndim
+        kept = float(file[variable][first])
+        file[variable][first] = -9999.0
+    assert main([*arguments, "--output", str(tmp_path / "made.nc")]) == 2
+    spot = ", ".join(map(str, first))
+    assert f"{at}/{name}.nc: {variable}[{spot}] is missing: the file holds -9999.0" in one_line(capsys)
+    with netCDF4.Dataset(at / f"{name}.nc", "a") as file:
+        file[variable][first] = np.nan
+    code = main([*arguments, "--output", str(tmp_path / "made.nc")])
+    if name == "problem":
+        assert code == 2
+        assert f"{variable}[{spot}] is nan; every number must be finite" in one_line(capsys)
+    else:
+        assert code == 0
+    with netCDF4.Dataset(at / f"{name}.nc", "a") as file:
+        file[variable][first] = kept
+    assert main([*arguments, "--output", str(tmp_path / "made.nc")]) == 0
+
+
+def test_an_edit_by_xarray_keeps_a_file_whole(finished: Path, tmp_path: Path) -> None:
+    """xarray marks NaN as the fill value of floats: such a file is read as it was."""
+    with xr.open_dataset(finished / "default" / "trajectory.nc") as dataset:
+        dataset.load().assign_attrs(remark="seen").to_netcdf(tmp_path / "trajectory.nc")
+    back, _ = datasets.read(tmp_path / "trajectory.nc")
+    before, _ = datasets.read(finished / "default" / "trajectory.nc")
+    np.testing.assert_array_equal(back["hidden"][1], before["hidden"][1])
+
+
 def test_lengths_that_disagree(tmp_path: Path, capsys: Any) -> None:
     path = tmp_path / "data.nc"
     with netCDF4.Dataset(path, "w") as file:

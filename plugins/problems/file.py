@@ -13,7 +13,10 @@ from twolayer.datasets import read_arrays
 
 @dataclass(frozen=True)
 class File:
-    """`inputs(sample, feature)` and `targets(sample)` of a netCDF file; whatever else it holds is not read."""
+    """`inputs(sample, feature)` and `targets(sample)` of a netCDF file; whatever else it holds is not read.
+
+    Packed integers are unpacked; an entry that the file calls missing, or that was never written, is refused.
+    """
 
     path: str
     loss: Literal["half_mean_square", "mean_square"] = "half_mean_square"

@@ -44,6 +44,20 @@ RULE_AT_ZERO = (
     "that reaches w = 0 stays until a direction of descent opens there, and leaves along the steepest; one that "
     "starts at exactly 0 stays. Where several limits exist, one is followed and the point is counted here."
 )
+MISSING = ("_FillValue", "missing_value", "valid_range", "valid_min", "valid_max")
+"""Attributes by which a netCDF variable says which entries are no data."""
+
+PACKED = (
+    "_FillValue",
+    "missing_value",
+    "valid_range",
+    "valid_min",
+    "valid_max",
+    "scale_factor",
+    "add_offset",
+)
+"""Attributes of the stored numbers, which do not hold for the numbers read."""
+
 LIBRARIES = ("twolayer", "numpy", "scipy", "numba", "array-api-compat", "netCDF4")
 
 
@@ -116,7 +130,12 @@ def in_coordinates_of(data: Any, variables: Variables) -> Variables:
 
 
 def unpack_problem(variables: Variables, attributes: Mapping[str, Any]) -> Any:
-    """The finite data or the teacher of a problem file."""
+    """The finite data or the teacher of a problem file; DataError where a number is not finite."""
+    for name, (_, values, _) in variables.items():
+        if not np.isfinite(values).all():
+            spot = np.argwhere(~np.isfinite(values))[0].tolist()
+            place = attributes.get("title", "problem")
+            raise DataError(f"{place}: {name}{spot} is {values[tuple(spot)]}; every number must be finite")
     teacher = None
     if "teacher_hidden" in variables:
         # by its name: finite runs do not depend on this code (fingerprint.population_of)
@@ -210,24 +229,56 @@ def write(path: Path, variables: Variables, attributes: Mapping[str, Any]) -> No
     atomic.write(path, produce, verify)
 
 
-def read(path: Path | str) -> tuple[Variables, dict[str, Any]]:
-    """A netCDF file as variables and attributes."""
+def read(path: Path | str, names: Iterable[str] | None = None) -> tuple[Variables, dict[str, Any]]:
+    """A netCDF file as variables and attributes: all variables, or those of the names that it has.
+
+    Packed integers (`scale_factor`, `add_offset`) are unpacked. An entry that the file's own attributes call missing,
+    or that was never written, is refused by its index; NaN is let through, as it marks a diverged run.
+    """
     if not Path(path).is_file():
         raise DataError(f"{path}: there is no such file")
     try:
         with netCDF4.Dataset(path) as file:
-            file.set_auto_mask(False)
+            file.set_always_mask(False)
             variables: Variables = {
                 name: (
                     tuple(variable.dimensions),
-                    np.asarray(variable[...]),
-                    {key: variable.getncattr(key) for key in variable.ncattrs() if key != "_FillValue"},
+                    present(variable, f"{path}: {name}"),
+                    {key: variable.getncattr(key) for key in variable.ncattrs() if key not in PACKED},
                 )
                 for name, variable in file.variables.items()
+                if names is None or name in names
             }
             return variables, {key: file.getncattr(key) for key in file.ncattrs()}
     except (OSError, RuntimeError) as error:
         raise DataError(f"{path}: is not a netCDF file that can be read: {error}") from error
+
+
+def present(variable: Any, what: str) -> Any:
+    """The numbers of a netCDF variable, unpacked, with none missing: netCDF4 masks an entry that is `_FillValue`, a
+    `missing_value`, outside `valid_min`, `valid_max` or `valid_range`, or the fill of what was never written."""
+    for key in MISSING:
+        if key in variable.ncattrs() and variable.dtype is not str:
+            mark = np.asarray(variable.getncattr(key))
+            if mark.dtype.kind not in "fiu":
+                raise DataError(f"{what}: its {key} is {mark.tolist()!r}; must be a number")
+    values = variable[...]
+    stored = np.ma.getdata(values)
+    missing = (
+        np.ma.getmaskarray(values) if np.ma.isMaskedArray(values) else np.zeros(stored.shape, dtype=bool)
+    )
+    if stored.dtype.kind == "f":
+        missing &= ~np.isnan(stored)
+    if missing.any():
+        spot = np.argwhere(missing)[0].tolist()
+        marks = [key for key in MISSING if key in variable.ncattrs()] or [
+            "the fill of what was never written"
+        ]
+        raise DataError(
+            f"{what}{spot} is missing: the file holds {stored[tuple(spot)].item()!r} there (see {', '.join(marks)}); "
+            "every number must be finite"
+        )
+    return np.asarray(stored)
 
 
 def read_run(attributes: Mapping[str, Any], path: Path | str, stage: str) -> dict[str, Any]:
@@ -242,11 +293,12 @@ def read_run(attributes: Mapping[str, Any], path: Path | str, stage: str) -> dic
 
 def read_arrays(path: Path | str, wanted: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
     """Named arrays of a netCDF file in float64, checked: there, of the wanted dimensions, finite, consistent."""
-    variables, _ = read(path)
+    variables, _ = read(path, wanted)
     sizes: dict[str, int] = {}
     for name, dimensions in wanted.items():
         if name not in variables:
-            raise DataError(f"{path}: {unknown_name('variable', name, variables)}")
+            with netCDF4.Dataset(path) as file:
+                raise DataError(f"{path}: {unknown_name('variable', name, list(file.variables))}")
         found, values, _ = variables[name]
         if found != dimensions:
             raise DataError(
