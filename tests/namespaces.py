@@ -5,14 +5,21 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+import device_arrays
 import numpy as np
 import pytest
 
 from twolayer import EmpiricalProblem, FiniteData, Network
 from twolayer.registry import load
 
-NAMESPACES = ["numpy", "array_api_strict", pytest.param("cupy", marks=pytest.mark.gpu)]
-BACKENDS = ["numpy", "numba", "array-api-strict", pytest.param("cupy", marks=pytest.mark.gpu)]
+NAMESPACES = ["numpy", "array_api_strict", "device_arrays", pytest.param("cupy", marks=pytest.mark.gpu)]
+BACKENDS = [
+    "numpy",
+    "numba",
+    "array-api-strict",
+    "device arrays",
+    pytest.param("cupy", marks=pytest.mark.gpu),
+]
 
 
 def need_cupy() -> None:
@@ -29,11 +36,13 @@ def namespace(name: str) -> Any:
     """An array namespace by name."""
     if name == "cupy":
         need_cupy()
+    if name == "device_arrays":
+        return device_arrays.namespace
     return importlib.import_module(name)
 
 
 class Strict:
-    """Arrays that know the array API standard and nothing else: a stand-in for a GPU."""
+    """Arrays that know the array API standard and nothing else."""
 
     def asarray(self, array: Any, dtype: str) -> Any:
         import array_api_strict
@@ -44,8 +53,20 @@ class Strict:
         return EmpiricalProblem(data, network)
 
 
+class OnDeviceArrays:
+    """A stand-in for a GPU: arrays that keep apart from the host's, and the array code."""
+
+    def asarray(self, array: Any, dtype: str) -> Any:
+        return device_arrays.namespace.asarray(np.asarray(array), dtype=dtype)
+
+    def problem(self, data: FiniteData, network: Network, threads: int) -> EmpiricalProblem:
+        return EmpiricalProblem(data, network)
+
+
 def backend(name: str) -> Any:
-    """A training backend by name: the plugins, and `array-api-strict`."""
+    """A training backend by name: the plugins, `array-api-strict` and `device arrays`."""
+    if name == "device arrays":
+        return OnDeviceArrays()
     if name == "array-api-strict":
         return Strict()
     if name == "cupy":

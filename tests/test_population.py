@@ -14,6 +14,7 @@ from twolayer import EmpiricalProblem, FiniteData, Network, PopulationProblem, P
 from twolayer.datasets import pack_problem, read, unpack_problem, write
 from twolayer.errors import ConfigError
 from twolayer.fingerprint import closure, population_of
+from twolayer.model import to_host
 from twolayer.population import reduced
 from twolayer.registry import load
 from twolayer.training import problem_on
@@ -178,13 +179,9 @@ def test_arrays_of_every_namespace(name: str, dtype: str, output: str) -> None:
         for method in ("loss", "sharpness", "hessian"):
             found, wanted = getattr(same, method)(placed), getattr(problem, method)(weights)
             assert found.dtype == getattr(xp, dtype)
-            np.testing.assert_allclose(host(found, name), wanted, rtol=rtol, atol=10 * rtol)
+            np.testing.assert_allclose(to_host(found), wanted, rtol=rtol, atol=10 * rtol)
         moved, wanted_state = same.descend(placed, 0.1, 0.01, 5), problem.descend(weights, 0.1, 0.01, 5)
-        np.testing.assert_allclose(host(moved.hidden, name), wanted_state.hidden, atol=10 * rtol)
-
-
-def host(array: Any, name: str) -> Any:
-    return array.get() if name == "cupy" else np.asarray(array)
+        np.testing.assert_allclose(to_host(moved.hidden), wanted_state.hidden, atol=10 * rtol)
 
 
 @pytest.mark.parametrize("name", BACKENDS)
@@ -203,8 +200,8 @@ def test_backends_descend_alike(name: str, output: str, activation: str) -> None
             )
             found = there.descend(placed, 0.02, 0.1, 12)
             wanted = Problem.descend(problem, weights, 0.02, 0.1, 12)
-            np.testing.assert_allclose(host(found.hidden, name), wanted.hidden, atol=1e-13)
-            np.testing.assert_allclose(host(found.output, name), wanted.output, atol=1e-13)
+            np.testing.assert_allclose(to_host(found.hidden), wanted.hidden, atol=1e-13)
+            np.testing.assert_allclose(to_host(found.output), wanted.output, atol=1e-13)
 
 
 def experiment(**sections: Any) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from twolayer import EmpiricalProblem, Flow, Weights, hookimpl
-from twolayer.model import to_host
+from twolayer.model import placed_like, to_host
 from twolayer.output_layer import OutputLayer
 from twolayer.seeds import over_seeds
 from twolayer.training import WeightDecay
@@ -57,8 +57,8 @@ class GradientFlow(Flow):
         paths = over_seeds(one, hidden.shape[0], getattr(problem, "threads", 1))
         for moment in range(len(clock.time)):
             yield FlowWeights(
-                np.stack([path.hidden[moment] for path in paths]).astype(hidden.dtype),
-                np.stack([path.output[moment] for path in paths]).astype(output.dtype),
+                placed_like(np.stack([path.hidden[moment] for path in paths]), weights.hidden),
+                placed_like(np.stack([path.output[moment] for path in paths]), weights.output),
                 np.array([path.forks for path in paths]),
                 tuple(path.stall for path in paths),
             )

@@ -23,6 +23,7 @@ __all__ = [
     "Problem",
     "Weights",
     "norm",
+    "placed_like",
     "subset",
     "to_host",
 ]
@@ -346,9 +347,15 @@ def norm(vectors: Array) -> Array:
 
 
 def to_host(array: Array) -> Any:
-    """An array of any namespace as a NumPy array."""
+    """An array of any namespace as a NumPy array: the one way from a device to the host."""
     import numpy as np
 
     if is_numpy_array(array):
         return array
-    return array.get() if is_cupy_array(array) else np.asarray(array)
+    return array.get() if is_cupy_array(array) else np.from_dlpack(array, device="cpu")
+
+
+def placed_like(array: Any, other: Array) -> Array:
+    """An array of the host in the namespace, on the device and in the precision of another: the way back."""
+    xp = array_namespace(other)
+    return xp.asarray(array, dtype=other.dtype, device=device(other))

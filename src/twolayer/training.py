@@ -62,6 +62,10 @@ class WeightDecay:
 class Dynamics(Protocol):
     """How weights move: the fields of a dataclass are its config section, `trajectory` is its rule.
 
+    Arrays of a device meet arrays of that device only: a trajectory takes and yields weights that lie where the
+    problem's data lie. One that works on the host takes them there by `model.to_host`, and places its frames back by
+    `model.placed_like`. Whatever looks at frames, here and in metrics, does so on the host.
+
     A class attribute `stays_in_span` (default: False) says that each update is a combination of weights and
     gradients so far, with coefficients that no rotation of the features changes: on a teacher it is then run in
     min(d, m + k) coordinates.
@@ -76,7 +80,7 @@ class Dynamics(Protocol):
     def trajectory(
         self, problem: EmpiricalProblem, weights: Weights, clock: Clock, random: Sequence[np.random.Generator]
     ) -> Iterator[Weights]:
-        """The weights at each saved moment, the start first. `random` holds one generator a seed."""
+        """The weights at each saved moment, the start first, beside the data. `random` holds one generator a seed."""
 
 
 @dataclass(frozen=True)
@@ -172,7 +176,7 @@ class Initialization(Protocol):
 
 
 class Backend(Protocol):
-    """Where training runs: it holds arrays, and gives the problem its fastest loss and gradient there."""
+    """Where weights move: it holds arrays, and gives the problem its fastest descents and gradient there."""
 
     def asarray(self, array: Any, dtype: str) -> Any:
         """A host array on the backend."""
@@ -227,6 +231,7 @@ def train(
         reduced, inside, widen = data.problem(network).in_span(begin)
         few = reduced.data
     problem = problem_on(backend, few.mapped(lambda array: backend.asarray(array, dtype)), network, threads)
+    on_host = few.mapped(lambda array: np.asarray(array, dtype)).problem(network)
     weights = network.closed(
         Weights(backend.asarray(inside.hidden, dtype), backend.asarray(inside.output, dtype))
     )
@@ -240,10 +245,10 @@ def train(
     with np.errstate(over="ignore", invalid="ignore"):  # divergence is found and told of below
         for frame in dynamics.trajectory(problem, weights, clock, random()):
             frames.append(Weights(to_host(frame.hidden), to_host(frame.output)))
-            losses.append(to_host(problem.loss(frame)))  # overflows before the weights do
+            losses.append(on_host.loss(frames[-1]))  # overflows before the weights do
             if isinstance(frame, FlowWeights):
                 forks, stalls = np.asarray(frame.forks, dtype=np.int64), frame.stall
-        trusted = trust.last_trusted(problem, frames)
+        trusted = trust.last_trusted(on_host, frames)
     trajectory = Weights(
         np.stack([frame.hidden for frame in frames], axis=1),
         np.stack([frame.output for frame in frames], axis=1),
