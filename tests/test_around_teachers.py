@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from twolayer import Network, Teacher, Weights
-from twolayer.gaussian import unit
+from twolayer.gaussian import angles, unit
 from twolayer.registry import load
 from twolayer.trajectory import Clock, Trajectory
 
@@ -57,29 +58,46 @@ def test_students_have_their_shares_and_mirrored_ones_no_residual(network: Netwo
         assert np.abs(weights.output) == pytest.approx(np.linalg.norm(weights.hidden, axis=-1), rel=1e-14)
 
 
-def test_angles_have_their_law() -> None:
-    """tan θ is `angle` times a χ variable of d − 1 degrees of freedom."""
-    network = Network(2000, "abs", "tied")
-    weights = drawn(AroundTeachers(angle=0.01), network)
+@pytest.mark.parametrize("angle", [1e-6, 0.01, 0.2, 1.2])
+@pytest.mark.parametrize("features", [2, 4, 30])
+def test_the_angle_is_the_angle_to_the_teacher(angle: float, features: int) -> None:
+    """To 1e-15 absolute, for every student, and the projections are the shares."""
+    teacher = Teacher(np.pad(TEACHERS.hidden[:, :2], ((0, 0), (0, features - 2))), TEACHERS.output)
+    network = Network(40, "relu", "trained")
+    weights = drawn(AroundTeachers(angle=angle), network, teacher=teacher)
+    own = np.arange(40) % 2
+    theta = angles(weights.hidden, teacher.hidden)[np.arange(40), own]
+    np.testing.assert_allclose(theta, angle, rtol=1e-13, atol=1e-15)
+
+
+def test_directions_are_uniform_beside_the_teacher() -> None:
+    """e has mean 0 and the covariance (I − v̂v̂ᵀ)/(d − 1), each entry within 5 standard errors, and u⁴ along a
+    direction the mean 3/((d − 1)(d + 1)) of the sphere's."""
+    network = Network(4000, "abs", "tied")
+    weights = drawn(AroundTeachers(angle=0.3), network)
     heavy, own = contributions(weights, network)
-    along = (heavy * unit(TEACHERS.hidden)[own]).sum(-1)
-    square = (heavy**2).sum(-1) / along**2 - 1
-    error = math.sqrt(2 / 3 / len(square))  # of the mean of χ²₃/3
-    assert square.mean() == pytest.approx(3 * 0.01**2, rel=5 * error)
+    for index, axis in enumerate(unit(TEACHERS.hidden)):
+        group = heavy[own == index]
+        across = unit(group - (group @ axis)[:, None] * axis)
+        error = 5 / math.sqrt(len(group))
+        assert np.abs(across.mean(0)).max() < error / math.sqrt(3)
+        covariance = across.T @ across / len(group)
+        np.testing.assert_allclose(covariance, (np.eye(4) - np.outer(axis, axis)) / 3, atol=error / 3)
+        fourth = across[:, 3] ** 4  # ⟂ both teachers
+        assert fourth.mean() == pytest.approx(1 / 5, abs=error * fourth.std())
 
 
 def test_a_range_of_angles_is_drawn_by_seed_uniform_in_the_logarithm() -> None:
+    """Kolmogorov's test at level .001."""
     network = Network(2, "abs", "tied")
     start = AroundTeachers(angle=[1e-6, 1e-1])
-    sizes = []
+    found = []
     for seed in range(300):
-        heavy, own = contributions(drawn(start, network, seed), network)
-        along = (heavy * unit(TEACHERS.hidden)[own]).sum(-1)
-        rest = heavy - along[:, None] * unit(TEACHERS.hidden)[own]
-        sizes.append(np.linalg.norm(rest / along[:, None]))
-    logs = np.log10(sizes) - np.log10(math.sqrt(6))  # |ζ| of two students has about √6 times the angle
-    assert logs.mean() == pytest.approx(-3.5, abs=0.3)
-    assert logs.std() == pytest.approx(5 / math.sqrt(12), abs=0.15)
+        theta = angles(contributions(drawn(start, network, seed), network)[0], TEACHERS.hidden)
+        assert theta[0, 0] == pytest.approx(theta[1, 1], rel=1e-8)  # one angle for a seed
+        found.append(theta[0, 0])
+    logs = (np.log10(found) + 6) / 5
+    assert stats.kstest(logs, "uniform").pvalue > 1e-3
 
 
 def test_dust_has_its_scale_and_may_be_beside_all_teachers() -> None:

@@ -131,3 +131,47 @@ def test_the_parts_apply_to_f_itself() -> None:
     profiled = Teacher(TEACHERS.hidden, TEACHERS.output, "constant")
     with pytest.raises(AssertionError):
         measured("r1_norm", *students(0.1), teacher=profiled)
+
+
+def of_function(name: str, hidden: Any, output: Any, network: Network, decay: float) -> Any:
+    """A metric of one moment of one seed, with a λ."""
+    problem = TEACHERS.problem(network)
+    path = Trajectory(
+        Clock(np.zeros(1)), Weights(hidden[None, None], output[None, None]), np.full(1, decay), np.full(1, -1)
+    )
+    metric = METRICS.find("metrics", name).thing
+    assert metric.applies(problem, path)
+    return metric.measure(problem, path)
+
+
+@pytest.mark.parametrize("activation", ["relu", "abs"])
+def test_what_is_said_of_the_function_counts_the_output_scale(activation: Any) -> None:
+    """s and a, or 1 and s a: one function, and the same of all that is said of it; λ/s is its penalty over measures.
+    What is said of weights is theirs."""
+    hidden, output = students(0.3)
+    scaled, plain = Network(7, activation, output_scale=0.4), Network(7, activation)
+    names = [
+        "loss", "mass", "path_norm", "growth", "teacher_mass", "mass_weighted_angle", "mass_weighted_square_angle",
+        "teacher_mass_weighted_angle", "teacher_mass_weighted_square_angle", "average_neuron_residual", "r1_norm",
+        "r2_norm", "carrying_directions", "certificate_maximum", "neuron_certificate",
+    ]  # fmt: skip
+    for name in [*names, *(["residual_norm"] if activation == "relu" else [])]:
+        one = of_function(name, hidden, output, scaled, 0.1)
+        other = of_function(name, hidden, 0.4 * output, plain, 0.1 / 0.4)
+        np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-14, err_msg=name)
+    for name in ("hidden_norm", "imbalance", "projection", "spread"):
+        one = of_function(name, hidden, output, scaled, 0.1)
+        np.testing.assert_array_equal(one, of_function(name, hidden, output, plain, 0.1), err_msg=name)
+
+
+@pytest.mark.parametrize("layer", ["trained", "fixed", "tied"])
+def test_the_objective_is_of_the_trained_weights(layer: Any) -> None:
+    """L + (λ/2)|θ|²: |a|² counts unless it is fixed; the label says so."""
+    hidden, output = students(0.3)
+    output = np.linalg.norm(hidden, axis=-1) if layer == "tied" else output
+    network = Network(7, "abs", layer, output_values=output.tolist() if layer == "fixed" else 1.0)
+    squares = (hidden**2).sum() + (0.0 if layer == "fixed" else (output**2).sum())
+    loss = of_function("loss", hidden, output, network, 0.1)
+    objective = of_function("objective", hidden, output, network, 0.1)
+    np.testing.assert_allclose(objective, loss + 0.05 * squares, rtol=1e-13)
+    assert "without a where it is fixed" in METRICS.find("metrics", "objective").thing.long_name

@@ -98,4 +98,4 @@ def test_energy_outside_the_teachers_span() -> None:
 def test_the_weight_decay_of_each_moment() -> None:
     schedule = {"values": [0.1, 0.01], "until": [1.0]}
     dataset = run(dynamics={"name": "gradient_flow", "weight_decay": schedule}, metrics=["regularization"])
-    np.testing.assert_array_equal(dataset["regularization"].values, [0.1, 0.1, 0.01, 0.01])
+    np.testing.assert_array_equal(dataset["regularization"].values, [0.1, 0.1, 0.1, 0.01])

@@ -225,7 +225,45 @@ def test_weight_decay_is_that_of_the_stage() -> None:
             {"name": "regularized_gradient_descent", "step_size": 0.5, "weight_decay": schedule},
         ]
     )
-    assert [dynamics.weight_decay_at(time) for time in (0, 10, 10.5, 11, 12)] == [0, 0, 0.3, 0.1, 0.1]
+    assert [dynamics.weight_decay_at(time) for time in (0, 10, 10.5, 11, 11.5)] == [0, 0, 0.3, 0.3, 0.1]
+
+
+@pytest.mark.parametrize("name", ["gradient_flow", "regularized_gradient_descent"])
+def test_a_moment_of_change_belongs_to_what_ended_in_it(name: str) -> None:
+    """A schedule of λ and stages of one λ each: the same weights, the same λ, and the same metrics of it."""
+    step = {} if name == "gradient_flow" else {"step_size": 0.1}
+    problem = {"name": "gaussian_teacher", "dimension": 3, "teachers": 2}
+    schedule = {"values": [0.3, 0.1, 0.02], "until": [1.0, 2.5]}
+    parts = [
+        {"name": name, **step, "weight_decay": 0.3, "until": 1.0},
+        {"name": name, **step, "weight_decay": 0.1, "until": 2.5},
+        {"name": name, **step, "weight_decay": 0.02},
+    ]
+    found = [
+        twolayer.run(
+            {
+                "problem": problem,
+                "network": {"neurons": 4},
+                "initialization": {"name": "gaussian", "scale": 0.3},
+                "dynamics": dynamics,
+                "times": {"values": [0.5, 1.0, 1.5, 2.5, 3.0]},
+                "seeds": 2,
+                "metrics": ["loss", "objective", "regularization", "gradient_norm", "excess"],
+            },
+            weights=True,
+        )
+        for dynamics in (
+            {"name": name, **step, "weight_decay": schedule},
+            {"name": "stages", "stages": parts},
+        )
+    ]
+    scheduled, staged = found
+    assert scheduled["regularization"].values.tolist() == [0.3, 0.3, 0.3, 0.1, 0.1, 0.02]
+    for metric in ("regularization", "objective", "gradient_norm", "excess", "hidden"):
+        np.testing.assert_allclose(scheduled[metric].values, staged[metric].values, rtol=1e-7, atol=1e-15)
+    squares = (scheduled["hidden"] ** 2).sum(("neuron", "feature")) + (scheduled["output"] ** 2).sum("neuron")
+    by_hand = scheduled["loss"] + 0.5 * scheduled["regularization"] * squares
+    np.testing.assert_allclose(scheduled["objective"].values, by_hand.values, rtol=1e-13)
 
 
 def test_a_stage_that_diverges_is_named() -> None:

@@ -42,8 +42,8 @@ class GradientFlow(Flow):
             raise ValueError(f"atol: must be 0 or above, is {self.atol!r}")
 
     def weight_decay_at(self, time: float) -> float:
-        """λ at a time."""
-        return WeightDecay.of(self.weight_decay).at(time)
+        """λ up to a time: where it changes, still the old one."""
+        return WeightDecay.of(self.weight_decay).up_to(time)
 
     def trajectory(
         self, problem: EmpiricalProblem, weights: Weights, clock: Clock, random: Sequence[np.random.Generator]

@@ -18,6 +18,7 @@ class RegularizedGradientDescent(Descent):
     """θ ← θ − step_size ∇(L + (weight_decay/2)(|a|² + |W|²)) over the trained parameters of both layers.
 
     weight_decay: a number, or {values: [λ₀, λ₁, …], until: [t₁, …]}: λ_i until time t_{i+1}, the last for ever.
+    A step uses the λ of the time that it starts from, and weights are seen with the λ of the step that led to them.
     """
 
     weight_decay: float | WeightDecay
@@ -30,16 +31,16 @@ class RegularizedGradientDescent(Descent):
             raise ValueError(f"weight_decay: must be 0 or above, is {self.weight_decay!r}")
 
     def weight_decay_at(self, time: float) -> float:
-        """λ at a time."""
-        return WeightDecay.of(self.weight_decay).at(time)
+        """λ of the step that led to a time; at time 0 that of the first."""
+        return WeightDecay.of(self.weight_decay).at(max(time - self.step_size, 0.0))
 
     def steps(
         self, problem: EmpiricalProblem, weights: Weights, random: Sequence[np.random.Generator]
     ) -> Iterator[Weights]:
         """One step after another, each with the λ of the time it starts from."""
-        step = 0
+        step, schedule = 0, WeightDecay.of(self.weight_decay)
         while True:
-            weights = problem.descend(weights, self.step_size, self.weight_decay_at(step * self.step_size), 1)
+            weights = problem.descend(weights, self.step_size, schedule.at(step * self.step_size), 1)
             yield weights
             step += 1
 

@@ -1,4 +1,4 @@
-"""around_teachers: students at random small angles to their teachers, and dust."""
+"""around_teachers: students at a given angle to their teachers, in random directions, and dust."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from twolayer.gaussian import unit
 
 @dataclass(frozen=True)
 class AroundTeachers:
-    """c_j w_j = share_j b_l |v_l| (v̂_l + ζ_j), c_j = s a_j, with ζ_j ⟂ v_l, `angle` times a standard normal vector.
+    """c_j w_j = share_j b_l |v_l| (v̂_l + tan(angle) e_j), c_j = s a_j, with e_j uniform on the unit sphere of v_l's
+    orthogonal complement: every student stands at exactly `angle` to its teacher.
 
     shares: of each teacher, one for each of its students; whether they sum to 1 is up to them. Left out, all
     neurons are dealt to the teachers in turn, and a teacher's students share it equally. Students stand in rounds, one
     of each teacher.
     angle: in radians, one number; or [low, high], between which each seed draws its own, uniform in the logarithm.
-    mirrored: students come in pairs ±ζ, so that shares that sum to 1 leave no residual; pairs share alike.
+    mirrored: students come in pairs ±e, so that shares that sum to 1 leave no residual; pairs share alike.
     dust: the neurons beyond the shares are w_j ~ N(0, dust² I), orthogonal to all teachers if dust_beside.
     Trained outputs are a_j = ±|w_j| with the sign of b; those of dust are positive, or have signs by fair coins if
     dust_signs is random. For |·| each hidden weight has a random sign.
@@ -110,8 +111,9 @@ class AroundTeachers:
             if self.mirrored and place % 2:
                 rest = -rest
             else:
-                rest = size * random.standard_normal((count, features))
+                rest = random.standard_normal((count, features))
                 rest -= (rest * axes).sum(-1, keepdims=True) * axes
+                rest = math.tan(size) * unit(rest)
             heavy[place] = share * length[:, None] * (axes + rest)
         heavy = heavy.reshape(-1, features) / network.scale
         mass = np.linalg.norm(heavy, axis=-1)

@@ -172,7 +172,7 @@ def unprofiled(problem: Any, trajectory: Any) -> bool:
 
 @hookimpl
 def register_metrics(register: Any) -> None:
-    told = "|Σ a w − b v| over the students closest to a teacher, turned towards it"
+    told = "|Σ s a w − b v| over the students closest to a teacher, turned towards it"
     over = ("seed", "time", "teacher")
     register(
         "average_neuron_residual",

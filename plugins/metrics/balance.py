@@ -20,8 +20,8 @@ def imbalance(problem: EmpiricalProblem, weights: Weights) -> Any:
 
 
 def path_norm(problem: EmpiricalProblem, weights: Weights) -> Any:
-    """Σ_j |a_j||w_j|, (seed,): half of |a|² + |W|² where the layers are balanced."""
-    return (abs(weights.output) * norm(weights.hidden)).sum(-1)
+    """Σ_j s|a_j||w_j|, (seed,): the mass of the function; s/2 times |a|² + |W|² where the layers are balanced."""
+    return problem.network.scale * (abs(weights.output) * norm(weights.hidden)).sum(-1)
 
 
 def trained(problem: EmpiricalProblem, trajectory: Trajectory) -> bool:
@@ -33,4 +33,4 @@ def trained(problem: EmpiricalProblem, trajectory: Trajectory) -> bool:
 def register_metrics(register: Any) -> None:
     over_neurons = ("seed", "time", "neuron")
     register("imbalance", Metric(each_frame(imbalance), over_neurons, "imbalance a² − |w|²", applies=trained))
-    register("path_norm", Metric(each_frame(path_norm), ("seed", "time"), "path norm Σ|a||w|"))
+    register("path_norm", Metric(each_frame(path_norm), ("seed", "time"), "path norm Σ s|a||w|"))

@@ -89,11 +89,11 @@ def register_metrics(register: Any) -> None:
     ) -> None:
         register(name, Metric(measure, dimensions, told, units, applies, by_default=False))
 
-    told = "max over directions u of |⟨f* − f, σ(u·x)⟩|/λ; at most 1 at the optimum"
+    told = "max over directions u of |s⟨f* − f, σ(u·x)⟩|/λ; at most 1 at the optimum"
     most = of_each(top)
     add("certificate_maximum", most, ("seed", "time"), told, "1", is_regularized)
     around = ("seed", "time", "direction")
-    told = "certificate η(u) = ⟨f* − f, σ(u·x)⟩/λ"
+    told = "certificate η(u) = s⟨f* − f, σ(u·x)⟩/λ"
     add("certificate", of_each(heights), around, told, "1", in_plane)
     add("certificate_slope", of_each(slopes), around, f"slope dη/dθ of the {told}", "1/rad", in_plane)
     of_neuron = ("seed", "time", "neuron")

@@ -61,6 +61,6 @@ def register_metrics(register: Any) -> None:
     )
     add("optimal_loss", of_optimum(lambda one: one.loss), ("time",), "loss of the optimum at the moment's λ")
     total = of_optimum(lambda one: float(np.abs(one.masses).sum()))
-    add("optimal_path_norm", total, ("time",), "mass Σ|a||w| of the optimum at the moment's λ")
+    add("optimal_path_norm", total, ("time",), "mass Σ s|a||w| of the optimum at the moment's λ")
     told = "max|η| − 1 of the optimum at the moment's λ: what it may miss of optimality"
     add("optimal_violation", of_optimum(lambda one: one.violation), ("time",), told)

@@ -12,7 +12,7 @@ from twolayer.trajectory import Trajectory
 
 
 def objective(problem: EmpiricalProblem, trajectory: Trajectory) -> Any:
-    """L + (λ/2)(|a|² + |W|²) with the λ of each moment, (seed, time)."""
+    """L + (λ/2)|θ|² with the λ of each moment, (seed, time): θ = (a, W), or W alone where outputs are fixed."""
     moments = zip(frames(trajectory), trajectory.weight_decay, strict=True)
     values = [problem.loss(weights) + problem.penalty(weights, decay) for weights, decay in moments]
     return np.stack(values, axis=1)
@@ -38,7 +38,15 @@ def register_metrics(register: Any) -> None:
     time = ("seed", "time")
     loss = each_frame(lambda problem, weights: problem.loss(weights))
     register("loss", Metric(loss, time, "loss L (without penalty)"))
-    register("objective", Metric(objective, time, "objective L + (λ/2)(|a|² + |W|²)", applies=is_regularized))
+    register(
+        "objective",
+        Metric(
+            objective,
+            time,
+            "objective L + (λ/2)|θ|², θ = (a, W), without a where it is fixed",
+            applies=is_regularized,
+        ),
+    )
     decay = Metric(lambda _, path: path.weight_decay, ("time",), "weight decay λ", by_default=False)
     register("regularization", decay)
     register("gradient_norm", Metric(gradient_norm, time, "Frobenius norm of the objective's gradient"))

@@ -49,12 +49,16 @@ def register_metrics(register: Any) -> None:
             name, Metric(each_frame(observe), dimensions, long_name, units, has_teachers, by_default=False)
         )
 
-    register("mass", Metric(each_frame(mass), neuron, "mass a|w|, with the sign of a", by_default=False))
+    register("mass", Metric(each_frame(mass), neuron, "mass s a|w|, with the sign of a", by_default=False))
     own = "over the students closest to a teacher"
-    add("teacher_mass", of_teachers(0), teacher, f"Σ|a||w| {own}")
-    add("mass_weighted_angle", of_all(1), time, "Σ|a||w|θ, θ the angle to the closest teacher", "rad")
-    add("teacher_mass_weighted_angle", of_teachers(1), teacher, f"Σ|a||w|θ {own}", "rad")
+    add("teacher_mass", of_teachers(0), teacher, f"Σ s|a||w| {own}")
+    add("mass_weighted_angle", of_all(1), time, "Σ s|a||w|θ, θ the angle to the closest teacher", "rad")
+    add("teacher_mass_weighted_angle", of_teachers(1), teacher, f"Σ s|a||w|θ {own}", "rad")
     add(
-        "mass_weighted_square_angle", of_all(2), time, "Σ|a||w|θ², θ the angle to the closest teacher", "rad²"
+        "mass_weighted_square_angle",
+        of_all(2),
+        time,
+        "Σ s|a||w|θ², θ the angle to the closest teacher",
+        "rad²",
     )
-    add("teacher_mass_weighted_square_angle", of_teachers(2), teacher, f"Σ|a||w|θ² {own}", "rad²")
+    add("teacher_mass_weighted_square_angle", of_teachers(2), teacher, f"Σ s|a||w|θ² {own}", "rad²")

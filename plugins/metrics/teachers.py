@@ -98,9 +98,9 @@ def register_metrics(register: Any) -> None:
         "growth",
         growth,
         ("seed", "time", "teacher"),
-        "growth still to come H = b|v| − Σ a h over the teacher's students; NaN below its floor 8 ε b|v|",
+        "growth still to come H = b|v| − Σ s a h over the teacher's students; NaN below its floor 8 ε b|v|",
     )
-    add("residual_norm", residual_norm, ("seed", "time"), "residual |Σ a w − Σ b v|")
+    add("residual_norm", residual_norm, ("seed", "time"), "residual |Σ s a w − Σ b v|")
     beyond = "loss ½E(f − f*)² over the population of the teacher"
     register(
         "population_loss", Metric(each_frame(population_loss), ("seed", "time"), beyond, "1", of_population)

@@ -47,9 +47,15 @@ class WeightDecay:
         return weight_decay if isinstance(weight_decay, WeightDecay) else cls([float(weight_decay)], [])
 
     def at(self, time: float) -> float:
-        """λ at a time; at a moment of change, the new value (also where step · step_size rounds to below it)."""
+        """λ from a time on; at a moment of change, the new value (also where step · step_size rounds to below it)."""
         return self.values[
             sum(time >= until or math.isclose(time, until, rel_tol=1e-12) for until in self.until)
+        ]
+
+    def up_to(self, time: float) -> float:
+        """λ up to a time; at a moment of change, the old value, which led to the weights there."""
+        return self.values[
+            sum(time > until and not math.isclose(time, until, rel_tol=1e-12) for until in self.until)
         ]
 
     def pieces(self, start: float, stop: float) -> Iterator[tuple[float, float, float]]:
@@ -75,7 +81,8 @@ class Dynamics(Protocol):
         """The saved moments of this dynamics for a `times` section."""
 
     def weight_decay_at(self, time: float) -> float:
-        """λ of the objective L + (λ/2)(|a|² + |W|²) at a time; 0 where nothing is added to the loss."""
+        """λ of the objective L + (λ/2)(|a|² + |W|²) that a moment's weights are seen with; 0 where nothing is added
+        to the loss. Where λ changes it is the old one, which led there: the moment belongs to what ended in it."""
 
     def trajectory(
         self, problem: EmpiricalProblem, weights: Weights, clock: Clock, random: Sequence[np.random.Generator]
