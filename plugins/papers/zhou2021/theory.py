@@ -7,20 +7,27 @@ Derived, near the minimum, where Σ_{j∈T_i} |w_j| w_j = w_i* (students turned 
 - L = (1/π) Σ C C' g(θ) over students (C = p) and teachers (C = −1), g(θ) = θ³/3 for small θ. For a pair of masses
   p + q = 1 at pδ = qδ', θ = δ + δ', that is (4/3π) p²q²θ³ (Claim 2: (2/3π) δ³ for p = q).
 - Turning moves w_j by |w_j| dδ_j, so pq dθ/dt = −dL/dθ, θ = π/(4pq t) and L t³ = π²/(48pq).
+- Then p δ + q δ' = 2pqθ and p δ² + q δ'² = pqθ², so Σ|w|²δ t → π/2 for each pair, and Σ|w|²δ² ~ L^{2/3}. E R₂ ~ θ²
+  pulls the average neuron, so |v_i| ~ L^{2/3}, |R₁|² ~ θ⁴ ≪ L and |R₂|²/2L → 1. |∇L|² = −dL/dt ~ L^{4/3}.
 - A student of mass μ at right angles to all teachers stays so. Teachers' own students follow at once, L = ½κμ² with
   κ = 1 − kᵀK⁻¹k, k = 2/π, K the teachers' Gram matrix, and dμ/dt = −2⟨w, ∂L/∂w⟩ = −4μ dL/dμ: L t² = 1/(32κ).
+  |∇L|² = 4κ²μ³, so |∇L| = 2^{7/4} κ^{1/4} L^{3/4}, and Σ|w|²δ² = μ(π/2)² = (π²/4)√(2L/κ).
 - One student for each teacher: |w|w moves by |w|(I + ŵŵᵀ) dw, so the Hessian is A M A, A_ii = |w_i|(I + ŵŵᵀ).
+- ∇_j L = |w_j|(I + ŵŵᵀ)E[R x sgn(w_j·x)], R = f − f*, and E⟨(I + ŵŵᵀ)u, x⟩² ≤ 4: |∇L|² ≤ 8 M L, M = Σ|w_j|², with
+  equality for one teacher and one student on it. √(2/π)(M − Σ|w_i*|) = E R ≤ √(2L); where W is no worse than 0,
+  L ≤ L(0) ≤ ½(r w_max)²: Lemma 14 with the constant 4(1 + √(π/2)), 9.01. Parallel teachers reach 8.
 """
 
 from __future__ import annotations
 
+import json
 import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from twolayer import runs_by
-from twolayer.rates import first_below, power_slope
+from twolayer.rates import first_below, power_slope, within_trust
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -102,15 +109,86 @@ def bisector_loss(delta: Any) -> Any:
     return 1 + kernel(delta) - 2 * kernel(delta / 2) ** 2
 
 
+def cross_loss(delta: Any) -> float:
+    """L of students on both bisectors of two unit teachers at the best masses, a stationary state by symmetry.
+
+    ½(2 + 2K(Δ) − hᵀG⁻¹h), G the bisectors' Gram matrix under |·|, h = 2 (K(Δ/2), K(π/2 − Δ/2)); one bisector alone
+    where that would take a mass below 0. Orthogonal teachers: 0.0579, a sixth of the one bisector's. (Derived.)
+    """
+    gram = orthonormal_gram(2)
+    height = 2 * kernel(np.array([delta / 2, np.pi / 2 - delta / 2]))
+    mass = np.linalg.solve(gram, height)
+    if mass.min() < 0:
+        return float(bisector_loss(delta))
+    return float(1 + kernel(delta) - 0.5 * height @ mass)
+
+
 def ceiling(separation: float) -> float:
-    """Half the leading order of that, Δ³/6π: what we take for a small loss."""
-    return separation**3 / (6 * math.pi)
+    """Half the loss of that cross, the least stationary one we know: what we take for a small loss."""
+    return 0.5 * cross_loss(separation)
+
+
+def beside_curvature(teachers: int) -> float:
+    """κ of L = ½κμ², μ the mass of a student at right angles to all orthonormal teachers."""
+    k = np.full(teachers, 2 / np.pi)
+    return float(1 - k @ np.linalg.solve(orthonormal_gram(teachers), k))
 
 
 def beside_constant(teachers: int) -> float:
     """lim L t² of a student at right angles to all orthonormal teachers, 1/(32κ)."""
-    k = np.full(teachers, 2 / np.pi)
-    return float(1 / (32 * (1 - k @ np.linalg.solve(orthonormal_gram(teachers), k))))
+    return 1 / (32 * beside_curvature(teachers))
+
+
+def half_mass_constant(dimension: int) -> float:
+    """C of δ ≤ C (L/|w*|²)^{1/3} (1 + o(1)), δ the angle within which students carry half of a teacher's |w*|.
+
+    Near the teacher L = (|w*|²/3π) ΣCC'|x − x'|³ over points x = tan δ in the tangent space, of masses C with Σ C = 0,
+    Σ C x = 0, −1 at 0 for the teacher. With at most ½ within δ the least L has that ½ on the teacher and the rest
+    spread evenly over the sphere of radius δ: L = (|w*|²δ³/3π)(¼E|u − u'|³ − ½), u and u' uniform on S^{d−2}, so
+    C³ = 3π/(¼E|u − u'|³ − ½). In the plane E|u − u'|³ = 4 and C = (6π)^{1/3}. (Derived, as δ → 0.)
+    """
+    n = dimension - 1
+    gamma = math.gamma
+    cube = 2 ** (n + 1) * gamma(n / 2) * gamma((n + 2) / 2) / (math.sqrt(math.pi) * gamma(n + 0.5))
+    return float(np.cbrt(3 * math.pi / (0.25 * cube - 0.5)))
+
+
+STEEPEST = 4 * (1 + math.sqrt(math.pi / 2))
+"""Of |∇L|² ≤ STEEPEST r³w_max³ where L ≤ L(0)."""
+
+
+def loss_at_zero(lengths: Any) -> float:
+    """L(0) = ½E f*² of orthogonal teachers of these lengths."""
+    return float(0.5 * lengths @ orthonormal_gram(len(lengths)) @ lengths)
+
+
+def largest_stable_step(students: int, teachers: int = 3, count: int = 400) -> float:
+    """The largest step with which descent goes back to the minimum it starts 1e-6 away from, by bisection to 1e-3.
+
+    Students stand on orthonormal teachers in turn and share them equally. At a relative distance ε above the largest
+    step the top mode grows by 1 + 2ε a step, by e^0.4 in the last 200 of `count` = 400 steps at ε = 1e-3.
+    """
+    from twolayer import Network, Teacher, Weights
+
+    network = Network(students, "abs", "tied")
+    problem = Teacher(np.eye(teachers + 2)[:teachers], np.ones(teachers)).problem(network)
+    hidden = np.sqrt(teachers / students) * np.eye(teachers + 2)[np.arange(students) % teachers]
+    hidden += 1e-6 * np.random.default_rng(0).standard_normal(hidden.shape)
+
+    def returns(step: float) -> bool:
+        weights = network.closed(Weights(hidden, np.zeros(students)))
+        with np.errstate(all="ignore"):
+            half = problem.descend(weights, step, 0.0, count // 2)
+            whole = problem.descend(half, step, 0.0, count - count // 2)
+            before, after = float(problem.loss(half)), float(problem.loss(whole))
+            # what has gone down to rounding has come back, whatever rounding does with it then
+            return after < 1e-9 and (after < before or after < 1e-28)
+
+    low, high = 0.15, 0.35
+    while high - low > 1e-3 * low:
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if returns(middle) else (low, middle)
+    return 0.5 * (low + high)
 
 
 def pair_constant(run: xr.Dataset) -> Any:
@@ -184,9 +262,42 @@ def kink_bound(delta: float) -> float:
 
 
 def values(run: xr.Dataset, name: str) -> Any:
-    """A variable as an array (seed, time, …)."""
-    rest = [dimension for dimension in run[name].dims if dimension not in ("seed", "time")]
-    return run[name].transpose("seed", "time", *rest).values
+    """A variable as an array (seed, time, …); the loss is NaN where it is not to be trusted."""
+    known = within_trust(run, name) if name == "loss" else run[name]
+    rest = [dimension for dimension in known.dims if dimension not in ("seed", "time")]
+    return known.transpose("seed", "time", *rest).values
+
+
+def lengths(run: xr.Dataset) -> Any:
+    """|w_i*|, (teacher,), of a run's problem section."""
+    problem = json.loads(str(run["run"].values))["problem"]
+    count = problem.get("teachers") or len(problem["angles"])
+    return np.ones(count) * np.asarray(problem.get("coefficients", 1.0), dtype=np.float64)
+
+
+def half_mass_angle(run: xr.Dataset) -> Any:
+    """δ_i of Lemma 9: within it the students closest to a teacher carry Σ|w_j|² ≥ ½|w_i*|, (seed, time, teacher).
+
+    Infinite where all of them carry less.
+    """
+    angle, mass = values(run, "teacher_angles"), values(run, "mass")[..., None]
+    own = angle == np.nanmin(angle, axis=-1, keepdims=True)
+    angle = np.where(own, angle, np.inf)
+    order = np.argsort(angle, axis=2)
+    carried = np.cumsum(np.take_along_axis(np.where(own, mass, 0.0), order, 2), axis=2)
+    # half of a mass that is shared evenly by two is half but for rounding
+    enough = carried >= 0.5 * (1 - 1e-12) * lengths(run)
+    first = np.take_along_axis(np.take_along_axis(angle, order, 2), enough.argmax(2)[:, :, None], 2)[:, :, 0]
+    return np.where(enough.any(2), first, np.inf)
+
+
+def exponents(run: xr.Dataset, measure: Any, high: float = 1e-6, low: float = 1e-20) -> Any:
+    """p of measure ~ L^p while low < L < high, by least squares of the logarithms, (seed,); measure (seed, time)."""
+    found = []
+    for loss, value in zip(values(run, "loss"), measure, strict=True):
+        own = (loss > low) & (loss < high) & (value > 0)
+        found.append(np.polyfit(np.log(loss[own]), np.log(value[own]), 1)[0] if own.sum() > 2 else np.nan)
+    return np.array(found)
 
 
 def nearest(run: xr.Dataset) -> Any:
@@ -228,9 +339,6 @@ LAWS = {
 }
 """The runs of `width` by the law of their starts."""
 
-EARLIER = {1e-2: (3.5, 5.7), 1e-3: (15.0, 21.0), 1e-4: (57.0, 63.0), 1e-5: (168.0, 183.0)}
-"""ηt to ε over m = 6 … 96, of earlier runs."""
-
 
 def spelled(label: str) -> str:
     """A run of `width` in words."""
@@ -264,6 +372,21 @@ def told_state(label: str) -> str:
     """A run of `states` in words."""
     kind, _, teachers = label.partition("_")
     return f"d = {2 if kind == 'plane' else 5}, r = {teachers}"
+
+
+def told_scaling(label: str) -> str:
+    """A run of `scaling` in words."""
+    kind, _, number = label.partition("_")
+    return f"r = {number}" if kind == "r" else f"w_max = {number}, r = 2"
+
+
+def along(values: dict[str, float], kind: str) -> tuple[Any, Any]:
+    """Sizes and values of the runs of `scaling` in which r ("r") or w_max ("w") grows; r_2 begins the latter."""
+    found = {int(label[2:]): value for label, value in values.items() if label.startswith(kind)}
+    if kind == "w":
+        found[1] = values["r_2"]
+    sizes = sorted(found)
+    return np.array(sizes), np.array([found[size] for size in sizes])
 
 
 def loneliest(hidden: Any, axes: Any) -> tuple[int, float]:
