@@ -18,6 +18,7 @@ from twolayer.finite_flow.problem import Floats, Integers, Problem
 from twolayer.finite_flow.series import advance, begin, extend, shift
 from twolayer.finite_flow.sliding import NOISE, settle
 from twolayer.finite_flow.status import ARRIVED, HELD, REPEATS, STUCK, UNSETTLED
+from twolayer.finite_flow.stiff import advance_stiff, residual_at, stiff_step
 
 __all__ = ["Clock", "flow_to", "start_clock"]
 
@@ -31,6 +32,13 @@ LONGEST = 1e30
 """Length of a step of states that are polynomials, whose last coefficients vanish."""
 FLOOR = 1e-20
 """Without weight decay the state is held once every residual is below this times its scale."""
+WORTHWHILE = 16.0
+"""A stiff step costs about as much as so many Taylor steps."""
+PATIENCE = 16
+"""Taylor steps in a row without an event before a stiff step is tried; doubled where one is not worthwhile."""
+MOST_PATIENCE = 4096
+DRIFT = 10.0
+"""Times the tolerance and the scale: so far the weights may be from the residuals of stiff steps."""
 
 
 class Clock(NamedTuple):
@@ -52,6 +60,8 @@ class Clock(NamedTuple):
     last_event: Floats  # (neuron,) absolute time
     repeats: Integers  # (neuron,)
     forks: Integers  # (1,) points at which the limit of small steps is not unique
+    pace: Floats  # (2,) next length of a stiff step, 0 while Taylor steps are taken; length of the last of those
+    patience: Integers  # (3,) stiff step in progress, Taylor steps without event, so many before a stiff step
 
 
 def start_clock(problem: Problem, neuron_count: int, time: float) -> Clock:
@@ -68,6 +78,8 @@ def start_clock(problem: Problem, neuron_count: int, time: float) -> Clock:
         last_event=np.full(neuron_count, -np.inf),
         repeats=np.zeros(neuron_count, dtype=np.int64),
         forks=np.zeros(1, dtype=np.int64),
+        pace=np.zeros(2),
+        patience=np.array([0, 0, PATIENCE]),
     )
 
 
@@ -231,6 +243,40 @@ def pass_event(j: int, problem: Problem, neurons: Any, series: Any, clock: Any, 
 
 
 @INNER_KERNEL
+def choose_step(rule: Any, problem: Problem, neurons: Any, series: Any, clock: Any, tolerance: float) -> None:
+    """Begin a stiff step where Taylor steps are held up by stability, if it reaches much farther."""
+    pace = clock.pace
+    patience = clock.patience
+    trial = pace[0] == 0.0 and patience[1] >= patience[2]
+    if trial:
+        pace[1] = clock.times[1]
+        pace[0] = 2.0 * WORTHWHILE * pace[1]
+    for _ in range(4):
+        if pace[0] < WORTHWHILE * pace[1] or pace[0] == 0.0:
+            break
+        accepted, length = stiff_step(pace[0], rule, problem, neurons, series, clock, tolerance)
+        if accepted:
+            # Where an event cuts it short, Taylor steps carry the neuron through.
+            cut = clock.times[1] < pace[0]
+            pace[0] = 0.0 if cut else length
+            patience[0] = 1
+            patience[1] = 0
+            patience[2] = PATIENCE
+            for j in range(clock.event_time.size):
+                clock.event_time[j] = np.inf
+            clock.counts[1] += 1
+            clock.counts[2] = 1
+            return
+        pace[0] = length
+    if trial:
+        patience[1] = 0
+        patience[2] = min(2 * patience[2], MOST_PATIENCE)
+    pace[0] = 0.0
+    patience[0] = 0
+    begin_step(problem, neurons, series, clock, tolerance)
+
+
+@INNER_KERNEL
 def end_step(
     problem: Problem, neurons: Any, series: Any, clock: Any, length: float, tolerance: float
 ) -> None:
@@ -238,7 +284,10 @@ def end_step(
     neuron_count = neurons.projection.shape[0]
     for j in range(neuron_count):
         if neurons.moving[j]:
-            advance(j, length - series.start[j], problem, neurons, series, neurons, clock.residual)
+            if clock.patience[0] == 1:
+                advance_stiff(j, length, problem, neurons, series, neurons)
+            else:
+                advance(j, length - series.start[j], problem, neurons, series, neurons, clock.residual)
             normalize(j, problem, neurons)
             for row in range(series.sliding_count[j]):
                 neurons.projection[j, series.sliding[j, row]] = 0.0
@@ -247,34 +296,44 @@ def end_step(
     carried = min(max(CARRIED / tolerance, 1e-12), 1e-6) if problem.weight_decay == 0.0 else 0.0
     outputs = np.empty_like(clock.residual)
     outputs_of_network(problem, neurons, outputs)
+    stiff = clock.patience[0] == 1
+    if stiff:
+        residual_at(length, series, clock.residual)
+    largest = 0.0
     for response in range(outputs.size):
-        clock.scale[response] = max(clock.scale[response], np.abs(outputs[response]))
-        if np.abs(clock.residual[response]) > carried * clock.scale[response]:
+        scale = max(clock.scale[response], np.abs(outputs[response]))
+        clock.scale[response] = scale
+        size = np.abs(clock.residual[response])
+        change = problem.targets[response] - outputs[response] - clock.residual[response]
+        # The truncation of the weights would start a fast transient; it is made up for once Taylor steps go on.
+        if (np.abs(change) > DRIFT * tolerance * scale) if stiff else (size > carried * scale):
             clock.residual[response] = problem.targets[response] - outputs[response]
+        if scale > 0.0:
+            largest = max(largest, np.abs(clock.residual[response]) / scale)
+    if problem.weight_decay == 0.0:
+        for response in range(outputs.size):
+            if np.abs(clock.residual[response]) <= FLOOR * largest * clock.scale[response]:
+                clock.residual[response] = 0.0
     clock.times[0] += length
     clock.counts[2] = 0
 
 
 @INNER_KERNEL
 def at_floor(problem: Problem, clock: Any, smallest: float) -> bool:
-    """Whether nothing moves any more, or all residuals are within `smallest`."""
+    """Whether every residual is within `smallest`, or within `FLOOR` times its scale."""
     if problem.weight_decay > 0.0:
         return False
-    largest = 0.0
-    scale = 0.0
-    within = True
     for response in range(clock.residual.size):
-        rate = problem.response_rate[response] * problem.response_norm[response]
-        largest = max(largest, rate * np.abs(clock.residual[response]))
-        scale = max(scale, rate * clock.scale[response])
-        within = within and np.abs(clock.residual[response]) <= smallest
-    return within or largest <= FLOOR * scale
+        if np.abs(clock.residual[response]) > max(smallest, FLOOR * clock.scale[response]):
+            return False
+    return True
 
 
 @KERNEL
 def flow_to(
     target: float,
     most_events: int,
+    rule: Any,
     problem: Problem,
     neurons: Any,
     series: Any,
@@ -293,7 +352,7 @@ def flow_to(
         if clock.counts[2] == 0:
             if at_floor(problem, clock, smallest):
                 return HELD
-            begin_step(problem, neurons, series, clock, tolerance)
+            choose_step(rule, problem, neurons, series, clock, tolerance)
         first = np.argmin(clock.event_time)
         time = clock.event_time[first]
         length = clock.times[1]
@@ -302,15 +361,20 @@ def flow_to(
             for response in range(frame_residual.size):
                 frame_residual[response] = clock.residual[response]
             for j in range(neuron_count):
-                if neurons.moving[j]:
+                if neurons.moving[j] and clock.patience[0] == 1:
+                    advance_stiff(j, local, problem, neurons, series, frame)
+                elif neurons.moving[j]:
                     advance(j, local - series.start[j], problem, neurons, series, frame, frame_residual)
                 else:
                     frame.log_scale[j] = neurons.log_scale[j]
                     frame.gain[j] = neurons.gain[j]
                     if problem.radial > 0:
                         frame.log_scale[j] -= problem.weight_decay * local
+            if clock.patience[0] == 1:
+                residual_at(local, series, frame_residual)
             return ARRIVED
         if time < length:
+            clock.patience[1] = 0
             status = pass_event(first, problem, neurons, series, clock, tolerance)
             clock.counts[4] = first
             clock.counts[5] = clock.event_line[first]
@@ -320,6 +384,8 @@ def flow_to(
                 return STUCK
         else:
             end_step(problem, neurons, series, clock, length, tolerance)
+            if clock.patience[0] == 0:
+                clock.patience[1] += 1
             if length <= 1e-15 * max(np.abs(clock.times[0]), 1e-3):
                 clock.counts[3] += 1
                 if clock.counts[3] > 1000:

@@ -17,6 +17,7 @@ from twolayer.finite_flow.problem import Floats, Samples, build_problem, sample_
 from twolayer.finite_flow.series import build_series
 from twolayer.finite_flow.sliding import settle_all
 from twolayer.finite_flow.status import ARRIVED, HELD, UNSETTLED
+from twolayer.finite_flow.stiff import build_collocation
 
 __all__ = ["FlowFrame", "FlowPath", "FlowStalled", "finite_flow", "flow_frames"]
 
@@ -235,6 +236,7 @@ def integrate(
     order = min(max(round(-np.log10(rtol)), 8) + (4 if few else 0), 20)
     series = build_series(len(hidden), len(problem.gram), len(problem.targets), problem.rank, order)
     series.residual[:, 0] = residual
+    rule = build_collocation(order)
     failed = settle_all(problem, neurons, series.residual)
     if failed >= 0:
         raise FlowStalled(stall_message(UNSETTLED, clock, samples, failed, -1))
@@ -251,7 +253,9 @@ def integrate(
             clock.residual[:] = residual
             alone = clock.times[0] >= time
         if not alone and status == ARRIVED:
-            status = flow_to(time, most_events, problem, neurons, series, clock, rtol, atol, frame, residual)
+            status = flow_to(
+                time, most_events, rule, problem, neurons, series, clock, rtol, atol, frame, residual
+            )
             state = neurons if status == HELD else frame
             if status == HELD:
                 residual[:] = clock.residual
