@@ -161,6 +161,9 @@ def pack_trajectory(trajectory: Trajectory, seeds: list[int]) -> Variables:
     if trajectory.trusted_until is not None:
         described_as = described("time up to which the weights carry two digits of the loss")
         variables["trusted_until"] = (("seed",), trajectory.trusted_until, described_as)
+    if trajectory.path_trusted_until is not None:
+        described_as = described("time up to which the path does not hang on rounding")
+        variables["path_trusted_until"] = (("seed",), trajectory.path_trusted_until, described_as)
     if trajectory.flow_forks is not None:
         described_as = described(
             "points of the path of the flow at which the limit of small descent steps is not unique"
@@ -186,7 +189,16 @@ def unpack_trajectory(variables: Variables) -> Trajectory:
     clock = Clock(variables["time"][1], step)
     trusted = variables["trusted_until"][1] if "trusted_until" in variables else None
     forks = variables["flow_forks"][1] if "flow_forks" in variables else None
-    return Trajectory(clock, weights, variables["weight_decay"][1], diverged, trusted, flow_forks=forks)
+    path = variables["path_trusted_until"][1] if "path_trusted_until" in variables else None
+    return Trajectory(
+        clock,
+        weights,
+        variables["weight_decay"][1],
+        diverged,
+        trusted,
+        flow_forks=forks,
+        path_trusted_until=path,
+    )
 
 
 def storable(values: Any) -> Any:

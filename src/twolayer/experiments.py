@@ -39,6 +39,7 @@ RESERVED = {
     "diverged_step",
     "trusted_until",
     "flow_forks",
+    "path_trusted_until",
     "run",
 }
 MOST_SEEDS = 100_000

@@ -153,6 +153,10 @@ class FiniteData:
         teacher = self.teacher.of_seed(index) if self.teacher else None
         return replace(self, inputs=self.inputs[own], targets=self.targets[own], teacher=teacher)
 
+    def of_seeds(self, chosen: Array) -> FiniteData:
+        """The data of some seeds, with a seed axis, where each has its own."""
+        return self.mapped(lambda array: array[chosen])
+
     def by_teacher(self) -> list[FiniteData]:
         """Data with one teacher each: these, or one for each seed (a seed axis of length 1) where teachers differ."""
         if self.teacher is None or not self.teacher.per_seed:

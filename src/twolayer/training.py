@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from twolayer import trust
+from twolayer import chaos, trust
 from twolayer.model import EmpiricalProblem, FiniteData, Network, Weights, to_host
 from twolayer.seeds import over_seeds, random_of
 from twolayer.times import Times
@@ -220,6 +220,8 @@ def train(
     told of in `notes`: at which step, the loss before, and the largest stable step size where it is known.
     A dynamics that stays in the span of its start runs there, in coordinates found once; only frames are widened.
     So is a loss that ends below what the weights' precision carries.
+    A descent whose steps are too large somewhere is run again, moved by one unit in the last place now and then: where
+    that parts from it, the path hangs on rounding (`chaos`).
     Where each seed has a teacher of its own, each is a run of its own, `threads` of them at a time.
     """
     if data.per_seed and not isinstance(data, FiniteData):
@@ -284,11 +286,57 @@ def train(
         notes += told
         for array in (trajectory.hidden, trajectory.output):
             array[lost] = np.nan
+    path_trusted = None
+    if isinstance(dynamics, Descent):
+        shared, told = last_shared(
+            dynamics, backend, problem, on_host, few, frames, finite, clock, decay, seeds, dtype, threads
+        )
+        path_trusted, notes = clock.time[shared], notes + told
     if forks is not None:
         notes += forked(forks, seeds)
     return Trajectory(
-        clock, trajectory, decay, diverged, clock.time[trusted], notes, dynamics=None, flow_forks=forks
+        clock, trajectory, decay, diverged, clock.time[trusted], notes,
+        flow_forks=forks, path_trusted_until=path_trusted,
+    )  # fmt: skip
+
+
+def last_shared(
+    dynamics: Descent,
+    backend: Backend,
+    problem: Any,
+    on_host: Any,
+    data: Any,
+    frames: Sequence[Weights],
+    finite: Any,
+    clock: Clock,
+    weight_decay: Any,
+    seeds: Sequence[int],
+    dtype: str,
+    threads: int,
+) -> tuple[Any, tuple[str, ...]]:
+    """For each seed the last frame, by its index, up to which a twin shares the path, and a note (`chaos`): seeds that
+    need no twin share theirs to the last finite frame, finite (seed, time)."""
+
+    def place(weights: Weights) -> Weights:
+        return Weights(backend.asarray(weights.hidden, dtype), backend.asarray(weights.output, dtype))
+
+    lost = ~np.logical_and.accumulate(finite, axis=1)
+    last = np.maximum(np.where(lost.any(1), lost.argmax(1), lost.shape[1]) - 1, 0)
+    twins = chaos.rising(problem, on_host, place, frames, clock, dynamics.step_size, weight_decay)
+    if not twins.any():
+        return last, ()
+    chosen = np.flatnonzero(twins)
+    own = data.of_seeds(chosen) if data.per_seed else data
+    again = problem_on(
+        backend, own.mapped(lambda array: backend.asarray(array, dtype)), problem.network, threads
     )
+    paths = [Weights(frame.hidden[chosen], frame.output[chosen]) for frame in frames]
+    random = [random_of(seeds[index], "dynamics") for index in chosen.tolist()]
+    with np.errstate(over="ignore", invalid="ignore"):
+        moved: Any = chaos.Jittered.of(again, place, paths[0])
+        twin = dynamics.trajectory(moved, place(paths[0]), clock, random)
+        last[chosen] = np.minimum(last[chosen], chaos.last_shared(paths, twin))
+    return last, chaos.told(last, twins, lost, clock, seeds, dtype)
 
 
 def problem_on(backend: Backend, data: Any, network: Network, threads: int) -> Any:

@@ -13,7 +13,7 @@ from twolayer.model import Weights
 
 __all__ = ["Clock", "FlowWeights", "Trajectory"]
 
-MARKS = ("diverged_step", "trusted_until", "flow_forks")
+MARKS = ("diverged_step", "trusted_until", "flow_forks", "path_trusted_until")
 """What a trajectory says of each seed, (seed,), or None."""
 
 
@@ -44,7 +44,8 @@ class Trajectory:
     weight_decay: λ (time,) of the objective. diverged_step: for each seed the first step after which a
     number is no longer finite, −1 where there is none (then later frames are NaN). trusted_until: for each seed
     the time up to which the loss has two digits (`trust`). notes: what to tell. dynamics: what made it, for metrics.
-    flow_forks: for each seed the forks of `FlowWeights`, or None where no flow was run.
+    flow_forks: for each seed the forks of `FlowWeights`, or None where no flow was run. path_trusted_until: for each
+    seed the time up to which its path does not hang on rounding (`chaos`), or None where no descent was run.
     """
 
     clock: Clock
@@ -55,6 +56,7 @@ class Trajectory:
     notes: tuple[str, ...] = ()
     dynamics: Any = None
     flow_forks: Any = None
+    path_trusted_until: Any = None
 
     def of_seed(self, index: int) -> Trajectory:
         """The trajectory of one seed, on a seed axis of length 1."""

@@ -15,7 +15,7 @@ from twolayer.model import Network, Weights
 
 __all__ = ["measure"]
 
-KEPT = ("seed", "time", "step", "diverged_step", "trusted_until", "flow_forks")
+KEPT = ("seed", "time", "step", "diverged_step", "trusted_until", "flow_forks", "path_trusted_until")
 
 
 def measure(
