@@ -67,9 +67,10 @@ class GradientFlow(Flow):
         """One seed's path: hidden (time, neuron, feature), output (time, neuron), NaN from a stall on."""
         here = Weights(weights.hidden.astype(np.float64), weights.output.astype(np.float64))
         hidden, output, forks, stall = [here.hidden[None]], [here.output[None]], 0, ""
+        moved = here.hidden.any(-1)  # a neuron at 0 at the start stays there
         for start, stop, decay in WeightDecay.of(self.weight_decay).pieces(float(times[0]), float(times[-1])):
             saved = times[(times > start) & (times <= stop)]
-            path = self.piece(problem, seed, here, np.union1d([start, stop], saved), decay)
+            path = self.piece(problem, seed, here, np.union1d([start, stop], saved), decay, moved)
             if isinstance(path, FlowWeights):
                 forks += path.forks
                 stall = stall or path.stall
@@ -78,7 +79,9 @@ class GradientFlow(Flow):
             output.append(path.output[1 : len(saved) + 1])
         return FlowWeights(np.concatenate(hidden), np.concatenate(output), forks, stall)
 
-    def piece(self, problem: Any, seed: int, weights: Weights, times: Any, decay: float) -> Weights:
+    def piece(
+        self, problem: Any, seed: int, weights: Weights, times: Any, decay: float, moved: Any
+    ) -> Weights:
         """The path of one seed at `times`, with one λ; a `FlowWeights` where forks and stalls are known."""
         if not (np.isfinite(weights.hidden).all() and np.isfinite(weights.output).all()):
             return lost(weights, len(times))
@@ -86,7 +89,7 @@ class GradientFlow(Flow):
             return problem.flow(seed, weights, times, decay)
         data, network = problem.data, problem.network
         if not isinstance(problem, EmpiricalProblem):
-            return problem.flow(weights, times, decay, self.rtol, self.atol)
+            return problem.flow(weights, times, decay, self.rtol, self.atol, moved)
         from twolayer.finite_flow import FlowStalled, flow_frames  # the compiler, for those who flow
 
         own = seed if data.per_seed else ...

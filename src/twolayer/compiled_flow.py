@@ -15,6 +15,7 @@ from twolayer.grouped import CLOSE
 from twolayer.jit import njit
 from twolayer.model import Weights
 from twolayer.population_flow import Packing
+from twolayer.sphere import angle_between, dot, length_of
 
 __all__ = ["CompiledPacking"]
 
@@ -39,39 +40,6 @@ class CompiledPacking(Packing):
     def jacobian(self, vector: Any) -> Any:
         """−∇∇ of the objective."""
         return jacobian(vector, *self.law)
-
-
-@njit(cache=True, nogil=True)
-def length_of(vector: Any) -> float:
-    """|u|, safe where squares leave the range of floats."""
-    largest = 0.0
-    for x in vector:
-        largest = max(largest, abs(x))
-    if largest == 0.0:
-        return 0.0
-    square = 0.0
-    for x in vector:
-        square += (x / largest) ** 2
-    return largest * math.sqrt(square)
-
-
-@njit(cache=True, nogil=True)
-def dot(left: Any, right: Any) -> float:
-    """u·v."""
-    total = 0.0
-    for a in range(left.size):
-        total += left[a] * right[a]
-    return total
-
-
-@njit(cache=True, nogil=True)
-def angle_between(left: Any, right: Any) -> float:
-    """θ of two unit vectors (or 0), as `gaussian.angles`."""
-    apart, together = 0.0, 0.0
-    for a in range(left.size):
-        apart += (left[a] - right[a]) ** 2
-        together += (left[a] + right[a]) ** 2
-    return 2.0 * math.atan2(math.sqrt(apart), math.sqrt(together))
 
 
 @njit(cache=True, nogil=True)

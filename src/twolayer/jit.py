@@ -23,7 +23,9 @@ KERNEL_SOURCES = (
     "compiled_batches.py",
     "compiled_flow.py",
     "compiled_population.py",
+    "leaving_zero.py",
     "lanes.py",
+    "sphere.py",
     "finite_flow/*.py",
 )
 

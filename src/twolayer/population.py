@@ -17,6 +17,7 @@ from array_api_compat import array_namespace, device
 from twolayer import gaussian, grouped
 from twolayer.gaussian import Factors, Units, outer, unit
 from twolayer.model import EmpiricalProblem, FiniteData, Network, Problem, Weights, norm, to_host
+from twolayer.trajectory import FlowWeights
 
 __all__ = ["PopulationProblem", "Teacher", "orthonormal", "reduced", "widened"]
 
@@ -244,15 +245,24 @@ class PopulationProblem(Problem):
         (problem, inside), basis = reduced(self, weights)
         return widened(Problem.descend(problem, inside, step_size, weight_decay, count), basis)
 
-    def flow(self, weights: Weights, times: Any, weight_decay: float, rtol: float, atol: float) -> Weights:
+    def flow(
+        self,
+        weights: Weights,
+        times: Any,
+        weight_decay: float,
+        rtol: float,
+        atol: float,
+        moved: Array | None = None,
+    ) -> FlowWeights:
         """Gradient flow of one seed on the host at `times`, the first of which is the start's, by
         `population_flow` in min(d, m + k) coordinates: hidden (time, neuron, feature), output (time, neuron)."""
         from twolayer.population_flow import population_flow  # scipy, for those who flow
 
         data = self.data.mapped(lambda array: to_host(array).astype("float64"))
         (problem, start), basis = reduced(replace(self, data=data), self.network.closed(weights))
-        packing = problem.packing(start, weight_decay)
-        return widened(population_flow(packing, times, rtol, atol), basis)
+        path = population_flow(problem.packing(start, weight_decay), times, rtol, atol, moved)
+        wide = widened(path, basis)
+        return FlowWeights(wide.hidden, wide.output, path.forks)
 
     def packing(self, start: Weights, weight_decay: float) -> Any:
         """The flow's velocity and Jacobian, of one seed."""
