@@ -8,7 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from twolayer.intervals import chance_interval, difference_interval, mean_interval, slope_interval
+from twolayer.intervals import (
+    chance_interval,
+    difference_interval,
+    mean_interval,
+    median_interval,
+    slope_interval,
+)
 
 TRIALS = 800
 
@@ -49,3 +55,22 @@ def test_the_interval_of_a_chance_is_exact() -> None:
     assert below(high, 3) == pytest.approx(0.025)
     assert chance_interval(0, 5)[1] == 0
     assert chance_interval(5, 5)[2] == 1
+
+
+@pytest.mark.parametrize("count", range(1, 40))
+def test_the_interval_of_a_median_is_the_narrowest_that_covers(count: int) -> None:
+    """Ranks r and n + 1 − r hold the median with chance 1 − 2 P(B < r), B of n even tosses."""
+    values = np.random.default_rng(count).permutation(np.arange(1.0, count + 1))
+    middle, low, high = median_interval(values)
+    assert middle == (count + 1) / 2
+
+    def missed(rank: int) -> float:
+        return 2 * sum(math.comb(count, hits) for hits in range(rank)) / 2**count
+
+    if count < 6:  # a median over few seeds has no interval
+        assert missed(1) > 0.05
+        assert math.isnan(low)
+        assert math.isnan(high)
+        return
+    assert high == count + 1 - low
+    assert missed(int(low)) <= 0.05 < missed(int(low) + 1)

@@ -117,3 +117,111 @@ def test_uneven_students_are_told() -> None:
         ([-1.0, -1.1], "fails"),
     ):
         assert module["even"](np.array([heights])).verdict == verdict
+
+
+TIME = np.concatenate([[0.0], np.geomspace(1e-4, 40, 200)])
+
+
+def phases(
+    angle: float = 1e-20, speed: float = 1.0, loss: Any = lambda t: (1.0 + t) ** -3.0, unevenness: float = 0.0
+) -> xr.Dataset:
+    """Students as in `phases`: along the teacher from length 1e-3 on, at once by `angle`, `speed` times too fast."""
+    sizes = (2, 5, 10)
+    shape = (3, 2, len(TIME), 10)
+    height, angles = np.full(shape, np.nan), np.full(shape, np.nan)
+    growth = np.full((3, 2, len(TIME), 1), np.nan)
+    for place, neurons in enumerate(sizes):
+        left = theory.grown(speed * TIME, neurons, 0.0)
+        share = 1 + unevenness * np.linspace(-1, 1, neurons)
+        start = np.sqrt(10) * theory.PHASED["scale"]
+        height[place, ..., :neurons] = start + (1 - left)[:, None] * share / neurons
+        angles[place, ..., :neurons] = angle
+        angles[place, :, 0, :neurons] = 1.5
+        growth[place, ..., 0] = left
+    return xr.Dataset(
+        {
+            "projection": (("neurons", "seed", "time", "neuron"), height),
+            "hidden_norm": (("neurons", "seed", "time", "neuron"), height),
+            "teacher_angle": (("neurons", "seed", "time", "neuron"), angles),
+            "growth": (("neurons", "seed", "time", "teacher"), growth),
+            "loss": (("neurons", "seed", "time"), np.broadcast_to(loss(TIME), shape[:3])),
+        },
+        coords={"neurons": list(sizes), "time": TIME},
+    )
+
+
+def verdicts(results: dict[str, Any], word: str) -> set[str]:
+    """The verdicts of cases whose name has a word."""
+    found = {result.verdict for name, result in results.items() if word in name}
+    assert found, word
+    return found
+
+
+def test_claims_of_the_phases_tell_what_fails_them() -> None:
+    lost = {"not reproduced under this reading"}
+    for name, word, broken in (
+        ("theorem_4", "ε₁", {"angle": 1.2}),
+        ("phase2", "θ/ε₂", {"angle": 1e-1}),
+        ("phase2", "h_j/h_i", {"unevenness": 0.5}),
+        ("phase2", "rate of H", {"speed": 1.05}),
+        ("phase1_lengths", "|w(0)|", {"speed": 1.3}),
+        ("phase1_alignment", "h_j/h_i", {"unevenness": 0.5}),
+        ("phase1_alignment", "envelope", {"angle": 1.6}),
+        ("phase3_lengths", "least", {"unevenness": 0.8}),
+    ):
+        assert verdicts(claimed(name, phases=phases()), word) == {"holds"}, name
+        assert verdicts(claimed(name, phases=phases(**broken)), word) == lost, (name, word)
+
+
+def test_theorem_14_tells_an_exponential_rate_from_a_power() -> None:
+    def toys(loss: Any) -> xr.Dataset:
+        time = np.linspace(0, 30, 121)
+        values = np.broadcast_to(loss(time), (1, 2, 3, len(time)))
+        return xr.Dataset(
+            {"loss": (("initialization", "neurons", "seed", "time"), values)},
+            coords={"initialization": ["equal"], "neurons": [2, 5], "time": time, "neuron": np.arange(5)},
+        )
+
+    def even(time: Any) -> Any:
+        return 1.6 * (1.0 + time) ** -3.0
+
+    def uneven(time: Any) -> Any:
+        return (
+            1.0 * (1.0 + time) ** -3.0
+        )  # C = 1 is below that of h = 1/3 and 2/3, 1.2997: steeper than n = 2 may be
+
+    def exponential(time: Any) -> Any:
+        return np.exp(-1.5 * time)
+
+    right = claimed("theorem_14", phases=phases(loss=even), exact_rank=toys(exponential))
+    assert {result.verdict for result in right.values()} == {"holds"}
+    for loss in (uneven, exponential):
+        wrong = claimed("theorem_14", phases=phases(loss=loss), exact_rank=toys(even))
+        assert verdicts(wrong, "equal") == {"fails"}
+        assert wrong["n = 2"].verdict == "not reproduced under this reading"
+
+
+def figure1(power: float, constant: float = 1.0) -> xr.Dataset:
+    """Losses C n^power/(1 + t)³ as in `figure1`, with the gradient and spread that belong to them."""
+    sizes, time = np.array([1, 2, 5, 10]), np.concatenate([[0.0], np.geomspace(0.05, 2500, 80)])
+    scale = constant * sizes[:, None, None, None] ** power
+    loss = np.broadcast_to(scale / (1.0 + time) ** 3, (4, 1, 3, len(time)))
+    dims = ("neurons", "dimension", "seed", "time")
+    return xr.Dataset(
+        {
+            "loss": (dims, loss),
+            "gradient_norm": (dims, np.sqrt(3) * scale ** (-1 / 6) * loss ** (2 / 3)),
+            "spread": ((*dims, "teacher"), (loss * sizes[:, None, None, None] ** 4.0)[..., None] ** (1 / 3)),
+        },
+        coords={"neurons": sizes, "dimension": [10], "time": time, "neuron": np.arange(10)},
+    )
+
+
+def test_powers_and_constants_of_the_number_of_students() -> None:
+    falling_with_n = claimed("powers_of_n", figure1=figure1(-1.2))
+    assert {result.verdict for result in falling_with_n.values()} == {"holds"}
+    growing = claimed("powers_of_n", figure1=figure1(0.5))
+    assert growing["L T³, d = 10"].verdict != "holds"
+    assert growing["|∇L|/L^{2/3}, d = 10"].verdict != "holds"
+    assert verdicts(claimed("third_phase_constant", figure1=figure1(0.0, 1.6)), "n = ") == {"holds"}
+    assert verdicts(claimed("third_phase_constant", figure1=figure1(0.0, 1.7)), "n = ") == {"fails"}

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["chance_interval", "difference_interval", "mean_interval", "slope_interval"]
+__all__ = ["chance_interval", "difference_interval", "mean_interval", "median_interval", "slope_interval"]
 
 
 def mean_interval(values: Any, confidence: float = 0.95) -> tuple[float, float, float]:
@@ -22,6 +22,25 @@ def mean_interval(values: Any, confidence: float = 0.95) -> tuple[float, float, 
         stats.t.ppf(0.5 + 0.5 * confidence, len(values) - 1) * np.std(values, ddof=1) / math.sqrt(len(values))
     )
     return middle, middle - float(reach), middle + float(reach)
+
+
+def median_interval(values: Any, confidence: float = 0.95) -> tuple[float, float, float]:
+    """The median of independent values (seed,) of any law, between two of them: the narrowest pair of order
+    statistics of equal rank from both ends that holds it with at least `confidence`.
+
+    The ends are NaN where too few values are given for any pair to do so (fewer than six at 95 %).
+    """
+    from scipy import stats
+
+    ordered = np.sort(np.asarray(values, dtype=np.float64))
+    # rank r from either end fails where fewer than r of the values lie on that side of the median
+    rank = int(stats.binom.ppf(0.5 * (1 - confidence), len(ordered), 0.5))
+    while rank > 0 and 2 * stats.binom.cdf(rank - 1, len(ordered), 0.5) > 1 - confidence:
+        rank -= 1
+    middle = float(np.median(ordered)) if len(ordered) else math.nan
+    if rank < 1:
+        return middle, math.nan, math.nan
+    return middle, float(ordered[rank - 1]), float(ordered[-rank])
 
 
 def difference_interval(first: Any, second: Any, confidence: float = 0.95) -> tuple[float, float, float]:

@@ -31,6 +31,57 @@ def aligned_by(neurons: int) -> float:
     return 0.75 / neurons
 
 
+ALIGNING = (1 / 4, 1 / 8)
+"""ε₁ at which Theorem 4 is tried, with C = ε₁²/n for its C = O(ε₁²/n)."""
+
+
+def outside_theorem_4(start: Any, epsilon: float, constant: float) -> str:
+    """How far starts at angles `start` are outside what Theorem 4 asks for, with O(x) read as x."""
+    degrees = np.degrees(start)
+    outside = int(((degrees < 60) | (degrees > 120)).sum())
+    size = PHASED["scale"] * np.sqrt(PHASED["dimension"])
+    decades = np.log10(size / constant) - 48 * np.log10(epsilon)
+    return (
+        f"outside of the theorem: σ√d is 1e{decades:+.0f} of C ε₁⁴⁸|v|, and {outside} of {degrees.size} starts are "
+        "not 60° to 120° from the teacher"
+    )
+
+
+def outside_theorem_6(epsilon: float, neurons: int) -> str:
+    """How far a run is outside of what Theorem 6 asks for, with O(x) read as x."""
+    small = np.log10(epsilon) + 14 * np.log10(neurons)
+    step = PHASED["step_size"] * neurons**2
+    return (
+        f"with ε₂ = {epsilon:.1e}, by H alone, Theorem 6's ε₂n¹⁴ is 1e{small:+.0f} and its ηn² {step:.1g}; it asks "
+        "for O(1) of both"
+    )
+
+
+def least_angle_share(time: Any, growth: Any, angle: Any, neurons: int, begin: float) -> tuple[float, int]:
+    """Theorem 5: the least of θ(T₂)/ε₂ over all T₂ > T₁ up to which H keeps within its bounds, and T₂'s place.
+
+    time, growth: (time,); angle: (time,), the largest of the students. ε₂ is that which ends phase 2 at T₂.
+    At T₁ itself phase 2 has no length. inf where H is out of its bounds from the start.
+    """
+    envelope = grown(time, neurons, begin)
+    within = (time >= begin * (1 - 1e-9)) & (np.cumsum(np.isnan(growth)) == 0)
+    violation = np.maximum(growth - envelope, 2 / 3 * envelope - growth) / 6
+    worst = np.maximum.accumulate(np.where(within, violation, 0.0))
+    ended = envelope**2 / 36
+    share = np.where(within & (time > begin) & (worst <= ended), angle / ended, np.inf)
+    place = int(np.argmin(share))
+    return float(share[place]), place
+
+
+STEEPEST = (8 * np.pi**2 / 3 * (2 / 9) ** 2) ** (-1 / 3)
+"""The slope of L^(−1/3) of the most uneven two students with h_i ≤ 2h_j, h = 1/3 and 2/3."""
+
+
+def steepest(neurons: int) -> float:
+    """Theorem 14's slope K n^(17/3)/κ², with the K that two students need, and κ = π, the most an angle can be."""
+    return STEEPEST * (neurons / 2) ** (17 / 3)
+
+
 def lengths(time: Any) -> tuple[float, Any]:
     """Phase 1: s1 and s2 + 2ηt|v|, between which |w_i| lies, at ηt = `time`."""
     size = PHASED["scale"] * np.sqrt(PHASED["dimension"])

@@ -17,12 +17,15 @@ from twolayer import (
     at_most,
     claim,
     close,
+    farthest,
     hookimpl,
+    inconclusive,
     local_slope,
     runs_by,
     unpadded,
 )
-from twolayer.intervals import chance_interval, difference_interval
+from twolayer.claims import equivalent
+from twolayer.intervals import chance_interval, difference_interval, mean_interval, median_interval
 from twolayer.rates import decay_rate, power_slope
 from twolayer.third_power import gradient_limit, group_spread, pair_constant
 
@@ -71,13 +74,68 @@ def late_slope(data: Data) -> Mapping[str, Result]:
     return results
 
 
-@claim("Every run from σ = 1e-6 converges", "earlier runs of four seeds each", "derived", DESCENTS)
-def converges(data: Data) -> Mapping[str, Result]:
+@claim(
+    "The loss of every panel falls significantly slower than T⁻³ once all students have grown",
+    f"{QUOTED}, what reviewers say of the printed panels; from our t₂, or ηT = 200, to our horizon, and significantly "
+    "read as the 95 % interval of the mean slope",
+    "second-hand",
+    DESCENTS,
+)
+def printed_slope(data: Data) -> Mapping[str, Result]:
     results = {}
     for name, sizes, run in panels(data):
+        time, loss = run["time"].values, run["loss"].transpose("seed", "time").values
+        _, grown = theory.phase_times(run)
+        for told, begin in (("from t₂", grown), ("from 200", np.full(len(loss), 200.0))):
+            if not np.isfinite(begin).all():
+                results[f"{case(name, *sizes)}, {told}"] = inconclusive(
+                    "some seed has not grown by its horizon"
+                )
+                continue
+            slopes = [power_slope(time, one, start, time[-1]) for one, start in zip(loss, begin, strict=True)]
+            mean, low, high = mean_interval(slopes)
+            detail = (
+                f"mean slope of {len(slopes)} seeds, ηT from {begin.min():.3g} or more ({begin.max():.3g} the latest) "
+                f"to {time[-1]:.0f}"
+            )
+            results[f"{case(name, *sizes)}, {told}"] = as_read(above(mean, -3.0, (low, high), detail))
+    return results
+
+
+@claim(
+    "Angles of students to their own teachers fall monotonically",
+    f"{QUOTED}, what reviewers say of the printed panels; 2°, a millimetre of a panel, is ours",
+    "second-hand",
+    DESCENTS,
+)
+def printed_angles(data: Data) -> Mapping[str, Result]:
+    results = {}
+    for name, sizes, run in panels(data):
+        angles = run["teacher_angles"].transpose("seed", "time", "neuron", "teacher").values
+        last = run["closest_teacher"].isel(time=-1).transpose("seed", "neuron").values.astype(int)
+        own = np.take_along_axis(angles, last[:, None, :, None], axis=-1)[..., 0]
+        rise = np.degrees(theory.largest_rise(own))
+        detail = (
+            "degrees, the most that an angle to the teacher closest at the end rises above an earlier one"
+        )
+        results[case(name, *sizes)] = as_read(at_most(rise, 2.0, detail))
+    return results
+
+
+@claim(
+    "Every run from σ = 1e-6 converges as fast as two even students of each teacher: L (ηT)³ ≤ k π²/6",
+    "C = π²/6 is the most that two students leave; that more, and random starts, leave no more is conjectured",
+    "derived",
+    DESCENTS,
+)
+def converges(data: Data) -> Mapping[str, Result]:
+    results = {}
+    for name, (teachers, neurons), run in panels(data):
         last = run["loss"].isel(time=-1)
-        detail = f"the largest loss of {last.size} seeds at ηT = {float(run['time'][-1]):.0f}"
-        results[case(name, *sizes)] = at_most(float(last.max()), 1e-6, detail)
+        time = float(run["time"][-1])
+        detail = f"the largest of {last.size} seeds at ηT = {time:.0f}; the largest loss is {float(last.max()):.2g}"
+        limit = teachers * pair_constant([0.5, 0.5])
+        results[case(name, teachers, neurons)] = at_most(float(last.max()) * time**3, limit, detail)
     return results
 
 
@@ -126,19 +184,48 @@ def larger_k(data: Data) -> Mapping[str, Result]:
 def factor_four(data: Data) -> Mapping[str, Result]:
     results = {}
     for name, (teachers, neurons), run in panels(data):
-        inside, detail = within_four(theory.shares(run))
+        inside, detail = within_factor(theory.shares(run), 4)
         results[case(name, teachers, neurons)] = as_read(at_least(inside, 1.0, detail))
     return results
 
 
-def within_four(shares: Any) -> tuple[float, str]:
-    """The fraction of seeds with all |w_i| m_τ in [¼, 4], and what is told of it."""
-    inside = ((shares >= 0.25) & (shares <= 4)).all(-1)
+def within_factor(shares: Any, factor: float) -> tuple[float, str]:
+    """The fraction of seeds with all |w_i| m_τ in [1/factor, factor], and what is told of it."""
+    inside = ((shares >= 1 / factor) & (shares <= factor)).all(-1)
     told = (
         f"fraction of seeds with all students inside: {int(inside.sum())} of {len(inside)}; |w| m_τ/|v| from "
         f"{shares.min():.3f} to {shares.max():.3f}"
     )
     return float(inside.mean()), told
+
+
+@claim(
+    "Corollary 2: at T₂ |v|/3m_τ ≤ |w_i| ≤ 3|v|/m_τ for every student, and L ≤ ½k²ε₂^0.05|v|²",
+    f"{QUOTED}, Corollary 2; ours: ε₂ for which the bound on L is a tenth of the loss before growth (at ε₂ > 1e-10 it "
+    "is above that loss), T₁ = t₁, and T₂ where (1 − ηm/9k)^(t − T₁) is 6√ε₂",
+    "second-hand",
+    DESCENTS,
+)
+def corollary_two(data: Data) -> Mapping[str, Result]:
+    results = {}
+    for name, (teachers, neurons), run in panels(data):
+        named, time = case(name, teachers, neurons), run["time"].values
+        near, _ = theory.phase_times(run)
+        epsilon = theory.telling_epsilon(teachers)
+        ends = theory.grown_by(near, teachers, neurons, epsilon)
+        if not (ends <= time[-1]).all():  # NaN where a seed is never near
+            results[named] = inconclusive(f"T₂ is past the horizon {time[-1]:.0f} for some seed")
+            continue
+        moments = np.searchsorted(time, ends * (1 - 1e-9))
+        shares = np.stack([theory.shares(run, moment)[seed] for seed, moment in enumerate(moments)])
+        inside, detail = within_factor(shares, 3)
+        when = f"ε₂ = {epsilon:.1e}, ηT₂ from {ends.min():.3g} to {ends.max():.3g}"
+        results[f"{named}, norms"] = as_read(at_least(inside, 1.0, f"{detail}; {when}"))
+        loss = run["loss"].transpose("seed", "time").values[np.arange(len(moments)), moments]
+        bound = 0.5 * teachers**2 * epsilon**0.05
+        detail = f"largest of seeds; {when}; the loss before growth is {theory.loss_of_none(teachers):.3g}"
+        results[f"{named}, loss"] = as_read(at_most(float(loss.max()), bound, detail))
+    return results
 
 
 @claim(
@@ -156,11 +243,16 @@ def own_angle_ends(data: Data) -> Mapping[str, Result]:
     return results
 
 
+ALIKE = 0.1
+"""How far two mean slopes may lie apart and still be one rate: what `offsets` calls near −3."""
+
+
 @claim(
-    "Fresh batches of 512 learn at the rate of descent on the population",
-    "earlier runs of one small case",
+    "Fresh batches of 512 learn at the rate of descent on the population: mean slopes of log L within 0.1",
+    "equivalence by the 95 % interval of the difference; the slope is that of log L against log ηT from 200 to 500",
     "derived",
     DESCENTS,
+    late="the margin of 0.1 was set after slopes of both had been seen",
 )
 def batches(data: Data) -> Mapping[str, Result]:
     results = {}
@@ -171,25 +263,28 @@ def batches(data: Data) -> Mapping[str, Result]:
             time, loss = run["time"].values, run["loss"].transpose("seed", "time").values
             slopes[name] = np.array([power_slope(time, one, 200, 500) for one in loss])
         by_gradient, by_batches = slopes.values()
-        apart, low, high = difference_interval(by_batches, by_gradient, 0.99)
+        apart, low, high = difference_interval(by_batches, by_gradient)
         detail = (
-            "mean slope of log L against log ηT by SGD less that by GD, ηT from 200 to 500; held to half the width "
-            "of its 99 % interval"
+            f"mean slope by SGD ({len(by_batches)} seeds, {by_batches.mean():.3f}) less that by GD "
+            f"({len(by_gradient)} seeds, {by_gradient.mean():.3f})"
         )
-        results[f"k = {teachers}, m = {neurons}"] = close(
-            apart, 0.0, absolute=(high - low) / 2, detail=detail
-        )
+        results[f"k = {teachers}, m = {neurons}"] = equivalent(apart, 0.0, (low, high), ALIKE, detail)
     return results
 
 
 # ---- the assumptions ----
 
 
+FAIR = 0.05
+"""How far a share of fair starts may lie from its chance."""
+
+
 @claim(
-    "A3, m/3k ≤ m_l ≤ 3m/k for all l, has the chance that even and independent choices give it",
-    f"{PAPER}, A3 as reviews quote it; its chance by the multinomial law, exactly",
+    "A3, m/3k ≤ m_l ≤ 3m/k for all l, has the chance that even and independent choices give it, to 0.05",
+    f"{PAPER}, A3 as reviews quote it; its chance by the multinomial law, exactly; equivalence by the 95 % interval",
     "derived",
     ["groups"],
+    late="0.05 for 500 starts was set after 2,000 had held to 0.025, for their cost",
 )
 def fair_groups(data: Data) -> Mapping[str, Result]:
     results = {}
@@ -200,33 +295,53 @@ def fair_groups(data: Data) -> Mapping[str, Result]:
         sizes = theory.group_sizes(closest.transpose("seed", "neuron").values, teachers)
         fair = (sizes >= neurons / (3 * teachers)) & (sizes <= 3 * neurons / teachers)
         hits, trials = int(fair.all(-1).sum()), len(sizes)
-        share, low, high = chance_interval(hits, trials, 0.999)
+        share, low, high = chance_interval(hits, trials)
         exact = theory.fair_chance(neurons, teachers)
-        detail = f"{hits} of {trials} starts, d = 20; held to the width of its 99.9 % interval [{low:.4f}, {high:.4f}]"
-        room = max(high - share, share - low)
-        results[f"k = {teachers}, m = {neurons}"] = close(share, exact, absolute=room, detail=detail)
+        detail = f"{hits} of {trials} starts, d = 20"
+        results[f"k = {teachers}, m = {neurons}"] = equivalent(share, exact, (low, high), FAIR, detail)
     return results
 
 
 @claim(
-    "A1, weak recovery: when students begin to grow, their angles to other teachers are within o(1) of π/2",
-    f"{PAPER}, A1 as reviews quote it; o(1) read as 0.1, at ηt = 0.1, from σ = 1e-14",
+    "A1, weak recovery at initialisation: own angles are π/2 − Θ(1), all others within ζ of π/2, 10kζ ≤ ε₁²",
+    f"{PAPER}, A1 as reviews quote it; that ε₁ ≤ 1 it needs ζ ≤ 1/10k. Starts by chance and starts chosen for it",
     "second-hand",
-    ["alignment"],
+    ["phases", "recovered"],
 )
 def weak_recovery(data: Data) -> Mapping[str, Result]:
-    results = {}
-    for teachers in (2, 4):
-        run = data["alignment"].sel(scale=1e-14, teachers=teachers).isel(teacher=slice(teachers))
-        moment = run["teacher_angles"].sel(time=theory.ALIGNED_BY, method="nearest")
-        angles = np.sort(moment.transpose("seed", "neuron", "teacher").values, axis=-1)
-        others = np.abs(angles[..., 1:] - np.pi / 2)
-        detail = (
-            f"largest |θ − π/2| over other teachers, students and seeds, in radians; smallest {others.min():.3f}. All "
-            f"teachers are at arccos(1/√k) then"
+    starts = {
+        f"by chance, k = {teachers}, m = {neurons}": unpadded(
+            data["phases"].sel(teachers=teachers, neurons=neurons)
         )
-        results[f"k = {teachers}"] = as_read(at_most(float(others.max()), 0.1, detail))
+        for teachers, neurons in theory.PANELS
+    }
+    starts |= {f"chosen, {named(run)}": run for run in recovered(data)}
+    results = {}
+    for name, run in starts.items():
+        teachers = run.sizes["teacher"]
+        angles = run["teacher_angles"].isel(time=0).transpose("seed", "neuron", "teacher").values
+        others, own = theory.others_from_right(angles), np.pi / 2 - angles.min(-1)
+        detail = (
+            f"largest |θ − π/2| over other teachers, students and seeds, in radians, median {np.median(others):.3g}; "
+            f"π/2 − θ of own teachers from {own.min():.3g} to {own.max():.3g}"
+        )
+        results[name] = as_read(at_most(float(others.max()), theory.largest_zeta(teachers), detail))
     return results
+
+
+def recovered(data: Data) -> list[xr.Dataset]:
+    """The runs from starts that satisfy A1."""
+    return list(runs_by(data["recovered"], "projections").values())
+
+
+def named(run: xr.Dataset) -> str:
+    """A run of `recovered` by its teachers and the size of its start."""
+    return f"k = {int(run['teachers'])}, |w(0)| = {start_size(run):.0e}"
+
+
+def start_size(run: xr.Dataset) -> float:
+    """|w_i(0)|, which is one for all students."""
+    return float(run["hidden_norm"].isel(time=0).max())
 
 
 # ---- alignment ----
@@ -246,36 +361,48 @@ def aligned(data: Data) -> Any:
     "Phase 1: sin²(θ_i/2) − ε₁² falls by (1 + ηk|v|t/s₂)^(−1/8k) at least, for a small ε₁",
     f"{QUOTED}, statement on phase 1; s₂ = 2σ√d, ηT₁ = 0.1 and ε₁ ≤ 0.1 are our reading",
     "second-hand",
-    ["alignment"],
+    ["alignment", "recovered"],
 )
 def envelope(data: Data) -> Mapping[str, Result]:
     results = {}
+    told = "the smallest ε₁ with which it holds for all students and seeds up to ηt = 0.1"
     for teachers, scale, time, angle in aligned(data):
         needed = theory.smallest_epsilon(time, angle, theory.envelope(time, teachers, scale, 20))
-        told = "the smallest ε₁ with which it holds for all students and seeds up to ηt = 0.1"
         results[f"k = {teachers}, σ = {scale:.0e}"] = as_read(at_most(needed, theory.SMALL, told))
+    for run in recovered(data):
+        time, size = run["time"].values, start_size(run)
+        angle = run["teacher_angles"].min("teacher").transpose("seed", "time", "neuron").values
+        shrink = theory.envelope(time, int(run["teachers"]), size / math.sqrt(20), 20)
+        needed = theory.smallest_epsilon(time, angle, shrink)
+        detail = f"{told}; s₂ = 2|w(0)|, and A1 holds at t = 0 with ζ = 0"
+        results[f"A1 start, {named(run)}"] = as_read(at_most(needed, theory.SMALL, detail))
     return results
 
 
 @claim(
     "From tiny starts a student feels all teachers: its own angle first tends to arccos(1/√k)",
-    "the force on a student whose norm and whose fellows' norms are nothing yet",
+    "the force on a student whose norm and whose fellows' norms are nothing yet; A1 at t = 0 does not last",
     "derived",
-    ["alignment"],
+    ["alignment", "recovered"],
 )
 def plateau(data: Data) -> Mapping[str, Result]:
     results = {}
     for teachers, scale, time, angle in aligned(data):
         if teachers > 1 and scale <= 1e-8:
-            moment = int(np.argmin(np.abs(time - theory.ALIGNED_BY)))
-            degrees = np.degrees(angle[:, moment])
-            level = math.degrees(math.acos(teachers**-0.5))
-            worst = degrees.ravel()[np.argmax(np.abs(degrees - level))]
-            told = "degrees, the student farthest from it at ηt = 0.1"
-            results[f"k = {teachers}, σ = {scale:.0e}"] = close(
-                float(worst), level, absolute=0.5, detail=told
-            )
+            results[f"k = {teachers}, σ = {scale:.0e}"] = at_plateau(teachers, time, angle)
+    for run in recovered(data):
+        angle = run["teacher_angles"].min("teacher").transpose("seed", "time", "neuron").values
+        if start_size(run) <= 1e-7:
+            results[f"A1 start, {named(run)}"] = at_plateau(int(run["teachers"]), run["time"].values, angle)
     return results
+
+
+def at_plateau(teachers: int, time: Any, angle: Any) -> Result:
+    """Angles to closest teachers, (seed, time, neuron), at ηt = 0.1 against arccos(1/√k)."""
+    moment = int(np.argmin(np.abs(time - theory.ALIGNED_BY)))
+    level = math.degrees(math.acos(teachers**-0.5))
+    worst = farthest(np.degrees(angle[:, moment]), level)
+    return close(worst, level, absolute=0.5, detail="degrees, the student farthest from it at ηt = 0.1")
 
 
 # ---- growth ----
@@ -343,11 +470,12 @@ def constants(data: Data) -> Mapping[str, Result]:
 def slopes(data: Data) -> Mapping[str, Result]:
     results = {}
     for label, run in runs_by(data["rate"].isel(seed=0), "projections").items():
-        slope = local_slope(run)
-        late = slope.values[run["time"].values > 0.0999 * float(run["time"][-1])]
-        worst = late[np.argmax(np.abs(late + 3))]
-        told = f"the local slope farthest from −3 in the last decade, to ηT = {float(run['time'][-1]):.0e}"
-        results[label] = close(float(worst), -3.0, absolute=0.02, detail=told)
+        slope = local_slope(run)  # NaN where the loss is not trusted
+        slope = slope[np.isfinite(slope.values)]
+        time = slope["time"].values
+        late = slope.values[time > 0.0999 * time[-1]]
+        told = f"the local slope farthest from −3 in the last decade within trust, to ηT = {time[-1]:.0e}"
+        results[label] = close(farthest(late, -3.0), -3.0, absolute=0.02, detail=told)
     return results
 
 
@@ -368,22 +496,6 @@ def offsets(data: Data) -> Mapping[str, Result]:
         told = f"t₀ = {offset:.3f}, fitted from ηT = 1e3 to 1e5; the slope around ηT = {middle:.0f}"
         results[label] = close(found, -3 * middle / (middle + offset), absolute=0.005, detail=told)
     return results
-
-
-@claim(
-    "From h = .3, .7 at 0.3 rad h drifts by .007, and C by 2.7 %",
-    "earlier runs",
-    "derived",
-    ["rate"],
-)
-def drift(data: Data) -> Mapping[str, Result]:
-    run = runs_by(data["rate"].isel(seed=0), "projections")["split"]
-    first, last = (run["projection"].isel(time=moment).values for moment in (0, -1))
-    change = pair_constant(last) / pair_constant(first) - 1
-    return {
-        "h": close(float(last.min() - first.min()), 0.007, absolute=5e-4),
-        "C": close(change, 0.027, absolute=5e-4, detail="relative to C of the h at the start"),
-    }
 
 
 # ---- the lower bound ----
@@ -463,16 +575,18 @@ def balanced(data: Data) -> Any:
 def balanced_norms(data: Data) -> Mapping[str, Result]:
     results = {}
     for name, _, _, run in balanced(data):
-        inside, detail = within_four(theory.shares(run))
+        inside, detail = within_factor(theory.shares(run), 4)
         results[name] = as_read(at_least(inside, 1.0, detail))
     return results
 
 
 @claim(
     "From small starts training ends near the least Σ|w_i|² that fits, Σ_l |v_l|²/m_l: the balanced one",
-    f"{PAPER}, abstract; the form Σ_l |v_l|²/m_l is derived, within 10 % and σ ≤ 1e-2 for small are ours",
+    f"{PAPER}, abstract; the form Σ_l |v_l|²/m_l is derived; ours: small is σ ≤ 1e-2, near is 10 % for the median of "
+    "seeds and its 95 % interval",
     "published",
     ["balance", *DESCENTS],
+    late="10 % and σ ≤ 1e-2 were chosen after the numbers were seen",
 )
 def least_norm(data: Data) -> Mapping[str, Result]:
     runs = {name: run for name, _, scale, run in balanced(data) if scale <= 1e-2}
@@ -480,66 +594,55 @@ def least_norm(data: Data) -> Mapping[str, Result]:
     results = {}
     for name, run in runs.items():
         excess = theory.norm_excess(run)
+        median, low, high = median_interval(excess)
         told = f"Σ|w|² over its least, median of {len(excess)} seeds from {excess.min():.4f} to {excess.max():.4f}"
-        results[name] = as_read(at_most(float(np.median(excess)), 1.1, told))
+        results[name] = as_read(equivalent(median, 1.0, (low, high), 0.1, told))
     return results
 
 
-@claim(
-    "Where the loss is zero Σ|w_i|² ≥ Σ_l |v_l|²/m_l",
-    "zero loss forces w_i = h_i v̂ with sums |v_l|",
-    "derived",
-    ["balance"],
-)
-def least_norm_is_least(data: Data) -> Mapping[str, Result]:
-    results = {}
-    for name, _, _, run in balanced(data):
-        loss = float(run["loss"].isel(time=-1).max())
-        told = f"the smallest Σ|w|² over its least, of all seeds; the largest loss left is {loss:.1e}"
-        room = 1e-3  # what sums that miss |v| by 5e-4 may lack; losses here are below 1e-6
-        results[name] = at_least(float(theory.norm_excess(run).min()), 1.0 - room, told)
-    return results
+EVEN = 2.0
+"""h_i ≤ 2h_j, which Xu and Du 2023 prove of one teacher's students from tiny starts."""
 
 
 @claim(
-    "For one teacher balance needs a small start: h max/min is about 20 at σ = 0.1, 1.07 at σ = 1e-3",
-    "earlier runs with n = 10, d = 11",
+    "For one teacher balance needs a small start: the median of h max/min is above 2 at σ = 0.1, below 2 at σ ≤ 1e-3",
+    f"{PAPER}, n = 10, d = 11; the factor 2 is Xu, Du 2023's; by the 95 % interval of the median over seeds",
     "derived",
     ["balance"],
+    late="the factor 2 was taken up after the ratios were seen",
 )
 def small_starts(data: Data) -> Mapping[str, Result]:
     results = {}
     for name, teachers, scale, run in balanced(data):
-        if teachers == 1 and scale in (1e-1, 1e-3):
+        if teachers == 1 and (scale == 1e-1 or scale <= 1e-3):
             h = run["projection"].isel(time=-1).transpose("seed", "neuron").values
-            ratio = h.max(-1) / h.min(-1)
-            told = (
-                f"h max/min, median of {len(h)} seeds from {ratio.min():.3g} to {ratio.max():.3g}; median B "
-                f"{float(run['group_imbalance'].isel(time=-1, teacher=0).median()):.2g}"
-            )
-            found = float(np.median(ratio))
-            results[name] = (
-                close(found, 20.0, relative=0.5, detail=told)
-                if scale == 1e-1
-                else close(found, 1.07, absolute=0.03, detail=told)
-            )
+            ratio = np.where(h.min(-1) > 0, h.max(-1) / h.min(-1), np.inf)
+            median, low, high = median_interval(ratio)
+            told = f"h max/min, median of {len(h)} seeds from {ratio.min():.3g} to {ratio.max():.3g}"
+            if scale == 1e-1:
+                results[name] = above(median, EVEN, (low, high), told)
+            else:
+                results[name] = equivalent(median, 1.0, (low, high), EVEN - 1.0, told)
     return results
 
 
 @claim(
-    "For two teachers groups stay uneven as σ → 0: B does not vanish with the start's scale",
-    "a group's students leave the common direction at different times; seen in these runs",
+    "As σ → 0 groups of one teacher become even, those of two stay uneven: B at σ = 1e-6 over that at σ = 1e-2",
+    "a group's students leave the common direction of two teachers at different times; the mean of log B over seeds",
     "derived",
     ["balance"],
+    late="seen in these runs: below 1/100 for k = 1, within a factor of 3 of 1 for k = 2",
 )
 def uneven_groups(data: Data) -> Mapping[str, Result]:
-    medians = {}
+    logs = {}
     for _, teachers, scale, run in balanced(data):
-        medians[teachers, scale] = float(run["group_imbalance"].isel(time=-1).median())
-    told = "median B over groups and seeds at σ = 1e-6 over that at σ = 1e-2"
+        each = run["group_imbalance"].isel(time=-1).mean("teacher")  # of the teachers that have students
+        logs[teachers, scale] = np.log(each.values)
+    told = "mean over seeds, each of the same start at both scales, of the log of the ratio of mean B over groups"
+    one, two = (mean_interval(logs[teachers, 1e-6] - logs[teachers, 1e-2]) for teachers in (1, 2))
     return {
-        "k = 1": at_most(medians[1, 1e-6] / medians[1, 1e-2], 1e-2, told),
-        "k = 2": at_least(medians[2, 1e-6] / medians[2, 1e-2], 0.3, told),
+        "k = 1": above(-one[0], math.log(100), (-one[2], -one[1]), f"{told}, negated"),
+        "k = 2": equivalent(two[0], 0.0, two[1:], math.log(3), told),
     }
 
 

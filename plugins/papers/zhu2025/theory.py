@@ -59,6 +59,34 @@ def smallest_epsilon(time: Any, angle: Any, shrink: Any) -> float:
     return math.sqrt(max(float(need[:, moved].max()), 0.0))
 
 
+def others_from_right(angles: Any) -> Any:
+    """|θ − π/2| of the angles to all teachers but the closest: angles (…, teacher) -> (…, teacher − 1)."""
+    return np.abs(np.sort(angles, axis=-1)[..., 1:] - np.pi / 2)
+
+
+def largest_zeta(teachers: int) -> float:
+    """The ζ that A1 allows at most: 10kζ ≤ ε₁², and ε₁ ≤ 1 for sin²(θ/2) − ε₁² to be anything but negative."""
+    return 1 / (10 * teachers)
+
+
+def loss_of_none(teachers: int) -> float:
+    """½ E f*² = ½ (k/2 + k(k − 1)/2π) of k orthogonal teachers: the loss before students have grown."""
+    return 0.5 * (teachers / 2 + teachers * (teachers - 1) / (2 * math.pi))
+
+
+def telling_epsilon(teachers: int) -> float:
+    """The ε₂ for which Corollary 2 bounds L by a tenth of the loss before growth, ½k²ε₂^0.05 = loss_of_none/10.
+
+    At ε₂ above 1e-10 or so (k = 2) the bound is not below that loss, and no run could fail it.
+    """
+    return (0.2 * loss_of_none(teachers) / teachers**2) ** 20
+
+
+def grown_by(near: Any, teachers: int, neurons: int, epsilon: float) -> Any:
+    """ηT₂ from ηT₁ = `near`: where (1 − ηm/9k)^(t − T₁) has fallen to 6√ε₂, the end of phase 2 in Xu and Du 2023."""
+    return near + 9 * teachers / neurons * math.log(1 / (6 * math.sqrt(epsilon)))
+
+
 def fair_chance(students: int, teachers: int) -> float:
     """P(m/3k ≤ m_l ≤ 3m/k for all l) for students that choose among k teachers evenly and independently (A3)."""
     low, high = -(-students // (3 * teachers)), 3 * students // teachers
@@ -119,9 +147,14 @@ def group_sizes(closest: Any, teachers: int) -> Any:
     return (closest[..., None] == np.arange(teachers)).sum(-2)
 
 
-def shares(run: xr.Dataset) -> Any:
-    """|w_i| m_τ at the end, 1 where a group shares its teacher equally, (seed, neuron)."""
-    last = run.isel(time=-1)
+def largest_rise(angles: Any) -> float:
+    """How far an angle (…, time, neuron) rises above what it was at any earlier time, at most."""
+    return float((angles - np.minimum.accumulate(angles, axis=-2)).max())
+
+
+def shares(run: xr.Dataset, moment: int = -1) -> Any:
+    """|w_i| m_τ at the end or another saved time, 1 where a group shares its teacher equally, (seed, neuron)."""
+    last = run.isel(time=moment)
     closest = last["closest_teacher"].transpose("seed", "neuron").values.astype(int)
     sizes = group_sizes(closest, run.sizes["teacher"])
     return last["hidden_norm"].transpose("seed", "neuron").values * np.take_along_axis(sizes, closest, -1)
