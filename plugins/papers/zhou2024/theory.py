@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 ORTHONORMAL = 1 - 2 / np.pi
 """|σ_u|², the constant removed: of orthonormal teachers L = λ²r/2 over this, and the mass deficit is λr over it."""
 
-CLOSE = {40: 25.0, 20: 216.0, 10: 1762.0, 5: 14160.0}
-"""½|η₀|² of two teachers of opposite sign by their angle in degrees, as computed before us."""
-
 
 def products(left: Any, right: Any) -> Any:
     """E σ_u σ_v, the constant removed, for unit vectors (left, feature) and (right, feature)."""
@@ -153,6 +150,54 @@ def quadratic_growth(certificate: Certificate, count: int = 20000) -> float:
         for one in best
     ]
     return float(min(slid))
+
+
+def gradient_constant(certificate: Certificate, count: int = 4000, step: float = 1e-5) -> float:
+    """c of |∇L_λ|² ≥ cλζ near the optimum, min over u of 2(1 − |η₀|) + |∇η₀|²/(1 − |η₀|), as far as a search finds it.
+
+    As `quadratic_growth`, in the teachers' span and one direction more; gradients by central differences.
+    """
+    from scipy.optimize import minimize
+
+    wide = np.pad(certificate.vectors, ((0, 0), (0, 1)))
+    known = Certificate(wide, np.sign(certificate(certificate.vectors)))
+
+    def ratio(directions: Any) -> Any:
+        square = np.zeros(len(directions))
+        for axis in np.eye(wide.shape[1]):
+            tangent = axis - directions * (directions @ axis)[:, None]
+            ahead, behind = (known(unit(directions + side * step * tangent)) for side in (1, -1))
+            square += ((ahead - behind) / (2 * step)) ** 2
+        gap = np.maximum(1 - np.abs(known(directions)), 1e-12)
+        return 2 * gap + square / gap
+
+    drawn = unit(np.random.default_rng(0).standard_normal((count, wide.shape[1])))
+    # at a teacher itself the ratio is 0/0
+    drawn = drawn[np.abs(drawn @ wide.T).max(-1) < math.cos(0.05)]
+    best = np.argsort(ratio(drawn))[:2]
+    slid = [
+        minimize(lambda u: float(ratio(unit(u)[None])[0]), drawn[one], method="Nelder-Mead").fun
+        for one in best
+    ]
+    return float(min(slid))
+
+
+def off_span_energies(dimension: int, coefficients: Any, count: int) -> Any:
+    """The share of the first big step's energy outside the span of orthonormal teachers, over random ŵ, (draw,).
+
+    The step is Σ a_k[(1 − 2φ_k/π) s_k + B c_k] v_k + B ŵ_⟂ with c_k = ŵ·v_k, s_k = sgn c_k, φ_k = arccos|c_k| and
+    B = (2/π)Σ a_k(sin φ_k − 1).
+    """
+    random = np.random.default_rng(0)
+    inside = random.standard_normal((count, len(coefficients)))
+    outside = random.chisquare(dimension - len(coefficients), count)
+    length = np.sqrt((inside**2).sum(-1) + outside)
+    cosine = inside / length[:, None]
+    phi = np.arccos(np.abs(cosine))
+    along = (2 / math.pi) * (coefficients * (np.sin(phi) - 1)).sum(-1)
+    span = coefficients * (1 - 2 * phi / math.pi) * np.sign(cosine) + along[:, None] * cosine
+    across = along**2 * outside / length**2
+    return across / ((span**2).sum(-1) + across)
 
 
 def first_step(direction: Any, vectors: Any, coefficients: Any) -> Any:
