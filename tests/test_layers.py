@@ -17,11 +17,11 @@ KINDS = ("backends", "problems", "initializations", "dynamics", "metrics")
 
 # A module imports only from rows above its own.
 LAYERS = (
-    ("errors", "intervals", "jit", "rates", "sweeps", "third_power"),
+    ("compensated", "errors", "intervals", "jit", "rates", "sweeps", "third_power"),
     ("atomic", "finite_flow", "fingerprint", "lanes", "model", "schema", "sphere"),
     ("gaussian", "output_layer", "registry", "seeds", "trajectory"),
     ("leaving_zero",),
-    ("compiled_batches", "datasets", "grouped", "population_flow", "times", "trust"),
+    ("chaos", "compiled_batches", "datasets", "grouped", "population_flow", "times", "trust"),
     ("claims", "compiled", "compiled_flow", "figures", "measuring", "pipeline", "population", "training"),
     ("fused",),
     ("compiled_population", "cuda_population", "optimum", "stability"),

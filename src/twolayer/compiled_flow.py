@@ -1,6 +1,6 @@
 """Compiled velocity and Jacobian of gradient flow on a teacher, one seed: the second implementation.
 
-The formulas are those of `gaussian` and, near orthogonal teachers, of `grouped`, written as loops over pairs: in
+The formulas are those of `gaussian` and, before orthogonal teachers, of `grouped`, written as loops over pairs: in
 the few dimensions of a flow the array code spends its time on calls. Held against it to rounding.
 """
 
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from twolayer.grouped import CLOSE
+from twolayer.grouped import CLOSE, COARSE
 from twolayer.jit import njit
 from twolayer.model import Weights
 from twolayer.population_flow import Packing
@@ -115,83 +115,158 @@ def xi(x: float) -> float:
 
 
 @njit(cache=True, nogil=True)
+def beyond_sine(theta: float) -> float:
+    """θ − sin θ of small angles, by its series."""
+    square = theta * theta
+    series = 1.0 - square / 20.0 * (1.0 - square / 42.0 * (1.0 - square / 72.0))
+    return theta * square / 6.0 * series
+
+
+@njit(cache=True, nogil=True)
 def grouped_field(
     vectors: Any, directions: Any, lengths: Any, coefficients: Any, m: int, numbers: Any
 ) -> Any:
-    """F_i as `grouped.field`, (student, feature), and whether every student has a teacher within reach."""
+    """F_i as `grouped.field`, (student, feature)."""
     _, linear, curved, constant, _ = numbers
     units, d = vectors.shape
     k = units - m
+    even = 0.5 * math.pi * curved
+    share = linear - even if abs(linear - even) > 1e-9 * linear else 0.0
     field = np.zeros((m, d))
-    own = np.empty(units, dtype=np.int64)
-    weight, square = np.empty(units), np.zeros(units)
-    rest, place, tilt = np.zeros((units, d)), np.empty((units, d)), np.zeros((units, k))
+    own = np.empty(units, dtype=np.int64)  # the teacher, or −1 of strays
+    signs, weight, square = np.ones(units), np.zeros(units), np.zeros(units)
+    turned, headed = np.empty((units, d)), np.empty((units, d))
+    rest, place, tilt = np.zeros((units, d)), np.zeros((units, d)), np.zeros((units, k))
     for p in range(units):
-        height = -math.inf
+        highest, lowest, nearest, farthest = -math.inf, math.inf, 0, 0
         for s in range(k):
             along = dot(vectors[p], directions[m + s])
-            if along > height:
-                height, own[p] = along, s
+            if along > highest:
+                highest, nearest = along, s
+            if along < lowest:
+                lowest, farthest = along, s
+        own[p], height = nearest, highest
         if p >= m:
-            height, own[p] = lengths[p], p - m
-        if height < CLOSE * lengths[p]:
-            return field, False
-        weight[p] = coefficients[p] * height
+            own[p], height = p - m, lengths[p]
+        elif highest < -lowest:
+            signs[p], own[p], height = -1.0, farthest, -lowest
+        for a in range(d):
+            turned[p, a], headed[p, a] = signs[p] * vectors[p, a], signs[p] * directions[p, a]
         axis = directions[m + own[p]]
         if p < m:
-            safe = height if height > 0.0 else 1.0
             for a in range(d):
-                rest[p, a] = (vectors[p, a] - height * axis[a]) / safe
+                rest[p, a] = turned[p, a] - height * axis[a]
+            if not (height > 0.0 and length_of(rest[p]) <= CLOSE * height):
+                own[p] = -1
+                rest[p] = 0.0
+                continue
+            for a in range(d):
+                rest[p, a] /= height
             square[p] = dot(rest[p], rest[p])
             for s in range(k):
                 tilt[p, s] = dot(rest[p], directions[m + s])
+        weight[p] = coefficients[p] * height
         for a in range(d):
             place[p, a] = axis[a] + rest[p, a]
-    totals, residuals, everything, mass = np.zeros(k), np.zeros((k, d)), np.zeros(d), 0.0
+    totals, residuals, everything, odd, mass = np.zeros(k), np.zeros((k, d)), np.zeros(d), np.zeros(d), 0.0
     for p in range(units):
+        for a in range(d):
+            odd[a] += coefficients[p] * vectors[p, a]
+        if own[p] < 0:
+            mass += coefficients[p] * lengths[p]
+            for a in range(d):
+                everything[a] += coefficients[p] * turned[p, a]
+            continue
         totals[own[p]] += weight[p]
-        mass += coefficients[p] * lengths[p]
+        mass += weight[p] * xi(square[p])
         for a in range(d):
             residuals[own[p], a] += weight[p] * rest[p, a]
     for s in range(k):
+        mass += totals[s]
         for a in range(d):
             residuals[s, a] += totals[s] * directions[m + s, a]
             everything[a] += residuals[s, a]
     bare_xi, bare_omega = np.empty(k), np.empty(k)
+    thetas, sines, cosines = np.empty(k), np.empty(k), np.empty(k)
     action = np.empty(d)
     for i in range(m):
         if lengths[i] == 0.0:
             continue
-        along, near = 0.0, 0.0
+        along, ahead, group = 0.0, 0.0, own[i]  # of y, and of û
         action[:] = 0.0
         for s in range(k):
-            if s == own[i]:
+            if s == group:
                 continue
-            bare = max(square[i] - tilt[i, s] ** 2, -1.0)
-            bare_xi[s], bare_omega[s] = xi(bare), math.atan2(tilt[i, s], math.sqrt(1.0 + bare))
-            along += (1.0 + bare_xi[s]) * totals[s]
-            for a in range(d):
-                action[a] += (bare_omega[s] - 0.5 * math.pi) * residuals[s, a]
+            if group < 0:
+                thetas[s] = angle_between(headed[i], directions[m + s])
+                sines[s], cosines[s] = math.sin(thetas[s]), math.cos(thetas[s])
+                ahead += totals[s] * sines[s]
+                for a in range(d):
+                    action[a] -= thetas[s] * residuals[s, a]
+            else:
+                bare_xi[s] = xi(square[i] - tilt[i, s] ** 2)
+                bare_omega[s] = math.atan2(tilt[i, s], 1.0 + bare_xi[s])
+                along += (1.0 + bare_xi[s]) * totals[s] / (1.0 + square[i])
+                for a in range(d):
+                    action[a] += (bare_omega[s] - 0.5 * math.pi) * residuals[s, a]
         for q in range(units):
             s = own[q]
-            if s == own[i]:
-                theta = angle_between(directions[i], directions[q]) if q != i else 0.0
-                near += math.sin(theta) * coefficients[q] * lengths[q]
+            if q == i:
+                continue
+            if s < 0:
+                theta = angle_between(headed[i], headed[q])
+                ahead += math.sin(theta) * coefficients[q] * lengths[q]
                 for a in range(d):
-                    action[a] -= theta * coefficients[q] * vectors[q, a]
-            elif q < m:  # the teacher itself is bare
-                rho = tilt[i, s] + tilt[q, own[i]] + dot(rest[i], rest[q])
-                x = max(square[i] + square[q] + square[i] * square[q] - rho**2, -1.0)
-                along += weight[q] * (xi(x) - bare_xi[s])
-                turned = weight[q] * (math.atan2(rho, math.sqrt(1.0 + x)) - bare_omega[s])
+                    action[a] -= theta * coefficients[q] * turned[q, a]
+            elif s == group:
+                distance, inner, lean = 0.0, 0.0, 0.0
                 for a in range(d):
-                    action[a] += turned * place[q, a]
-        along /= 1.0 + square[i]
-        near = 2.0 * (curved * near - constant * mass)
+                    apart = rest[i, a] - rest[q, a]
+                    distance += apart**2
+                    inner += rest[i, a] * rest[q, a]
+                    lean += rest[i, a] * apart
+                sine = max(distance + square[i] * distance - lean**2, 0.0)
+                theta = math.atan2(math.sqrt(sine), 1.0 + inner)
+                stretch = xi((square[q] - square[i]) / (1.0 + square[i]))
+                along += weight[q] * (math.sin(theta) * stretch - beyond_sine(theta))
+                for a in range(d):
+                    action[a] += weight[q] * theta * (rest[i, a] - rest[q, a])
+            elif q >= m:  # the teacher itself is bare
+                continue
+            elif group < 0:
+                lean = dot(headed[i], rest[q])
+                change = square[q] - lean * (lean + 2.0 * cosines[s])
+                if square[q] > (COARSE * sines[s]) ** 2:
+                    theta = angle_between(headed[i], headed[q])
+                    change = math.sqrt(1.0 + square[q]) * math.sin(theta) - sines[s]
+                    theta -= thetas[s]
+                else:
+                    after = math.sqrt(max(sines[s] ** 2 + change, 0.0))
+                    change /= sines[s] + after
+                    theta = math.atan2(
+                        change * cosines[s] - sines[s] * lean,
+                        cosines[s] * (cosines[s] + lean) + sines[s] * after,
+                    )
+                ahead += weight[q] * change
+                for a in range(d):
+                    action[a] -= weight[q] * theta * place[q, a]
+            else:
+                change = tilt[q, group] + dot(rest[i], rest[q])
+                more = square[q] * (1.0 + square[i]) - change * (2.0 * tilt[i, s] + change)
+                before = 1.0 + bare_xi[s]
+                after = math.sqrt(max(before**2 + more, 0.0))
+                more /= before + after
+                along += weight[q] * more / (1.0 + square[i])
+                turn = math.atan2(
+                    change * before - tilt[i, s] * more, after * before + (tilt[i, s] + change) * tilt[i, s]
+                )
+                for a in range(d):
+                    action[a] += weight[q] * turn * place[q, a]
         for a in range(d):
-            pulled = action[a] + along * place[i, a]
-            field[i, a] = 2.0 * (linear * everything[a] + curved * pulled) + near * directions[i, a]
-    return field, True
+            value = even * everything[a] + curved * (action[a] + along * place[i, a])
+            value += (curved * ahead - constant * mass) * headed[i, a]
+            field[i, a] = 2.0 * (signs[i] * value + share * odd[a])
+    return field
 
 
 @njit(cache=True, nogil=True)
@@ -206,10 +281,9 @@ def velocity(
     vectors, directions, lengths, coefficients, outputs, signs = placed(
         vector, given, teachers, teacher_output, mode, turn, scale
     )
-    field, reached = np.empty((0, 0)), False
     if orthogonal:
-        field, reached = grouped_field(vectors, directions, lengths, coefficients, m, numbers)
-    if not reached:
+        field = grouped_field(vectors, directions, lengths, coefficients, m, numbers)
+    else:
         field = plain_field(vectors, directions, lengths, coefficients, m, numbers)
     slope = np.empty(vector.size)
     for i in range(m):

@@ -51,7 +51,9 @@ class FusedPopulationProblem(PopulationProblem):
         units, _ = problem.units(inside)
         students, teachers = units.vectors[:, : shape[-2]], units.vectors[:, shape[-2] :]
         nearest = xp.min(gaussian.angles(students, teachers), axis=-1)
-        delicate = (xp.max(nearest, axis=-1) < DELICATE) & (data.orthogonal and weight_decay == 0)
+        delicate = (xp.max(nearest, axis=-1) < DELICATE) & (
+            len(data.hidden) > 1 and data.orthogonal and weight_decay == 0
+        )
 
         moved = Weights(xp.asarray(inside.hidden, copy=True), xp.asarray(output, copy=True))
         for chosen, walk in ((delicate, Problem.descend), (~delicate, self.fused)):

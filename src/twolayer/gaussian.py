@@ -67,11 +67,12 @@ def factors(activation: str, profile: str = "none") -> Factors:
 @dataclass(frozen=True)
 class Units:
     """Students, then teachers: `vectors` (…, unit, feature), `coefficients` (…, unit); the first `students`
-    of them are students."""
+    of them are students. left_out: what rounding took from the coefficients, or None."""
 
     vectors: Array
     coefficients: Array
     students: int
+    left_out: Array | None = None
 
     @property
     def masses(self) -> Array:
@@ -123,7 +124,7 @@ def oriented(units: Units) -> tuple[Units, Array]:
     turned = xp.max(cosine, axis=-1) < -xp.min(cosine, axis=-1)
     signs = xp.where(turned, -xp.ones_like(cosine[..., 0]), xp.ones_like(cosine[..., 0]))
     vectors = xp.concat([signs[..., None] * students, teachers], axis=-2)
-    return Units(vectors, units.coefficients, units.students), signs
+    return Units(vectors, units.coefficients, units.students, units.left_out), signs
 
 
 def loss(units: Units, factor: Factors) -> Array:

@@ -15,6 +15,7 @@ from typing import Any
 from array_api_compat import array_namespace, device
 
 from twolayer import gaussian, grouped
+from twolayer.compensated import two_product
 from twolayer.gaussian import Factors, Units, outer, unit
 from twolayer.model import EmpiricalProblem, FiniteData, Network, Problem, Weights, norm, to_host
 from twolayer.trajectory import FlowWeights
@@ -87,20 +88,20 @@ class Teacher:
 
     @cached_property
     def orthogonal(self) -> bool:
-        """Whether the teachers are orthogonal to rounding, and more than one."""
+        """Whether the teachers are orthogonal to rounding, as a single one is."""
         xp = array_namespace(self.hidden)
         axes = unit(self.hidden)
         count = axes.shape[-2]
         product = xp.matmul(axes, xp.matrix_transpose(axes))
         product = product * (1.0 - xp.eye(count, dtype=axes.dtype, device=axes.device))
-        return count > 1 and bool(xp.max(xp.abs(product)) < 32 * xp.finfo(axes.dtype).eps)
+        return bool(xp.max(xp.abs(product)) < 32 * xp.finfo(axes.dtype).eps)
 
 
 @dataclass(frozen=True)
 class PopulationProblem(Problem):
     """A network and a teacher: L = ½ E (f − f*)² with the teacher's profile removed, by the closed forms.
 
-    Orthogonal teachers keep digits to L = 1e-25 (`grouped`), as does a single one; others about 1e-16 absolute.
+    Orthogonal teachers, or a single one, keep digits to L = 1e-25 (`grouped`); others about 1e-16 absolute.
     """
 
     data: Teacher
@@ -116,10 +117,13 @@ class PopulationProblem(Problem):
         lead = weights.hidden.shape[:-2]
         teachers = xp.broadcast_to(self.data.hidden, (*lead, *self.data.hidden.shape[-2:]))
         given = xp.broadcast_to(-self.data.output, (*lead, self.data.output.shape[-1]))
+        scale = xp.asarray(self.network.scale, dtype=weights.output.dtype, device=device(weights.output))
+        coefficients, left_out = two_product(scale, weights.output)
         units = Units(
             xp.concat([weights.hidden, teachers], axis=-2),
-            xp.concat([self.network.scale * weights.output, given], axis=-1),
+            xp.concat([coefficients, given], axis=-1),
             self.network.neurons,
+            xp.concat([left_out, xp.zeros_like(given)], axis=-1),
         )
         if self.network.activation == "abs":
             return gaussian.oriented(units)
@@ -131,12 +135,16 @@ class PopulationProblem(Problem):
         return form.loss(self.units(self.network.closed(weights))[0], self.factors)
 
     def rounding(self, weights: Weights) -> Array:
-        """ε (Σ_p |C_p|)² for several teachers that are not orthogonal, (…,): terms of that size cancel in `loss`."""
+        """What the rounding of the closed form's terms may sum up to, (…,): above 0, so that no loss of 0 is known.
+
+        ε (Σ_p |C_p|)² for teachers that are not orthogonal, as terms of that size cancel in `loss`.
+        """
         xp = array_namespace(weights.hidden)
-        if self.data.orthogonal or self.data.hidden.shape[-2] == 1:
-            return super().rounding(weights)
-        masses = self.units(self.network.closed(weights))[0].masses
-        return xp.finfo(masses.dtype).eps * xp.sum(xp.abs(masses), axis=-1) ** 2
+        units = self.units(self.network.closed(weights))[0]
+        if self.data.orthogonal:
+            return grouped.rounding(units, self.factors)
+        kind = xp.finfo(units.vectors.dtype)
+        return kind.eps * xp.sum(xp.abs(units.masses), axis=-1) ** 2 + kind.smallest_normal
 
     def gradient(self, weights: Weights, weight_decay: float = 0.0) -> Weights:
         """The gradient of L + (weight_decay/2)(|a|² + |W|²) in the trained parameters.

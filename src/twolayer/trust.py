@@ -37,9 +37,10 @@ def last_trusted(problem: Any, frames: Sequence[Weights]) -> Any:
 
 def trusted(problem: Any, frame: Weights) -> Any:
     """Whether L is known to `KEPT`, by its own rounding, and where all weights move by one unit: away from 0,
-    towards it, and each its own way, (seed,)."""
+    towards it, and each its own way, (seed,). A loss of 0 is not: terms that cancel and those too small for floats
+    print it as well as an exact solution does."""
     loss = loss_of(problem, frame)
-    kept = np.isfinite(loss) & (problem.rounding(wide(frame)) <= KEPT * loss)
+    kept = np.isfinite(loss) & (loss > 0) & (problem.rounding(wide(frame)) <= KEPT * loss)
     coins = np.random.default_rng(0)
     away = [np.where(array < 0, -1.0, 1.0) for array in (frame.hidden, frame.output)]
     mixed = [coins.choice([-1.0, 1.0], array.shape) for array in (frame.hidden, frame.output)]
