@@ -19,6 +19,7 @@ from twolayer import (
     fit_rate,
     hookimpl,
     local_slope,
+    within_trust,
 )
 from twolayer.intervals import mean_interval
 from twolayer.third_power import gradient_limit, group_spread, loss_by_spread, pair_constant
@@ -310,7 +311,7 @@ def theorem_14(data: Data) -> Mapping[str, Result]:
     for neurons, run in by_neurons(data["exact_rank"].sel(initialization="equal")):
         time = run["time"].values
         shares = np.array(
-            [steepest_rise(time, loss) / theory.steepest(neurons) for loss in run["loss"].values]
+            [steepest_rise(time, loss) / theory.steepest(neurons) for loss in within_trust(run).values]
         )
         detail = f"largest slope of L^(−1/3) while L > 1e-20, over the bound: {told(shares)}"
         results[f"n = {neurons}, equal students"] = at_least(float(shares.min()), 1.0, detail)
@@ -501,9 +502,9 @@ def lower_bound_of_random_starts(data: Data) -> Mapping[str, Result]:
 def parallel_students(data: Data) -> Mapping[str, Result]:
     results = {}
     for neurons, run in by_neurons(data["exact_rank"].sel(initialization="parallel").isel(seed=0)):
-        loss, step = run["loss"].values, run["step"].values
+        loss, step = within_trust(run).values, run["step"].values
         exact = loss[0] * (1 - 0.5 * neurons * theory.STEP) ** (2 * step)
-        own = exact > 1e-20
+        own = (exact > 1e-20) & np.isfinite(loss)
         worst = float(np.abs(np.log(loss[own] / exact[own])).max())
         results[f"n = {neurons}"] = at_most(worst, 1e-5, "largest |log L − log exact| while L > 1e-20")
     return results
@@ -520,7 +521,7 @@ def equal_students(data: Data) -> Mapping[str, Result]:
     for neurons, run in by_neurons(data["exact_rank"].sel(initialization="equal")):
         exact = float(2 * np.log(1 - 0.5 * neurons * theory.STEP))
         rates = []
-        for loss in run["loss"].values:
+        for loss in within_trust(run).values:
             first, last = (int(np.argmax(loss < level)) for level in (1e-8, 1e-18))
             steps = run["step"].values[[first, last]]
             rates.append(np.log(loss[last] / loss[first]) / (steps[1] - steps[0]))

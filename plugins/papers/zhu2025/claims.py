@@ -23,6 +23,7 @@ from twolayer import (
     local_slope,
     runs_by,
     unpadded,
+    within_trust,
 )
 from twolayer.claims import equivalent
 from twolayer.intervals import chance_interval, difference_interval, mean_interval, median_interval
@@ -547,7 +548,7 @@ def spreads(data: Data) -> Mapping[str, Result]:
 def exponential(data: Data) -> Mapping[str, Result]:
     results = {}
     for label, run in runs_by(data["exponential"].isel(seed=0), "initialization").items():
-        rate, _ = decay_rate(run["time"].values, run["loss"].values, 1e-19, 1e-9)
+        rate, _ = decay_rate(run["time"].values, within_trust(run).values, 1e-19, 1e-9)
         results[label] = close(
             rate, theory.EXPONENTIAL[label], relative=0.01, detail="from L = 1e-9 to 1e-19"
         )
