@@ -110,6 +110,10 @@ class DeviceArray:
         """A copy on the host."""
         return self._data.copy()
 
+    def shared(self) -> np.ndarray:
+        """The memory of the device itself, as a kernel sees it: for stand-ins of kernels only."""
+        return self._data
+
     def item(self) -> Any:
         """The number of an array that has one."""
         return self._data.item()

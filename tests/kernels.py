@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from namespaces import backend
+from namespaces import OnDeviceArrays, backend
 
 from twolayer import Network, PopulationProblem, Teacher, Weights
 from twolayer.compiled_population import CompiledPopulationProblem
@@ -29,18 +29,23 @@ HOPPER = 227 * 1024
 """Shared memory of a block on an H100, in bytes."""
 
 
+def compiler() -> str | None:
+    """A C++ compiler."""
+    names = [os.environ.get("CXX", ""), "g++", "clang++", "c++"]
+    return next((found for name in names if name and (found := shutil.which(name))), None)
+
+
 @cache
 def host_library() -> Any:
     """`population.cu` as functions of the host, by a C++ compiler; skips where there is none."""
-    names = [os.environ.get("CXX", ""), "g++", "clang++", "c++"]
-    compilers = [found for name in names if name and (found := shutil.which(name))]
-    if not compilers:
+    found = compiler()
+    if found is None:
         pytest.skip("needs a C++ compiler (g++, clang++ or CXX), which runs the CUDA kernel on the host")
     folder = tempfile.mkdtemp()
     library = Path(folder) / "population.so"
     options = ["-std=c++17", "-O1", "-Wno-unknown-pragmas", "-fPIC", "-shared", f'-DKERNEL="{SOURCE}"']
     shim = str(Path(__file__).with_name("cuda_on_host.cpp"))
-    done = subprocess.run([compilers[0], *options, shim, "-o", str(library)], capture_output=True, text=True)
+    done = subprocess.run([found, *options, shim, "-o", str(library)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     loaded = ctypes.CDLL(str(library))
     shutil.rmtree(folder)
@@ -81,6 +86,27 @@ class HostCuda:
     def population(self, data: Teacher, network: Network, threads: int) -> HostCudaProblem:
         host_library()
         return HostCudaProblem(data, network)
+
+
+@dataclass(frozen=True)
+class ApartProblem(HostCudaProblem):
+    """The same on arrays that keep apart from NumPy's, as CuPy's do."""
+
+    def launch(self, layout: Plan, blocks: int, arguments: tuple[Any, ...]) -> None:
+        vectors, outputs, *rest = arguments
+        super().launch(layout, blocks, (vectors.shared(), outputs.shared(), *rest))
+
+
+class Apart(OnDeviceArrays):
+    """The backend `cupy`, with `device_arrays` for CuPy and the kernel on the host."""
+
+    def population(self, data: Teacher, network: Network, threads: int) -> ApartProblem:
+        return ApartProblem(data, network)
+
+
+def device_with_kernel() -> OnDeviceArrays:
+    """A stand-in for a GPU with the CUDA kernel; where there is no C++ compiler, with the array code alone."""
+    return Apart() if compiler() else OnDeviceArrays()
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from twolayer import FiniteData, Network, Weights, hookimpl
+from twolayer.errors import DataError
 from twolayer.model import norm
 
 
@@ -39,9 +40,15 @@ class Covering:
 
     def draw(self, data: FiniteData, network: Network, random: np.random.Generator) -> Weights:
         """Draw all neurons, then reflect the first 2·covering, + and − in turn."""
+        if not isinstance(data, FiniteData):
+            raise DataError(
+                "initialization.covering: there are no samples to cover; use 'gaussian' on a population"
+            )
         gram = data.inputs @ data.inputs.T
         if np.abs(gram - np.diag(np.diag(gram))).max(initial=0.0) > 1e-12 * gram.max():
-            raise ValueError("covering: the inputs must be orthogonal; use 'gaussian' for others")
+            raise DataError(
+                "initialization.covering: the inputs must be orthogonal; use 'gaussian' for others"
+            )
         hidden = self.scale * random.standard_normal((network.neurons, data.features))
         signs = random.choice([-1.0, 1.0], network.neurons)
         signs[: 2 * self.covering] = np.tile([1.0, -1.0], self.covering)
