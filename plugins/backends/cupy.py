@@ -29,7 +29,9 @@ def library() -> Any:
 
 
 class CuPy:
-    """Arrays live on the current CUDA device. Flows run on the host under every backend."""
+    """Arrays live on the current CUDA device. Flows and small runs are trained on the host (`placement`)."""
+
+    on_device = True
 
     def asarray(self, array: Any, dtype: str) -> Any:
         """A host array, on the device."""

@@ -103,6 +103,18 @@ class Stages:
         """Whether no stage leaves the span of students and teachers."""
         return all(getattr(stage.plugin, "stays_in_span", False) for stage in self.stages)
 
+    @property
+    def host_reason(self) -> str:
+        """Why the stages are computed on the host, where one of them is."""
+        return next(
+            (reason for stage in self.stages if (reason := getattr(stage.plugin, "host_reason", ""))), ""
+        )
+
+    def step_count(self, times: Times) -> int:
+        """The steps of all descents until the last saved time."""
+        clocks = [leg.clock for leg in self.legs(times.clock().time)]
+        return sum(int(clock.step[-1]) for clock in clocks if clock.step is not None)
+
     def check(self, problem: Any, network: Network) -> None:
         """Refuse layers that cannot be held, and what a stage's dynamics refuses."""
         for index, stage in enumerate(self.stages):

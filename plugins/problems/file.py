@@ -9,6 +9,7 @@ import numpy as np
 
 from twolayer import FiniteData, hookimpl
 from twolayer.datasets import read_arrays
+from twolayer.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,15 @@ class File:
 
     path: str
     loss: Literal["half_mean_square", "mean_square"] = "half_mean_square"
+
+    @property
+    def shape(self) -> tuple[int, int] | None:
+        """The numbers of samples and of features; None where the file cannot be read yet."""
+        try:
+            samples, features = read_arrays(self.path, {"inputs": ("sample", "feature")})["inputs"].shape
+        except DataError:
+            return None
+        return samples, features
 
     def generate(self, random: np.random.Generator) -> FiniteData:
         """The file's data, widened to float64."""

@@ -36,6 +36,12 @@ class Points:
         """The number of points."""
         return len(self.targets)
 
+    @property
+    def dimension(self) -> int:
+        """The number of features, with the constant one."""
+        first = self.inputs[0]
+        return (len(first) if isinstance(first, list) else 1) + self.bias
+
     def generate(self, random: np.random.Generator) -> FiniteData:
         """The points as arrays."""
         inputs = np.asarray(self.inputs, dtype=np.float64).reshape(len(self.inputs), -1)

@@ -108,13 +108,16 @@ def generate(options: argparse.Namespace) -> None:
 def train(options: argparse.Namespace) -> None:
     """Train: weights over time, all seeds of a run."""
     from twolayer import datasets
-    from twolayer.pipeline import code_of_run, section_of
+    from twolayer.pipeline import code_of_run, placed_backend, section_of
     from twolayer.registry import load
     from twolayer.stages.train import train as stage
 
     problem, attributes = datasets.read(options.problem)
     run = datasets.read_run(attributes, options.problem, "problem")
     registry = load(options.plugin_path, ("problems", "initializations", "dynamics", "backends"))
+    placed, backend = placed_backend(run, options.backend, registry, "--backend")
+    if placed.note:
+        print(f"{options.output}: {placed.note}", file=sys.stderr)
     with prompt_interrupt():
         variables, notes = stage(
             problem,
@@ -122,11 +125,11 @@ def train(options: argparse.Namespace) -> None:
             run,
             section_of(run, "initialization", registry),
             section_of(run, "dynamics", registry),
-            registry.find("backends", options.backend, "--backend").thing,
+            backend,
             options.threads,
         )
     made = datasets.provenance("trajectory", run, code_of_run("train", run, registry))
-    made |= {"backend": options.backend, "notes": "\n".join(notes), **datasets.coordinates(variables)}
+    made |= {"backend": placed.backend, "notes": "\n".join(notes), **datasets.coordinates(variables)}
     datasets.write(options.output, variables, made)
     for note in notes:
         print(f"{options.output}: {note}", file=sys.stderr)

@@ -18,7 +18,8 @@ import yaml
 from twolayer.errors import ConfigError, unknown_name
 from twolayer.fingerprint import code_of
 from twolayer.model import Network
-from twolayer.pipeline import code_of_run, selected_metrics
+from twolayer.pipeline import code_of_run, placed_backend, selected_metrics
+from twolayer.placement import Placement
 from twolayer.registry import Registry, load, plugin_folder
 from twolayer.schema import build, canonical, convert, number
 from twolayer.times import Times
@@ -140,6 +141,10 @@ class Study:
         if name not in runs:
             raise ConfigError(f"papers.{paper}.experiments.{experiment}: {unknown_name('run', name, runs)}")
         return runs[name]
+
+    def placement(self, run: Run) -> Placement:
+        """Where a run is trained, and why."""
+        return placed_backend(run.as_dict(), self.backend, self.registry)[0]
 
     def code(self, stage: str, run: Run | None = None, paper: str = "", figure: str = "") -> str:
         """The fingerprint of the code behind a job: of a run's stage, of a paper's figure or its claims."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from twolayer import datasets
 from twolayer.errors import ConfigError
 from twolayer.experiments import make_experiment
-from twolayer.pipeline import section_of, selected_metrics
+from twolayer.pipeline import placed_backend, section_of, selected_metrics
 from twolayer.registry import load
 from twolayer.stages.gather import gather
 from twolayer.stages.generate import generate
@@ -38,7 +38,7 @@ def run(
 
     registry = load(plugin_paths or ())
     checked = make_experiment("notebook", "run", experiment, registry, "experiment")
-    chosen = registry.find("backends", backend, "backend").thing
+    registry.find("backends", backend, "backend")
     names = selected_metrics(registry, list(checked.metrics) if checked.metrics is not None else None)
     metrics = {name: registry.find("metrics", name).thing for name in names}
     words = next(iter(checked.runs.values())).words
@@ -50,11 +50,13 @@ def run(
     runs: list[dict[str, Any]] = []
     files: list[datasets.Variables] = []
     notes: list[str] = []
+    trained_on: dict[str, None] = {}
     for one in checked.runs.values():
         described = one.as_dict()
         problem, attributes = generate(section_of(described, "problem", registry), described)
         initialization = section_of(described, "initialization", registry)
         dynamics = section_of(described, "dynamics", registry)
+        placed, chosen = placed_backend(described, backend, registry)
         trajectory, told = train(problem, attributes, described, initialization, dynamics, chosen, threads)
         measured = measure(problem, attributes, trajectory, described, metrics, dynamics)
         if weights:
@@ -62,8 +64,9 @@ def run(
         runs.append(described)
         files.append(measured)
         notes += told
+        trained_on |= {placed.backend: None}
     gathered: datasets.Variables = gather(runs, files)
     dataset = xr.Dataset({name: variable for name, variable in gathered.items() if name not in ("seed",)})
     coordinates = [name for name in ("seed", "time", "step", *runs[0]["words"]) if name in gathered]
     dataset = dataset.assign_coords({name: gathered[name] for name in coordinates})
-    return dataset.assign_attrs(backend=backend, notes="\n".join(notes))
+    return dataset.assign_attrs(backend="\n".join(trained_on), notes="\n".join(notes))

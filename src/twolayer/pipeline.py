@@ -8,10 +8,11 @@ from typing import Any
 
 from twolayer.errors import ConfigError
 from twolayer.fingerprint import code_of, population_of
+from twolayer.placement import Placement, placement
 from twolayer.registry import Registered, Registry
 from twolayer.schema import nested
 
-__all__ = ["code_of_run", "section_of", "selected_metrics"]
+__all__ = ["code_of_run", "placed_backend", "section_of", "selected_metrics"]
 
 SECTIONS = {"problem": "problems", "initialization": "initializations", "dynamics": "dynamics"}
 
@@ -19,6 +20,17 @@ SECTIONS = {"problem": "problems", "initialization": "initializations", "dynamic
 def section_of(run: Mapping[str, Any], key: str, registry: Registry) -> Any:
     """The plugin instance that a run's section describes."""
     return registry.build(SECTIONS[key], run[key], f"{run['experiment']}.{key}")[1]
+
+
+def placed_backend(
+    run: Mapping[str, Any], name: str, registry: Registry, where: str = "backend"
+) -> tuple[Placement, Any]:
+    """Where a run is trained when the backend `name` is asked for, and the backend that does it."""
+    asked = registry.find("backends", name, where).thing
+    if not getattr(asked, "on_device", False):
+        return Placement(name, False), asked
+    placed = placement(name, run, section_of(run, "problem", registry), section_of(run, "dynamics", registry))
+    return placed, registry.find("backends", placed.backend, where).thing
 
 
 def plugins_of(run: Mapping[str, Any], key: str, registry: Registry) -> list[Registered]:

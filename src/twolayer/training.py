@@ -74,7 +74,8 @@ class Dynamics(Protocol):
 
     A class attribute `stays_in_span` (default: False) says that each update is a combination of weights and
     gradients so far, with coefficients that no rotation of the features changes: on a teacher it is then run in
-    min(d, m + k) coordinates.
+    min(d, m + k) coordinates. One of `host_reason` (default: empty) says why it is computed on the host under every
+    backend; a method `step_count(times)` says how many steps it takes, so that few of them go to the host, too.
     """
 
     def clock(self, times: Times) -> Clock:
@@ -106,6 +107,10 @@ class Descent:
         """Saved steps and their times."""
         return times.clock(self.step_size)
 
+    def step_count(self, times: Times) -> int:
+        """The number of the last saved step."""
+        return int(self.clock(times).step[-1])
+
     def weight_decay_at(self, time: float) -> float:
         """No penalty, unless a subclass says so."""
         return 0.0
@@ -133,6 +138,7 @@ class Flow:
     """Base of continuous dynamics. A subclass adds fields and writes `trajectory`."""
 
     stays_in_span: ClassVar[bool] = False
+    host_reason: ClassVar[str] = "gradient flow is computed on the host"
 
     def clock(self, times: Times) -> Clock:
         """Saved times."""
@@ -150,6 +156,10 @@ class Jump:
     def clock(self, times: Times) -> Clock:
         """Saved times."""
         return times.clock()
+
+    def step_count(self, times: Times) -> int:
+        """None."""
+        return 0
 
     def weight_decay_at(self, time: float) -> float:
         """No penalty, unless a subclass says so."""
@@ -183,7 +193,11 @@ class Initialization(Protocol):
 
 
 class Backend(Protocol):
-    """Where weights move: it holds arrays, and gives the problem its fastest descents and gradient there."""
+    """Where weights move: it holds arrays, and gives the problem its fastest descents and gradient there.
+
+    A class attribute `on_device` (default: False) says that a device of its own holds the arrays, whose start takes
+    time and which jobs share: small runs are then trained on the host (`placement`).
+    """
 
     def asarray(self, array: Any, dtype: str) -> Any:
         """A host array on the backend."""

@@ -1,4 +1,5 @@
 # What the config asks for, checked before anything runs, and the paths it becomes.
+import functools
 import json
 import os
 import subprocess
@@ -28,6 +29,10 @@ if workflow.is_main_process:
     for warning in study.warnings:
         print(f"warning: {warning}", file=sys.stderr)
 
+# Jobs on this machine share its card, one at a time; `--resources gpu=N` lets N of them.
+if workflow.local_exec:
+    workflow.global_resources.setdefault("gpu", 1)
+
 RUN = "results/{paper}/{experiment}/{run}"
 PLUGIN_PATHS = " ".join(f"--plugin-path {path!r}" for path in study.plugin_paths)
 
@@ -41,6 +46,16 @@ wildcard_constraints:
 
 def run_of(wildcards):
     return study.run(wildcards.paper, wildcards.experiment, wildcards.run)
+
+
+@functools.cache
+def placed(paper, experiment, run):
+    return study.placement(study.run(paper, experiment, run))
+
+
+def on_device(wildcards):
+    """Whether a run holds a card while it is trained: small ones and flows do not, under any backend."""
+    return placed(wildcards.paper, wildcards.experiment, wildcards.run).on_device
 
 
 def threads_of(run):

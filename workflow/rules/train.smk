@@ -1,4 +1,4 @@
-# The backend stands among the resources, which trigger no job: it is no part of a run's identity.
+# The backend and the card stand among the resources, which trigger no job: they are no part of a run's identity.
 rule train:
     input:
         lambda wildcards: run_of(wildcards).data_files("initialization"),
@@ -8,9 +8,10 @@ rule train:
     log:
         f"{RUN}/train.log",
     priority: 1  # the long jobs first; what is short fills up the end
-    threads: lambda wildcards: threads_of(run_of(wildcards))
+    threads: lambda wildcards: 1 if on_device(wildcards) else threads_of(run_of(wildcards))
     resources:
         backend=study.backend,
+        gpu=lambda wildcards: int(on_device(wildcards)),
         plugin_paths=PLUGIN_PATHS,
     params:
         code=lambda wildcards: study.code("train", run_of(wildcards)),
