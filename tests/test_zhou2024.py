@@ -141,15 +141,15 @@ def test_the_constant_of_the_gradient(theory: ModuleType) -> None:
 
 
 def test_the_energy_off_the_span_is_that_of_the_step(theory: ModuleType) -> None:
-    """Against `first_step` vector by vector, which is held against the gradient above: medians within 3 %, and the law
-    of an earlier implementation, 0.2/d (mean 0.35/d), 0.59/d for equal signs."""
+    """Against `first_step` vector by vector, held against the gradient above: quartiles within 10 %, and the law of
+    an earlier implementation, 0.2/d (mean 0.35/d), 0.59/d for equal signs."""
     random = np.random.default_rng(8)
     vectors, coefficients = np.eye(3, 40), np.array([1.0, -0.8, 1.2])
-    steps = [theory.first_step(unit(random.standard_normal(40)), vectors, coefficients) for _ in range(20000)]
+    steps = [theory.first_step(unit(random.standard_normal(40)), vectors, coefficients) for _ in range(5000)]
     energy = np.array([1 - (step[:3] ** 2).sum() / (step**2).sum() for step in steps])
     ours = theory.off_span_energies(40, coefficients, 20000)
     for share in (0.25, 0.5, 0.75):
-        assert np.quantile(ours, share) == pytest.approx(np.quantile(energy, share), rel=0.05)
+        assert np.quantile(ours, share) == pytest.approx(np.quantile(energy, share), rel=0.1)
     far = 1280 * theory.off_span_energies(1280, coefficients, 100000)
     assert np.median(far) == pytest.approx(0.2, rel=0.15)
     assert far.mean() == pytest.approx(0.35, rel=0.15)
