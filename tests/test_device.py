@@ -213,6 +213,23 @@ def test_every_network_runs_as_on_the_host(network: Any, problem: str, device: s
     assert {"gradient_descent", "gradient_flow", "stochastic_gradient_descent"} <= done
 
 
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("step_size", [3.0, 8.0])
+@pytest.mark.parametrize("problem", ["points", "gaussian_teacher 3"])
+def test_steps_that_are_too_large_are_told_of_as_on_the_host(
+    problem: str, step_size: float, device: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Divergence, and the twin that shows chaos: the same steps and times, where rounding does not decide them."""
+    monkeypatch.setitem(DYNAMICS, "large steps", {"name": "gradient_descent", "step_size": step_size})
+    ((_, run),) = runs(folder, "large steps", problem, TRAINED, ["gaussian"], times={"steps": [1, 5, 20, 50]})
+    there, here = trained(run, chosen(device)), trained(run, backend("numpy"))
+    assert not isinstance(there, str), there
+    assert not isinstance(here, str), here
+    assert (here[2]["diverged_step"][1] > 0).any()
+    for name in ("diverged_step", "path_trusted_until"):
+        np.testing.assert_array_equal(there[2][name][1], here[2][name][1])
+
+
 def test_no_metric_is_left_out(folder: Path) -> None:
     """The matrix has a run for each: they are in these."""
     measured: set[str] = set()

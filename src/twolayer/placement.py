@@ -19,9 +19,8 @@ HOST = "numba"
 
 KERNEL_WORK = 2**33
 """Of a descent on a teacher: seeds × steps × pairs of units × coordinates, below which the host has done it before a
-card is ready. CuPy, a CUDA context and the kernel's compilation take 1 to 2 s. At (m, k, d) = (10, 3, 20) this is
-5.1e6 steps of a seed: 2 s on one core at .40 µs, 8 ms on an H100 at 1.48 ns, which were measured; the start is an
-estimate."""
+card is ready. CuPy, a CUDA context and the kernel's compilation take 1 to 2 s, by estimate. At (m, k, d) = (10, 3, 20)
+this is 5.1e6 steps of a seed: 2 s on one core at .40 µs (benchmarks), 8 ms at the 1.48 ns reported of an H100."""
 
 ARRAY_STEP = 2**24
 """Of a descent on samples: seeds × neurons × samples × features in one step, below which the host is faster however
