@@ -36,6 +36,8 @@ ROUNDING = 4e-16
 """A change of this, times its scale, is rounding."""
 SHARE = 0.1
 """Of the tolerance: one stiff step stands for many Taylor steps, most of which end far below theirs."""
+STILL = 2e-14
+"""A projection that moves by less than this, times |x| |v|, stands still: rounding makes no events."""
 FARTHEST = 1e24
 """Longest step: coefficients are divided by its powers."""
 
@@ -239,6 +241,16 @@ def add_slopes(j: int, problem: Problem, neurons: Any, series: Any, slopes: Any)
 
 
 @INNER_KERNEL
+def is_idle(j: int, problem: Problem, series: Any) -> bool:
+    """Whether neuron j has a fixed output and sees no sample: its hidden weight only decays, as e^(−λ t).
+
+    Its polynomials stand still, and the decay is put on by `advance_stiff`: collocation would lose the signs
+    of what decays through many decades.
+    """
+    return problem.radial == 0 and series.active_count[j] == 0 and series.sliding_count[j] == 0
+
+
+@INNER_KERNEL
 def solve_step(
     length: float,
     rule: Collocation,
@@ -281,7 +293,7 @@ def solve_step(
             for i in range(stages):
                 slopes[response, i] = 0.0
         for j in range(neuron_count):
-            if neurons.moving[j]:
+            if neurons.moving[j] and not is_idle(j, problem, series):
                 changed = max(changed, solve_neuron(j, length, rule, problem, neurons, series))
                 add_slopes(j, problem, neurons, series, slopes)
         if not changed <= 1e3 or not np.max(np.abs(slopes)) <= 1e150:
@@ -363,6 +375,26 @@ def truncation(
 
 
 @INNER_KERNEL
+def settle_rounding(j: int, rule: Collocation, problem: Problem, neurons: Any, series: Any) -> None:
+    """Let projections of neuron j that move by rounding alone stand still, from values at the points."""
+    stages = rule.points.size
+    lines = problem.gram.shape[0]
+    zeta = series.projection[j]
+    scale = 1.0
+    if problem.radial == 0:
+        scale = neurons.outside[j]
+        for k in range(lines):
+            scale = max(scale, np.abs(zeta[0, k]) / problem.norm[k])
+    for k in range(lines):
+        moved = 0.0
+        for i in range(1, stages + 1):
+            moved = max(moved, np.abs(zeta[i, k] - zeta[0, k]))
+        if moved <= STILL * problem.norm[k] * scale:
+            for i in range(1, stages + 1):
+                zeta[i, k] = zeta[0, k]
+
+
+@INNER_KERNEL
 def to_powers(length: float, rule: Collocation, values: Any) -> None:
     """Values (…, stage + 1 or more, …) along the first axis become coefficients of t^i, in place."""
     size = rule.points.size + 1
@@ -427,6 +459,7 @@ def stiff_step(
         clock.event_time[j] = np.inf
         if not neurons.moving[j]:
             continue
+        settle_rounding(j, rule, problem, neurons, series)
         to_powers(length, rule, series.projection[j])
         to_powers(length, rule, series.force[j])
         to_powers(length, rule, series.gain[j : j + 1].T)
@@ -466,5 +499,8 @@ def advance_stiff(j: int, time: float, problem: Problem, neurons: Any, series: A
     if problem.radial == 0:
         growth = problem.weight_decay * time
     shrink = np.exp(-growth)
+    if is_idle(j, problem, series):
+        for k in range(room.projection.shape[1]):
+            room.projection[j, k] *= shrink
     room.outside[j] = neurons.outside[j] * shrink
     room.skew[j] = neurons.skew[j] * shrink * shrink
