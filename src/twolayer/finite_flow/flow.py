@@ -50,7 +50,7 @@ class FlowPath:
     """The flow at all the times asked for.
 
     `residual` is y − h, carried as a variable of its own where it is too small for the weights to resolve.
-    `events` counts changes of activation patterns, `steps` the Taylor steps of all neurons together.
+    `events` counts changes of activation patterns, `steps` the steps of all neurons together.
     `held_from` is the first of the times at which the state was held (see `finite_flow`), or infinity.
     `forks` counts the points at which the limit of small descent steps is not unique.
     """
@@ -86,13 +86,14 @@ def finite_flow(
 
     continued along activation boundaries as a Filippov system (`sliding`). `output_layer` "fixed" holds a and
     leaves it out of the penalty; "tied" sets a_j = |w_j| inside E. Between events the flow is integrated by
-    Taylor series (`series`), while outputs are negligible in closed form (`decoupled`).
+    Taylor series (`series`), while outputs are negligible in closed form (`decoupled`), and by collocation where
+    fast residuals are at rest and slow ones go on (`stiff`).
 
     inputs (sample, feature), targets (sample,), hidden (neuron, feature), output (neuron,), times (time,)
     strictly increasing from the start. κ = loss_weight, s = output_scale, λ = weight_decay. `rtol` bounds the
     error of a step relative to each neuron, to its mass and to the residual. A neuron with |a| = |w| to 1e-14
     stays so exactly. Without weight decay the state is held once every residual is within `atol`, or below
-    1e-20 of its scale.
+    1e-20 of its own scale.
 
     Raises ValueError for arguments that do not fit, FlowStalled if events stop making progress.
 
