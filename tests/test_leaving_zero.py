@@ -78,7 +78,7 @@ def random_problem(number: int) -> tuple[CompiledPopulationProblem, Weights, flo
     hidden = random.choice([0.05, 0.3, 1.5], (m, 1)) * random.standard_normal((m, teachers.shape[1]))
     if random.random() < 0.2:
         hidden[0] = -0.5 * teachers[0]
-    if random.random() < 0.2:
+    if random.random() < 0.2 and m > 1:  # else what is left may be rounding, far below a step
         hidden[-1] -= (hidden[-1] @ teachers[0]) / (teachers[0] @ teachers[0]) * teachers[0]
     sizes = np.linalg.norm(hidden, axis=1) * random.choice([0.5, 1.0, 2.0, 5.0])
     given = random.choice([-1.0, 1.0, 1.0], m)

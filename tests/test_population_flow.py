@@ -11,6 +11,7 @@ from scipy.integrate import solve_ivp
 import twolayer
 from twolayer import Network, PopulationProblem, Teacher, Weights
 from twolayer.compiled_flow import CompiledPacking
+from twolayer.errors import TrainingError
 from twolayer.population_flow import Packing
 
 
@@ -84,6 +85,13 @@ def test_starts_of_scale_1e_minus_14_are_carried(output: str) -> None:
     if positive:  # otherwise no student can grow
         assert loss[-1] < 1e-15
     assert (np.diff(loss) <= 1e-12).all()
+
+
+@pytest.mark.parametrize("output", ["fixed", "trained", "tied"])
+def test_a_start_too_small_for_floats_is_refused(output: str) -> None:
+    start = {"name": "gaussian", "scale": 1e-200}
+    with pytest.raises(TrainingError, match=r"seed number 0 has length .*e-200; .* from 1e-100 or above"):
+        twolayer.run(experiment(network={"neurons": 2, "output": output}, initialization=start))
 
 
 def test_alone_a_student_converges_exponentially() -> None:

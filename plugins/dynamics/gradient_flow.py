@@ -9,11 +9,15 @@ from typing import Any
 import numpy as np
 
 from twolayer import EmpiricalProblem, Flow, Weights, hookimpl
-from twolayer.model import placed_like, to_host
+from twolayer.errors import TrainingError
+from twolayer.model import norm, placed_like, to_host
 from twolayer.output_layer import OutputLayer
 from twolayer.seeds import over_seeds
 from twolayer.training import WeightDecay
 from twolayer.trajectory import Clock, FlowWeights
+
+SHORTEST = 1e-100
+"""Starts of a flow on a teacher."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,7 @@ class GradientFlow(Flow):
     ) -> Iterator[Weights]:
         """The weights at the saved times, the seeds side by side."""
         hidden, output = to_host(weights.hidden), to_host(weights.output)
+        refuse_tiny(problem, hidden)
 
         def one(seed: int) -> FlowWeights:
             return self.flow_of_seed(problem, seed, Weights(hidden[seed], output[seed]), clock.time)
@@ -115,6 +120,18 @@ class GradientFlow(Flow):
         except FlowStalled as stalled:
             stall = str(stalled)
         return FlowWeights(path.hidden, path.output, forks, stall)
+
+
+def refuse_tiny(problem: Any, hidden: Any) -> None:
+    """Refuse starts on a teacher (seed, neuron, feature) at which squares of rates leave the range of floats."""
+    longest = norm(hidden).max(-1)
+    tiny = (longest > 0) & (longest < SHORTEST)
+    if tiny.any() and not isinstance(problem, EmpiricalProblem | OutputLayer):
+        seed = int(np.argmax(tiny))
+        raise TrainingError(
+            f"initialization: the longest neuron of seed number {seed} has length {longest[seed]:.3g}; "
+            f"gradient_flow on a teacher starts from {SHORTEST:g} or above, or at exactly 0"
+        )
 
 
 def lost(weights: Weights, moments: int) -> Weights:

@@ -24,7 +24,7 @@ ROUNDING = 2.0**-49
 """The absolute tolerance is at least this, times the largest weight of the moment: a coordinate that is 0 but for
 rounding is not followed, and weights of 1e-14 grow with the relative tolerance."""
 
-DEAD = 2.0**-40
+DEAD = 2.0**-33
 """A student on its way into 0 is at 0 when it is shorter than this, times its greatest length."""
 
 VANISHED = 1e-290
