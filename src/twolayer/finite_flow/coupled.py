@@ -17,8 +17,9 @@ from twolayer.finite_flow.neurons import normalize, outputs_of_network
 from twolayer.finite_flow.problem import Floats, Integers, Problem
 from twolayer.finite_flow.series import advance, begin, extend, shift
 from twolayer.finite_flow.sliding import NOISE, settle
-from twolayer.finite_flow.status import ARRIVED, HELD, REPEATS, STUCK, UNSETTLED
+from twolayer.finite_flow.status import ARRIVED, AT_ZERO, HELD, REPEATS, STUCK, UNSETTLED
 from twolayer.finite_flow.stiff import advance_stiff, residual_at, stiff_step
+from twolayer.finite_flow.zero import ZERO, next_release, release, rests, size_of
 
 __all__ = ["Clock", "flow_to", "start_clock"]
 
@@ -30,6 +31,8 @@ decay residuals end at balances of large terms, where a series has no relative a
 """
 LONGEST = 1e30
 """Length of a step of states that are polynomials, whose last coefficients vanish."""
+ROUNDING = 2e-14
+"""A hidden weight this small beside the distance that the forces may move it in the step has reached 0 too."""
 FLOOR = 1e-20
 """Without weight decay the state is held once every residual is below this times its scale."""
 WORTHWHILE = 16.0
@@ -62,11 +65,16 @@ class Clock(NamedTuple):
     forks: Integers  # (1,) points at which the limit of small steps is not unique
     pace: Floats  # (2,) next length of a stiff step, 0 while Taylor steps are taken; length of the last of those
     patience: Integers  # (3,) stiff step in progress, Taylor steps without event, so many before a stiff step
+    arrived: Integers  # (1,) whether a neuron has just come to 0
+    reach: Floats  # (neuron,) largest size so far, beside which rounding is told from arrival at 0
+    approach: Floats  # (neuron, line) direction from which a neuron came to 0
+    margin: Floats  # (2,) by how much φ was above 0 for neurons at rest, with positive and negative outputs
+    margin_residual: Floats  # (2, response) the residual at which it was
 
 
 def start_clock(problem: Problem, neuron_count: int, time: float) -> Clock:
     """A clock at the given time, with residuals still to be set."""
-    responses = len(problem.targets)
+    responses, lines = len(problem.targets), len(problem.gram)
     return Clock(
         times=np.array([time, 0.0, 0.0]),
         missed=np.zeros(4),
@@ -80,6 +88,11 @@ def start_clock(problem: Problem, neuron_count: int, time: float) -> Clock:
         forks=np.zeros(1, dtype=np.int64),
         pace=np.zeros(2),
         patience=np.array([0, 0, PATIENCE]),
+        arrived=np.zeros(1, dtype=np.int64),
+        reach=np.zeros(neuron_count),
+        approach=np.zeros((neuron_count, lines)),
+        margin=np.full(2, -1.0),
+        margin_residual=np.zeros((2, responses)),
     )
 
 
@@ -125,7 +138,7 @@ def step_length(problem: Problem, neurons: Any, series: Any, tolerance: float) -
 
 
 @INNER_KERNEL
-def begin_step(problem: Problem, neurons: Any, series: Any, clock: Any, tolerance: float) -> None:
+def begin_step(problem: Problem, neurons: Any, series: Any, clock: Any, rays: Any, tolerance: float) -> None:
     """Expand all neurons and the residual, choose the length of the step, and find the next event of each."""
     neuron_count, size, _ = series.projection.shape
     residual = series.residual
@@ -135,8 +148,10 @@ def begin_step(problem: Problem, neurons: Any, series: Any, clock: Any, toleranc
             residual[response, i] = 0.0
     for j in range(neuron_count):
         series.start[j] = 0.0
+        series.active_count[j] = 0
         if neurons.moving[j]:
             begin(j, problem, neurons, series)
+            clock.reach[j] = max(clock.reach[j], size_of(j, problem, neurons))
     first = np.int64(0)  # a literal would be compiled for apart
     for i in range(size - 1):
         extend(i, first, neuron_count, problem, neurons, series, residual)
@@ -148,6 +163,8 @@ def begin_step(problem: Problem, neurons: Any, series: Any, clock: Any, toleranc
                 response = series.response[j, e]
                 residual[response, i + 1] -= change if series.active_rate[j, e] > 0.0 else -change
     length = step_length(problem, neurons, series, tolerance)
+    if rays.load.shape[0] > 0:
+        length = next_release(length, problem, neurons, clock, rays, residual)
     clock.times[1] = length
     clock.times[2] = 0.0
     for i in range(4):
@@ -202,6 +219,29 @@ def pass_event(j: int, problem: Problem, neurons: Any, series: Any, clock: Any, 
     residual = series.shifted
     shift(series.residual, time, residual)
     now = clock.times[0] + time
+    clock.counts[0] += 1
+    size = size_of(j, problem, neurons)
+    moved = 0.0
+    for k in range(lines):
+        moved += np.abs(neurons.gain[j] * series.force[j, 0, k]) * problem.norm[k]
+    moved *= clock.times[1] - series.start[j]
+    small = max(ZERO * clock.reach[j], ROUNDING * moved)
+    if (problem.radial == 0 or not neurons.balanced[j]) and size <= small:
+        largest = 0.0
+        for k in range(lines):
+            largest = max(largest, np.abs(series.projection[j, 0, k]) / problem.norm[k])
+        for k in range(lines):
+            clock.approach[j, k] = series.projection[j, 0, k] / largest
+            neurons.projection[j, k] = 0.0
+        neurons.moving[j] = False
+        neurons.resting[j] = 1
+        series.active_count[j] = 0
+        series.start[j] = time
+        clock.event_time[j] = np.inf
+        clock.times[1] = time
+        clock.arrived[0] = 1
+        return ARRIVED
+    clock.reach[j] = max(clock.reach[j], size)
     if now - clock.last_event[j] <= 1e-14 * max(np.abs(now), 1e-3):
         clock.repeats[j] += 1
     else:
@@ -209,8 +249,10 @@ def pass_event(j: int, problem: Problem, neurons: Any, series: Any, clock: Any, 
     clock.last_event[j] = now
     # Two events at one time: the forces there are differences that the time no longer resolves.
     noise_level = NOISE * 10.0 ** min(clock.repeats[j], 14)
-    if not settle(j, clock.event_line[j], noise_level, problem, neurons, residual):
+    settled = settle(j, clock.event_line[j], noise_level, problem, neurons, residual)
+    if settled < 0:
         return UNSETTLED
+    clock.forks[0] += settled
     begin(j, problem, neurons, series)
     for i in range(order):
         extend(i, j, j + 1, problem, neurons, series, residual)
@@ -236,18 +278,23 @@ def pass_event(j: int, problem: Problem, neurons: Any, series: Any, clock: Any, 
         j, clock.times[1] - time, problem, neurons, series, residual
     )
     clock.event_time[j] += time
-    clock.counts[0] += 1
     if clock.repeats[j] > REPEATS + 4 * lines:
         return STUCK
     return ARRIVED
 
 
 @INNER_KERNEL
-def choose_step(rule: Any, problem: Problem, neurons: Any, series: Any, clock: Any, tolerance: float) -> None:
+def choose_step(
+    rule: Any, problem: Problem, neurons: Any, series: Any, clock: Any, rays: Any, tolerance: float
+) -> None:
     """Begin a stiff step where Taylor steps are held up by stability, if it reaches much farther."""
     pace = clock.pace
     patience = clock.patience
-    trial = pace[0] == 0.0 and patience[1] >= patience[2]
+    # Only a Taylor step sees when a neuron leaves 0.
+    free = rays.load.shape[0] == 0 or not (rests(1.0, neurons) or rests(-1.0, neurons))
+    trial = free and pace[0] == 0.0 and patience[1] >= patience[2]
+    if not free:
+        pace[0] = 0.0
     if trial:
         pace[1] = clock.times[1]
         pace[0] = 2.0 * WORTHWHILE * pace[1]
@@ -264,6 +311,7 @@ def choose_step(rule: Any, problem: Problem, neurons: Any, series: Any, clock: A
             patience[2] = PATIENCE
             for j in range(clock.event_time.size):
                 clock.event_time[j] = np.inf
+                series.start[j] = 0.0
             clock.counts[1] += 1
             clock.counts[2] = 1
             return
@@ -273,7 +321,7 @@ def choose_step(rule: Any, problem: Problem, neurons: Any, series: Any, clock: A
         patience[2] = min(2 * patience[2], MOST_PATIENCE)
     pace[0] = 0.0
     patience[0] = 0
-    begin_step(problem, neurons, series, clock, tolerance)
+    begin_step(problem, neurons, series, clock, rays, tolerance)
 
 
 @INNER_KERNEL
@@ -292,7 +340,9 @@ def end_step(
             for row in range(series.sliding_count[j]):
                 neurons.projection[j, series.sliding[j, row]] = 0.0
         elif problem.radial > 0:
-            neurons.log_scale[j] -= problem.weight_decay * length
+            neurons.log_scale[j] -= problem.weight_decay * (length - series.start[j])
+        else:
+            neurons.outside[j] *= np.exp(-problem.weight_decay * (length - series.start[j]))
     carried = min(max(CARRIED / tolerance, 1e-12), 1e-6) if problem.weight_decay == 0.0 else 0.0
     outputs = np.empty_like(clock.residual)
     outputs_of_network(problem, neurons, outputs)
@@ -342,17 +392,24 @@ def flow_to(
     smallest: float,
     frame: Any,
     frame_residual: Any,
+    rays: Any,
 ) -> int:
     """Integrate until the step in progress covers `target`; write the state there into frame and frame_residual.
 
-    Returns ARRIVED; HELD, with neurons and clock.residual as the state, if nothing moves; or why it stopped.
+    Returns ARRIVED; HELD, with neurons and clock.residual as the state, if nothing moves; AT_ZERO where `at_zero` is
+    to decide; or why it stopped.
     """
     neuron_count = neurons.projection.shape[0]
     while True:
         if clock.counts[2] == 0:
+            if clock.arrived[0] > 0:
+                clock.arrived[0] = 0
+                return AT_ZERO
             if at_floor(problem, clock, smallest):
                 return HELD
-            choose_step(rule, problem, neurons, series, clock, tolerance)
+            if rays.load.shape[0] > 0:
+                release(problem, neurons, clock, rays)
+            choose_step(rule, problem, neurons, series, clock, rays, tolerance)
         first = np.argmin(clock.event_time)
         time = clock.event_time[first]
         length = clock.times[1]
@@ -368,8 +425,12 @@ def flow_to(
                 else:
                     frame.log_scale[j] = neurons.log_scale[j]
                     frame.gain[j] = neurons.gain[j]
+                    frame.projection[j, :] = 0.0
+                    frame.outside[j] = neurons.outside[j]
                     if problem.radial > 0:
-                        frame.log_scale[j] -= problem.weight_decay * local
+                        frame.log_scale[j] -= problem.weight_decay * (local - series.start[j])
+                    else:
+                        frame.outside[j] *= np.exp(-problem.weight_decay * (local - series.start[j]))
             if clock.patience[0] == 1:
                 residual_at(local, series, frame_residual)
             return ARRIVED

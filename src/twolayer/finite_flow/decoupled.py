@@ -97,8 +97,10 @@ def drift(j: int, duration: float, problem: Problem, neurons: Any, series: Any, 
             repeats = repeats + 1 if piece * speed <= 1e-14 else 0
             if repeats > REPEATS + 4 * lines:
                 return STUCK
-            if not settle(j, line, NOISE, problem, neurons, series.residual):
+            settled = settle(j, line, NOISE, problem, neurons, series.residual)
+            if settled < 0:
                 return UNSETTLED
+            clock.forks[0] += settled
         if duration <= 0.0:
             return ARRIVED
 

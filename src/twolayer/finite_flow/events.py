@@ -81,7 +81,7 @@ def next_event(
     line = NO_LINE
 
     scale = 1.0
-    if problem.radial == 0:
+    if problem.radial == 0 or not neurons.balanced[j]:
         # Rounding of the distance that the forces move a hidden weight, which may start tiny or pass zero.
         scale = 0.0
         for k in range(lines):

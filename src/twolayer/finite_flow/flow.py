@@ -16,8 +16,9 @@ from twolayer.finite_flow.neurons import outputs_of_network, place_neurons, rebu
 from twolayer.finite_flow.problem import Floats, Samples, build_problem, sample_residual
 from twolayer.finite_flow.series import build_series
 from twolayer.finite_flow.sliding import settle_all
-from twolayer.finite_flow.status import ARRIVED, HELD, UNSETTLED
+from twolayer.finite_flow.status import ARRIVED, AT_ZERO, HELD, UNSETTLED
 from twolayer.finite_flow.stiff import build_collocation
+from twolayer.finite_flow.zero import at_zero, build_rays, no_rays
 
 __all__ = ["FlowFrame", "FlowPath", "FlowStalled", "finite_flow", "flow_frames"]
 
@@ -238,9 +239,11 @@ def integrate(
     series = build_series(len(hidden), len(problem.gram), len(problem.targets), problem.rank, order)
     series.residual[:, 0] = residual
     rule = build_collocation(order)
-    failed = settle_all(problem, neurons, series.residual)
+    failed = settle_all(problem, neurons, series.residual, clock.forks)
     if failed >= 0:
         raise FlowStalled(stall_message(UNSETTLED, clock, samples, failed, -1))
+    rays = no_rays(problem)
+    listed = False
     most_events = 1_000_000 + 1000 * neurons.projection.size
     alone = output_layer != "fixed" and bool(np.all(neurons.balanced[neurons.moving]))
     for time in times[1:]:
@@ -254,9 +257,26 @@ def integrate(
             clock.residual[:] = residual
             alone = clock.times[0] >= time
         if not alone and status == ARRIVED:
-            status = flow_to(
-                time, most_events, rule, problem, neurons, series, clock, rtol, atol, frame, residual
-            )
+            status = AT_ZERO
+            while status == AT_ZERO:
+                status = flow_to(
+                    time,
+                    most_events,
+                    rule,
+                    problem,
+                    neurons,
+                    series,
+                    clock,
+                    rtol,
+                    atol,
+                    frame,
+                    residual,
+                    rays,
+                )
+                if status == AT_ZERO:
+                    if not listed:
+                        rays, listed = build_rays(problem, lines), True
+                    at_zero(problem, neurons, series, clock, rays)
             state = neurons if status == HELD else frame
             if status == HELD:
                 residual[:] = clock.residual

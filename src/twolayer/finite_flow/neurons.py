@@ -33,6 +33,9 @@ class Neurons(NamedTuple):
     pattern: npt.NDArray[np.int8]  # (neuron, line) +1 active, −1 on the other side, 0 sliding along z_k = 0
     balanced: npt.NDArray[np.bool_]  # (neuron,)
     moving: npt.NDArray[np.bool_]  # (neuron,) False: w = 0, where σ'(0) = 0 leaves nothing but decay
+    resting: npt.NDArray[
+        np.int8
+    ]  # (neuron,) of these, above 1: has come to 0, and may leave it; 1: just now (`zero`)
 
 
 def place_neurons(
@@ -70,7 +73,8 @@ def place_neurons(
     skew = np.where(balanced, 0.0, gain**2 - np.einsum("jd,jd->j", direction, direction))
     absolute = problem.back == np.arange(len(problem.back))
     pattern = np.where(projection > 0.0, 1, np.where((projection == 0.0) & absolute, 0, -1)).astype(np.int8)
-    neurons = Neurons(projection, np.log(scale), gain, outside, skew, pattern, balanced, moving)
+    resting = np.zeros(len(output), dtype=np.int8)
+    neurons = Neurons(projection, np.log(scale), gain, outside, skew, pattern, balanced, moving, resting)
     return neurons, unit
 
 

@@ -152,18 +152,19 @@ def bounded_least_squares(
 
 
 @INNER_KERNEL
-def settle(j: int, crossing: int, noise_level: float, problem: Problem, neurons: Any, residual: Any) -> bool:
+def settle(j: int, crossing: int, noise_level: float, problem: Problem, neurons: Any, residual: Any) -> int:
     """Give neuron j the pattern it leaves with, at residual (response, order + 1).
 
     `crossing` is the line it reached, or −1; `noise_level` the fraction of its terms at which a velocity is
-    rounding. Projections on attracting boundaries that it touches become zero. False if the rule did not settle.
+    rounding. Projections on attracting boundaries that it touches become zero. −1 if the rule
+    did not settle; 1 if a boundary lets the neuron go to either side, where only σ'(0) = 0 decides; else 0.
     """
     lines = problem.gram.shape[0]
     zeta = neurons.projection[j]
     pattern = neurons.pattern[j]
     square = neurons.outside[j] ** 2
     scale = 1.0
-    if problem.radial == 0:
+    if problem.radial == 0 or not neurons.balanced[j]:
         for k in range(lines):
             square = max(square, (zeta[k] / problem.norm[k]) ** 2)
         scale = np.sqrt(square)
@@ -210,7 +211,7 @@ def settle(j: int, crossing: int, noise_level: float, problem: Problem, neurons:
             repelling[others] = k
             others += 1
     if size + others == 0:
-        return True
+        return 0
 
     gram = np.empty((size, size))
     low = np.empty(size)
@@ -242,7 +243,7 @@ def settle(j: int, crossing: int, noise_level: float, problem: Problem, neurons:
                 base[row] += term
                 noise[row] += noise_level * np.abs(term)
         if size > 0 and not bounded_least_squares(gram, base, low, high, noise, noise_level, q, status):
-            return False
+            return -1
         flipped = False
         for index in range(others):
             k = repelling[index]
@@ -263,8 +264,20 @@ def settle(j: int, crossing: int, noise_level: float, problem: Problem, neurons:
                 flipped = True
         if not flipped:
             break
+    fork = False
     for index in range(others):
         k = repelling[index]
+        velocity = -problem.gram[k, k] * force[k]
+        rounding = 0.0
+        for other in range(lines):
+            velocity += problem.gram[k, other] * force[other]
+            rounding += noise_level * np.abs(problem.gram[k, other] * force[other])
+        for row in range(size):
+            velocity += problem.gram[k, attracting[row]] * q[row]
+            rounding += noise_level * np.abs(problem.gram[k, attracting[row]] * q[row])
+        ahead = sign * (velocity + problem.gram[k, k] * front[k])
+        behind = sign * (velocity + problem.gram[k, k] * back[k])
+        fork = fork or (ahead > rounding and behind < -rounding)
         if pattern[k] * zeta[k] < 0.0:
             zeta[k] = 0.0
     for row in range(size):
@@ -278,13 +291,16 @@ def settle(j: int, crossing: int, noise_level: float, problem: Problem, neurons:
         pattern[k] = 0
         if min(from_back, from_front) <= margin:
             pattern[k] = -1 if from_back <= from_front else 1
-    return True
+    return 1 if fork else 0
 
 
 @KERNEL
-def settle_all(problem: Problem, neurons: Any, residual: Any) -> int:
-    """Give all neurons the pattern they start with; −1, or the neuron for which the rule did not settle."""
+def settle_all(problem: Problem, neurons: Any, residual: Any, forks: Any) -> int:
+    """Give all neurons the pattern they start with, and count forks; −1, or the neuron that did not settle."""
     for j in range(neurons.projection.shape[0]):
-        if neurons.moving[j] and not settle(j, np.int64(-1), NOISE, problem, neurons, residual):
-            return j
+        if neurons.moving[j]:
+            settled = settle(j, np.int64(-1), NOISE, problem, neurons, residual)
+            if settled < 0:
+                return j
+            forks[0] += settled
     return -1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ARRIVED", "HELD", "REPEATS", "STUCK", "UNSETTLED"]
+__all__ = ["ARRIVED", "AT_ZERO", "HELD", "REPEATS", "STUCK", "UNSETTLED"]
 
 ARRIVED = 0
 HELD = 1
@@ -11,5 +11,7 @@ STUCK = 2
 """Events followed each other without progress."""
 UNSETTLED = 3
 """The sliding rule did not end."""
+AT_ZERO = 4
+"""A neuron has reached w = 0, and where it goes from there is to be decided."""
 REPEATS = 64
 """Events of a neuron within the rounding of one time, beyond four per line, that count as an endless loop."""

@@ -1,0 +1,200 @@
+"""Gradient flow on finite data where neurons come to 0, against explicit descent with small steps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+import pytest
+
+from twolayer.finite_flow import finite_flow
+from twolayer.finite_flow.flow import FlowPath, FlowStalled
+
+DURATION = 10.0
+
+
+@numba.njit(nogil=True)  # type: ignore[untyped-decorator]
+def descend(
+    inputs: Any,
+    targets: Any,
+    hidden: Any,
+    output: Any,
+    times: Any,
+    step: float,
+    loss_weight: float,
+    decay: float,
+    absolute: bool,
+    fixed: bool,
+) -> tuple[Any, Any]:
+    """Plain gradient descent with σ'(0) = 0: the weights at each time."""
+    samples, features = inputs.shape
+    neurons = len(output)
+    w, a = hidden.copy(), output.copy()
+    all_w, all_a = np.empty((len(times), neurons, features)), np.empty((len(times), neurons))
+    z = np.empty((neurons, samples))
+    done = 0
+    for moment in range(len(times)):
+        for _ in range(round(times[moment] / step) - done):
+            residual = targets.copy()
+            for j in range(neurons):
+                for k in range(samples):
+                    z[j, k] = 0.0
+                    for i in range(features):
+                        z[j, k] += w[j, i] * inputs[k, i]
+                    if z[j, k] > 0.0 or absolute:
+                        residual[k] -= a[j] * np.abs(z[j, k])
+            for j in range(neurons):
+                growth = 0.0
+                for i in range(features):
+                    w[j, i] *= 1.0 - step * decay
+                for k in range(samples):
+                    slope = 1.0 if z[j, k] > 0.0 else (-1.0 if z[j, k] < 0.0 and absolute else 0.0)
+                    force = 2.0 * loss_weight * slope * residual[k]
+                    growth += force * z[j, k]
+                    for i in range(features):
+                        w[j, i] += step * a[j] * force * inputs[k, i]
+                if not fixed:
+                    a[j] += step * (growth - decay * a[j])
+        done = round(times[moment] / step)
+        all_w[moment], all_a[moment] = w, a
+    return all_w, all_a
+
+
+def random_problem(seed: int) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Inputs, targets and weights, and settings; some inputs repeated, collinear, zero; some starts on boundaries."""
+    random = np.random.default_rng([seed, 77])
+    features, samples, neurons = (int(random.integers(*ends)) for ends in ((1, 4), (2, 13), (1, 7)))
+    activation, layer = ("relu", "abs")[seed % 2], ("fixed", "trained")[(seed // 2) % 2]
+    inputs, targets = random.normal(size=(samples, features)), random.normal(size=samples)
+    kind = random.integers(0, 5)
+    if kind == 1 and samples >= 4:
+        inputs[1], inputs[2] = inputs[0], -0.5 * inputs[0]
+    if kind == 2 and samples >= 3:
+        inputs[0], inputs[1] = 0.0, 2.0 * inputs[2]
+    hidden = random.normal(size=(neurons, features)) * random.choice([0.1, 0.5, 1.0])
+    output = random.choice([-1.0, 1.0], neurons) * random.uniform(0.5, 1.5, neurons)
+    if kind == 3 and features >= 2:
+        inputs[0] = 0.0
+        inputs[0, 0] = 1.0 + random.random()
+        hidden[0, 0] = 0.0
+    if kind == 4:
+        teacher = inputs @ random.normal(size=features)
+        noise = random.normal(size=samples)
+        targets = np.abs(teacher) if activation == "abs" else np.maximum(teacher, 0.0) + 0.2 * noise
+    settings = {
+        "activation": activation,
+        "output_layer": layer,
+        "weight_decay": (0.0, 0.05)[(seed // 4) % 2],
+        "loss_weight": 2.0 / samples,
+    }
+    return (inputs, targets, hidden, output), settings
+
+
+def deviation(seed: int, steps: int) -> tuple[float, int]:
+    """The largest difference of a weight between the flow and descent at 41 times, and the forks of the flow.
+
+    |z| takes w and −w for the same neuron.
+    """
+    arrays, settings = random_problem(seed)
+    times = np.linspace(0.0, DURATION, 41)
+    path = finite_flow(*arrays, times, **settings)
+    absolute, fixed = settings["activation"] == "abs", settings["output_layer"] == "fixed"
+    hidden, output = descend(
+        *arrays,
+        times,
+        DURATION / steps,
+        settings["loss_weight"],
+        settings["weight_decay"],
+        absolute,
+        fixed,
+    )
+    apart = np.max(np.abs(path.hidden - hidden), axis=2)
+    if absolute:
+        apart = np.minimum(apart, np.max(np.abs(path.hidden + hidden), axis=2))
+    return float(max(np.max(apart), np.max(np.abs(path.output - output)))), path.forks
+
+
+# Stated before the comparison was run: weights of size 1 agree to 5e-3 at 320,000 steps, wherever no fork is told of.
+
+
+def test_the_flow_is_the_limit_of_small_steps() -> None:
+    found = [deviation(seed, 40_000) for seed in range(15)]
+    assert max(apart for apart, forks in found if forks == 0) < 2e-2
+    assert sum(forks > 0 for _, forks in found) <= 5
+
+
+@pytest.mark.slow
+def test_the_flow_is_the_limit_of_small_steps_on_many_problems() -> None:
+    found = [deviation(seed, 320_000) for seed in range(200)]
+    assert max(apart for apart, forks in found if forks == 0) < 5e-3
+    assert (
+        sum(forks > 0 for _, forks in found) <= 30
+    )  # 23 are known, in six of which descent goes another way
+
+
+def test_neurons_that_rest_at_zero_leave_when_a_direction_of_descent_opens() -> None:
+    # One line and |z|: E = ½(y − |w₁| − |w₂|)² has φ = −(y − h) at 0. Both shrink at the same speed until w₂ is 0; w₁
+    # goes on to y and h ≥ y throughout: w₂ stays.
+    path = finite_flow(
+        [[1.0]],
+        [0.1],
+        [[1.0], [0.02]],
+        [1.0, 1.0],
+        [0.0, 20.0],
+        activation="abs",
+        output_layer="fixed",
+        loss_weight=0.5,
+    )
+    assert path.hidden[-1, :, 0] == pytest.approx([0.1, 0.0], abs=1e-8)
+    # Weight decay takes h below y later: the second neuron leaves 0 when h = y.
+    settings: Any = {"activation": "abs", "output_layer": "trained", "loss_weight": 0.5, "weight_decay": 0.2}
+    arrays: Any = ([[1.0]], [1.0], [[2.0], [0.01]], [1.0, 0.5])
+    times = np.linspace(0.0, 8.0, 33)
+    path = finite_flow(*arrays, times, **settings)
+    near, _ = descend(*(np.array(array) for array in arrays), times, 1e-5, 0.5, 0.2, True, False)
+    assert np.max(np.abs(np.abs(path.hidden) - np.abs(near))) < 1e-3
+    second = np.abs(path.hidden[:, 1, 0])
+    assert np.min(second) == 0.0
+    assert second[-1] > 1e-3
+
+
+def run_sampled(seed: int) -> FlowPath:
+    """Ten neurons with fixed outputs 1 learn two orthonormal teachers from Gaussian samples."""
+    random = np.random.default_rng([seed, 5])
+    samples, features = (20, 30, 50, 20)[(seed // 2) % 4], (3, 2, 3, 4)[(seed // 8) % 4]
+    inputs = random.normal(size=(samples, features))
+    targets = np.abs(inputs[:, :2]) if seed % 2 else np.maximum(inputs[:, :2], 0.0)
+    return finite_flow(
+        inputs,
+        targets.sum(axis=1),
+        (0.5, 0.2)[(seed // 32) % 2] * random.normal(size=(10, features)),
+        np.ones(10),
+        [0.0, 1.0, 10.0, 100.0],
+        activation="abs" if seed % 2 else "relu",
+        output_layer="fixed",
+        loss_weight=0.5 / samples,
+    )
+
+
+def assert_none_gains(path: FlowPath) -> None:
+    """The loss of finite weights never rises."""
+    loss = np.mean(path.residual**2, axis=1)
+    assert np.all(np.isfinite(path.hidden))
+    assert np.all(np.diff(loss) <= 1e-12)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_fixed_outputs_do_not_stall(seed: int) -> None:
+    assert_none_gains(run_sampled(seed))
+
+
+@pytest.mark.slow
+def test_at_most_one_flow_in_a_thousand_stalls() -> None:
+    stalls = 0
+    for seed in range(1000):
+        try:
+            assert_none_gains(run_sampled(seed))
+        except FlowStalled:
+            stalls += 1
+    assert stalls <= 1
