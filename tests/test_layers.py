@@ -22,6 +22,7 @@ LAYERS = (
     ("gaussian", "output_layer", "registry", "seeds", "trajectory"),
     ("leaving_zero",),
     ("chaos", "compiled_batches", "datasets", "grouped", "population_flow", "times", "trust"),
+    ("placement",),
     ("claims", "compiled", "compiled_flow", "figures", "measuring", "pipeline", "population", "training"),
     ("fused",),
     ("compiled_population", "cuda_population", "optimum", "stability"),
