@@ -227,3 +227,38 @@ def test_sharp_exponents_fail_where_the_exponent_is_the_published_one() -> None:
         found = claims.sharp_exponents.evaluate(data)
         assert found["|v_i|, two"].verdict == verdict
         assert found["|R₂|²/2L, four"].verdict == "holds"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("angles", [(0.0, 90.0), (0.0, 60.0, 120.0)])
+def test_a_search_finds_no_stationary_state_below_the_ceiling(angles: tuple[float, ...]) -> None:
+    """Zeros of the gradient by least squares from 60 starts near teachers: those that are no minimum are above the
+    ceiling, and of two orthogonal teachers the cross is the lowest."""
+    from scipy.optimize import least_squares
+
+    axes = theory.plane(np.radians(angles))
+    neurons = 2 * len(axes)
+    network = Network(neurons, "abs", "tied")
+    problem = Teacher(axes, np.ones(len(axes))).problem(network)
+    random = np.random.default_rng(0)
+
+    def weights(flat: Any) -> Weights:
+        return network.closed(Weights(flat.reshape(neurons, 2), np.zeros(neurons)))
+
+    def gradient(flat: Any) -> Any:
+        return problem.gradient(weights(flat)).hidden.ravel()
+
+    losses = []
+    for _ in range(60):
+        start = 0.7 * axes[random.integers(0, len(axes), neurons)] + 0.4 * random.standard_normal(
+            (neurons, 2)
+        )
+        found = least_squares(gradient, start.ravel(), max_nfev=100).x
+        loss = float(problem.loss(weights(found)))
+        if np.linalg.norm(gradient(found)) < 1e-8 and loss > 1e-4:
+            losses.append(loss)
+    separation = math.radians(angles[1])
+    assert losses
+    assert min(losses) > theory.ceiling(separation)
+    if len(angles) == 2:
+        assert min(losses) == pytest.approx(theory.cross_loss(separation), rel=1e-6)

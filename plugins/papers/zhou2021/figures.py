@@ -251,8 +251,8 @@ MARKS = (("o", BLUE), ("s", RED), ("^", GREEN), ("D", PINK), ("v", ORANGE), ("P"
     caption=(
         "Theorem 4, √r|∇L|/L against L (w_max = 1). Left: random states; triangles at the bottom: saddles on the "
         "bisector of two teachers at 5 to 40 degrees, with |∇L| = 0 and L = Δ³/3π. Right: along flows from 8 seeds, d "
-        "= 5, r = 3. Dashed: the bound ½, held where L ≤ Δ³/6π (dotted: Δ = π/2), and the slopes −1/3 (|∇L| ~ "
-        "L^{2/3}) of near students and −1/4 (L^{3/4}) of far dust."
+        "= 5, r = 3. Dashed: the bound ½, held up to half the loss of students on both bisectors (dotted: Δ = π/2), "
+        "and the slopes −1/3 (|∇L| ~ L^{2/3}) of near students and −1/4 (L^{3/4}) of far dust."
     ),
     size=(8.5, 3.8),
 )
@@ -431,8 +431,9 @@ def batches(canvas: Figure, data: Data) -> None:
 @figure(
     status="theorem",
     caption=(
-        "The lemmas' ratios against L, to Δ³/6π with Δ = π/2: random states (grey), and 8 flows of each of three "
-        "starts. Lemma 8: at least 1 (dashed), with δ_max = (6πL)^{1/3}; the others: bounded as L falls, Lemma 9 in "
+        "The lemmas' ratios against L, to half the loss of students on both bisectors of two orthogonal teachers: "
+        "random states (grey), and 8 flows of each of three starts. "
+        "Lemma 8: at least 1 (dashed), with δ_max = (6πL)^{1/3}; the others: bounded as L falls, Lemma 9 in "
         "the plane by (6π)^{1/3} (dashed). Lemma 10: mirrored random states, whose v_i = 0, are out of sight."
     ),
     size=(9.0, 5.0),
