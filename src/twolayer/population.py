@@ -117,8 +117,9 @@ class PopulationProblem(Problem):
         lead = weights.hidden.shape[:-2]
         teachers = xp.broadcast_to(self.data.hidden, (*lead, *self.data.hidden.shape[-2:]))
         given = xp.broadcast_to(-self.data.output, (*lead, self.data.output.shape[-1]))
-        scale = xp.asarray(self.network.scale, dtype=weights.output.dtype, device=device(weights.output))
-        coefficients, left_out = two_product(scale, weights.output)
+        output = xp.astype(weights.output, weights.hidden.dtype, copy=False)  # signs may be whole numbers
+        scale = xp.asarray(self.network.scale, dtype=output.dtype, device=device(output))
+        coefficients, left_out = two_product(scale, output)
         units = Units(
             xp.concat([weights.hidden, teachers], axis=-2),
             xp.concat([coefficients, given], axis=-1),
