@@ -8,9 +8,9 @@ from functools import cached_property
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+from array_api_compat import array_namespace, device
 
 from twolayer import Jump, Network, Problem, Weights, hookimpl
-from twolayer.errors import TrainingError
 from twolayer.model import to_host
 from twolayer.output_layer import OutputLayer
 from twolayer.schema import Nested
@@ -196,28 +196,91 @@ class Stages:
     def trajectory(
         self, problem: Problem, weights: Weights, clock: Clock, random: Sequence[np.random.Generator]
     ) -> Iterator[Weights]:
-        """The weights at the saved times, stage by stage."""
+        """The weights at the saved times, stage by stage; of a seed that a stage loses, NaN in all later ones."""
         yield weights
-        forks = 0
+        begin, told = weights, Told.of(len(random))
         for index, leg in enumerate(self.legs(clock.time)):
-            if (
-                not np.isfinite(to_host(weights.hidden)).all()
-                or not np.isfinite(to_host(weights.output)).all()
-            ):
-                raise TrainingError(
-                    f"stages[{index - 1}] ({self.stages[index - 1].name}) left the finite numbers before it ended, "
-                    f"at time {leg.start!r}; a smaller step may carry it"
-                )
-            seen = leg.stage.problem(problem, weights)
-            path = leg.stage.plugin.trajectory(seen, weights, leg.clock, random)
+            if index > 0:
+                told = told.lost(weights, f"stages[{index - 1}] ({self.stages[index - 1].name})", leg.start)
+            if not told.alive.any():
+                yield from [told.frame(weights)] * int(leg.saved.sum())
+                continue
+            begin = stand_in(weights, begin, told.alive)
+            seen = leg.stage.problem(problem, begin)
+            path = leg.stage.plugin.trajectory(seen, begin, leg.clock, random)
+            before = told
             for saved, frame in zip(leg.saved, path, strict=True):
-                if isinstance(frame, FlowWeights):
-                    frame = replace(frame, forks=forks + frame.forks)
-                weights = frame
+                weights, told = frame, before.joined(frame)
                 if saved:
-                    yield frame
-            if isinstance(weights, FlowWeights):
-                forks = weights.forks
+                    yield told.frame(frame)
+
+
+@dataclass(frozen=True)
+class Told:
+    """What is told of each seed so far: forks as in `FlowWeights`, None before the first flow; its stall, or how else
+    it was lost, or ""; alive (seed,), False from the end of the stage that lost it."""
+
+    alive: Any
+    forks: Any
+    stall: tuple[str, ...]
+
+    @classmethod
+    def of(cls, seeds: int) -> Told:
+        """All alive, nothing told."""
+        return cls(np.ones(seeds, dtype=bool), None, ("",) * seeds)
+
+    def lost(self, weights: Weights, stage: str, time: float) -> Told:
+        """Without the seeds whose weights are not finite at the end of a stage, named, on the run's clock."""
+        finite = np.isfinite(to_host(weights.hidden)).all((1, 2)) & np.isfinite(to_host(weights.output)).all(
+            1
+        )
+        reason = (
+            f"{stage} left the finite numbers before it ended, at time {time!r}; a smaller step may carry it"
+        )
+        stall = tuple(
+            told or ("" if ok or not alive else reason)
+            for told, ok, alive in zip(self.stall, finite, self.alive, strict=True)
+        )
+        return replace(self, alive=self.alive & finite, stall=stall)
+
+    def joined(self, frame: Weights) -> Told:
+        """With what a frame of the next stage tells of the seeds that are alive."""
+        if not isinstance(frame, FlowWeights):
+            return self
+        forks = np.zeros(len(self.alive), dtype=np.int64) if self.forks is None else self.forks
+        met = forks if frame.forks is None else forks + np.where(self.alive, frame.forks, 0)
+        stalls = frame.stall or ("",) * len(self.alive)
+        stall = tuple(
+            told or (new if alive else "")
+            for told, new, alive in zip(self.stall, stalls, self.alive, strict=True)
+        )
+        return replace(self, forks=met, stall=stall)
+
+    def frame(self, frame: Weights) -> Weights:
+        """A frame with what is told, and NaN in the place of the seeds that are lost."""
+        if self.forks is None and not any(self.stall):
+            return frame
+        shown = chosen(self.alive, frame, None)
+        return FlowWeights(shown.hidden, shown.output, self.forks, self.stall)
+
+
+def chosen(own: Any, weights: Weights, other: Weights | None) -> Weights:
+    """The weights of the seeds where `own` (seed,) is true, and in the place of the rest another's, or NaN."""
+    if own.all():
+        return weights
+    xp = array_namespace(weights.hidden)
+    mask = xp.asarray(own, device=device(weights.hidden))
+    rest = Weights(weights.hidden * np.nan, weights.output * np.nan) if other is None else other
+    return Weights(
+        xp.where(mask[:, None, None], weights.hidden, rest.hidden),
+        xp.where(mask[:, None], weights.output, rest.output),
+    )
+
+
+def stand_in(weights: Weights, last: Weights, alive: Any) -> Weights:
+    """The weights with which a stage begins: in the place of a seed that is lost, those of its last stage's begin, so
+    that no stage meets NaN; what it makes of them is not shown."""
+    return chosen(alive, weights, last)
 
 
 @hookimpl

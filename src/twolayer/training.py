@@ -270,7 +270,8 @@ def train(
             frames.append(Weights(to_host(frame.hidden), to_host(frame.output)))
             losses.append(on_host.loss(frames[-1]))  # overflows before the weights do
             if isinstance(frame, FlowWeights):
-                forks, stalls = np.asarray(frame.forks, dtype=np.int64), frame.stall
+                forks = None if frame.forks is None else np.asarray(frame.forks, dtype=np.int64)
+                stalls = frame.stall
         trusted = trust.last_trusted(on_host, frames)
     trajectory = Weights(
         np.stack([frame.hidden for frame in frames], axis=1),

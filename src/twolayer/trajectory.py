@@ -29,8 +29,8 @@ class Clock:
 class FlowWeights(Weights):
     """Weights of a flow, and what the flow met so far; of one seed, or (seed,) in each field.
 
-    forks: how many times it met a point where the limit of small descent steps is not unique. stall: why it
-    could not be carried further, or "".
+    forks: how many times it met a point where the limit of small descent steps is not unique, or None where none was
+    run, only descents that were lost. stall: why it could not be carried further, or "".
     """
 
     forks: Any = 0
