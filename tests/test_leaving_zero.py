@@ -167,8 +167,21 @@ def test_flows_of_dying_students_go_on_to_their_horizon() -> None:
     long_flows(range(10), 1e-5)
 
 
+def test_a_student_shrinks_at_its_rate_to_the_end_of_floats() -> None:
+    """|·|, balanced output, a teacher of coefficient −1: the student turns orthogonal to it and shrinks as
+    e^(−(2/π)|v| t), as ψ(u) = −(2/π)|v| there. Then it is 0, and no frame is NaN."""
+    problem, start, decay = random_problem(123)
+    times = np.array([0.0, 100.0, 200.0, 500.0, 1000.0])
+    path = problem.flow(start, times, decay, 1e-8, 0.0)
+    size = path.output[:, 0]
+    rates = -np.diff(np.log(size[1:4])) / np.diff(times[1:4])
+    np.testing.assert_allclose(rates, 2 / np.pi * np.linalg.norm(problem.data.hidden), rtol=1e-6)
+    assert size[3] < 1e-260
+    assert size[4] == 0
+    assert (path.hidden[4] == 0).all()
+
+
 @pytest.mark.slow
-@pytest.mark.xfail(reason="123 of 150 (|·|, trained, one student) ends in NaN in its last two frames")
 def test_many_flows_go_on_to_their_horizon() -> None:
     longest = long_flows(range(150), 1e-8)
     print(f"the longest took {longest:.1f} s")

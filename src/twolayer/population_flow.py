@@ -30,6 +30,12 @@ DEAD = 2.0**-33
 VANISHED = 1e-290
 """A student shorter than this is 0."""
 
+SLIGHT = 2.0**-50
+"""A student of tied or balanced outputs below this, times the largest, has no effect on others: its mass is 1e-30."""
+
+DRIFT = 0.5
+"""The rate at which slight students shrink is taken anew once they are off its exponential by this, in logarithms."""
+
 BALANCED = 2.0**-46
 """|w_j|² − a_j² below this, times their sum, is 0 but for rounding."""
 
@@ -63,39 +69,46 @@ def population_flow(
     zero = AtZero(packing, state, moved)
     time = float(times[0])
     state = zero.released(state)
-    solver, coarse = radau(packing, time, state, stop, rtol, packing.floors(atol, state)), 1.0
-    since, steps = solver.t, 0
+    part, coarse = Part(packing, time, state, stop, rtol, packing.floors(atol, state)), 1.0
+    since, steps = time, 0
     while saved < len(times):
+        solver = part.solver
         solver.atol = coarse * packing.floors(atol, solver.y)
         solver.step()
         steps += 1
+        now = part.state(solver.y, solver.t)
         if solver.status == "failed" or steps > STEPS:
-            state = zero.buried(solver.y)
+            state = zero.buried(now)
             if state is None:
-                state, coarse = solver.y, coarse * COARSER
+                state, coarse = now, coarse * COARSER
             if coarse > COARSEST or packing.blurred(state, coarse * floor(atol, state)):
                 break
-            solver = radau(packing, solver.t, state, stop, rtol, coarse * packing.floors(atol, state))
+            part = Part(packing, solver.t, state, stop, rtol, coarse * packing.floors(atol, state))
             since, steps = solver.t, 0
             continue
         packing.project(solver, float(times[0]))
+        now = part.state(solver.y, solver.t)
         if solver.t >= 2.0 * since:
             since, steps = solver.t, 0
-            if coarse > 1.0 and packing.blurred(solver.y, float(np.max(solver.atol))):
+            if coarse > 1.0 and packing.blurred(now, float(np.max(solver.atol))):
                 break
-        between = solver.dense_output()
-        left = zero.leaves(between, solver.t_old, solver.t, solver.y)
+        between = part.between()
+        left = zero.leaves(between, solver.t_old, solver.t, now)
         end = solver.t if left is None else left
         while saved < len(times) and end >= times[saved]:
-            states[saved] = solver.y if solver.t == times[saved] else between(times[saved])
+            states[saved] = now if solver.t == times[saved] else between(times[saved])
             saved += 1
+        size = solver.h_abs
         if left is None:
-            state = zero.arrived(solver.y)
+            state = zero.arrived(now)
             if state is None:
-                continue
+                if part.current():
+                    continue
+                state = now
         else:
             state = between(left)
-        solver = radau(packing, end, zero.released(state), stop, rtol, coarse * packing.floors(atol, state))
+        state = zero.released(state)
+        part = Part(packing, end, state, stop, rtol, coarse * packing.floors(atol, state), size)
     return packing.carried(states, zero.forks)
 
 
@@ -133,7 +146,7 @@ class AtZero:
         """The state with those of the students near 0 at 0 that move into it; None without any."""
         packing = self.packing
         hidden = packing.hidden(state)
-        inward = near & ((hidden * packing.hidden(packing.velocity(state))).sum(-1) < 0)
+        inward = near & ((unit(hidden) * packing.hidden(packing.velocity(state))).sum(-1) < 0)
         if not inward.any():
             return None
         state = state.copy()
@@ -226,19 +239,58 @@ class AtZero:
         return state
 
 
-def radau(packing: Packing, start: float, state: Any, stop: float, rtol: float, atol: Any) -> Radau:
-    """The integrator at a state."""
-    solver = Radau(
-        lambda _, y: packing.velocity(y),
-        start,
-        state,
-        stop,
-        rtol=rtol,
-        atol=atol,
-        jac=lambda _, y: packing.jacobian(y),
-    )
-    solver.newton_tol = max(solver.newton_tol, NEWTON)
-    return solver
+class Part:
+    """The integrator from one event to the next.
+
+    Slight students that shrink are followed as y_j = w_j e^(κ_j (t − t₀)), dy_j/dt = f_j(y) + κ_j y_j, with κ_j the
+    rate at t₀: f_j is homogeneous in them, others do not feel them, and y_j is at rest once directions are.
+    """
+
+    def __init__(
+        self,
+        packing: Packing,
+        start: float,
+        state: Any,
+        stop: float,
+        rtol: float,
+        atol: Any,
+        size: float | None = None,
+    ) -> None:
+        self.packing, self.start, self.first = packing, start, state
+        rates = packing.shrinking(state)
+        self.slight = rates > 0
+        self.rates = packing.each(rates)
+        self.solver = Radau(
+            lambda _, y: packing.velocity(y) + self.rates * y,
+            start,
+            state,
+            stop,
+            first_step=min(size, stop - start) if size is not None and self.slight.any() else None,
+            rtol=rtol,
+            atol=atol,
+            jac=lambda _, y: packing.jacobian(y) + np.diag(self.rates),
+        )
+        self.solver.newton_tol = max(self.solver.newton_tol, NEWTON)
+
+    def state(self, vector: Any, time: float) -> Any:
+        """The parameters of the integrator's vector at a time."""
+        return vector * np.exp(-self.rates * (time - self.start)) if self.slight.any() else vector
+
+    def between(self) -> Any:
+        """The parameters as a function of time in the last step."""
+        dense = self.solver.dense_output()
+        return lambda time: self.state(dense(time), time)
+
+    def current(self) -> bool:
+        """Whether the rates still describe how slight students shrink, and no other has become slight."""
+        packing, vector = self.packing, self.solver.y
+        slight = packing.slight(self.state(vector, self.solver.t))
+        if not slight.any() and not self.slight.any():
+            return True
+        if (slight & ~self.slight).any() and (packing.shrinking(vector) > 0)[slight & ~self.slight].any():
+            return False
+        now, first = packing.size(vector)[self.slight], packing.size(self.first)[self.slight]
+        return bool((np.abs(np.log(np.maximum(now, VANISHED) / first)) < DRIFT).all())
 
 
 def floor(atol: float, vector: Any) -> float:
@@ -316,9 +368,36 @@ class Packing:
         if self.problem.network.output == "fixed":
             self.most = max(self.most, float(np.abs(vector).max()))
             return np.full(len(vector), max(floor(atol, vector), ROUNDING * self.most))
-        size = np.maximum(self.lengths(vector), np.abs(self.outputs(vector)))
-        each = np.maximum(np.maximum(atol, ROUNDING * size), 1e-300)
-        return np.concatenate([np.repeat(each, self.shape[1]), *([each] if self.trained else [])])
+        return self.each(np.maximum(np.maximum(atol, ROUNDING * self.size(vector)), 1e-300))
+
+    def each(self, values: Any) -> Any:
+        """A value of each student, for each of its parameters."""
+        return np.concatenate([np.repeat(values, self.shape[1]), *([values] if self.trained else [])])
+
+    def size(self, vector: Any) -> Any:
+        """max(|w_j|, |a_j|), (neuron,)."""
+        return np.maximum(self.lengths(vector), np.abs(self.outputs(vector)))
+
+    def slight(self, vector: Any) -> Any:
+        """Which students are too small for others to feel them, with forces that scale with them, (neuron,)."""
+        if self.problem.network.output == "fixed":
+            return np.zeros(self.shape[0], bool)
+        size = self.size(vector)
+        largest = max(float(size.max()), float(norm(self.problem.data.hidden).max()))
+        return (
+            (self.lengths(vector) > 0)
+            & (size < SLIGHT * largest)
+            & (self.excess == 0 if self.trained else True)
+        )
+
+    def shrinking(self, vector: Any) -> Any:
+        """κ_j = −d ln|w_j|/dt of slight students where it is positive, else 0, (neuron,)."""
+        slight = self.slight(vector)
+        if not slight.any():
+            return np.zeros(self.shape[0])
+        hidden, moved = self.hidden(vector), self.hidden(self.velocity(vector))
+        along = (unit(hidden) * moved).sum(-1) / np.where(slight, self.lengths(vector), 1.0)
+        return np.where(slight, np.maximum(-along, 0.0), 0.0)
 
     def project(self, solver: Radau, start: float) -> None:
         """Put the solver's state back to |w_j|² − a_j² of the start, which shrinks as e^(−2λt) (trained outputs):
