@@ -8,8 +8,11 @@ import numba
 import numpy as np
 import pytest
 
+from twolayer import FiniteData, Network, Weights
 from twolayer.finite_flow import finite_flow
 from twolayer.finite_flow.flow import FlowPath, FlowStalled
+from twolayer.registry import load
+from twolayer.times import Times
 
 DURATION = 10.0
 
@@ -157,6 +160,49 @@ def test_neurons_that_rest_at_zero_leave_when_a_direction_of_descent_opens() -> 
     second = np.abs(path.hidden[:, 1, 0])
     assert np.min(second) == 0.0
     assert second[-1] > 1e-3
+
+
+def two_on_one_line(decay: Any, until: list[float]) -> Any:
+    """|z|, one line and y = 1: trained weights (seed, time, neuron) after λ = decay[i] till until[i]."""
+    schedule = {"values": decay, "until": until}
+    dynamics = {"name": "gradient_flow", "weight_decay": schedule}
+    _, built = load().build("dynamics", dynamics, "dynamics")
+    return flow_of_two(built)
+
+
+def flow_of_two(dynamics: Any) -> Any:
+    network = Network(2, "abs", "trained")
+    data = FiniteData(np.ones((1, 1)), np.ones(1), "half_mean_square")
+    weights = Weights(np.array([[[2.0], [0.01]]]), np.array([[1.0, 0.5]]))
+    frames = dynamics.trajectory(
+        data.problem(network), weights, dynamics.clock(Times(values=[0.5, 8.0, 10.0, 20.0])), [None]
+    )
+    return np.stack([np.abs(frame.hidden[0, :, 0]) for frame in frames])
+
+
+def test_neurons_that_rest_are_remembered_where_weight_decay_changes_and_between_stages() -> None:
+    # With λ = .2 the second neuron comes to 0 before t = .5 and leaves later: a change of λ to itself changes nothing.
+    # Stated before the run: 1e-7, the tolerance of steps and the size from which a neuron leaves.
+    whole = two_on_one_line([0.2], [])
+    assert whole[1, 1] == 0.0 < 1e-3 < whole[2, 1]
+    assert np.max(np.abs(two_on_one_line([0.2, 0.2], [0.5]) - whole)) < 1e-7
+    flow = {"name": "gradient_flow", "weight_decay": 0.2}
+    step = {"name": "gradient_descent", "step_size": 1e-12, "until": 0.5 + 1e-12}
+    for between in ([], [step]):
+        stages = {"name": "stages", "stages": [{**flow, "until": 0.5}, *between, flow]}
+        _, built = load().build("dynamics", stages, "dynamics")
+        assert np.max(np.abs(flow_of_two(built) - whole)) < 1e-7
+    # Without decay h > y until t = 2: it leaves after λ has come, as in descent. (With steps of 1e-5 and less, descent
+    # goes to and fro so near to 0 that rounding puts it to exactly 0, where σ'(0) = 0 keeps it: not the limit.)
+    late = two_on_one_line([0.0, 0.2], [2.0])
+    arrays: Any = (np.ones((1, 1)), np.ones(1), np.array([[2.0], [0.01]]), np.array([1.0, 0.5]))
+    first, outer = descend(*arrays, np.array([0.0, 2.0]), 1e-4, 0.5, 0.0, True, False)
+    times = np.array([6.0, 8.0, 18.0])
+    near, _ = descend(*arrays[:2], first[-1], outer[-1], times, 1e-4, 0.5, 0.2, True, False)
+    assert np.all(near[:, 1] != 0.0)
+    assert late[1, 1] == 0.0
+    assert late[2, 1] > 1e-2
+    assert np.max(np.abs(late[2:] - np.abs(near[:, :, 0]))) < 1e-3
 
 
 def run_sampled(seed: int) -> FlowPath:

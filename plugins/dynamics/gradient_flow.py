@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -57,8 +57,13 @@ class GradientFlow(Flow):
         hidden, output = to_host(weights.hidden), to_host(weights.output)
         refuse_tiny(problem, hidden)
 
+        resting = np.zeros(output.shape, dtype=np.int8)
+        if isinstance(weights, FlowWeights) and weights.resting is not None:
+            resting = weights.resting
+
         def one(seed: int) -> FlowWeights:
-            return self.flow_of_seed(problem, seed, Weights(hidden[seed], output[seed]), clock.time)
+            begin = FlowWeights(hidden[seed], output[seed], resting=resting[seed])
+            return self.flow_of_seed(problem, seed, begin, clock.time)
 
         paths = over_seeds(one, hidden.shape[0], getattr(problem, "threads", 1))
         for moment in range(len(clock.time)):
@@ -67,26 +72,31 @@ class GradientFlow(Flow):
                 placed_like(np.stack([path.output[moment] for path in paths]), weights.output),
                 np.array([path.forks for path in paths]),
                 tuple(path.stall for path in paths),
+                np.stack([path.resting for path in paths]),
             )
 
-    def flow_of_seed(self, problem: EmpiricalProblem, seed: int, weights: Weights, times: Any) -> FlowWeights:
-        """One seed's path: hidden (time, neuron, feature), output (time, neuron), NaN from a stall on."""
+    def flow_of_seed(
+        self, problem: EmpiricalProblem, seed: int, weights: FlowWeights, times: Any
+    ) -> FlowWeights:
+        """One seed's path: hidden (time, neuron, feature), output (time, neuron), NaN from a stall on; resting at its
+        end."""
         here = Weights(weights.hidden.astype(np.float64), weights.output.astype(np.float64))
         hidden, output, forks, stall = [here.hidden[None]], [here.output[None]], 0, ""
-        moved = here.hidden.any(-1)  # a neuron at 0 at the start stays there
+        resting = weights.resting
         for start, stop, decay in WeightDecay.of(self.weight_decay).pieces(float(times[0]), float(times[-1])):
             saved = times[(times > start) & (times <= stop)]
-            path = self.piece(problem, seed, here, np.union1d([start, stop], saved), decay, moved)
+            path = self.piece(problem, seed, here, np.union1d([start, stop], saved), decay, resting)
             if isinstance(path, FlowWeights):
                 forks += path.forks
                 stall = stall or path.stall
+                resting = resting if path.resting is None else path.resting
             here = Weights(path.hidden[-1], path.output[-1])  # where λ changes, saved or not
             hidden.append(path.hidden[1 : len(saved) + 1])
             output.append(path.output[1 : len(saved) + 1])
-        return FlowWeights(np.concatenate(hidden), np.concatenate(output), forks, stall)
+        return FlowWeights(np.concatenate(hidden), np.concatenate(output), forks, stall, resting)
 
     def piece(
-        self, problem: Any, seed: int, weights: Weights, times: Any, decay: float, moved: Any
+        self, problem: Any, seed: int, weights: Weights, times: Any, decay: float, resting: Any
     ) -> Weights:
         """The path of one seed at `times`, with one λ; a `FlowWeights` where forks and stalls are known."""
         if not (np.isfinite(weights.hidden).all() and np.isfinite(weights.output).all()):
@@ -95,7 +105,9 @@ class GradientFlow(Flow):
             return problem.flow(seed, weights, times, decay)
         data, network = problem.data, problem.network
         if not isinstance(problem, EmpiricalProblem):
-            return problem.flow(weights, times, decay, self.rtol, self.atol, moved)
+            moved = weights.hidden.any(-1) | (resting > 0)  # a neuron at 0 at the start stays there
+            path = problem.flow(weights, times, decay, self.rtol, self.atol, moved)
+            return replace(path, resting=moved.astype(np.int8))
         from twolayer.finite_flow import FlowStalled, flow_frames  # the compiler, for those who flow
 
         own = seed if data.per_seed else ...
@@ -112,15 +124,17 @@ class GradientFlow(Flow):
             weight_decay=decay,
             rtol=self.rtol,
             atol=self.atol,
+            resting=resting,
         )
         path, stall = lost(weights, len(times)), ""
         forks = 0
         try:
             for moment, frame in enumerate(frames):
                 path.hidden[moment], path.output[moment], forks = frame.hidden, frame.output, frame.forks
+                resting = frame.resting
         except FlowStalled as stalled:
             stall = str(stalled)
-        return FlowWeights(path.hidden, path.output, forks, stall)
+        return FlowWeights(path.hidden, path.output, forks, stall, resting)
 
 
 def refuse_tiny(problem: Any, hidden: Any) -> None:

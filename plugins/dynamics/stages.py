@@ -206,6 +206,8 @@ class Stages:
                 yield from [told.frame(weights)] * int(leg.saved.sum())
                 continue
             begin = stand_in(weights, begin, told.alive)
+            if told.resting is not None and told.resting.any():
+                begin = FlowWeights(begin.hidden, begin.output, resting=told.resting)
             seen = leg.stage.problem(problem, begin)
             path = leg.stage.plugin.trajectory(seen, begin, leg.clock, random)
             before = told
@@ -217,12 +219,16 @@ class Stages:
 
 @dataclass(frozen=True)
 class Told:
-    """What is told of each seed so far: forks as in `FlowWeights`, None before the first flow; its stall, or how else
-    it was lost, or ""; alive (seed,), False from the end of the stage that lost it."""
+    """What is told of each seed so far.
+
+    alive (seed,): False from the end of the stage that lost it. forks: as in `FlowWeights`, None before the first
+    flow. stall: why a flow stopped, or how else the seed was lost, or "". resting (seed, neuron): of the last flow.
+    """
 
     alive: Any
     forks: Any
     stall: tuple[str, ...]
+    resting: Any = None
 
     @classmethod
     def of(cls, seeds: int) -> Told:
@@ -254,7 +260,7 @@ class Told:
             told or (new if alive else "")
             for told, new, alive in zip(self.stall, stalls, self.alive, strict=True)
         )
-        return replace(self, forks=met, stall=stall)
+        return replace(self, forks=met, stall=stall, resting=frame.resting)
 
     def frame(self, frame: Weights) -> Weights:
         """A frame with what is told, and NaN in the place of the seeds that are lost."""

@@ -12,8 +12,8 @@ import numpy.typing as npt
 from twolayer.errors import TrainingError
 from twolayer.finite_flow.coupled import Clock, flow_to, start_clock
 from twolayer.finite_flow.decoupled import decoupled_to
-from twolayer.finite_flow.neurons import outputs_of_network, place_neurons, rebuild_weights
-from twolayer.finite_flow.problem import Floats, Samples, build_problem, sample_residual
+from twolayer.finite_flow.neurons import Neurons, outputs_of_network, place_neurons, rebuild_weights
+from twolayer.finite_flow.problem import Floats, Problem, Samples, build_problem, sample_residual
 from twolayer.finite_flow.series import build_series
 from twolayer.finite_flow.sliding import settle_all
 from twolayer.finite_flow.status import ARRIVED, AT_ZERO, HELD, UNSETTLED
@@ -34,7 +34,10 @@ class FlowStalled(TrainingError):
 
 
 class FlowFrame(NamedTuple):
-    """The flow at one time. `held`: nothing moves any more; `events`, `steps` and `forks` count from the start."""
+    """The flow at one time. `held`: nothing moves any more; `events`, `steps` and `forks` count from the start.
+
+    resting (neuron,): of neurons at 0, above 1 where one may leave: 2, or 3 where small steps may be caught there.
+    """
 
     time: float
     hidden: Floats  # (neuron, feature)
@@ -44,6 +47,7 @@ class FlowFrame(NamedTuple):
     steps: int
     held: bool
     forks: int
+    resting: npt.NDArray[np.int8]  # (neuron,)
 
 
 @dataclass(frozen=True)
@@ -141,8 +145,12 @@ def flow_frames(
     weight_decay: float = 0.0,
     rtol: float = 1e-10,
     atol: float = 0.0,
+    resting: npt.NDArray[np.int8] | None = None,
 ) -> Iterator[FlowFrame]:
-    """The frames of `finite_flow`, each as soon as it is known; the first is the start itself."""
+    """The frames of `finite_flow`, each as soon as it is known; the first is the start itself.
+
+    resting (neuron,): those of a flow that this one goes on with; without it a neuron at 0 stays there.
+    """
     data, labels, weights, outer, moments = (
         np.array(value, dtype=np.float64, order="C") for value in (inputs, targets, hidden, output, times)
     )
@@ -176,6 +184,7 @@ def flow_frames(
         weight_decay=weight_decay,
         rtol=rtol,
         atol=atol,
+        resting=np.zeros(len(outer), dtype=np.int8) if resting is None else resting,
     )
 
 
@@ -211,6 +220,7 @@ def integrate(
     weight_decay: float,
     rtol: float,
     atol: float,
+    resting: npt.NDArray[np.int8],
 ) -> Iterator[FlowFrame]:
     """`flow_frames` with checked arguments."""
     problem, lines, samples = build_problem(
@@ -225,12 +235,21 @@ def integrate(
     neurons, apart = place_neurons(problem, lines, hidden, output, output_layer)
     frame, _ = place_neurons(problem, lines, hidden, output, output_layer)
     clock = start_clock(problem, len(hidden), times[0])
+    waiting = go_on_resting(problem, neurons, clock, resting)
     outputs_of_network(problem, neurons, clock.residual)
     clock.scale[:] = np.maximum(np.abs(problem.targets), np.abs(clock.residual))
     clock.residual[:] = problem.targets - clock.residual
     residual = clock.residual.copy()
     yield FlowFrame(
-        times[0], hidden, output, sample_residual(samples, residual), 0, 0, False, int(clock.forks[0])
+        times[0],
+        hidden,
+        output,
+        sample_residual(samples, residual),
+        0,
+        0,
+        False,
+        int(clock.forks[0]),
+        neurons.resting.copy(),
     )
 
     # Measured: a product with the Gram matrix per order is cheap for few lines, where longer steps pay.
@@ -242,10 +261,10 @@ def integrate(
     failed = settle_all(problem, neurons, series.residual, clock.forks)
     if failed >= 0:
         raise FlowStalled(stall_message(UNSETTLED, clock, samples, failed, -1))
-    rays = no_rays(problem)
-    listed = False
+    listed = waiting
+    rays = build_rays(problem, lines) if listed else no_rays(problem)
     most_events = 1_000_000 + 1000 * neurons.projection.size
-    alone = output_layer != "fixed" and bool(np.all(neurons.balanced[neurons.moving]))
+    alone = output_layer != "fixed" and not waiting and bool(np.all(neurons.balanced[neurons.moving]))
     for time in times[1:]:
         status = ARRIVED
         state = neurons
@@ -294,7 +313,26 @@ def integrate(
             int(clock.counts[1]),
             status == HELD,
             int(clock.forks[0]),
+            neurons.resting.copy(),
         )
+
+
+def go_on_resting(problem: Problem, neurons: Neurons, clock: Clock, resting: npt.NDArray[np.int8]) -> bool:
+    """Put the neurons to rest that are at 0 and were resting (neuron,); True if there are any.
+
+    Sizes begin anew: those of the neurons as they are. Where all rest the residual is the targets, and none leaves.
+    """
+    if not len(problem.norm):
+        return False
+    sizes = np.max(np.abs(neurons.projection) / problem.norm, axis=1)
+    at = (resting > 1) & (sizes <= 1e-13 * neurons.outside)
+    if not at.any():
+        return False
+    neurons.projection[at] = 0.0
+    neurons.moving[at] = False
+    neurons.resting[at] = resting[at]
+    clock.reach[:] = np.where(at, 0.0, sizes)
+    return True
 
 
 def stall_message(status: int, clock: Clock, samples: Samples, neuron: int, line: int) -> str:
