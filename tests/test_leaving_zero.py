@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import twolayer
 from twolayer import Network, PopulationProblem, Teacher, Weights
 from twolayer.compiled_population import CompiledPopulationProblem
 from twolayer.gaussian import Units, factors
@@ -130,10 +131,11 @@ def compare(numbers: Any) -> tuple[list[int], list[int], int, float]:
 
 @pytest.mark.parametrize("numbers", [(19, 24, 49, 61, 73, 0, 2, 3, 4, 5)])
 def test_flows_of_dying_students_are_the_limit_of_small_steps(numbers: Any) -> None:
-    """Problems with deaths and returns (19, 24, 49, 61), one with a death for good (73), and others."""
+    """Problems with deaths and returns (19, 24, 49, 61), one with a death for good (73), and others. In 24 and 49
+    a second direction is near opening when the first opens (.3 % and .2 % of Σ|C|), which counts as a fork."""
     forked, wrong, deaths, largest = compare(numbers)
     assert wrong == []
-    assert len(forked) <= 1
+    assert forked == [24, 49]
     assert deaths >= 4
     assert largest < 0.05
 
@@ -146,6 +148,45 @@ def test_many_flows_are_the_limit_of_small_steps() -> None:
     assert wrong == [115]  # starts on the stable line of a saddle, which descent leaves by its rounding
     assert len(forked) <= 6
     assert deaths >= 10
+
+
+def test_steps_about_zero_may_stay_by_a_way_that_opens_later() -> None:
+    """Twelve relu students, one at 0 from t = .5 to 1.79, where e₂ opens; e₁ opens later. Descents from random places
+    of size h about 0 at t = 1.6 leave near e₂ and converge to the flow in first order, but for a few that stay near
+    e₁ however small h is: two limits, and a fork. Criterion, set beforehand: nine in ten leave as the flow."""
+    random = np.random.default_rng(0)
+    problem = CompiledPopulationProblem(Teacher(np.eye(2, 14), np.ones(2)), Network(12, "relu", "fixed"))
+    times = np.array([0.0, 1.6, 1.9])
+    path = problem.flow(twelve_students(), times, 0.0, 1e-9, 0.0)
+    waiting = int(np.flatnonzero((path.hidden[1] == 0).all(-1))[0])
+    end = path.hidden[2, waiting]
+    assert path.forks == 1
+    assert end[1] > abs(end[0]) > 0
+    apart = []
+    for step in (1e-4, 1e-5):
+        hidden = np.repeat(path.hidden[1][None], 40, axis=0)
+        hidden[:, waiting] = step * random.standard_normal((40, 14))
+        weights = problem.descend(Weights(hidden, np.ones((40, 12))), step, 0.0, round(0.3 / step))
+        along = weights.hidden[:, waiting]
+        same = along[:, 1] > along[:, 0]
+        assert same.sum() >= 36
+        apart.append(float(np.median(np.linalg.norm(along[same] - end, axis=-1)) / np.linalg.norm(end)))
+    assert apart[0] / apart[1] == pytest.approx(10, rel=0.1)
+
+
+def twelve_students() -> Weights:
+    """Of two teachers in 14 dimensions, as `gaussian scale: 0.3` draws seed 0."""
+    dataset = twolayer.run(
+        {
+            "problem": {"name": "gaussian_teacher", "dimension": 14, "teachers": 2},
+            "network": {"neurons": 12, "output": "fixed"},
+            "initialization": {"name": "gaussian", "scale": 0.3},
+            "dynamics": {"name": "gradient_flow", "rtol": 1e-4},
+            "times": {"values": [0.1]},
+        },
+        weights=True,
+    )
+    return Weights(dataset["hidden"].values[0, 0], dataset["output"].values[0, 0])
 
 
 def long_flows(numbers: Any, tolerance: float) -> float:

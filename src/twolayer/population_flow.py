@@ -36,6 +36,10 @@ SLIGHT = 2.0**-50
 DRIFT = 0.5
 """The rate at which slight students shrink is taken anew once they are off its exponential by this, in logarithms."""
 
+NEARLY = 0.01
+"""A second minimum of φ_j above 0 by less than this, times Σ|C_q|, counts as a fork: steps that move about 0 may stay
+near it until it opens, however small they are."""
+
 BALANCED = 2.0**-46
 """|w_j|² − a_j² below this, times their sum, is 0 but for rounding."""
 
@@ -225,8 +229,9 @@ class AtZero:
             leaving = students[strength[students] * values[0] + bars[students] < 1e-3 * bars[students]]
             if not len(leaving):
                 continue
-            tie = 1e-9 * float(np.abs(self.packing.ways(before).units.masses).sum())
-            self.forks += int(((values < -tie) | (values < values[0] + tie)).sum() > 1)
+            masses = float(np.abs(self.packing.ways(before).units.masses).sum())
+            tie = 1e-9 * masses
+            self.forks += int((values < NEARLY * masses).sum() > 1)
             best = directions[values < values[0] + tie]
             for student in leaving:
                 cosines = best @ self.came[student]
