@@ -46,6 +46,9 @@ BALANCED = 2.0**-46
 STEPS = 3000
 """So many steps without the time doubling are no progress: forces are rounding, and no step is within tolerance."""
 
+AT_REST = 0.01
+"""A flow whose loss falls by no more than this share to the end is at rest."""
+
 NEWTON = 0.01
 """The error left in a step's equations, as a share of the tolerance. scipy asks for √rtol, which where coordinates
 are 0 but for rounding is below rounding."""
@@ -60,7 +63,8 @@ def population_flow(
     """dθ/dt = −∇(L + (weight_decay/2)|θ|²) of one seed on the host at `times`, of which the first is the start.
 
     packing: of a `PopulationProblem`, best in its reduced coordinates. Returns hidden (time, neuron, feature) and
-    output (time, neuron), NaN from where the integrator cannot go on, and the number of forks.
+    output (time, neuron), and the number of forks. From where the integrator cannot go on they are NaN; the state
+    there stands to the end if the flow is at rest (`Packing.rests`).
     moved (neuron,): which students have left their start, and are at 0 because they came there; default: none that
     is at 0. A student that reaches 0 stays until a direction of descent opens there (`leaving_zero`), and leaves
     along the steepest; one that starts there stays.
@@ -86,6 +90,8 @@ def population_flow(
             if state is None:
                 state, coarse = now, coarse * COARSER
             if coarse > COARSEST or packing.blurred(state, coarse * floor(atol, state)):
+                if packing.rests(state, stop - solver.t):
+                    states[saved:] = state
                 break
             part = Part(packing, solver.t, state, stop, rtol, coarse * packing.floors(atol, state))
             since, steps = solver.t, 0
@@ -95,6 +101,9 @@ def population_flow(
         if solver.t >= 2.0 * since:
             since, steps = solver.t, 0
             if coarse > 1.0 and packing.blurred(now, float(np.max(solver.atol))):
+                before = part.state(solver.y_old, solver.t_old)
+                if packing.rests(before, stop - solver.t_old):
+                    states[saved:] = before
                 break
         between = part.between()
         left = zero.leaves(between, solver.t_old, solver.t, now)
@@ -432,6 +441,22 @@ class Packing:
 
         rounding = np.finfo(np.float64).eps * np.abs(vector).max()
         return change(rounding) <= 0.01 * loss < change(error)
+
+    def rests(self, vector: Any, duration: float) -> bool:
+        """Whether the objective falls by less than `AT_REST` of the loss in this time: with v the velocity and
+        μ the Hessian's eigenvalues, by Σ v_i² (1 − e^(−2μ_i t))/(2μ_i), the linear flow's fall. A force that is hidden
+        in the rounding of v is not greater than v, so that a flow that has far to go is not taken as at rest."""
+        loss = float(self.problem.loss(self.unpacked(vector)))
+        velocity, matrix = self.velocity(vector), self.jacobian(vector)
+        if not (np.isfinite(velocity).all() and np.isfinite(matrix).all()):
+            return False
+        values, vectors = np.linalg.eigh(-0.5 * (matrix + matrix.T))
+        exponents = 2.0 * duration * values
+        steep = np.where(exponents == 0, 1.0, exponents)
+        with np.errstate(over="ignore"):
+            share = np.where(exponents == 0, 1.0, -np.expm1(-steep) / steep)
+            fall = duration * float(np.sum(share * (velocity @ vectors) ** 2))
+        return fall <= AT_REST * loss
 
     def velocity(self, vector: Any) -> Any:
         """−∇ of the objective."""
