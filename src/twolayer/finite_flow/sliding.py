@@ -277,7 +277,8 @@ def settle(j: int, crossing: int, noise_level: float, problem: Problem, neurons:
             rounding += noise_level * np.abs(problem.gram[k, attracting[row]] * q[row])
         ahead = sign * (velocity + problem.gram[k, k] * front[k])
         behind = sign * (velocity + problem.gram[k, k] * back[k])
-        fork = fork or (ahead > rounding and behind < -rounding)
+        # One that it came to from a side is crossed: what slides there pulled it on, with forces other than these.
+        fork = fork or (k != crossing and ahead > rounding and behind < -rounding)
         if pattern[k] * zeta[k] < 0.0:
             zeta[k] = 0.0
     for row in range(size):
