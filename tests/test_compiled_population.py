@@ -301,6 +301,36 @@ def test_seeds_close_to_orthogonal_teachers_keep_the_digits_of_their_forces(
     assert (np.abs(plain.hidden[0, :2, 1] + 0.5 * exact) > 1e-3 * np.abs(exact)).any()
 
 
+@pytest.mark.parametrize("size", [1e-9, 1e-7, 1e-5])
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_stray_beside_a_near_solution_leaves_the_digits_of_its_forces(
+    made: Made, monkeypatch: pytest.MonkeyPatch, size: float, turned: bool
+) -> None:
+    """As above, with a trained stray at right angles to both teachers, and with a student turned away: the step is the
+    array code's, which the plain form's is not, and the stray's force across itself that of 40 digits."""
+    network = Network(5)
+    teacher = Teacher(np.eye(2, 5), np.ones(2), "linear" if turned else "none")
+    hidden = np.zeros((5, 5))
+    hidden[[0, 1, 2, 3], [0, 0, 1, 1]] = np.sqrt([0.375, 0.625, 0.25, 0.75])
+    hidden[:4, 2:] = 1e-7 * np.random.default_rng(0).standard_normal((4, 3))
+    hidden[4, 3] = size
+    output = np.linalg.norm(hidden, axis=-1)
+    if turned:
+        hidden[0] *= -1.0
+    start = Weights(hidden[None], output[None])
+    reference = PopulationProblem(teacher, network)
+    problem = made(teacher, network)
+    end, slow = problem.descend(start, 0.5, 0.0, 1), reference.descend(start, 0.5, 0.0, 1)
+    assert np.array_equal(end.hidden, slow.hidden)
+    assert np.array_equal(end.output, slow.output)
+    monkeypatch.setattr(twolayer.fused, "DELICATE", 0.0)
+    assert not np.array_equal(problem.descend(start, 0.5, 0.0, 1).hidden, slow.hidden)
+    if not turned:
+        force = (hidden[4, [0, 1, 2, 4]] - end.hidden[0, 4, [0, 1, 2, 4]]) / 0.5  # where its weights are 0
+        exact = exact_force(teacher, hidden, output)[4, [0, 1, 2, 4]]
+        np.testing.assert_allclose(force, exact, rtol=0, atol=1e-9 * np.abs(exact).max())
+
+
 def test_weight_decay_near_orthogonal_teachers_is_walked_by_the_kernel(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

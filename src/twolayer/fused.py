@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,8 @@ from twolayer.population import PopulationProblem, reduced, widened
 __all__ = ["FusedPopulationProblem"]
 
 DELICATE = 1e-5
-"""Where all angles θ to orthogonal teachers are below this, the plain form's 1e-16 is above 1e-6 of the force, θ²."""
+"""Where all angles θ to orthogonal teachers are below this, the plain form's 1e-16 is above 1e-6 of the force, θ².
+Strays are as good as there if their share |a||w| of the largest teacher's is below this."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +35,9 @@ class FusedPopulationProblem(PopulationProblem):
     def descend(self, weights: Weights, step_size: float, weight_decay: float, count: int) -> Weights:
         """As `PopulationProblem.descend`, to rounding; in float64 within, whatever the weights' type.
 
-        Seeds whose students all begin within `DELICATE` of orthogonal teachers are left to the array code, whose
-        grouped form keeps the digits of their forces; weight decay keeps forces of its own order.
+        Seeds whose students all begin within `DELICATE` of orthogonal teachers, up to sign, or are small, are left to
+        the array code, whose grouped form keeps the digits of their forces; weight decay keeps forces of its own
+        order.
         """
         if count == 0:
             return weights
@@ -50,10 +53,13 @@ class FusedPopulationProblem(PopulationProblem):
         (problem, inside), basis = reduced(PopulationProblem(data, self.network), Weights(hidden, output))
         units, _ = problem.units(inside)
         students, teachers = units.vectors[:, : shape[-2]], units.vectors[:, shape[-2] :]
-        nearest = xp.min(gaussian.angles(students, teachers), axis=-1)
-        delicate = (xp.max(nearest, axis=-1) < DELICATE) & (
-            len(data.hidden) > 1 and data.orthogonal and weight_decay == 0
-        )
+        angles = gaussian.angles(students, teachers)
+        nearest = xp.min(xp.minimum(angles, math.pi - angles), axis=-1)
+        masses = xp.abs(units.masses)
+        largest = xp.max(masses[:, shape[-2] :], axis=-1)[:, None]
+        settled = (nearest < DELICATE) | (masses[:, : shape[-2]] < DELICATE * largest)
+        delicate = xp.all(settled, axis=-1) & xp.any(nearest < DELICATE, axis=-1)
+        delicate = delicate & (len(data.hidden) > 1 and data.orthogonal and weight_decay == 0)
 
         moved = Weights(xp.asarray(inside.hidden, copy=True), xp.asarray(output, copy=True))
         for chosen, walk in ((delicate, Problem.descend), (~delicate, self.fused)):
