@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from twolayer import EmpiricalProblem, Flow, Weights, hookimpl
+from twolayer.chaos import parted
 from twolayer.errors import TrainingError
 from twolayer.model import norm, placed_like, to_host
 from twolayer.output_layer import OutputLayer
@@ -18,6 +19,12 @@ from twolayer.trajectory import Clock, FlowWeights
 
 SHORTEST = 1e-100
 """Starts of a flow on a teacher."""
+
+SMALL = 1e-6
+"""Starts on a teacher shorter than this, times the longest teacher, are followed twice: neurons then come so close to
+each other that rounding may decide when they part again."""
+FINER, PARTED = 1e-2, 1e3
+"""The twin's rtol over the flow's, and the distance in units of rtol at which the two have parted."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +56,20 @@ class GradientFlow(Flow):
     def weight_decay_at(self, time: float) -> float:
         """λ up to a time: where it changes, still the old one."""
         return WeightDecay.of(self.weight_decay).up_to(time)
+
+    def twin(
+        self, problem: Any, weights: Weights, clock: Clock, random: Sequence[np.random.Generator]
+    ) -> tuple[Iterator[Weights], float] | None:
+        """A flow of a hundredth of the tolerance, or a few times of it where that is below rounding, from small starts
+        on a teacher."""
+        longest = norm(to_host(weights.hidden)).max()
+        if isinstance(problem, EmpiricalProblem | OutputLayer):
+            return None
+        if not 0 < longest < SMALL * norm(to_host(problem.data.hidden)).max():
+            return None
+        rtol = FINER * self.rtol if FINER * self.rtol >= 1e-12 else 3.0 * self.rtol
+        reach = max(parted(np.float64), PARTED * self.rtol)
+        return replace(self, rtol=rtol).trajectory(problem, weights, clock, random), reach
 
     def trajectory(
         self, problem: EmpiricalProblem, weights: Weights, clock: Clock, random: Sequence[np.random.Generator]

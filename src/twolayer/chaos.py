@@ -145,14 +145,15 @@ def pieces(count: int) -> list[int]:
     return [count // parts + (index < count % parts) for index in range(parts)]
 
 
-def last_shared(frames: Sequence[Weights], twin: Iterable[Weights]) -> Any:
-    """For each seed the last frame, by its index, up to which the twin's path is the same to `parted`, (seed,).
+def last_shared(frames: Sequence[Weights], twin: Iterable[Weights], reach: float | None = None) -> Any:
+    """For each seed the last frame, by its index, up to which the twin's path is the same to `reach`, (seed,), by
+    default `parted`.
 
     The distance is relative, of all weights of a seed in the Euclidean norm. Frames that are not finite are no path.
     """
     last = np.zeros(len(frames[0].hidden), dtype=np.int64)
     with_it = np.ones(len(last), dtype=bool)
-    reach = parted(frames[0].hidden.dtype)
+    reach = parted(frames[0].hidden.dtype) if reach is None else reach
     with np.errstate(all="ignore"):
         for index, (frame, other) in enumerate(zip(frames, twin, strict=True)):
             apart = squares(Weights(to_host(other.hidden), to_host(other.output)) - frame)

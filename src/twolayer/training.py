@@ -148,6 +148,13 @@ class Flow:
         """No penalty, unless a subclass says so."""
         return 0.0
 
+    def twin(
+        self, problem: Any, weights: Weights, clock: Clock, random: Sequence[np.random.Generator]
+    ) -> tuple[Iterator[Weights], float] | None:
+        """The frames of a second flow that shares the path unless that hangs on rounding, and the relative distance at
+        which the two have parted; None where no second flow is run. Arguments as of `trajectory`."""
+        return None
+
 
 @dataclass(frozen=True)
 class Jump:
@@ -307,12 +314,46 @@ def train(
             dynamics, backend, problem, on_host, few, frames, finite, clock, decay, seeds, dtype, threads
         )
         path_trusted, notes = clock.time[shared], notes + told
+    if isinstance(dynamics, Flow) and not isinstance(data, FiniteData):
+        shared, told = last_shared_flow(dynamics, problem, weights, frames, finite, clock, seeds, random())
+        path_trusted, notes = clock.time[shared], notes + told
     if forks is not None:
         notes += forked(forks, seeds)
     return Trajectory(
         clock, trajectory, decay, diverged, clock.time[trusted], notes,
         flow_forks=forks, path_trusted_until=path_trusted,
     )  # fmt: skip
+
+
+def last_shared_flow(
+    dynamics: Flow,
+    problem: Any,
+    weights: Weights,
+    frames: Sequence[Weights],
+    finite: Any,
+    clock: Clock,
+    seeds: Sequence[int],
+    random: Sequence[np.random.Generator],
+) -> tuple[Any, tuple[str, ...]]:
+    """As `last_shared`, of a flow on a teacher."""
+    lost = ~np.logical_and.accumulate(finite, axis=1)
+    last = np.maximum(np.where(lost.any(1), lost.argmax(1), lost.shape[1]) - 1, 0)
+    found = dynamics.twin(problem, weights, clock, random)
+    if found is None:
+        return last, ()
+    twin, reach = found
+    shared = chaos.last_shared(frames, twin, reach)
+    parting = np.flatnonzero(shared < last)
+    last = np.minimum(last, shared)
+    if not len(parting):
+        return last, ()
+    first = parting[np.argmin(last[parting])]
+    return last, (
+        f"a flow of another tolerance parts from the path by more than {reach:.2g} of it after time "
+        f"{float(clock.time[last[first]]):g} in seed {seeds[first]}, the first of {len(parting)}: from so small a "
+        "start neurons come so close to each other that rounding decides when they part again. The time of each is "
+        "path_trusted_until.",
+    )
 
 
 def last_shared(
