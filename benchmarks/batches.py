@@ -22,9 +22,9 @@ from typing import Any
 import numpy as np
 
 from twolayer import Network, PopulationProblem, Teacher, Weights
-from twolayer.compiled_population import CompiledPopulationProblem
-from twolayer.jit import njit
-from twolayer.seeds import random_of
+from twolayer.core.seeds import random_of
+from twolayer.kernels.jit import njit
+from twolayer.population.numba_descent import CompiledPopulationProblem
 
 CASES = (
     (40, 4, 20, 512),

@@ -24,8 +24,8 @@ from matplotlib import style
 from matplotlib.figure import Figure
 
 from twolayer import Network, PopulationProblem, Teacher, Weights
-from twolayer.compiled_population import CompiledPopulationProblem
-from twolayer.population import reduced
+from twolayer.population.numba_descent import CompiledPopulationProblem
+from twolayer.population.problem import reduced
 
 STEP_SIZE = 0.01
 FOLDER = Path(__file__).parent
@@ -69,7 +69,7 @@ def step_cost(case: tuple[int, int, int, int], compiled: bool = True, work: floa
 
 def flow_cost(neurons: int, teachers: int, horizon: float) -> float:
     """Seconds to the horizon at the default tolerance, students in mirrored pairs."""
-    from twolayer.registry import load
+    from twolayer.study.registry import load
 
     dynamics = load(kinds=["dynamics"]).find("dynamics", "gradient_flow").thing()
     dimension = neurons + teachers

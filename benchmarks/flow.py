@@ -32,7 +32,7 @@ import numpy as np
 from jax import numpy as jnp
 
 from twolayer import Network, Teacher, Weights
-from twolayer.compiled_population import CompiledPopulationProblem
+from twolayer.population.numba_descent import CompiledPopulationProblem
 
 jax.config.update("jax_enable_x64", True)
 

@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 
 from twolayer import Network, PopulationProblem, Teacher, Weights
-from twolayer.population import reduced
+from twolayer.population.problem import reduced
 
 STEP_SIZE = 0.01
 NEURONS, TEACHERS, DIMENSION = 10, 3, 20
@@ -76,7 +76,7 @@ def device_of_cupy() -> Any:
 
 def on_gpu(cupy: Any, problem: PopulationProblem, start: Weights, steps: int) -> float:
     """Seconds a seed and step, of the CUDA kernel."""
-    from twolayer.cuda_population import CudaPopulationProblem
+    from twolayer.population.cuda_descent import CudaPopulationProblem
 
     there = CudaPopulationProblem(problem.data.mapped(cupy.asarray), problem.network)
     weights = Weights(cupy.asarray(start.hidden), cupy.asarray(start.output))
@@ -90,7 +90,7 @@ def on_gpu(cupy: Any, problem: PopulationProblem, start: Weights, steps: int) ->
 
 def on_cores(problem: PopulationProblem, start: Weights, steps: int) -> float:
     """Seconds a seed and step, of the compiled kernel on two cores."""
-    from twolayer.compiled_population import CompiledPopulationProblem
+    from twolayer.population.numba_descent import CompiledPopulationProblem
 
     here = CompiledPopulationProblem(problem.data, problem.network, CORES)
     kept = os.sched_getaffinity(0) if hasattr(os, "sched_setaffinity") else None
@@ -165,7 +165,7 @@ def main() -> None:
     except ImportError:
         print("\nNo JAX here: pip install 'jax[cuda13]'")
         return
-    from twolayer.compiled_population import CompiledPopulationProblem
+    from twolayer.population.numba_descent import CompiledPopulationProblem
 
     ours = CompiledPopulationProblem(problem.data, problem.network, CORES)
     end = ours.descend(start, STEP_SIZE, 0.0, STEPS["JAX"]).hidden

@@ -33,7 +33,7 @@ from jax import numpy as jnp
 from jax_descent import jax_descent, jax_force, jax_loss
 
 from twolayer import Network, Teacher, Weights
-from twolayer.compiled_population import CompiledPopulationProblem
+from twolayer.population.numba_descent import CompiledPopulationProblem
 
 STEP_SIZE = 0.01
 CASES = (  # neurons, teachers, dimension, seeds, steps of ours, steps of JAX, ratio wanted

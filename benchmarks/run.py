@@ -29,9 +29,9 @@ import torch
 import xarray as xr
 
 from twolayer import EmpiricalProblem, FiniteData, Network, Weights
-from twolayer.compiled import CompiledProblem
-from twolayer.finite_flow import finite_flow
-from twolayer.registry import plugin_folder
+from twolayer.finite.flow import finite_flow
+from twolayer.finite.numba_descent import CompiledProblem
+from twolayer.study.registry import plugin_folder
 
 STEP_SIZE = 1e-3
 

@@ -18,10 +18,10 @@ import pytest
 from namespaces import OnDeviceArrays, backend
 
 from twolayer import Network, PopulationProblem, Teacher, Weights
-from twolayer.compiled_population import CompiledPopulationProblem
-from twolayer.cuda_population import SOURCE, CudaPopulationProblem, Plan
-from twolayer.model import to_host
-from twolayer.training import problem_on
+from twolayer.core.arrays import to_host
+from twolayer.population.cuda_descent import SOURCE, CudaPopulationProblem, Plan
+from twolayer.population.numba_descent import CompiledPopulationProblem
+from twolayer.training.train import problem_on
 
 KINDS = ["numba", "cuda on the host", pytest.param("cupy", marks=pytest.mark.gpu)]
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from twolayer import EmpiricalProblem, FiniteData, Network
-from twolayer.registry import load
+from twolayer.study.registry import load
 
 NAMESPACES = ["numpy", "array_api_strict", "device_arrays", pytest.param("cupy", marks=pytest.mark.gpu)]
 BACKENDS = [

@@ -10,9 +10,9 @@ import pytest
 from scipy import stats
 
 from twolayer import Network, Teacher, Weights
-from twolayer.gaussian import angles, unit
-from twolayer.registry import load
-from twolayer.trajectory import Clock, Trajectory
+from twolayer.core.trajectory import Clock, Trajectory
+from twolayer.population.closed_form import angles, unit
+from twolayer.study.registry import load
 
 REGISTRY = load(kinds=["initializations", "metrics", "problems"])
 AroundTeachers: Any = REGISTRY.find("initializations", "around_teachers").thing

@@ -12,16 +12,15 @@ from namespaces import BACKENDS, backend
 
 import twolayer
 from twolayer import EmpiricalProblem, FiniteData, Network, PopulationProblem, Problem, Teacher, Weights
-from twolayer.compiled import CompiledProblem
-from twolayer.compiled_batches import pick
-from twolayer.compiled_population import CompiledPopulationProblem
-from twolayer.datasets import write
+from twolayer.core.seeds import random_of, subset
+from twolayer.core.times import Times
 from twolayer.errors import ConfigError, TrainingError
-from twolayer.model import subset
-from twolayer.registry import load
-from twolayer.seeds import random_of
-from twolayer.times import Times
-from twolayer.training import train
+from twolayer.finite.numba_descent import CompiledProblem
+from twolayer.kernels.minibatch import pick
+from twolayer.population.numba_descent import CompiledPopulationProblem
+from twolayer.storage.netcdf import write
+from twolayer.study.registry import load
+from twolayer.training.train import train
 
 MODES = [
     pytest.param(activation, output, id=f"{activation}-{output}")

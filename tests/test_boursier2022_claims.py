@@ -11,7 +11,7 @@ import pytest
 import xarray as xr
 
 from twolayer import EmpiricalProblem, FiniteData, Network, Weights
-from twolayer.registry import load_file
+from twolayer.study.registry import load_file
 
 FOLDER = Path(__file__).parents[1] / "plugins" / "papers" / "boursier2022"
 claims = load_file(FOLDER / "claims.py", "boursier2022_claims_tested.claims")

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from twolayer import Network, Teacher, Weights
-from twolayer.registry import load
-from twolayer.trajectory import Clock, Trajectory
+from twolayer.core.trajectory import Clock, Trajectory
+from twolayer.study.registry import load
 
 METRIC = load(kinds=["metrics"]).find("metrics", "certificate_maximum").thing
 

@@ -10,11 +10,12 @@ import xarray as xr
 
 import twolayer
 from twolayer import Network
-from twolayer.chaos import Jittered, last_shared, parted, pieces
-from twolayer.model import EmpiricalProblem, FiniteData, Weights
-from twolayer.registry import load
-from twolayer.times import Times
-from twolayer.training import train
+from twolayer.core.network import Weights
+from twolayer.core.times import Times
+from twolayer.finite.problem import EmpiricalProblem, FiniteData
+from twolayer.study.registry import load
+from twolayer.training.chaos import Jittered, last_shared, parted, pieces
+from twolayer.training.train import train
 
 PLUGINS = load(kinds=["backends", "dynamics", "initializations"])
 POINTS = {"name": "points", "inputs": [[1.0], [0.7]], "targets": [1.0, 0.8]}

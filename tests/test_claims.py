@@ -9,7 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from twolayer.claims import Result, above, as_read, at_least, at_most, close, equivalent, inconclusive, table
+from twolayer.analysis.claims import (
+    Result,
+    above,
+    as_read,
+    at_least,
+    at_most,
+    close,
+    equivalent,
+    inconclusive,
+    table,
+)
 
 NAN = float("nan")
 

@@ -15,14 +15,15 @@ from kernels import KINDS, HostCuda, fused, host_library
 from namespaces import backend
 from numba import njit
 
-import twolayer.fused
-from twolayer import Network, PopulationProblem, Problem, Teacher, Weights, compiled_population
-from twolayer.compiled_population import CompiledPopulationProblem, angle
-from twolayer.fused import FusedPopulationProblem
-from twolayer.lanes import load, store
-from twolayer.registry import load as plugins
-from twolayer.times import Times
-from twolayer.training import train
+import twolayer.population.fused_descent
+from twolayer import Network, PopulationProblem, Problem, Teacher, Weights
+from twolayer.core.times import Times
+from twolayer.kernels.simd import load, store
+from twolayer.population import numba_descent
+from twolayer.population.fused_descent import FusedPopulationProblem
+from twolayer.population.numba_descent import CompiledPopulationProblem, angle
+from twolayer.study.registry import load as plugins
+from twolayer.training.train import train
 
 Made = Callable[..., Any]
 
@@ -296,7 +297,7 @@ def test_seeds_close_to_orthogonal_teachers_keep_the_digits_of_their_forces(
     assert (np.abs(exact) > 1e-16).all()
     np.testing.assert_allclose(both.hidden[0, :2, 1], -0.5 * exact, rtol=1e-12)
     start = Weights(near[None], output[:1])
-    monkeypatch.setattr(twolayer.fused, "DELICATE", 0.0)
+    monkeypatch.setattr(twolayer.population.fused_descent, "DELICATE", 0.0)
     plain = problem.descend(start, 0.5, 0.0, 1)
     assert (np.abs(plain.hidden[0, :2, 1] + 0.5 * exact) > 1e-3 * np.abs(exact)).any()
 
@@ -323,7 +324,7 @@ def test_a_stray_beside_a_near_solution_leaves_the_digits_of_its_forces(
     end, slow = problem.descend(start, 0.5, 0.0, 1), reference.descend(start, 0.5, 0.0, 1)
     assert np.array_equal(end.hidden, slow.hidden)
     assert np.array_equal(end.output, slow.output)
-    monkeypatch.setattr(twolayer.fused, "DELICATE", 0.0)
+    monkeypatch.setattr(twolayer.population.fused_descent, "DELICATE", 0.0)
     assert not np.array_equal(problem.descend(start, 0.5, 0.0, 1).hidden, slow.hidden)
     if not turned:
         force = (hidden[4, [0, 1, 2, 4]] - end.hidden[0, 4, [0, 1, 2, 4]]) / 0.5  # where its weights are 0
@@ -347,7 +348,7 @@ def test_weight_decay_near_orthogonal_teachers_is_walked_by_the_kernel(
     def refused(*_: object) -> Weights:
         raise AssertionError("left to the array code")
 
-    monkeypatch.setattr(twolayer.fused.Problem, "descend", refused)
+    monkeypatch.setattr(twolayer.population.fused_descent.Problem, "descend", refused)
     fast = CompiledPopulationProblem(teacher, network).descend(start, 0.05, 0.01, 200)
     np.testing.assert_allclose(fast.hidden, slow.hidden, atol=1e-13)
     np.testing.assert_allclose(fast.output, slow.output, atol=1e-13)
@@ -395,7 +396,7 @@ def test_both_kernels_walk_the_same_path(monkeypatch: pytest.MonkeyPatch) -> Non
     teacher, weights = drawn(network, 3, 9, 3)
     ends = []
     for many in (1, 100):
-        monkeypatch.setattr(compiled_population, "MANY", many)
+        monkeypatch.setattr(numba_descent, "MANY", many)
         ends.append(CompiledPopulationProblem(teacher, network).descend(weights, 0.05, 0.01, 50))
     assert_close(*ends, 1e-13)
     assert not same_bits(*ends)

@@ -16,17 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from twolayer.errors import ConfigError, unknown_name
-from twolayer.experiments import (
-    Experiment,
-    Study,
-    load_study,
-    make_experiment,
-    merge_experiment,
-    run_names,
-    sweep_points,
-)
-from twolayer.registry import load
-from twolayer.schema import number
+from twolayer.study.merge import merge_experiment
+from twolayer.study.registry import load
+from twolayer.study.runs import Experiment, make_experiment, run_names
+from twolayer.study.schema import number
+from twolayer.study.study import Study, load_study
+from twolayer.study.sweep import sweep_points
 
 EXPERIMENT: dict[str, Any] = {
     "problem": {"name": "points", "inputs": [[1.0, 0.0], [0.0, 1.0]], "targets": [1.0, -1.0]},
@@ -324,7 +319,7 @@ def test_a_layout_stands_for_its_runs(axes: dict[str, list[Any]]) -> None:
 
 def runs_of(points: list[dict[str, Any]], names: list[str]) -> Iterator[Any]:
     """Runs of which only the words count."""
-    from twolayer.experiments import Run
+    from twolayer.study.runs import Run
 
     for point, name in zip(points, names, strict=True):
         yield Run("p", "e", name, point, {})

@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 from kernels import HOPPER, HostCudaProblem, OnDevice, fused, host_library
 
-import twolayer.cuda_population
+import twolayer.population.cuda_descent
 from twolayer import Network, PopulationProblem, Problem, Teacher, Weights
-from twolayer.compiled_population import CompiledPopulationProblem
-from twolayer.cuda_population import SOURCE, plan
-from twolayer.registry import load
+from twolayer.population.cuda_descent import SOURCE, plan
+from twolayer.population.numba_descent import CompiledPopulationProblem
+from twolayer.study.registry import load
 
 PROJECT = Path(__file__).parents[1]
 
@@ -117,7 +117,9 @@ def test_bits_depend_neither_on_the_threads_order_nor_on_other_seeds_nor_on_laun
 
     counting = type("Counting", (HostCudaProblem,), {"launch": launch})(problem.data, problem.network)
     units = neurons + 2
-    monkeypatch.setattr(twolayer.cuda_population, "WORK", 10 * 21 * neurons * units * min(features, units))
+    monkeypatch.setattr(
+        twolayer.population.cuda_descent, "WORK", 10 * 21 * neurons * units * min(features, units)
+    )
     assert same_bits(end, counting.descend(weights, 0.02, 0.0, 23))
     assert launches == [10, 10, 3]
 
@@ -184,7 +186,7 @@ def test_the_backend_hands_out_this_problem() -> None:
     """Loading the plugin needs no GPU."""
     device = load(kinds=["backends"]).find("backends", "cupy").thing
     problem = device.population(Teacher(np.eye(1, 2), np.ones(1)), Network(2), 1)
-    assert isinstance(problem, twolayer.cuda_population.CudaPopulationProblem)
+    assert isinstance(problem, twolayer.population.cuda_descent.CudaPopulationProblem)
 
 
 def test_a_missing_gpu_is_told_of_in_one_line(tmp_path: Path) -> None:
@@ -192,7 +194,7 @@ def test_a_missing_gpu_is_told_of_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "cupy").mkdir()
     (tmp_path / "cupy" / "__init__.py").write_text(NO_DRIVER)
     path = os.pathsep.join([str(tmp_path), str(PROJECT / "src")])
-    call = "from twolayer.registry import load; load(kinds=['backends']).find('backends', 'cupy').thing"
+    call = "from twolayer.study.registry import load; load(kinds=['backends']).find('backends', 'cupy').thing"
     for command, words in (
         (["benchmarks/gpu.py"], "found no CUDA device that works (no driver)"),
         (["-c", f"{call}.asarray([1.0], 'float64')"], "ConfigError: backend: 'cupy' found no CUDA device"),

@@ -17,11 +17,11 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from twolayer import atomic, datasets
 from twolayer.cli import main
 from twolayer.errors import DataError
-from twolayer.registry import load
 from twolayer.stages.gather import gather
+from twolayer.storage import atomic, netcdf
+from twolayer.study.registry import load
 
 RUN: dict[str, Any] = {
     "paper": "p",
@@ -134,8 +134,8 @@ def test_every_number_stays_the_same_on_its_way_to_the_file(tmp_path: Path) -> N
     variables = {
         name: ((f"d{name}",) if dims[name] else (), array, {"units": "1"}) for name, array in values.items()
     }
-    datasets.write(tmp_path / "file.nc", variables, {"note": "x"})
-    back, attributes = datasets.read(tmp_path / "file.nc")
+    netcdf.write(tmp_path / "file.nc", variables, {"note": "x"})
+    back, attributes = netcdf.read(tmp_path / "file.nc")
     assert attributes == {"note": "x"}
     for name, array in values.items():
         found = back[name][1]
@@ -199,9 +199,9 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path, old: str
 def test_what_a_killed_process_left_is_written_over(tmp_path: Path) -> None:
     (tmp_path / ".file.part.nc").write_bytes(b"half")
     (tmp_path / ".file.nc.lock").write_bytes(b"")
-    datasets.write(tmp_path / "file.nc", {"x": (("n",), np.arange(3.0), {})}, {})
+    netcdf.write(tmp_path / "file.nc", {"x": (("n",), np.arange(3.0), {})}, {})
     assert [file.name for file in tmp_path.iterdir()] == ["file.nc"]
-    assert datasets.read(tmp_path / "file.nc")[0]["x"][1].tolist() == [0.0, 1.0, 2.0]
+    assert netcdf.read(tmp_path / "file.nc")[0]["x"][1].tolist() == [0.0, 1.0, 2.0]
 
 
 def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path, capsys: Any) -> None:
@@ -303,7 +303,7 @@ def test_many_writers_of_one_file_leave_one_whole_file(tmp_path: Path) -> None:
     writers = [subprocess.Popen(command, stderr=subprocess.DEVNULL) for _ in range(4)]
     assert [writer.wait() for writer in writers] == [0] * 4
     assert [file.name for file in tmp_path.iterdir()] == ["file.nc"]
-    assert np.array_equal(datasets.read(path)[0]["x"][1], np.random.default_rng(0).random(1000))
+    assert np.array_equal(netcdf.read(path)[0]["x"][1], np.random.default_rng(0).random(1000))
 
 
 KERNEL = '''
@@ -350,11 +350,11 @@ def test_ctrl_c_ends_a_long_kernel(tmp_path: Path) -> None:
 # ---- gather ----
 
 
-def metrics_of(times: list[float], seeds: int = 1, neurons: int = 1, **more: Any) -> datasets.Variables:
+def metrics_of(times: list[float], seeds: int = 1, neurons: int = 1, **more: Any) -> netcdf.Variables:
     """A metrics file in memory: a = index of time, of seed, of neuron."""
     size = (seeds, len(times), neurons)
     labels = {"long_name": "x", "units": "1"}
-    variables: datasets.Variables = {
+    variables: netcdf.Variables = {
         "a": (("seed", "time", "neuron"), np.arange(np.prod(size), dtype=float).reshape(size), labels),
         "closest": (("seed", "neuron"), np.zeros((seeds, neurons), dtype=np.int64), labels),
         "seed": (("seed",), np.arange(seeds), labels),
@@ -424,7 +424,7 @@ def test_gather_clocks_that_differ_get_the_swept_dimension(tmp_path: Path) -> No
     assert found["step"][0] == ("dynamics", "time")
     assert found["step"][1].tolist() == [[-1, -1, -1], [0, 1, -1]]
     assert np.isnan(found["a"][1][1, 0, 2]).all()
-    datasets.write(tmp_path / "dataset.nc", found, datasets.coordinates(found, ["dynamics"]))
+    netcdf.write(tmp_path / "dataset.nc", found, netcdf.coordinates(found, ["dynamics"]))
     with xr.open_dataset(tmp_path / "dataset.nc") as dataset:
         assert set(dataset.coords) == {"dynamics", "seed", "time", "step"}
         assert dataset["a"].sel(dynamics="flow")["time"].values.tolist() == [0.0, 1.0, 5.0]
@@ -457,7 +457,7 @@ def data_file(path: Path, **changes: Any) -> Path:
         "initial_output": (("neuron",), np.ones(5)),
     }
     content = {name: value for name, value in (content | changes).items() if value is not None}
-    datasets.write(path, {name: (*value, {}) for name, value in content.items()}, {})
+    netcdf.write(path, {name: (*value, {}) for name, value in content.items()}, {})
     return path
 
 
@@ -560,9 +560,9 @@ def test_what_a_file_calls_missing_is_refused(tmp_path: Path, capsys: Any, what:
 )
 def test_packed_integers_are_unpacked(tmp_path: Path, marks: dict[str, Any]) -> None:
     path = foreign_file(tmp_path / "data.nc", "i2", [4, -3, 2], **SHORT, **marks)
-    arrays = datasets.read_arrays(path, {"targets": ("sample",)})
+    arrays = netcdf.read_arrays(path, {"targets": ("sample",)})
     np.testing.assert_array_equal(arrays["targets"], [3.0, -0.5, 2.0])
-    assert datasets.read(path, ["targets"])[0]["targets"][2] == {}
+    assert netcdf.read(path, ["targets"])[0]["targets"][2] == {}
 
 
 @pytest.mark.parametrize(("name", "variable"), [("problem", "targets"), ("trajectory", "hidden")])
@@ -601,8 +601,8 @@ def test_an_edit_by_xarray_keeps_a_file_whole(finished: Path, tmp_path: Path) ->
     """xarray marks NaN as the fill value of floats: such a file is read as it was."""
     with xr.open_dataset(finished / "default" / "trajectory.nc") as dataset:
         dataset.load().assign_attrs(remark="seen").to_netcdf(tmp_path / "trajectory.nc")
-    back, _ = datasets.read(tmp_path / "trajectory.nc")
-    before, _ = datasets.read(finished / "default" / "trajectory.nc")
+    back, _ = netcdf.read(tmp_path / "trajectory.nc")
+    before, _ = netcdf.read(finished / "default" / "trajectory.nc")
     np.testing.assert_array_equal(back["hidden"][1], before["hidden"][1])
 
 

@@ -14,11 +14,13 @@ from namespaces import BACKENDS, backend
 from scipy.integrate import solve_ivp
 
 import twolayer
-from twolayer import EmpiricalProblem, FiniteData, Network, Weights
-from twolayer.model import to_host
-from twolayer.registry import load
-from twolayer.times import Times
-from twolayer.training import Backend, Dynamics, WeightDecay, train
+from twolayer import EmpiricalProblem, FiniteData, Network, Problem, Weights
+from twolayer.core.arrays import to_host
+from twolayer.core.backend import Backend
+from twolayer.core.dynamics import Dynamics, WeightDecay
+from twolayer.core.times import Times
+from twolayer.study.registry import load
+from twolayer.training.train import train
 
 on_every_backend = pytest.mark.parametrize("name", BACKENDS)
 
@@ -194,7 +196,7 @@ def smooth_stretch() -> tuple[EmpiricalProblem, Weights, float]:
     return problem, weights, time
 
 
-def flow_by_scipy(problem: EmpiricalProblem, weights: Weights, time: float, weight_decay: float) -> Weights:
+def flow_by_scipy(problem: Problem, weights: Weights, time: float, weight_decay: float) -> Weights:
     """dθ/dt = −∇(L + penalty) by an order-8 Runge–Kutta method, one seed."""
     shape, count = weights.hidden.shape, weights.hidden.size
 
@@ -265,7 +267,7 @@ def test_a_descent_is_stable_just_below_two_over_the_sharpness(name: str, output
 
 
 def states_by_hand(
-    problem: EmpiricalProblem, weights: Weights, step_size: float, decays: list[float]
+    problem: Problem, weights: Weights, step_size: float, decays: list[float]
 ) -> list[Weights]:
     """One gradient step after another, each with its own λ."""
     states = [weights]

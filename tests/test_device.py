@@ -20,15 +20,16 @@ import pytest
 from kernels import device_with_kernel
 from namespaces import backend
 
-from twolayer import datasets
+from twolayer.core.arrays import to_host
+from twolayer.core.network import placed_like
 from twolayer.errors import ConfigError, TwolayerError
-from twolayer.experiments import make_experiment
-from twolayer.model import placed_like, to_host
-from twolayer.pipeline import section_of
-from twolayer.registry import load
 from twolayer.stages.generate import generate
 from twolayer.stages.measure import measure
 from twolayer.stages.train import train
+from twolayer.storage import netcdf
+from twolayer.study.registry import load
+from twolayer.study.runs import make_experiment
+from twolayer.study.sections import section_of
 
 REGISTRY = load(kinds=["backends", "problems", "initializations", "dynamics", "metrics"])
 METRICS = {name: REGISTRY.find("metrics", name).thing for name in REGISTRY.names("metrics")}
@@ -107,7 +108,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     def write(name: str, variables: dict[str, Any]) -> None:
         described = {key: (dimensions, values, {}) for key, (dimensions, values) in variables.items()}
-        datasets.write(folder / name, described, {})
+        netcdf.write(folder / name, described, {})
 
     inputs = (("sample", "feature"), random.standard_normal((5, 3)))
     write("data.nc", {"inputs": inputs, "targets": (("sample",), random.standard_normal(5))})
@@ -165,7 +166,7 @@ def trained(run: Any, device: Any) -> tuple[Any, ...] | str:
     return problem, attributes, trajectory, run, METRICS, dynamics
 
 
-def hold_alike(found: datasets.Variables, wanted: datasets.Variables, rtol: float, atol: float) -> None:
+def hold_alike(found: netcdf.Variables, wanted: netcdf.Variables, rtol: float, atol: float) -> None:
     """The variables of a file made with a device against those made on the host: NumPy's, and equal to rounding."""
     assert found.keys() == wanted.keys()
     for name, (dimensions, values, _) in wanted.items():

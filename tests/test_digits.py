@@ -11,9 +11,11 @@ import pytest
 import xarray as xr
 
 import twolayer
-from twolayer import FiniteData, Network, PopulationProblem, Teacher, Weights, population_flow, trust
-from twolayer.compiled_flow import CompiledPacking
-from twolayer.population_flow import Packing
+from twolayer import FiniteData, Network, PopulationProblem, Teacher, Weights
+from twolayer.population import flow
+from twolayer.population.flow import Packing
+from twolayer.population.numba_flow import CompiledPacking
+from twolayer.training import precision
 
 
 def near_solution(seed: int, wanted: float) -> tuple[PopulationProblem, Weights]:
@@ -180,9 +182,9 @@ def test_a_loss_of_0_is_not_trusted() -> None:
     problem = Teacher(np.eye(2, 3), np.ones(2)).problem(Network(3))
     weights = Weights(np.eye(3)[None], np.array([[1.0, 1.0, 0.0]]))
     assert problem.loss(weights)[0] == 0
-    assert not trust.trusted(problem, weights)[0]
+    assert not precision.trusted(problem, weights)[0]
     finite = FiniteData(np.array([[1.0, 0.0]]), np.array([0.0])).problem(Network(1))
-    assert not trust.trusted(finite, Weights(np.array([[[-1.0, 0.0]]]), np.ones((1, 1))))[0]
+    assert not precision.trusted(finite, Weights(np.array([[[-1.0, 0.0]]]), np.ones((1, 1))))[0]
 
 
 def with_dust(dust: float, seed: int) -> xr.Dataset:
@@ -232,12 +234,12 @@ def test_a_flow_at_rest_stands_where_no_step_is_within_tolerance(monkeypatch: py
     """An integrator that gives up at once: a state at rest is held to the horizon, one that moves ends in NaN."""
     frames = with_dust(1e-6, 3)
     problem = Teacher(np.eye(2, 6), np.ones(2)).problem(Network(8))
-    monkeypatch.setattr(population_flow, "STEPS", 0)
+    monkeypatch.setattr(flow, "STEPS", 0)
     times = np.array([0.0, 1e3, 1e4])
     for index, held in ((-1, True), (4, False), (0, False)):
         start = weights_at(frames, index)
         for kind in (Packing, CompiledPacking):
-            path = population_flow.population_flow(kind(problem, start, 0.0), times, 1e-9, 1e-12)
+            path = flow.population_flow(kind(problem, start, 0.0), times, 1e-9, 1e-12)
             assert np.isfinite(path.hidden[1:]).all() if held else np.isnan(path.hidden[1:]).all()
             if held:
                 np.testing.assert_allclose(path.hidden[-1], start.hidden, rtol=0, atol=1e-13)

@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 
 import twolayer
-from twolayer.experiments import load_study
-from twolayer.model import Network
-from twolayer.registry import KINDS, load
-from twolayer.times import Times
+from twolayer.core.network import Network
+from twolayer.core.times import Times
+from twolayer.study.registry import KINDS, load
+from twolayer.study.study import load_study
 
 PROJECT = Path(__file__).parents[1]
 PAGES = ("README.md", "docs/plugins.md", "docs/config.md")

@@ -12,13 +12,14 @@ import pytest
 from scipy.integrate import solve_ivp
 from scipy.linalg import expm
 
-from twolayer.datasets import pack_trajectory, unpack_trajectory
-from twolayer.finite_flow import FlowStalled, finite_flow, flow, flow_frames
-from twolayer.finite_flow.coupled import flow_to
-from twolayer.model import FiniteData, Network
-from twolayer.registry import load
-from twolayer.times import Times
-from twolayer.training import train
+from twolayer.core.network import Network
+from twolayer.core.times import Times
+from twolayer.finite.flow import FlowStalled, finite_flow, flow_frames, frames
+from twolayer.finite.flow.coupled import flow_to
+from twolayer.finite.problem import FiniteData
+from twolayer.storage.netcdf import pack_trajectory, unpack_trajectory
+from twolayer.study.registry import load
+from twolayer.training.train import train
 
 DATA = Path(__file__).parents[1] / "plugins" / "papers" / "boursier2022" / "data"
 
@@ -146,7 +147,7 @@ def test_decoupled_and_coupled_integration_agree(activation: Any, output_layer: 
     alone = finite_flow(inputs, targets, hidden, output, times, weight_decay=0.05, rtol=1e-12, **settings)
     # Without the closed form, the Taylor series does all of the work.
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(flow, "decoupled_to", lambda *_: 0)
+        patch.setattr(frames, "decoupled_to", lambda *_: 0)
         together = finite_flow(
             inputs, targets, hidden, output, times, weight_decay=0.05, rtol=1e-12, **settings
         )
@@ -472,7 +473,7 @@ def test_arguments_that_do_not_fit_are_refused(change: dict[str, Any], message: 
 
 def test_a_stalled_flow_says_where(monkeypatch: pytest.MonkeyPatch) -> None:
     hidden, output = balanced_start(23, 6, 2, 0.5)
-    monkeypatch.setattr(flow, "flow_to", lambda target, _, *rest: flow_to(target, 1, *rest))
+    monkeypatch.setattr(frames, "flow_to", lambda target, _, *rest: flow_to(target, 1, *rest))
     with pytest.raises(FlowStalled, match=r"at time \S+ .*neuron \d+.*without progress, after 2 events"):
         finite_flow(FIVE_INPUTS, FIVE_TARGETS, hidden, output, [0.0, 100.0], loss_weight=0.1)
 
@@ -499,7 +500,7 @@ def test_a_stall_of_one_seed_leaves_the_others_whole(monkeypatch: pytest.MonkeyP
                 raise FlowStalled("at time 1.5, neuron 0: no progress")
             yield frame._replace(forks=index if len(calls) == 2 else 0)
 
-    monkeypatch.setattr("twolayer.finite_flow.flow_frames", stalling)
+    monkeypatch.setattr("twolayer.finite.flow.flow_frames", stalling)
     broken = run()
     for index in (0, 2):
         assert np.array_equal(broken.weights.hidden[index], whole.weights.hidden[index])

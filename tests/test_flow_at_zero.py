@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from twolayer import FiniteData, Network, Weights
-from twolayer.finite_flow import finite_flow
-from twolayer.finite_flow.flow import FlowPath, FlowStalled
-from twolayer.registry import load
-from twolayer.times import Times
+from twolayer.core.times import Times
+from twolayer.finite.flow import finite_flow
+from twolayer.finite.flow.frames import FlowPath, FlowStalled
+from twolayer.study.registry import load
 
 DURATION = 10.0
 

@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 from namespaces import NAMESPACES, namespace
 
-from twolayer import Network, PopulationProblem, Teacher, Weights, gaussian, grouped
-from twolayer.gaussian import Units
-from twolayer.model import to_host
+from twolayer import Network, PopulationProblem, Teacher, Weights
+from twolayer.core.arrays import to_host
+from twolayer.population import closed_form, orthogonal_form
+from twolayer.population.closed_form import Units
 
 ACTIVATIONS = ["relu", "abs"]
 PROFILES = ["none", "constant", "linear"]
-FORMS = {"plain": gaussian, "grouped": grouped}
+FORMS = {"plain": closed_form, "grouped": orthogonal_form}
 
 
 def random_units(seed: int, m: int = 4, k: int = 2, d: int = 5, lead: tuple[int, ...] = (3,)) -> Units:
@@ -97,7 +98,7 @@ def precise(units: Units, activation: str, profile: str = "none") -> Any:
 @pytest.mark.parametrize("profile", PROFILES)
 def test_the_loss_is_the_integral(activation: str, profile: str) -> None:
     units = random_units(0, lead=())
-    factor = gaussian.factors(activation, profile)
+    factor = closed_form.factors(activation, profile)
     exact = float(precise(units, activation, profile))
     for form in FORMS.values():
         assert float(form.loss(units, factor)) == pytest.approx(exact, rel=1e-13)
@@ -107,7 +108,7 @@ def test_the_loss_is_the_integral(activation: str, profile: str) -> None:
 @pytest.mark.parametrize("profile", PROFILES)
 def test_loss_and_gradient_are_means_over_gaussian_inputs(activation: str, profile: str) -> None:
     units = random_units(1, lead=())
-    factor = gaussian.factors(activation, profile)
+    factor = closed_form.factors(activation, profile)
     count = 400_000
     x = np.random.default_rng(5).standard_normal((count, units.vectors.shape[1]))
     z = x @ units.vectors.T
@@ -119,9 +120,9 @@ def test_loss_and_gradient_are_means_over_gaussian_inputs(activation: str, profi
     if profile == "linear" and activation == "relu":
         value = value - 0.5 * x @ units.residual
     squares = 0.5 * value**2
-    within(squares, gaussian.loss(units, factor))
+    within(squares, closed_form.loss(units, factor))
     slope = (z > 0).astype(float) if activation == "relu" else np.sign(z)
-    field = gaussian.field(units, factor)
+    field = closed_form.field(units, factor)
     for i in range(units.students):
         sample = value[:, None] * slope[:, i : i + 1] * x
         within(sample, field[i])  # the removed parts are orthogonal to `value` and add nothing
@@ -138,7 +139,7 @@ def within(samples: Any, value: Any) -> None:
 @pytest.mark.parametrize("profile", PROFILES)
 def test_the_field_is_the_gradient(form: str, activation: str, profile: str) -> None:
     units, step = random_units(2), 1e-5
-    factor = gaussian.factors(activation, profile)
+    factor = closed_form.factors(activation, profile)
     students, coefficients = split(units)
     field = FORMS[form].field(units, factor)
     for i in range(units.students):
@@ -155,20 +156,22 @@ def test_the_field_is_the_gradient(form: str, activation: str, profile: str) -> 
 
 def difference(units: Units, factor: Any, **by: Any) -> Any:
     back = {key: -value for key, value in by.items()}
-    return gaussian.loss(moved(units, **by), factor) - gaussian.loss(moved(units, **back), factor)
+    return closed_form.loss(moved(units, **by), factor) - closed_form.loss(moved(units, **back), factor)
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("profile", PROFILES)
 def test_the_hessian_is_the_fields_derivative(activation: str, profile: str) -> None:
     units, step = random_units(3), 1e-5
-    factor = gaussian.factors(activation, profile)
+    factor = closed_form.factors(activation, profile)
     students, coefficients = split(units)
-    own, through, by_coefficient = gaussian.hessian_blocks(units, factor)
+    own, through, by_coefficient = closed_form.hessian_blocks(units, factor)
 
     def slope(**by: Any) -> Any:
         back = {key: -value for key, value in by.items()}
-        change = gaussian.field(moved(units, **by), factor) - gaussian.field(moved(units, **back), factor)
+        change = closed_form.field(moved(units, **by), factor) - closed_form.field(
+            moved(units, **back), factor
+        )
         return change / (2 * step)
 
     for j in range(units.students):
@@ -186,24 +189,24 @@ def test_the_hessian_is_the_fields_derivative(activation: str, profile: str) -> 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_the_forms_agree_where_both_are_good(form: str, activation: str) -> None:
-    units, factor = random_units(4, m=6, k=3, d=7), gaussian.factors(activation)
-    np.testing.assert_allclose(FORMS[form].loss(units, factor), gaussian.loss(units, factor), rtol=1e-13)
-    np.testing.assert_allclose(FORMS[form].field(units, factor), gaussian.field(units, factor), atol=1e-13)
+    units, factor = random_units(4, m=6, k=3, d=7), closed_form.factors(activation)
+    np.testing.assert_allclose(FORMS[form].loss(units, factor), closed_form.loss(units, factor), rtol=1e-13)
+    np.testing.assert_allclose(FORMS[form].field(units, factor), closed_form.field(units, factor), atol=1e-13)
 
 
 @pytest.mark.parametrize("rotated", [False, True])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("teachers", [1, 2, 3])
 def test_digits_of_a_small_loss(teachers: int, activation: str, rotated: bool) -> None:
-    factor = gaussian.factors(activation)
+    factor = closed_form.factors(activation)
     cubic = float(precise(near_teachers(teachers, 1e-4, rotated), activation)) / 1e-12  # L ~ angle³
     for wanted, limit in ((1e-12, 1e-11), (1e-25, 1e-6)):
         units = near_teachers(teachers, (wanted / cubic) ** (1 / 3), rotated)
         exact = precise(units, activation)
         assert 0.9 * wanted < exact < 1.1 * wanted
-        assert abs(grouped.loss(units, factor) / exact - 1) < limit
+        assert abs(orthogonal_form.loss(units, factor) / exact - 1) < limit
         if teachers == 1:
-            assert abs(gaussian.loss(units, factor) / exact - 1) < limit
+            assert abs(closed_form.loss(units, factor) / exact - 1) < limit
 
 
 def network_near_teachers(
@@ -262,7 +265,7 @@ def test_digits_of_a_networks_small_loss(activation: str, profile: str, output: 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_digits_of_a_small_gradient(activation: str) -> None:
     """The grouped field against a difference of 60-digit losses, along directions that leave r alone."""
-    units, factor = near_teachers(2, 1e-6, False), gaussian.factors(activation)
+    units, factor = near_teachers(2, 1e-6, False), closed_form.factors(activation)
     direction = np.zeros_like(units.vectors)
     own = np.arange(0, units.students, 2)[:2]  # two students of the first teacher
     direction[own[0], 3], direction[own[1], 3] = 1.0, -1.0
@@ -271,7 +274,7 @@ def test_digits_of_a_small_gradient(activation: str) -> None:
     behind = Units(units.vectors - step * direction, units.coefficients, units.students)
     with mpmath.workdps(60):
         exact = float((precise(ahead, activation) - precise(behind, activation)) / (2 * step))
-    field = grouped.field(units, factor)
+    field = orthogonal_form.field(units, factor)
     measured = (direction[: units.students] * field).sum()
     assert measured == pytest.approx(exact, rel=1e-6)
     assert abs(exact) < 1e-10
@@ -282,9 +285,9 @@ def test_other_teachers_keep_the_absolute_digits_they_are_said_to() -> None:
     units.vectors[-1] += 0.4 * units.vectors[-2]  # no longer orthogonal; its students move with it
     units.vectors[1 : units.students : 2, 0] += 0.4 * units.vectors[1 : units.students : 2, 1] / 0.7
     exact = precise(units, "relu")
-    error = abs(gaussian.loss(units, gaussian.factors("relu")) - exact)
+    error = abs(closed_form.loss(units, closed_form.factors("relu")) - exact)
     assert error < 4e-15
-    assert gaussian.loss(units, gaussian.factors("relu")) >= 0
+    assert closed_form.loss(units, closed_form.factors("relu")) >= 0
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
@@ -300,7 +303,7 @@ def test_oblique_teachers_lose_digits_only_below_1e_minus_15(apart: float, activ
     for angle in (1e-1, 1e-4, 0.0):
         lean = angle * np.concatenate([rest, -rest])
         units = Units(np.concatenate([students + lean, directions]), np.array([1.0] * 4 + [-1.0] * 2), 4)
-        found = gaussian.loss(units, gaussian.factors(activation))
+        found = closed_form.loss(units, closed_form.factors(activation))
         assert found >= 0
         assert abs(found - precise(units, activation)) < 2e-15
 
@@ -308,15 +311,15 @@ def test_oblique_teachers_lose_digits_only_below_1e_minus_15(apart: float, activ
 def test_angles_keep_their_digits() -> None:
     for angle in (0.0, 1e-200, 1e-12, 1e-8, 0.3, np.pi / 2):
         u, v = np.array([[2.0, 0.0]]), np.array([[3.0 * np.cos(angle), 3.0 * np.sin(angle)]])
-        assert gaussian.angles(u, v).item() == pytest.approx(angle, rel=1e-15, abs=0)
-        assert gaussian.angles(u, -v).item() == pytest.approx(np.pi - angle, rel=1e-15)
+        assert closed_form.angles(u, v).item() == pytest.approx(angle, rel=1e-15, abs=0)
+        assert closed_form.angles(u, -v).item() == pytest.approx(np.pi - angle, rel=1e-15)
 
 
 def test_g_against_many_digits() -> None:
     for theta in (1e-100, 1e-8, 1e-3, 0.1, 0.499999, 0.5, 1.0, 3.0, np.pi):
         with mpmath.workdps(400):
             exact = float(mpmath.sin(theta) - mpmath.mpf(theta) * mpmath.cos(theta))
-        assert float(gaussian.g(np.asarray(theta))) == pytest.approx(exact, rel=1e-14, abs=0)
+        assert float(closed_form.g(np.asarray(theta))) == pytest.approx(exact, rel=1e-14, abs=0)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -328,14 +331,14 @@ def test_nothing_breaks_where_vectors_meet(form: str, activation: str, profile: 
     students = np.stack([v, 3 * v, -v, 0 * v, v, 1e-300 * v, np.array([1.0, 0, 0])])
     teachers = np.stack([v, np.array([0.4, -0.3, 0.0])])
     units = Units(np.concatenate([students, teachers]), np.array([1.0] * 7 + [-1.0] * 2), 7)
-    factor = gaussian.factors(activation, profile)
+    factor = closed_form.factors(activation, profile)
     with np.errstate(all="raise", under="ignore"):
         loss, field = FORMS[form].loss(units, factor), FORMS[form].field(units, factor)
     assert loss >= 0
     assert np.isfinite(loss)
     assert np.isfinite(field).all()
     assert (field[3] == 0).all()
-    assert all(np.isfinite(block).all() for block in gaussian.hessian_blocks(units, factor))
+    assert all(np.isfinite(block).all() for block in closed_form.hessian_blocks(units, factor))
 
 
 @pytest.mark.parametrize("output", ["fixed", "trained", "tied"])
@@ -372,19 +375,19 @@ def test_no_loss_is_negative_at_the_minimum(form: str) -> None:
         units = Units(np.concatenate([students, teachers]), np.array([1.0] * 4 + [-1.0] * 2), 4)
         for activation in ACTIVATIONS:
             for profile in PROFILES:
-                loss = FORMS[form].loss(units, gaussian.factors(activation, profile))
+                loss = FORMS[form].loss(units, closed_form.factors(activation, profile))
                 assert 0 <= loss < 1e-15, seed
 
 
 def test_turned_students_are_the_same_network() -> None:
     units = random_units(6)
     units.vectors[..., 1, :] = -np.abs(units.vectors[..., 1, :])
-    turned, signs = gaussian.oriented(units)
-    factor = gaussian.factors("abs")
+    turned, signs = closed_form.oriented(units)
+    factor = closed_form.factors("abs")
     assert (signs[..., 1] == -1).any()
-    np.testing.assert_allclose(gaussian.loss(turned, factor), gaussian.loss(units, factor), rtol=1e-13)
+    np.testing.assert_allclose(closed_form.loss(turned, factor), closed_form.loss(units, factor), rtol=1e-13)
     np.testing.assert_allclose(
-        signs[..., None] * gaussian.field(turned, factor), gaussian.field(units, factor), atol=1e-13
+        signs[..., None] * closed_form.field(turned, factor), closed_form.field(units, factor), atol=1e-13
     )
 
 
@@ -393,21 +396,21 @@ def test_turned_students_are_the_same_network() -> None:
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_arrays_of_every_namespace(form: str, name: str, dtype: str) -> None:
     xp = namespace(name)
-    units, factor = random_units(7), gaussian.factors("relu", "constant")
+    units, factor = random_units(7), closed_form.factors("relu", "constant")
     kind = getattr(xp, dtype)
     placed = Units(
         xp.asarray(units.vectors, dtype=kind), xp.asarray(units.coefficients, dtype=kind), units.students
     )
     rtol = 1e-12 if dtype == "float64" else 1e-4
     loss, field = FORMS[form].loss(placed, factor), FORMS[form].field(placed, factor)
-    blocks = gaussian.hessian_blocks(placed, factor)
-    turned, _ = gaussian.oriented(placed)
+    blocks = closed_form.hessian_blocks(placed, factor)
+    turned, _ = closed_form.oriented(placed)
     assert loss.dtype == field.dtype == turned.vectors.dtype == kind
     assert all(block.dtype == kind for block in blocks)
     expected = (
-        gaussian.loss(units, factor),
-        gaussian.field(units, factor),
-        *gaussian.hessian_blocks(units, factor),
+        closed_form.loss(units, factor),
+        closed_form.field(units, factor),
+        *closed_form.hessian_blocks(units, factor),
     )
     for found, wanted in zip((loss, field, *blocks), expected, strict=True):
         np.testing.assert_allclose(to_host(found), wanted, rtol=rtol, atol=10 * rtol)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from twolayer.intervals import (
+from twolayer.analysis.intervals import (
     chance_interval,
     difference_interval,
     mean_interval,

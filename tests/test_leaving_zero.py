@@ -13,9 +13,9 @@ import pytest
 
 import twolayer
 from twolayer import Network, PopulationProblem, Teacher, Weights
-from twolayer.compiled_population import CompiledPopulationProblem
-from twolayer.gaussian import Units, factors
-from twolayer.leaving_zero import Ways, minima
+from twolayer.population.closed_form import Units, factors
+from twolayer.population.leaving_zero import Ways, minima
+from twolayer.population.numba_descent import CompiledPopulationProblem
 
 TIMES = np.array([0.0, 0.5, 1.0, 2.0, 4.0, 8.0])
 

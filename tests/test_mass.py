@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from twolayer import Network, Teacher, Weights
-from twolayer.registry import load
-from twolayer.trajectory import Clock, Trajectory
+from twolayer.core.trajectory import Clock, Trajectory
+from twolayer.study.registry import load
 
 METRICS = load(kinds=["metrics"])
 TEACHERS = Teacher(np.array([[1.0, 0.0, 0.0], [0.3, 1.2, 0.0], [-0.2, 0.1, 0.8]]), np.array([1.0, 0.7, -1.1]))

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from namespaces import NAMESPACES, namespace
 
-from twolayer import EmpiricalProblem, FiniteData, Network, Weights
-from twolayer.model import norm, to_host
+from twolayer import EmpiricalProblem, FiniteData, Network, Problem, Weights
+from twolayer.core.arrays import norm, to_host
 
 SEEDS, NEURONS, FEATURES, SAMPLES = 2, 3, 2, 4
 
@@ -22,7 +22,7 @@ SEEDS, NEURONS, FEATURES, SAMPLES = 2, 3, 2, 4
 class Case:
     """A problem and weights on the host, in float64."""
 
-    problem: EmpiricalProblem
+    problem: Problem
     weights: Weights
 
     @property
@@ -262,7 +262,7 @@ def test_weights_are_a_vector_space() -> None:
 # ---- namespaces and precision -----------------------------------------------------------------------------
 
 
-def everything(problem: EmpiricalProblem, weights: Weights) -> dict[str, Any]:
+def everything(problem: Problem, weights: Weights) -> dict[str, Any]:
     """One value of each public function, by name."""
     preactivation = problem.preactivations(weights)
     values: dict[str, Any] = {

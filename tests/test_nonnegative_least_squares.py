@@ -10,7 +10,7 @@ import pytest
 import twolayer
 from twolayer import FiniteData, Network, Teacher, Weights
 from twolayer.errors import ConfigError
-from twolayer.registry import load
+from twolayer.study.registry import load
 
 START = load(kinds=["initializations"]).find("initializations", "nonnegative_least_squares").thing
 TEACHER = Teacher(np.array([[1.0, 0.2, 0.0, 0.0], [-0.4, 0.9, 0.0, 0.0]]), np.array([1.0, 0.6]))

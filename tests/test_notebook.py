@@ -12,8 +12,8 @@ import xarray as xr
 import twolayer
 from twolayer.cli import main
 from twolayer.errors import ConfigError
-from twolayer.experiments import make_experiment
-from twolayer.registry import load
+from twolayer.study.registry import load
+from twolayer.study.runs import make_experiment
 
 EXPERIMENT: dict[str, Any] = {
     "problem": {"name": "points", "inputs": [[1.0, 0.5], [0.2, 1.0]], "targets": [1.0, -1.0]},

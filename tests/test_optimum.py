@@ -8,9 +8,9 @@ from scipy.optimize import nnls
 
 import twolayer
 from twolayer import Network, PopulationProblem, Teacher, Weights
-from twolayer.gaussian import unit
-from twolayer.optimum import Optimum, certificate, excess, highest, optima
-from twolayer.output_layer import OutputLayer
+from twolayer.core.output_layer import OutputLayer
+from twolayer.population.closed_form import unit
+from twolayer.population.optimum import Optimum, certificate, excess, highest, optima
 
 
 def plane(degrees: list[float], coefficients: list[float], profile: str = "constant") -> Teacher:

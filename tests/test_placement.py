@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from test_workflow import Project
 
-from twolayer import datasets
 from twolayer.errors import ConfigError
-from twolayer.experiments import make_experiment
-from twolayer.pipeline import placed_backend
-from twolayer.placement import ARRAY_STEP, ARRAY_WORK, KERNEL_WORK
-from twolayer.registry import load
+from twolayer.storage import netcdf
+from twolayer.study.registry import load
+from twolayer.study.runs import make_experiment
+from twolayer.study.sections import placed_backend
+from twolayer.training.placement import ARRAY_STEP, ARRAY_WORK, KERNEL_WORK
 
 REGISTRY = load()
 SMALL = "are done before a card has started"
@@ -108,7 +108,7 @@ def test_backends_without_a_device_keep_all_runs(backend: str, case: str) -> Non
 def test_a_file_tells_its_size(tmp_path: Path) -> None:
     inputs = np.ones((3, 2))
     variables = {"inputs": (("sample", "feature"), inputs, {}), "targets": (("sample",), np.ones(3), {})}
-    datasets.write(tmp_path / "small.nc", variables, {})
+    netcdf.write(tmp_path / "small.nc", variables, {})
     found = placed(problem={"name": "file", "path": str(tmp_path / "small.nc")}, seeds=1)
     assert "1 seeds, 10 neurons and 3 samples is too small" in found.reason
 
@@ -247,7 +247,7 @@ def test_one_job_at_a_time_holds_the_card_unless_told_otherwise(project: Project
     assert f"{large[0]}: " not in told
     assert most_at_once(project) == 1
     for backend, file in (("card", large[0]), ("numba", small)):
-        assert datasets.read(project.folder / file)[1]["backend"] == backend
+        assert netcdf.read(project.folder / file)[1]["backend"] == backend
     (project.folder / "held").unlink()
     project.snakemake("--cores", "4", "--resources", "gpu=3", "--forcerun", "train", "--", *large)
     assert most_at_once(project) > 1

@@ -15,9 +15,9 @@ import yaml
 import twolayer
 from twolayer.cli import main
 from twolayer.errors import ConfigError
-from twolayer.experiments import load_study
-from twolayer.fingerprint import closure
-from twolayer.registry import KINDS, load, plugin_folder
+from twolayer.study.fingerprint import closure
+from twolayer.study.registry import KINDS, load, plugin_folder
+from twolayer.study.study import load_study
 
 MOMENTUM = '''\
 """momentum: v ← βv − η∇L, θ ← θ + v."""
@@ -299,5 +299,5 @@ def test_an_installed_package(tmp_path: Path) -> None:
     expected = twolayer.run(EXPERIMENT, "numpy", plugin_paths=[folder])["loss"].values[0, -1]
     assert float(ran.stdout) == pytest.approx(expected, rel=1e-12)
     # the file that an entry point came from counts as its code
-    code = "from twolayer.registry import load; print(load().find('dynamics', 'momentum').file)"
+    code = "from twolayer.study.registry import load; print(load().find('dynamics', 'momentum').file)"
     assert listed("-c", code).stdout.strip() == str(site / "twolayer_momentum" / "__init__.py")

@@ -11,13 +11,13 @@ from namespaces import BACKENDS, NAMESPACES, backend, namespace
 
 import twolayer
 from twolayer import EmpiricalProblem, FiniteData, Network, PopulationProblem, Problem, Teacher, Weights
-from twolayer.datasets import pack_problem, read, unpack_problem, write
+from twolayer.core.arrays import to_host
 from twolayer.errors import ConfigError
-from twolayer.fingerprint import closure, population_of
-from twolayer.model import to_host
-from twolayer.population import reduced
-from twolayer.registry import load
-from twolayer.training import problem_on
+from twolayer.population.problem import reduced
+from twolayer.storage.netcdf import pack_problem, read, unpack_problem, write
+from twolayer.study.fingerprint import closure, population_of
+from twolayer.study.registry import load
+from twolayer.training.train import problem_on
 
 OUTPUTS = ["fixed", "trained", "tied"]
 ACTIVATIONS = ["relu", "abs"]

@@ -10,9 +10,9 @@ from scipy.integrate import solve_ivp
 
 import twolayer
 from twolayer import Network, PopulationProblem, Teacher, Weights
-from twolayer.compiled_flow import CompiledPacking
 from twolayer.errors import TrainingError
-from twolayer.population_flow import Packing
+from twolayer.population.flow import Packing
+from twolayer.population.numba_flow import CompiledPacking
 
 
 def experiment(**sections: Any) -> dict[str, Any]:

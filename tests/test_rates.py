@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from twolayer import fit_rate, local_slope, within_trust
-from twolayer.rates import decay_rate, first_below, power_slope
+from twolayer.analysis.rates import decay_rate, first_below, power_slope
 
 
 def decaying(constants: Any, offset: float, exponent: float = 3.0, stop: float = 1e6) -> xr.Dataset:

@@ -13,15 +13,15 @@ from test_plugins import MOMENTUM, place
 import twolayer
 from twolayer import Network, PopulationProblem, Problem, Teacher, Weights
 from twolayer.cli import main
-from twolayer.datasets import read
+from twolayer.core.seeds import random_of
+from twolayer.core.times import Times
 from twolayer.errors import ConfigError, DataError
-from twolayer.experiments import make_experiment
-from twolayer.gaussian import angles
-from twolayer.population import reduced
-from twolayer.registry import load
-from twolayer.seeds import random_of
-from twolayer.times import Times
-from twolayer.training import start, train
+from twolayer.population.closed_form import angles
+from twolayer.population.problem import reduced
+from twolayer.storage.netcdf import read
+from twolayer.study.registry import load
+from twolayer.study.runs import make_experiment
+from twolayer.training.train import start, train
 
 PLUGINS = load()
 

@@ -17,8 +17,8 @@ import xarray as xr
 
 import twolayer
 from twolayer.cli import main
-from twolayer.experiments import make_experiment
-from twolayer.registry import load, plugin_folder
+from twolayer.study.registry import load, plugin_folder
+from twolayer.study.runs import make_experiment
 
 PRECISIONS = pytest.mark.parametrize("dtype", ["float64", "float32"])
 RUNS = pytest.mark.parametrize(

@@ -10,10 +10,10 @@ import pytest
 
 import twolayer
 from twolayer import FiniteData, Network, Weights
-from twolayer.datasets import pack_problem, read, unpack_problem, write
 from twolayer.errors import ConfigError
-from twolayer.registry import load
 from twolayer.stages.generate import generate
+from twolayer.storage.netcdf import pack_problem, read, unpack_problem, write
+from twolayer.study.registry import load
 
 PROBLEMS = load(kinds=["problems"])
 TEACHER = {"name": "gaussian_teacher", "dimension": 4, "angles": [0.0, 50.0], "coefficients": [1.0, -0.6]}

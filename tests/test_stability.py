@@ -11,7 +11,7 @@ import pytest
 import twolayer
 from twolayer import Network, Teacher, Weights
 from twolayer.errors import ConfigError
-from twolayer.stability import step_limit
+from twolayer.population.stability import step_limit
 
 
 def random_minimum(random: Any, activation: Any, output: str, profile: str) -> tuple[Any, Weights]:

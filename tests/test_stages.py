@@ -15,17 +15,17 @@ from namespaces import BACKENDS, backend
 
 import twolayer
 from twolayer import FiniteData, Network, Teacher, Weights
+from twolayer.core.arrays import to_host
+from twolayer.core.output_layer import OutputLayer
+from twolayer.core.seeds import random_of
+from twolayer.core.times import Times
 from twolayer.errors import ConfigError
-from twolayer.experiments import make_experiment
-from twolayer.finite_flow.flow import FlowStalled, flow_frames
-from twolayer.model import to_host
-from twolayer.output_layer import OutputLayer
-from twolayer.pipeline import code_of_run
-from twolayer.registry import load
-from twolayer.schema import build
-from twolayer.seeds import random_of
-from twolayer.times import Times
-from twolayer.training import problem_on, train
+from twolayer.finite.flow.frames import FlowStalled, flow_frames
+from twolayer.study.registry import load
+from twolayer.study.runs import make_experiment
+from twolayer.study.schema import build
+from twolayer.study.sections import code_of_run
+from twolayer.training.train import problem_on, train
 
 REGISTRY = load()
 RANDOM = np.random.default_rng(0)
@@ -349,7 +349,7 @@ def test_a_flow_that_stalls_in_a_stage_costs_its_seed_alone(monkeypatch: pytest.
                 raise FlowStalled("at time 1.5, neuron 0: no progress")
             yield frame._replace(forks=len(calls))
 
-    monkeypatch.setattr("twolayer.finite_flow.flow_frames", stalling)
+    monkeypatch.setattr("twolayer.finite.flow.flow_frames", stalling)
     broken = run()
     for index in (0, 2):
         assert np.array_equal(broken.weights.hidden[index], whole.weights.hidden[index])

@@ -128,7 +128,7 @@ def test_the_flow_alone_loads_the_compiler(folder: Path) -> None:
 
 def test_reading_a_config_loads_nothing_heavy(folder: Path) -> None:
     (folder / "config.yaml").write_text(json.dumps({"plugin_paths": ["plugins"]}))
-    code = "import sys; from twolayer.experiments import load_study; load_study(['config.yaml']);"
+    code = "import sys; from twolayer.study.study import load_study; load_study(['config.yaml']);"
     code += "print(*{name.partition('.')[0] for name in sys.modules})"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=True

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from twolayer.finite_flow import FlowPath, finite_flow, flow
-from twolayer.finite_flow.coupled import Clock, start_clock
-from twolayer.finite_flow.stiff import build_collocation
+from twolayer.finite.flow import FlowPath, finite_flow, frames
+from twolayer.finite.flow.coupled import Clock, start_clock
+from twolayer.finite.flow.stiff import build_collocation
 
 
 def pair(sizes: tuple[float, float], times: np.ndarray) -> tuple[FlowPath, np.ndarray, np.ndarray]:
@@ -91,7 +91,7 @@ def test_steps_do_not_grow_with_the_horizon_where_nothing_happens() -> None:
     hidden[:, 3] = -np.abs(hidden[:, 3])
     output = rng.choice([-1.0, 1.0], 8) * np.linalg.norm(hidden, axis=1)
     times = np.append(0.0, 10.0 ** np.arange(1, 11))
-    frames = list(flow.flow_frames(inputs, targets, hidden, output, times, loss_weight=0.125))
+    frames = list(frames.flow_frames(inputs, targets, hidden, output, times, loss_weight=0.125))
     steps = np.array([frame.steps for frame in frames])
     assert steps[4] < 150
     assert np.all(np.diff(steps[4:]) <= 10)
@@ -115,9 +115,9 @@ def test_stiff_steps_agree_with_taylor_steps_in_many_cases(
 def compare(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     arrays, settings = random_problem(seed)
     times = [0.0, 1.0, 10.0, 100.0]
-    monkeypatch.setattr(flow, "start_clock", impatient(never=True))
+    monkeypatch.setattr(frames, "start_clock", impatient(never=True))
     taylor = finite_flow(*arrays, times, **settings)
-    monkeypatch.setattr(flow, "start_clock", impatient(never=False))
+    monkeypatch.setattr(frames, "start_clock", impatient(never=False))
     stiff = finite_flow(*arrays, times, **settings)
     size = max(1.0, np.max(np.abs(taylor.hidden)))
     assert np.max(np.abs(stiff.hidden - taylor.hidden)) < 1e-8 * size
@@ -135,7 +135,7 @@ def test_a_late_event_of_a_slow_point(monkeypatch: pytest.MonkeyPatch) -> None:
     output = np.array([1.0, 1.0, -1.0]) * np.linalg.norm(hidden, axis=1)
     times = np.append(0.0, np.geomspace(0.1, 2000.0, 40))
     path = finite_flow(inputs, targets, hidden, output, times, loss_weight=1 / 6)
-    monkeypatch.setattr(flow, "start_clock", impatient(never=True))
+    monkeypatch.setattr(frames, "start_clock", impatient(never=True))
     taylor = finite_flow(inputs, targets, hidden, output, times, loss_weight=1 / 6)
     signs = np.sign(np.round(taylor.hidden @ inputs.T, 14))
     changes = times[1:][np.any(signs[1:] != signs[:-1], axis=(1, 2))]

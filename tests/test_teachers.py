@@ -11,10 +11,10 @@ import pytest
 
 import twolayer
 from twolayer import Network, Teacher, Weights
-from twolayer.datasets import pack_trajectory, read, write
+from twolayer.core.trajectory import Clock, Trajectory
 from twolayer.errors import ConfigError, DataError
-from twolayer.registry import load
-from twolayer.trajectory import Clock, Trajectory
+from twolayer.storage.netcdf import pack_trajectory, read, write
+from twolayer.study.registry import load
 
 PLUGINS = load(kinds=["initializations", "metrics"])
 RANDOM = np.random.default_rng(0)

@@ -12,12 +12,12 @@ from scipy import stats
 
 import twolayer
 from twolayer import Network, Teacher, Weights
-from twolayer.datasets import pack_problem, read, unpack_problem, write
+from twolayer.analysis.intervals import mean_interval
+from twolayer.core.seeds import random_of
 from twolayer.errors import ConfigError, DataError
-from twolayer.intervals import mean_interval
-from twolayer.registry import load
-from twolayer.seeds import random_of
 from twolayer.stages.generate import generate
+from twolayer.storage.netcdf import pack_problem, read, unpack_problem, write
+from twolayer.study.registry import load
 
 RANDOM_TEACHERS = '''
 """random_teachers: unit teachers in uniform directions, drawn anew for each seed; or a sample of their population."""

@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from twolayer import datasets
+from twolayer.storage import netcdf
 
 PROJECT = Path(__file__).parents[1]
 
@@ -472,7 +472,7 @@ def test_further_config_plugins_and_a_descent_that_diverges(project: Project) ->
         "inputs": (("sample", "feature"), np.eye(2), {}),
         "targets": (("sample",), np.array([1.0, -1.0]), {}),
     }
-    datasets.write(project.folder / "elsewhere" / "data" / "two.nc", variables, {})
+    netcdf.write(project.folder / "elsewhere" / "data" / "two.nc", variables, {})
     options = ("--configfile", "elsewhere/more.yaml", "--config", "backend=numba")
     told = project.snakemake("wild", "tiny", *options)
     jobs = planned(told)

@@ -11,8 +11,9 @@ import pytest
 import xarray as xr
 
 import twolayer
-from twolayer import fit_rate, third_power
-from twolayer.registry import load, load_file
+from twolayer import fit_rate
+from twolayer.population import asymptotics
+from twolayer.study.registry import load, load_file
 
 theory = load_file(
     Path(__file__).parents[1] / "plugins" / "papers" / "xu2023" / "theory.py", "xu2023_tested.theory"
@@ -41,18 +42,18 @@ def test_limits_are_those_of_the_flow(heights: list[float]) -> None:
     last = dataset.isel(time=-1)
     h = last["projection"].values
     if len(heights) > 2:
-        assert constant == pytest.approx(third_power.simplex_constant(len(heights)), rel=1e-4)
+        assert constant == pytest.approx(asymptotics.simplex_constant(len(heights)), rel=1e-4)
         return
-    assert constant == pytest.approx(third_power.pair_constant(h), rel=1e-4)
-    assert float(last["spread"] * last["time"]) == pytest.approx(third_power.group_spread(h), rel=1e-3)
-    assert float(last["loss"] / last["spread"] ** 3) == pytest.approx(third_power.loss_by_spread(h), rel=1e-6)
+    assert constant == pytest.approx(asymptotics.pair_constant(h), rel=1e-4)
+    assert float(last["spread"] * last["time"]) == pytest.approx(asymptotics.group_spread(h), rel=1e-3)
+    assert float(last["loss"] / last["spread"] ** 3) == pytest.approx(asymptotics.loss_by_spread(h), rel=1e-6)
     ratio = dataset["gradient_norm"] / dataset["loss"] ** (2 / 3)
-    limit = third_power.gradient_limit(third_power.pair_constant(h))
+    limit = asymptotics.gradient_limit(asymptotics.pair_constant(h))
     assert float(ratio.sel(time=1e4, method="nearest")) == pytest.approx(limit, rel=1e-3)
 
 
 def test_a_simplex_of_two_is_a_mirrored_pair() -> None:
-    assert third_power.simplex_constant(2) == pytest.approx(third_power.pair_constant([0.5, 0.5]), rel=1e-14)
+    assert asymptotics.simplex_constant(2) == pytest.approx(asymptotics.pair_constant([0.5, 0.5]), rel=1e-14)
 
 
 @pytest.mark.parametrize("floor", [1e-3, 1e-6, -1e-4])

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from twolayer import EmpiricalProblem, FiniteData, Network, Teacher, Weights
-from twolayer.registry import load_file
-from twolayer.stability import step_limit
+from twolayer.population.stability import step_limit
+from twolayer.study.registry import load_file
 
 PROJECT = Path(__file__).parents[1]
 theory = load_file(PROJECT / "plugins" / "papers" / "zhou2021" / "theory.py", "zhou2021_tested.theory")

@@ -12,7 +12,7 @@ import pytest
 import xarray as xr
 
 from twolayer import Network, Teacher, Weights
-from twolayer.registry import load_file
+from twolayer.study.registry import load_file
 
 FOLDER = Path(__file__).parents[1] / "plugins" / "papers" / "zhou2021"
 claims = load_file(FOLDER / "claims.py", "zhou2021_claims_tested.claims")

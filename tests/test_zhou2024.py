@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from twolayer import Network, PopulationProblem, Teacher, Weights
-from twolayer.gaussian import unit
-from twolayer.optimum import optima
+from twolayer.population.closed_form import unit
+from twolayer.population.optimum import optima
 
 PAPER = Path(__file__).parent.parent / "plugins" / "papers" / "zhou2024"
 
@@ -115,7 +115,7 @@ def test_the_first_step_is_the_gradient_at_zero_output(theory: ModuleType) -> No
 
 def test_the_fall_of_a_neuron_is_its_gradient(theory: ModuleType) -> None:
     """−∂L_λ/∂w of a balanced neuron that is one of the network's, from the certificate and its slope."""
-    from twolayer.optimum import certificate
+    from twolayer.population.optimum import certificate
 
     teacher, decay = Teacher(theory.plane([30, 90]), np.array([1.0, -1.0]), "constant"), 0.05
     problem = PopulationProblem(teacher, Network(2, "abs"))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from twolayer.registry import load_file
+from twolayer.study.registry import load_file
 
 FOLDER = Path(__file__).parents[1] / "plugins" / "papers" / "zhou2024"
 claims = load_file(FOLDER / "claims.py", "zhou2024_claims_tested.claims")

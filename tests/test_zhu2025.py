@@ -12,8 +12,9 @@ import pytest
 import xarray as xr
 
 import twolayer
-from twolayer import Network, Teacher, Weights, third_power
-from twolayer.registry import load, load_file
+from twolayer import Network, Teacher, Weights
+from twolayer.population import asymptotics
+from twolayer.study.registry import load, load_file
 
 PAPER = Path(__file__).parents[1] / "plugins" / "papers" / "zhu2025"
 theory = load_file(PAPER / "theory.py", "zhu2025_tested.theory")
@@ -102,8 +103,8 @@ def test_constants_follow_from_the_loss() -> None:
     z = 1e-4
     for heights in ([0.5, 0.5], [0.3, 0.7]):
         c = students_beside(heights, np.array([[z], [-z]])) / z**3
-        assert third_power.pair_constant(heights) == pytest.approx(2**3 / (27 * c**2), rel=1e-3)
-        assert third_power.group_spread(np.array(heights)) == pytest.approx(2 * 2 / (3 * c), rel=1e-3)
+        assert asymptotics.pair_constant(heights) == pytest.approx(2**3 / (27 * c**2), rel=1e-3)
+        assert asymptotics.group_spread(np.array(heights)) == pytest.approx(2 * 2 / (3 * c), rel=1e-3)
     simplex = load(kinds=["initializations"]).find("initializations", "aligned").thing
     for count in (2, 3, 4, 6):
         start = simplex(projections=[[1 / count] * count], angle=math.atan(count * z))
@@ -111,12 +112,12 @@ def test_constants_follow_from_the_loss() -> None:
             Teacher(np.eye(count + 1)[:1], np.ones(1)), Network(count), np.random.default_rng(0)
         )
         c = students_beside([1 / count] * count, hidden.hidden[:, 1:]) / z**3
-        assert third_power.simplex_constant(count) == pytest.approx(count**3 / (27 * c**2), rel=1e-3)
+        assert asymptotics.simplex_constant(count) == pytest.approx(count**3 / (27 * c**2), rel=1e-3)
         distance = np.linalg.norm(hidden.hidden[0] - hidden.hidden[1]) / z
         spread = count * (count - 1) / 2 * distance * count / (3 * c)
-        assert third_power.group_spread(np.full(count, 1 / count)) == pytest.approx(spread, rel=1e-3)
-    assert third_power.group_constant([1.0]) == third_power.group_spread([1.0]) == 0
-    assert math.isnan(third_power.group_constant([0.2, 0.3, 0.5]))
+        assert asymptotics.group_spread(np.full(count, 1 / count)) == pytest.approx(spread, rel=1e-3)
+    assert asymptotics.group_constant([1.0]) == asymptotics.group_spread([1.0]) == 0
+    assert math.isnan(asymptotics.group_constant([0.2, 0.3, 0.5]))
 
 
 @pytest.mark.parametrize(("teachers", "students"), [(2, 1), (2, 2), (3, 2), (4, 3)])
@@ -340,7 +341,7 @@ def test_projections_drift_as_in_earlier_runs() -> None:
     ).isel(seed=0)
     first, last = (run["projection"].isel(time=moment).values for moment in (0, -1))
     assert last.min() - first.min() == pytest.approx(0.0070, abs=5e-5)
-    change = third_power.pair_constant(last) / third_power.pair_constant(first) - 1
+    change = asymptotics.pair_constant(last) / asymptotics.pair_constant(first) - 1
     assert change == pytest.approx(0.0264, abs=5e-5)
 
 

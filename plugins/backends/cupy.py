@@ -43,7 +43,7 @@ class CuPy:
 
     def population(self, data: Teacher, network: Network, threads: int) -> PopulationProblem:
         """The problem of a teacher whose descents are one kernel, thousands of seeds at once."""
-        from twolayer.cuda_population import CudaPopulationProblem
+        from twolayer.population.cuda_descent import CudaPopulationProblem
 
         return CudaPopulationProblem(data, network)
 

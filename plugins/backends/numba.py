@@ -18,13 +18,13 @@ class Numba:
 
     def problem(self, data: FiniteData, network: Network, threads: int) -> EmpiricalProblem:
         """The compiled problem, working on `threads` seeds at once."""
-        from twolayer.compiled import CompiledProblem
+        from twolayer.finite.numba_descent import CompiledProblem
 
         return CompiledProblem(data, network, threads)
 
     def population(self, data: Teacher, network: Network, threads: int) -> PopulationProblem:
         """The compiled problem of a teacher, working on `threads` chunks of seeds at once."""
-        from twolayer.compiled_population import CompiledPopulationProblem
+        from twolayer.population.numba_descent import CompiledPopulationProblem
 
         return CompiledPopulationProblem(data, network, threads)
 

@@ -10,7 +10,7 @@ import numpy as np
 from array_api_compat import array_namespace
 
 from twolayer import Jump, Network, Problem, Weights, hookimpl
-from twolayer.model import norm
+from twolayer.core.arrays import norm
 
 
 @dataclass(frozen=True)

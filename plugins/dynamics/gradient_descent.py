@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from twolayer import Descent, EmpiricalProblem, Network, Weights, hookimpl
-from twolayer.trajectory import Clock
+from twolayer import Descent, Network, Problem, Weights, hookimpl
+from twolayer.core.trajectory import Clock
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class GradientDescent(Descent):
             )
 
     def steps(
-        self, problem: EmpiricalProblem, weights: Weights, random: Sequence[np.random.Generator]
+        self, problem: Problem, weights: Weights, random: Sequence[np.random.Generator]
     ) -> Iterator[Weights]:
         """One step after another."""
         while True:
@@ -38,7 +38,7 @@ class GradientDescent(Descent):
             yield weights
 
     def trajectory(
-        self, problem: EmpiricalProblem, weights: Weights, clock: Clock, random: Sequence[np.random.Generator]
+        self, problem: Problem, weights: Weights, clock: Clock, random: Sequence[np.random.Generator]
     ) -> Iterator[Weights]:
         """As `steps`, all steps between two saved ones in one call of the backend."""
         done = 0

@@ -8,14 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from twolayer import EmpiricalProblem, Flow, Weights, hookimpl
-from twolayer.chaos import parted
+from twolayer import EmpiricalProblem, Flow, Problem, Weights, hookimpl
+from twolayer.core.arrays import norm, to_host
+from twolayer.core.dynamics import WeightDecay
+from twolayer.core.network import placed_like
+from twolayer.core.output_layer import OutputLayer
+from twolayer.core.seeds import over_seeds
+from twolayer.core.trajectory import Clock, FlowWeights
 from twolayer.errors import TrainingError
-from twolayer.model import norm, placed_like, to_host
-from twolayer.output_layer import OutputLayer
-from twolayer.seeds import over_seeds
-from twolayer.training import WeightDecay
-from twolayer.trajectory import Clock, FlowWeights
+from twolayer.training.chaos import parted
 
 SHORTEST = 1e-100
 """Starts of a flow on a teacher."""
@@ -72,7 +73,7 @@ class GradientFlow(Flow):
         return replace(self, rtol=rtol).trajectory(problem, weights, clock, random), reach
 
     def trajectory(
-        self, problem: EmpiricalProblem, weights: Weights, clock: Clock, random: Sequence[np.random.Generator]
+        self, problem: Problem, weights: Weights, clock: Clock, random: Sequence[np.random.Generator]
     ) -> Iterator[Weights]:
         """The weights at the saved times, the seeds side by side."""
         hidden, output = to_host(weights.hidden), to_host(weights.output)
@@ -96,9 +97,7 @@ class GradientFlow(Flow):
                 np.stack([path.resting for path in paths]),
             )
 
-    def flow_of_seed(
-        self, problem: EmpiricalProblem, seed: int, weights: FlowWeights, times: Any
-    ) -> FlowWeights:
+    def flow_of_seed(self, problem: Problem, seed: int, weights: FlowWeights, times: Any) -> FlowWeights:
         """One seed's path: hidden (time, neuron, feature), output (time, neuron), NaN from a stall on; resting at its
         end."""
         here = Weights(weights.hidden.astype(np.float64), weights.output.astype(np.float64))
@@ -129,7 +128,10 @@ class GradientFlow(Flow):
             moved = weights.hidden.any(-1) | (resting > 0)  # a neuron at 0 at the start stays there
             path = problem.flow(weights, times, decay, self.rtol, self.atol, moved)
             return replace(path, resting=moved.astype(np.int8))
-        from twolayer.finite_flow import FlowStalled, flow_frames  # the compiler, for those who flow
+        from twolayer.finite.flow import (
+            FlowStalled,  # the compiler, for those who flow
+            flow_frames,  # the compiler, for those who flow
+        )
 
         own = seed if data.per_seed else ...
         frames = flow_frames(

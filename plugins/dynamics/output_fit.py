@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from twolayer import Jump, Network, Problem, Weights, hookimpl
-from twolayer.output_layer import OutputLayer
+from twolayer.core.output_layer import OutputLayer
 
 
 @dataclass(frozen=True)

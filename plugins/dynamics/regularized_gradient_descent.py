@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from twolayer import Descent, EmpiricalProblem, Weights, hookimpl
-from twolayer.training import WeightDecay
-from twolayer.trajectory import Clock
+from twolayer import Descent, Problem, Weights, hookimpl
+from twolayer.core.dynamics import WeightDecay
+from twolayer.core.trajectory import Clock
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class RegularizedGradientDescent(Descent):
         return WeightDecay.of(self.weight_decay).at(max(time - self.step_size, 0.0))
 
     def steps(
-        self, problem: EmpiricalProblem, weights: Weights, random: Sequence[np.random.Generator]
+        self, problem: Problem, weights: Weights, random: Sequence[np.random.Generator]
     ) -> Iterator[Weights]:
         """One step after another, each with the λ of the time it starts from."""
         step, schedule = 0, WeightDecay.of(self.weight_decay)
@@ -45,7 +45,7 @@ class RegularizedGradientDescent(Descent):
             step += 1
 
     def trajectory(
-        self, problem: EmpiricalProblem, weights: Weights, clock: Clock, random: Sequence[np.random.Generator]
+        self, problem: Problem, weights: Weights, clock: Clock, random: Sequence[np.random.Generator]
     ) -> Iterator[Weights]:
         """As `steps`, all steps with one λ between two saved ones in one call of the backend."""
         schedule = WeightDecay.of(self.weight_decay)

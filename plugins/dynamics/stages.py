@@ -11,11 +11,11 @@ import numpy as np
 from array_api_compat import array_namespace, device
 
 from twolayer import Jump, Network, Problem, Weights, hookimpl
-from twolayer.model import to_host
-from twolayer.output_layer import OutputLayer
-from twolayer.schema import Nested
-from twolayer.times import Times
-from twolayer.trajectory import Clock, FlowWeights
+from twolayer.core.arrays import to_host
+from twolayer.core.output_layer import OutputLayer
+from twolayer.core.times import Times
+from twolayer.core.trajectory import Clock, FlowWeights
+from twolayer.study.schema import Nested
 
 SAME = 1.0 + 1e-12
 """Times within this factor are one."""

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from twolayer import Descent, EmpiricalProblem, FiniteData, Network, Weights, hookimpl
+from twolayer import Descent, FiniteData, Network, Problem, Weights, hookimpl
+from twolayer.core.trajectory import Clock
 from twolayer.errors import TrainingError
-from twolayer.trajectory import Clock
 
 MOST_NUMBERS = 10**9
 """Of one batch; it lies in memory under the array backends."""
@@ -48,7 +48,7 @@ class StochasticGradientDescent(Descent):
             )
 
     def steps(
-        self, problem: EmpiricalProblem, weights: Weights, random: Sequence[np.random.Generator]
+        self, problem: Problem, weights: Weights, random: Sequence[np.random.Generator]
     ) -> Iterator[Weights]:
         """One step after another."""
         self.refuse_unfit(problem)
@@ -57,7 +57,7 @@ class StochasticGradientDescent(Descent):
             yield weights
 
     def trajectory(
-        self, problem: EmpiricalProblem, weights: Weights, clock: Clock, random: Sequence[np.random.Generator]
+        self, problem: Problem, weights: Weights, clock: Clock, random: Sequence[np.random.Generator]
     ) -> Iterator[Weights]:
         """As `steps`, all steps between two saved ones in one call of the backend."""
         self.refuse_unfit(problem)
@@ -68,7 +68,7 @@ class StochasticGradientDescent(Descent):
             done = int(step)
             yield weights
 
-    def refuse_unfit(self, problem: EmpiricalProblem) -> None:
+    def refuse_unfit(self, problem: Problem) -> None:
         """Refuse what is known only of the data themselves: the number of samples in a file."""
         if isinstance(problem.data, FiniteData):
             try:

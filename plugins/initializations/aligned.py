@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from twolayer import FiniteData, Network, Teacher, Weights, hookimpl
-from twolayer.gaussian import unit
+from twolayer.population.closed_form import unit
 
 
 @dataclass(frozen=True)

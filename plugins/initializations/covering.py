@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from twolayer import FiniteData, Network, Weights, hookimpl
+from twolayer.core.arrays import norm
 from twolayer.errors import DataError
-from twolayer.model import norm
 
 
 @dataclass(frozen=True)

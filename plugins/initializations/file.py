@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from twolayer import FiniteData, Network, Weights, hookimpl
-from twolayer.datasets import read_arrays
+from twolayer.core.arrays import norm
 from twolayer.errors import DataError
-from twolayer.model import norm
+from twolayer.storage.netcdf import read_arrays
 
 
 @dataclass(frozen=True)

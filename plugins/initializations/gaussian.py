@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from twolayer import Network, Weights, hookimpl
-from twolayer.model import norm
+from twolayer.core.arrays import norm
 
 LARGEST = 2**28
 """Numbers in the weights of one seed (2 GiB): beyond, a full draw is refused."""

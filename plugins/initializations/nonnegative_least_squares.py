@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from twolayer import FiniteData, Network, Weights, hookimpl
-from twolayer.model import norm
-from twolayer.output_layer import OutputLayer
+from twolayer.core.arrays import norm
+from twolayer.core.output_layer import OutputLayer
 
 
 @dataclass(frozen=True)

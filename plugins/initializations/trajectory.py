@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from twolayer import Network, Weights, hookimpl
-from twolayer.datasets import read
 from twolayer.errors import DataError
+from twolayer.storage.netcdf import read
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from twolayer import Problem, Weights
-from twolayer.gaussian import angles, unit
-from twolayer.trajectory import Trajectory
+from twolayer.core.trajectory import Trajectory
+from twolayer.population.closed_form import angles, unit
 
 
 def teacher_angles(problem: Problem, weights: Weights) -> Any:

@@ -32,8 +32,8 @@ from typing import Any
 import numpy as np
 
 from twolayer import Metric, Weights, hookimpl
-from twolayer.gaussian import angles, g, unit
-from twolayer.measuring import each_frame
+from twolayer.analysis.metric import each_frame
+from twolayer.population.closed_form import angles, g, unit
 
 from ._students import closest_teacher, has_teachers
 

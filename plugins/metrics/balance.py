@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from twolayer import EmpiricalProblem, Metric, Weights, hookimpl
-from twolayer.measuring import each_frame
-from twolayer.model import norm
-from twolayer.trajectory import Trajectory
+from twolayer.analysis.metric import each_frame
+from twolayer.core.arrays import norm
+from twolayer.core.trajectory import Trajectory
 
 
 def imbalance(problem: EmpiricalProblem, weights: Weights) -> Any:

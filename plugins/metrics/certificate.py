@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from twolayer import Metric, Weights, hookimpl
-from twolayer.gaussian import unit
-from twolayer.measuring import frames
-from twolayer.optimum import certificate, highest
+from twolayer.analysis.metric import frames
+from twolayer.population.closed_form import unit
+from twolayer.population.optimum import certificate, highest
 
 DIRECTIONS = 721
 """Over the half circle, a quarter of a degree apart: |u·x| = |−u·x|."""

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from twolayer import Metric, Weights, hookimpl
-from twolayer.gaussian import unit
-from twolayer.measuring import each_frame, frames
-from twolayer.model import norm
+from twolayer.analysis.metric import each_frame, frames
+from twolayer.core.arrays import norm
+from twolayer.population.closed_form import unit
 
 from ._students import closest_teacher, has_teachers
 

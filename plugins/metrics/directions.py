@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from twolayer import EmpiricalProblem, Metric, Weights, hookimpl
-from twolayer.measuring import each_frame
-from twolayer.model import norm
-from twolayer.trajectory import Trajectory
+from twolayer.analysis.metric import each_frame
+from twolayer.core.arrays import norm
+from twolayer.core.trajectory import Trajectory
 
 ANGLE = 0.05
 SHARE = 0.01

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from twolayer import Metric, hookimpl
-from twolayer.measuring import frames
-from twolayer.optimum import Optimum, optima
-from twolayer.optimum import excess as excess_over
+from twolayer.analysis.metric import frames
+from twolayer.population.optimum import Optimum, optima
+from twolayer.population.optimum import excess as excess_over
 
 
 def best(problem: Any, decays: Any) -> dict[float, Optimum]:
@@ -21,7 +21,7 @@ def best(problem: Any, decays: Any) -> dict[float, Optimum]:
 
 
 def excess(problem: Any, trajectory: Any) -> Any:
-    """ζ = L + (λ/2)(|a|² + |W|²) − min, (seed, time); NaN where λ = 0. See `twolayer.optimum.excess`."""
+    """ζ = L + (λ/2)(|a|² + |W|²) − min, (seed, time); NaN where λ = 0. See `twolayer.population.optimum.excess`."""
     known = best(problem, trajectory.weight_decay)
     values = [
         excess_over(problem, weights, known[decay]) if decay > 0 else np.full(len(weights.hidden), np.nan)

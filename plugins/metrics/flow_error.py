@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from twolayer import EmpiricalProblem, Flow, Metric, PopulationProblem, Weights, hookimpl
-from twolayer.trajectory import Trajectory
+from twolayer.core.trajectory import Trajectory
 
 FINER, LEAST = 1e-3, 2.5e-14
 """The second run's tolerance as a share of the first's, and the smallest that a flow takes. At a tenth the error is
@@ -20,9 +20,7 @@ def flow_error(problem: EmpiricalProblem, trajectory: Trajectory) -> Any:
 
     NaN after `trusted_until`, where L' is 0, and everywhere where rtol is below 2.5e-13, which no run can judge.
     """
-    from twolayer.compiled_population import (
-        CompiledPopulationProblem,  # the compiler, for those who flow again
-    )
+    from twolayer.population.numba_descent import CompiledPopulationProblem
 
     dynamics, clock, weights = trajectory.dynamics, trajectory.clock, trajectory.weights
     data = problem.data.mapped(lambda array: array[0]) if problem.data.per_seed else problem.data

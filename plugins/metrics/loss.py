@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from twolayer import EmpiricalProblem, Metric, hookimpl
-from twolayer.measuring import each_frame, frames
-from twolayer.trajectory import Trajectory
+from twolayer.analysis.metric import each_frame, frames
+from twolayer.core.trajectory import Trajectory
 
 
 def objective(problem: EmpiricalProblem, trajectory: Trajectory) -> Any:

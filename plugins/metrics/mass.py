@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from twolayer import Metric, Weights, hookimpl
-from twolayer.measuring import each_frame
-from twolayer.model import norm
+from twolayer.analysis.metric import each_frame
+from twolayer.core.arrays import norm
 
 from ._students import closest_teacher, has_teachers, teacher_angles
 

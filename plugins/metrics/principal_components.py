@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from twolayer import EmpiricalProblem, Metric, hookimpl
-from twolayer.trajectory import Trajectory
+from twolayer.core.trajectory import Trajectory
 
 
 def principal_coordinates(problem: EmpiricalProblem, trajectory: Trajectory) -> Any:

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from twolayer import FiniteData, Metric, Problem, Weights, hookimpl
-from twolayer.measuring import each_frame
-from twolayer.trajectory import Trajectory
+from twolayer.analysis.metric import each_frame
+from twolayer.core.trajectory import Trajectory
 
 from ._students import closest_teacher, has_teachers, heights, teacher_angles
 

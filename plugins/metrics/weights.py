@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from twolayer import EmpiricalProblem, Metric, hookimpl
-from twolayer.model import norm
-from twolayer.trajectory import Trajectory
+from twolayer.core.arrays import norm
+from twolayer.core.trajectory import Trajectory
 
 
 def of_sample(problem: EmpiricalProblem, trajectory: Trajectory) -> bool:

@@ -8,8 +8,8 @@ from typing import Any, Literal
 import numpy as np
 
 from twolayer import FiniteData, hookimpl
-from twolayer.datasets import read_arrays
 from twolayer.errors import DataError
+from twolayer.storage.netcdf import read_arrays
 
 
 @dataclass(frozen=True)

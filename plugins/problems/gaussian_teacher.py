@@ -10,9 +10,9 @@ from typing import Any, Literal
 import numpy as np
 
 from twolayer import FiniteData, Network, Teacher, hookimpl
-from twolayer.gaussian import angles, unit
-from twolayer.population import orthonormal
-from twolayer.stability import step_limit
+from twolayer.population.closed_form import angles, unit
+from twolayer.population.problem import orthonormal
+from twolayer.population.stability import step_limit
 
 NEAREST = 1e-7
 """Radians. Teachers closer than this are one teacher for a loss that keeps sixteen digits."""

@@ -10,71 +10,71 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 EXPORTS = {
-    "EmpiricalProblem": "model",
-    "FiniteData": "model",
-    "PopulationProblem": "population",
-    "Problem": "model",
-    "Teacher": "population",
-    "Network": "model",
-    "Weights": "model",
-    "Descent": "training",
-    "Flow": "training",
-    "Jump": "training",
-    "Metric": "measuring",
-    "each_frame": "measuring",
-    "Claim": "claims",
-    "Result": "claims",
-    "claim": "claims",
-    "above": "claims",
-    "as_read": "claims",
-    "at_least": "claims",
-    "at_most": "claims",
-    "close": "claims",
-    "inconclusive": "claims",
-    "figure": "figures",
-    "fit_rate": "rates",
-    "local_slope": "rates",
-    "within_trust": "rates",
-    "hookimpl": "registry",
+    "EmpiricalProblem": "finite.problem",
+    "FiniteData": "finite.problem",
+    "PopulationProblem": "population.problem",
+    "Problem": "core.problem",
+    "Teacher": "population.problem",
+    "Network": "core.network",
+    "Weights": "core.network",
+    "Descent": "core.dynamics",
+    "Flow": "core.dynamics",
+    "Jump": "core.dynamics",
+    "Metric": "analysis.metric",
+    "each_frame": "analysis.metric",
+    "Claim": "analysis.claims",
+    "Result": "analysis.claims",
+    "claim": "analysis.claims",
+    "above": "analysis.claims",
+    "as_read": "analysis.claims",
+    "at_least": "analysis.claims",
+    "at_most": "analysis.claims",
+    "close": "analysis.claims",
+    "inconclusive": "analysis.claims",
+    "figure": "analysis.figures",
+    "fit_rate": "analysis.rates",
+    "local_slope": "analysis.rates",
+    "within_trust": "analysis.rates",
+    "hookimpl": "study.registry",
     "run": "notebook",
-    "runs_by": "sweeps",
-    "unpadded": "sweeps",
-    "band": "figures",
-    "farthest": "claims",
+    "runs_by": "analysis.sweeps",
+    "unpadded": "analysis.sweeps",
+    "band": "analysis.figures",
+    "farthest": "analysis.claims",
 }
 
 if TYPE_CHECKING:
-    from twolayer.claims import Claim as Claim
-    from twolayer.claims import Result as Result
-    from twolayer.claims import above as above
-    from twolayer.claims import as_read as as_read
-    from twolayer.claims import at_least as at_least
-    from twolayer.claims import at_most as at_most
-    from twolayer.claims import claim as claim
-    from twolayer.claims import close as close
-    from twolayer.claims import farthest as farthest
-    from twolayer.claims import inconclusive as inconclusive
-    from twolayer.figures import band as band
-    from twolayer.figures import figure as figure
-    from twolayer.measuring import Metric as Metric
-    from twolayer.measuring import each_frame as each_frame
-    from twolayer.model import EmpiricalProblem as EmpiricalProblem
-    from twolayer.model import FiniteData as FiniteData
-    from twolayer.model import Network as Network
-    from twolayer.model import Problem as Problem
-    from twolayer.model import Weights as Weights
+    from twolayer.analysis.claims import Claim as Claim
+    from twolayer.analysis.claims import Result as Result
+    from twolayer.analysis.claims import above as above
+    from twolayer.analysis.claims import as_read as as_read
+    from twolayer.analysis.claims import at_least as at_least
+    from twolayer.analysis.claims import at_most as at_most
+    from twolayer.analysis.claims import claim as claim
+    from twolayer.analysis.claims import close as close
+    from twolayer.analysis.claims import farthest as farthest
+    from twolayer.analysis.claims import inconclusive as inconclusive
+    from twolayer.analysis.figures import band as band
+    from twolayer.analysis.figures import figure as figure
+    from twolayer.analysis.metric import Metric as Metric
+    from twolayer.analysis.metric import each_frame as each_frame
+    from twolayer.analysis.rates import fit_rate as fit_rate
+    from twolayer.analysis.rates import local_slope as local_slope
+    from twolayer.analysis.rates import within_trust as within_trust
+    from twolayer.analysis.sweeps import runs_by as runs_by
+    from twolayer.analysis.sweeps import unpadded as unpadded
+    from twolayer.core.dynamics import Descent as Descent
+    from twolayer.core.dynamics import Flow as Flow
+    from twolayer.core.dynamics import Jump as Jump
+    from twolayer.core.network import Network as Network
+    from twolayer.core.network import Weights as Weights
+    from twolayer.core.problem import Problem as Problem
+    from twolayer.finite.problem import EmpiricalProblem as EmpiricalProblem
+    from twolayer.finite.problem import FiniteData as FiniteData
     from twolayer.notebook import run as run
-    from twolayer.population import PopulationProblem as PopulationProblem
-    from twolayer.population import Teacher as Teacher
-    from twolayer.rates import fit_rate as fit_rate
-    from twolayer.rates import local_slope as local_slope
-    from twolayer.rates import within_trust as within_trust
-    from twolayer.registry import hookimpl as hookimpl
-    from twolayer.sweeps import runs_by as runs_by
-    from twolayer.sweeps import unpadded as unpadded
-    from twolayer.training import Descent as Descent
-    from twolayer.training import Flow as Flow
-    from twolayer.training import Jump as Jump
+    from twolayer.population.problem import PopulationProblem as PopulationProblem
+    from twolayer.population.problem import Teacher as Teacher
+    from twolayer.study.registry import hookimpl as hookimpl
 
 __all__ = sorted(EXPORTS)
 

@@ -87,10 +87,10 @@ def parser() -> argparse.ArgumentParser:
 
 def generate(options: argparse.Namespace) -> None:
     """Draw the data of a run."""
-    from twolayer import datasets
-    from twolayer.pipeline import code_of_run, section_of
-    from twolayer.registry import load
     from twolayer.stages.generate import generate as stage
+    from twolayer.storage import netcdf
+    from twolayer.study.registry import load
+    from twolayer.study.sections import code_of_run, section_of
 
     try:
         run = json.loads(options.run)
@@ -101,19 +101,19 @@ def generate(options: argparse.Namespace) -> None:
         raise DataError(f"--run: must be a mapping with {', '.join(sorted(needed))}")
     registry = load(options.plugin_path, ("problems",))
     variables, attributes = stage(section_of(run, "problem", registry), run)
-    attributes |= datasets.provenance("problem", run, code_of_run("generate", run, registry))
-    datasets.write(options.output, variables, attributes)
+    attributes |= netcdf.provenance("problem", run, code_of_run("generate", run, registry))
+    netcdf.write(options.output, variables, attributes)
 
 
 def train(options: argparse.Namespace) -> None:
     """Train: weights over time, all seeds of a run."""
-    from twolayer import datasets
-    from twolayer.pipeline import code_of_run, placed_backend, section_of
-    from twolayer.registry import load
     from twolayer.stages.train import train as stage
+    from twolayer.storage import netcdf
+    from twolayer.study.registry import load
+    from twolayer.study.sections import code_of_run, placed_backend, section_of
 
-    problem, attributes = datasets.read(options.problem)
-    run = datasets.read_run(attributes, options.problem, "problem")
+    problem, attributes = netcdf.read(options.problem)
+    run = netcdf.read_run(attributes, options.problem, "problem")
     registry = load(options.plugin_path, ("problems", "initializations", "dynamics", "backends"))
     placed, backend = placed_backend(run, options.backend, registry, "--backend")
     if placed.note:
@@ -128,64 +128,64 @@ def train(options: argparse.Namespace) -> None:
             backend,
             options.threads,
         )
-    made = datasets.provenance("trajectory", run, code_of_run("train", run, registry))
-    made |= {"backend": placed.backend, "notes": "\n".join(notes), **datasets.coordinates(variables)}
-    datasets.write(options.output, variables, made)
+    made = netcdf.provenance("trajectory", run, code_of_run("train", run, registry))
+    made |= {"backend": placed.backend, "notes": "\n".join(notes), **netcdf.coordinates(variables)}
+    netcdf.write(options.output, variables, made)
     for note in notes:
         print(f"{options.output}: {note}", file=sys.stderr)
 
 
 def measure(options: argparse.Namespace) -> None:
     """Measure the observables of a run."""
-    from twolayer import datasets
-    from twolayer.pipeline import code_of_run, section_of, selected_metrics
-    from twolayer.registry import load
     from twolayer.stages.measure import measure as stage
+    from twolayer.storage import netcdf
+    from twolayer.study.registry import load
+    from twolayer.study.sections import code_of_run, section_of, selected_metrics
 
-    problem, attributes = datasets.read(options.problem)
-    trajectory, trained = datasets.read(options.trajectory)
-    datasets.read_run(attributes, options.problem, "problem")
-    run = datasets.read_run(trained, options.trajectory, "trajectory")
+    problem, attributes = netcdf.read(options.problem)
+    trajectory, trained = netcdf.read(options.trajectory)
+    netcdf.read_run(attributes, options.problem, "problem")
+    run = netcdf.read_run(trained, options.trajectory, "trajectory")
     registry = load(options.plugin_path, ("problems", "metrics", "dynamics"))
     names = selected_metrics(registry, options.metrics)
     metrics = {name: registry.find("metrics", name).thing for name in names}
-    made = datasets.provenance("metrics", run, code_of_run("measure", run, registry, options.metrics))
+    made = netcdf.provenance("metrics", run, code_of_run("measure", run, registry, options.metrics))
     made |= {"backend": trained["backend"], "notes": trained["notes"], "trained_by": trained["code"]}
     dynamics = section_of(run, "dynamics", registry)
     variables = stage(problem, attributes, trajectory, run, metrics, dynamics)
-    datasets.write(options.output, variables, made | datasets.coordinates(variables))
+    netcdf.write(options.output, variables, made | netcdf.coordinates(variables))
 
 
 def gather(options: argparse.Namespace) -> None:
     """Gather the metrics of all runs of an experiment into one dataset."""
-    from twolayer import datasets
-    from twolayer.experiments import run_names
-    from twolayer.fingerprint import code_of
     from twolayer.stages.gather import gather as stage
+    from twolayer.storage import netcdf
+    from twolayer.study.fingerprint import code_of
+    from twolayer.study.runs import run_names
 
     try:
         names = run_names(options.runs)
     except (AttributeError, TypeError, ValueError) as error:
         raise DataError(f"--runs: neither names nor the JSON of a product: {error}") from error
     paths = [options.experiment / name / "metrics.nc" for name in names]
-    files = [datasets.read(path) for path in paths]
+    files = [netcdf.read(path) for path in paths]
     runs = [
-        datasets.read_run(attributes, path, "metrics")
+        netcdf.read_run(attributes, path, "metrics")
         for path, (_, attributes) in zip(paths, files, strict=True)
     ]
-    made = datasets.provenance("dataset", {**runs[0], "name": "all runs"}, code_of("gather"))
+    made = netcdf.provenance("dataset", {**runs[0], "name": "all runs"}, code_of("gather"))
     for key in ("backend", "trained_by", "notes"):
         made[key] = "\n".join(dict.fromkeys(attributes[key] for _, attributes in files if attributes[key]))
     del made["run"]  # a variable here: each point of the sweep has its own
     gathered = stage(runs, [variables for variables, _ in files])
-    datasets.write(options.output, gathered, made | datasets.coordinates(gathered, runs[0]["words"]))
+    netcdf.write(options.output, gathered, made | netcdf.coordinates(gathered, runs[0]["words"]))
 
 
 def render(options: argparse.Namespace) -> None:
     """Draw a figure."""
-    from twolayer.pipeline import style_file
-    from twolayer.registry import load
     from twolayer.stages.render import render as stage
+    from twolayer.study.registry import load
+    from twolayer.study.sections import style_file
 
     registry = load(options.plugin_path, ("figures",))
     drawing = registry.find("figures", options.figure).thing
@@ -195,14 +195,14 @@ def render(options: argparse.Namespace) -> None:
 
 def claims(options: argparse.Namespace) -> None:
     """Evaluate the claims of a paper, or print those evaluated before as a table."""
-    from twolayer import atomic
-    from twolayer.claims import table
+    from twolayer.analysis.claims import table
     from twolayer.stages.claims import evaluate
+    from twolayer.storage import atomic
 
     if options.table:
         print(table(options.table))
         return
-    from twolayer.registry import load
+    from twolayer.study.registry import load
 
     if not options.paper or not options.output:
         raise DataError("claims: needs a paper and --output, or --table")
@@ -232,8 +232,8 @@ def plugins(options: argparse.Namespace) -> None:
     """List what is registered: kind, name, source, and parameters with their defaults."""
     from dataclasses import is_dataclass
 
-    from twolayer.registry import KINDS, load
-    from twolayer.schema import parameters
+    from twolayer.study.registry import KINDS, load
+    from twolayer.study.schema import parameters
 
     registry = load(options.plugin_path)
     for kind in KINDS:
@@ -263,12 +263,12 @@ def prompt_interrupt() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def opened(datasets: list[Path], files: list[Path]) -> dict[str, Any]:
+def opened(netcdf: list[Path], files: list[Path]) -> dict[str, Any]:
     """Datasets by the name of their experiment, which is that of their folder, and files by their stem."""
     import xarray as xr
 
     found = {}
-    named = [(path.parent.name, path) for path in datasets] + [(path.stem, path) for path in files]
+    named = [(path.parent.name, path) for path in netcdf] + [(path.stem, path) for path in files]
     for name, path in named:
         if not path.is_file():
             raise DataError(f"{path}: there is no such file")

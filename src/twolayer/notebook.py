@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from twolayer import datasets
 from twolayer.errors import ConfigError
-from twolayer.experiments import make_experiment
-from twolayer.pipeline import placed_backend, section_of, selected_metrics
-from twolayer.registry import load
 from twolayer.stages.gather import gather
 from twolayer.stages.generate import generate
 from twolayer.stages.measure import measure
 from twolayer.stages.train import train
+from twolayer.storage import netcdf
+from twolayer.study.registry import load
+from twolayer.study.runs import make_experiment
+from twolayer.study.sections import placed_backend, section_of, selected_metrics
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -48,7 +48,7 @@ def run(
                 f"experiment.sweep: '{name}' is a variable with weights=True and cannot be swept"
             )
     runs: list[dict[str, Any]] = []
-    files: list[datasets.Variables] = []
+    files: list[netcdf.Variables] = []
     notes: list[str] = []
     trained_on: dict[str, None] = {}
     for one in checked.runs.values():
@@ -65,7 +65,7 @@ def run(
         files.append(measured)
         notes += told
         trained_on |= {placed.backend: None}
-    gathered: datasets.Variables = gather(runs, files)
+    gathered: netcdf.Variables = gather(runs, files)
     dataset = xr.Dataset({name: variable for name, variable in gathered.items() if name not in ("seed",)})
     coordinates = [name for name in ("seed", "time", "step", *runs[0]["words"]) if name in gathered]
     dataset = dataset.assign_coords({name: gathered[name] for name in coordinates})

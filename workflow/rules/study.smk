@@ -9,7 +9,7 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from twolayer.experiments import load_study
+from twolayer.study.study import load_study
 
 os.environ.setdefault("PYTHONUNBUFFERED", "1")
 started = time.time()

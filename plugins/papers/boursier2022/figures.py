@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from twolayer import figure, hookimpl
-from twolayer.figures import Drawing
-from twolayer.intervals import chance_interval
-from twolayer.rates import first_below
+from twolayer.analysis.figures import Drawing
+from twolayer.analysis.intervals import chance_interval
+from twolayer.analysis.rates import first_below
 
 from . import theory
 

@@ -21,8 +21,8 @@ from twolayer import (
     local_slope,
     within_trust,
 )
-from twolayer.intervals import mean_interval
-from twolayer.third_power import gradient_limit, group_spread, loss_by_spread, pair_constant
+from twolayer.analysis.intervals import mean_interval
+from twolayer.population.asymptotics import gradient_limit, group_spread, loss_by_spread, pair_constant
 
 from . import theory
 

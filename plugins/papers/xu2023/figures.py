@@ -8,9 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from twolayer import band, figure, fit_rate, hookimpl
-from twolayer.figures import Drawing
-from twolayer.intervals import mean_interval
-from twolayer.third_power import gradient_limit, group_spread, loss_by_spread, pair_constant, simplex_constant
+from twolayer.analysis.figures import Drawing
+from twolayer.analysis.intervals import mean_interval
+from twolayer.population.asymptotics import (
+    gradient_limit,
+    group_spread,
+    loss_by_spread,
+    pair_constant,
+    simplex_constant,
+)
 
 from . import theory
 

@@ -22,9 +22,9 @@ from twolayer import (
     runs_by,
     unpadded,
 )
-from twolayer.claims import equivalent
-from twolayer.intervals import difference_interval, mean_interval, slope_interval
-from twolayer.rates import decay_rate
+from twolayer.analysis.claims import equivalent
+from twolayer.analysis.intervals import difference_interval, mean_interval, slope_interval
+from twolayer.analysis.rates import decay_rate
 
 from . import theory
 

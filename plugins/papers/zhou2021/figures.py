@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from twolayer import band, figure, hookimpl, runs_by, unpadded
-from twolayer.figures import Drawing
+from twolayer.analysis.figures import Drawing
 
 from . import theory
 

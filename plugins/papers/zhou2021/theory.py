@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from twolayer import runs_by
-from twolayer.rates import first_below, power_slope, within_trust
+from twolayer.analysis.rates import first_below, power_slope, within_trust
 
 if TYPE_CHECKING:
     import xarray as xr

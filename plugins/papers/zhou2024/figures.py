@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from twolayer import band, figure, hookimpl
-from twolayer.figures import Drawing
+from twolayer.analysis.figures import Drawing
 
 from . import theory
 

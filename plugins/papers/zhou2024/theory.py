@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from twolayer.gaussian import angles, unit
+from twolayer.population.closed_form import angles, unit
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -25,10 +25,10 @@ from twolayer import (
     unpadded,
     within_trust,
 )
-from twolayer.claims import equivalent
-from twolayer.intervals import chance_interval, difference_interval, mean_interval, median_interval
-from twolayer.rates import decay_rate, power_slope
-from twolayer.third_power import gradient_limit, group_spread, pair_constant
+from twolayer.analysis.claims import equivalent
+from twolayer.analysis.intervals import chance_interval, difference_interval, mean_interval, median_interval
+from twolayer.analysis.rates import decay_rate, power_slope
+from twolayer.population.asymptotics import gradient_limit, group_spread, pair_constant
 
 from . import theory
 

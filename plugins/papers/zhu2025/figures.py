@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from twolayer import figure, hookimpl, local_slope, runs_by, unpadded
-from twolayer.figures import Drawing
-from twolayer.intervals import mean_interval
-from twolayer.third_power import gradient_limit, group_spread
+from twolayer.analysis.figures import Drawing
+from twolayer.analysis.intervals import mean_interval
+from twolayer.population.asymptotics import gradient_limit, group_spread
 
 from . import theory
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from twolayer import fit_rate
-from twolayer.rates import first_below
-from twolayer.third_power import group_constant
+from twolayer.analysis.rates import first_below
+from twolayer.population.asymptotics import group_constant
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -1,5 +1,5 @@
 """claims: each statement of a paper held against its datasets."""
 
-from twolayer.claims import evaluate
+from twolayer.analysis.claims import evaluate
 
 __all__ = ["evaluate"]

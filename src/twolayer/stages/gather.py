@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from twolayer.datasets import Variables
+from twolayer.storage.netcdf import Variables
 
 __all__ = ["gather"]
 

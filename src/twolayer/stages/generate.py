@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from twolayer.datasets import Variables, in_coordinates_of, pack_problem
+from twolayer.core.network import Network
+from twolayer.core.seeds import random_of
 from twolayer.errors import DataError
-from twolayer.model import FiniteData, Network
-from twolayer.seeds import random_of
+from twolayer.finite.problem import FiniteData
+from twolayer.storage.netcdf import Variables, in_coordinates_of, pack_problem
 
 __all__ = ["generate"]
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from twolayer import measuring
-from twolayer.datasets import Variables, in_coordinates_of, unpack_problem, unpack_trajectory
-from twolayer.measuring import Metric
-from twolayer.model import Network, Weights
+from twolayer.analysis import metric
+from twolayer.analysis.metric import Metric
+from twolayer.core.network import Network, Weights
+from twolayer.storage.netcdf import Variables, in_coordinates_of, unpack_problem, unpack_trajectory
 
 __all__ = ["measure"]
 
@@ -36,6 +36,6 @@ def measure(
     output = np.asarray(path.weights.output, dtype=np.float64)
     path = replace(path, weights=Weights(hidden, output), dynamics=dynamics)
     network = Network(**run["network"])
-    measured = measuring.measure([part.problem(network) for part in data.by_teacher()], path, metrics)
+    measured = metric.measure([part.problem(network) for part in data.by_teacher()], path, metrics)
     kept = {name: trajectory[name] for name in KEPT if name in trajectory}
     return in_coordinates_of(data, measured) | kept

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from twolayer.datasets import Variables, in_coordinates_of, pack_trajectory, unpack_problem
-from twolayer.model import Network
-from twolayer.times import Times
-from twolayer.training import Backend, Dynamics, Initialization
-from twolayer.training import train as run_dynamics
+from twolayer.core.backend import Backend
+from twolayer.core.dynamics import Dynamics
+from twolayer.core.initialization import Initialization
+from twolayer.core.network import Network
+from twolayer.core.times import Times
+from twolayer.storage.netcdf import Variables, in_coordinates_of, pack_trajectory, unpack_problem
+from twolayer.training.train import train as run_dynamics
 
 __all__ = ["train"]
 

@@ -1,0 +1,206 @@
+"""Figures: how a plugin draws one, and how it becomes a file with its caption on its face."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from twolayer.storage import atomic
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["Drawing", "band", "figure", "render"]
+
+Status = Literal["published", "inferred", "theorem"]
+Draw = Callable[["Figure", Mapping[str, "xr.Dataset"]], Any]
+
+CAPTION_SIZE = 6.5
+"""Points; a letter is about 0.57 of that wide."""
+
+FILM_RESOLUTION = 150
+"""Pixels an inch."""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure plugin: the function that draws, and what stands on the figure's face.
+
+    status: `published` (setting and axes are the paper's), `inferred` (setting reconstructed) or `theorem`
+    (no such figure in the paper: a check of a statement).
+    size: width and height in inches, without the caption. A draw that yields is an animation, a frame a yield.
+    It may yield the artists that move: then these alone are drawn again, in this order and on top.
+    files: netCDF files beside the plugin's own that it is drawn from too, in `data` under their stems.
+    """
+
+    draw: Draw
+    status: Status
+    caption: str
+    size: tuple[float, float] = (6.0, 4.0)
+    frames_per_second: int = 20
+    files: tuple[str, ...] = ()
+
+    @property
+    def animated(self) -> bool:
+        """Whether it is written as a film."""
+        return inspect.isgeneratorfunction(self.draw)
+
+
+def figure(
+    status: Status,
+    caption: str,
+    size: tuple[float, float] = (6.0, 4.0),
+    frames_per_second: int = 20,
+    files: Sequence[str] = (),
+) -> Callable[[Draw], Drawing]:
+    """Mark `draw(figure, data)` as a figure; `data` maps the experiments' names to their datasets."""
+    return lambda draw: Drawing(draw, status, caption, size, frames_per_second, tuple(files))
+
+
+def band(axes: Axes, x: Any, values: Any, label: str = "", **style: Any) -> Any:
+    """The median over seeds as a line and the range of all seeds as a band, values (seed, x); returns the colour."""
+    (line,) = axes.plot(x, np.median(values, axis=0), label=label, **style)
+    axes.fill_between(
+        x, np.min(values, axis=0), np.max(values, axis=0), color=line.get_color(), alpha=0.25, lw=0
+    )
+    return line.get_color()
+
+
+def render(
+    drawing: Drawing, name: str, data: Mapping[str, xr.Dataset], outputs: Sequence[Path], style: Path | None
+) -> None:
+    """Draw a figure and write it to each output (.pdf, .png, .mp4); the same data give the same bytes."""
+    import matplotlib
+    from matplotlib import style as styles
+    from matplotlib.figure import Figure
+
+    matplotlib.use("agg")
+    lines = caption_lines(drawing, name, data)
+    foot = (len(lines) * CAPTION_SIZE * 1.35 + 6) / 72
+    width, height = drawing.size
+    with styles.context([style] if style else []):
+        canvas = Figure(figsize=(width, height + foot), layout="constrained")
+        canvas.get_layout_engine().set(rect=(0, foot / (height + foot), 1, height / (height + foot)))  # type: ignore[union-attr,call-arg]
+        canvas.text(
+            0.012, 0.5 * foot / (height + foot), "\n".join(lines), fontsize=CAPTION_SIZE, color="0.3",
+            va="center", linespacing=1.25, in_layout=False,
+        )  # fmt: skip
+        drawn = drawing.draw(canvas, data)
+        for output in outputs:
+            if drawing.animated:
+                atomic.write(output, lambda aside: film(canvas, drawn, aside, drawing), verify=not_empty)
+            else:
+                told = {"Title": name, "Subject": " ".join(lines)}
+                stamp = {"CreationDate": None} if output.suffix == ".pdf" else {"Software": None}
+                if output.suffix == ".png":
+                    told = {"Title": name, "Description": " ".join(lines)}
+                atomic.write(
+                    output,
+                    lambda aside, told={**told, **stamp}: canvas.savefig(aside, metadata=told),  # type: ignore[misc]
+                    verify=not_empty,
+                )
+                canvas.set_layout_engine("none")  # laid out once, for all files alike
+
+
+def film(canvas: Figure, frames: Any, output: Path, drawing: Drawing) -> None:
+    """Write the frames of an animation as H.264, with the ffmpeg that comes from the package index."""
+    import imageio_ffmpeg
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    canvas.set_dpi(FILM_RESOLUTION)
+    page: Any = FigureCanvasAgg(canvas)
+    width, height = page.get_width_height()
+    reproducible = ["-fflags", "+bitexact", "-flags:v", "+bitexact", "-threads", "1"]
+    even = ["-vf", "crop=trunc(iw/2)*2:trunc(ih/2)*2"]  # yuv420p needs even numbers of pixels
+    writer = imageio_ffmpeg.write_frames(
+        output,
+        (width, height),
+        pix_fmt_in="rgba",
+        fps=drawing.frames_per_second,
+        macro_block_size=1,
+        quality=None,
+        codec="libx264",
+        ffmpeg_log_level="error",
+        output_params=[*reproducible, *even],
+    )
+    writer.send(None)
+    still: Any = None
+    for moved in frames:
+        for artist in moved or ():
+            artist.set_animated(True)  # left out where all is drawn
+        if still is None or not moved:
+            canvas.draw_without_rendering()  # ticks and title find their places
+            page.draw()
+            still = page.copy_from_bbox(canvas.bbox)
+            canvas.set_layout_engine("none")  # laid out once: axes that breathe are hard to watch
+        else:
+            page.restore_region(still)
+        for artist in moved or ():
+            canvas.draw_artist(artist)
+        writer.send(page.buffer_rgba())
+    writer.close()
+
+
+def not_empty(path: Path) -> None:
+    """Refuse a file without content."""
+    if path.stat().st_size == 0:
+        raise ValueError("the file is empty")
+
+
+def caption_lines(drawing: Drawing, name: str, data: Mapping[str, xr.Dataset]) -> list[str]:
+    """What stands below the figure: its status, what it shows, and what was run, an experiment a line."""
+    letters = int(drawing.size[0] * 72 / (CAPTION_SIZE * 0.57))
+    text = [f"{name} [{drawing.status}]. {drawing.caption}"]
+    text += [f"{experiment}: {summary(dataset)}" for experiment, dataset in data.items() if "run" in dataset]
+    return [line for part in text for line in textwrap.wrap(part, letters)]
+
+
+def summary(dataset: xr.Dataset) -> str:
+    """What was run, in a line: the sections of the run, and the range of what was swept."""
+    runs = [json.loads(text) for text in dataset["run"].values.ravel() if text]
+    first = runs[0]
+    words = {word: [run["words"][word] for run in runs] for word in first["words"]}
+    network = first["network"]
+    sections = {
+        "problem": section_summary(first["problem"], words),
+        "network": "" if "neurons" in words else f"m = {network['neurons']}",
+        "activation": f"{network['activation']}, {network['output']} outputs",
+        "initialization": section_summary(first["initialization"], words),
+        "dynamics": section_summary(first["dynamics"], words),
+        "dtype": first["dtype"],
+    }
+    parts = [told for key, told in sections.items() if told and key not in words]
+    parts.append(f"{len(first['seeds'])} seed{'s' if len(first['seeds']) > 1 else ''}")
+    for word, values in words.items():
+        distinct = list(dict.fromkeys(values))
+        ends = distinct if len(distinct) < 4 else [distinct[0], "…", distinct[-1]]
+        parts.append(f"runs with {word} = {', '.join(brief(value) for value in ends)}")
+    return "; ".join(parts) + "."
+
+
+def section_summary(section: Mapping[str, Any], words: Mapping[str, Any]) -> str:
+    """A section's name with its short parameters that were not swept."""
+    told = [
+        f"{key} {brief(value)}"
+        for key, value in section.items()
+        if key not in ("name", "path", *words)
+        and isinstance(value, int | float | str)
+        and not isinstance(value, bool)
+    ]
+    if section.get("path"):
+        told.append(Path(section["path"]).name)
+    return section["name"].replace("_", " ") + (f" ({', '.join(told)})" if told else "")
+
+
+def brief(value: Any) -> str:
+    """A number or word, as short as it can be told."""
+    return f"{value:.3g}" if isinstance(value, float) else str(value).replace("_", " ")

@@ -1,0 +1,101 @@
+"""Metrics: observables of a trajectory, each an array with named dimensions, a long name and units."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from twolayer.core.network import Weights
+from twolayer.core.trajectory import Trajectory
+from twolayer.errors import PluginError
+from twolayer.finite.problem import EmpiricalProblem
+from twolayer.storage.netcdf import Variables
+
+__all__ = ["Metric", "each_frame", "frames", "measure"]
+
+
+def always(problem: EmpiricalProblem, trajectory: Trajectory) -> bool:
+    """A metric that applies to every run."""
+    return True
+
+
+@dataclass(frozen=True)
+class Metric:
+    """An observable, registered under the name of its variable.
+
+    measure: (problem, trajectory) -> array with `dimensions`, computed in float64 on the host.
+    applies: whether it has a meaning for this run; where not, it is left out.
+    by_default: whether it is measured where an experiment names no metrics.
+    """
+
+    measure: Callable[[EmpiricalProblem, Trajectory], Any]
+    dimensions: tuple[str, ...]
+    long_name: str
+    units: str = "1"
+    applies: Callable[[EmpiricalProblem, Trajectory], bool] = always
+    by_default: bool = True
+
+
+def each_frame(
+    observe: Callable[[EmpiricalProblem, Weights], Any],
+) -> Callable[[EmpiricalProblem, Trajectory], Any]:
+    """A measure over (seed, time, …) from one of a single moment: (problem, weights) -> (seed, …)."""
+
+    def measure(problem: EmpiricalProblem, trajectory: Trajectory) -> Any:
+        return np.stack([observe(problem, frame) for frame in frames(trajectory)], axis=1)
+
+    return measure
+
+
+def frames(trajectory: Trajectory) -> list[Weights]:
+    """The weights at each saved moment: hidden (seed, neuron, feature), output (seed, neuron)."""
+    weights = trajectory.weights
+    return [
+        Weights(weights.hidden[:, moment], weights.output[:, moment])
+        for moment in range(weights.hidden.shape[1])
+    ]
+
+
+def measure(
+    problems: Sequence[EmpiricalProblem], trajectory: Trajectory, metrics: Mapping[str, Metric]
+) -> Variables:
+    """Each metric that applies, and the clock; where a run diverged, NaN (integers −1).
+
+    problems: the run's, or one for each seed where their teachers differ: each seed is then measured on its own, and a
+    metric without `seed` among its dimensions gets it where the seeds disagree.
+    """
+    variables: Variables = {}
+    paths = (
+        [trajectory] if len(problems) == 1 else [trajectory.of_seed(seed) for seed in range(len(problems))]
+    )
+    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+        for name, metric in metrics.items():
+            if not metric.applies(problems[0], trajectory):
+                continue
+            parts = []
+            for problem, path in zip(problems, paths, strict=True):
+                values = np.asarray(metric.measure(problem, path))
+                if values.ndim != len(metric.dimensions):
+                    raise PluginError(
+                        f"metric '{name}' is an array of shape {values.shape}; its dimensions are {metric.dimensions}"
+                    )
+                parts.append(values)
+            dimensions, long_name = metric.dimensions, metric.long_name
+            values = parts[0]
+            if "seed" in dimensions:
+                values = np.concatenate(parts, axis=dimensions.index("seed"))
+            elif not all(alike(values, other) for other in parts):
+                dimensions, values = ("seed", *dimensions), np.stack(parts)
+                long_name += ", for each seed's teacher"
+            variables[name] = (dimensions, values, {"long_name": long_name, "units": metric.units})
+    return variables
+
+
+def alike(values: Any, other: Any) -> bool:
+    """Whether two arrays are the same, NaN where the other is."""
+    return values.shape == other.shape and bool(
+        ((values == other) | ((values != values) & (other != other))).all()
+    )

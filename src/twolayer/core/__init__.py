@@ -1,0 +1,1 @@
+"""What everything speaks in: networks, problems, dynamics, trajectories, times and seeds."""

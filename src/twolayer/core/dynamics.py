@@ -1,0 +1,181 @@
+"""What a dynamics is, and the base classes of descents, flows and jumps."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+
+from twolayer.core.network import Weights
+from twolayer.core.problem import Problem
+from twolayer.core.times import Times
+from twolayer.core.trajectory import Clock
+
+__all__ = ["Descent", "Dynamics", "Flow", "Jump", "WeightDecay"]
+
+
+@dataclass(frozen=True)
+class WeightDecay:
+    """λ as a schedule: `values[i]` until time `until[i]`, the last value for ever after."""
+
+    values: list[float]
+    until: list[float]
+
+    def __post_init__(self) -> None:
+        if len(self.until) != len(self.values) - 1:
+            raise ValueError(
+                f"until: {len(self.values)} values need {len(self.values) - 1} times at which one gives way "
+                f"to the next, not {len(self.until)}"
+            )
+        if any(value < 0 for value in self.values):
+            raise ValueError(f"values: weight decay is not negative, as in {self.values}")
+        if list(self.until) != sorted(set(self.until)):
+            raise ValueError(f"until: times must increase strictly, unlike {self.until}")
+
+    @classmethod
+    def of(cls, weight_decay: float | WeightDecay) -> WeightDecay:
+        """A number or a schedule, as a schedule."""
+        return weight_decay if isinstance(weight_decay, WeightDecay) else cls([float(weight_decay)], [])
+
+    def at(self, time: float) -> float:
+        """λ from a time on; at a moment of change, the new value (also where step · step_size rounds to below it)."""
+        return self.values[
+            sum(time >= until or math.isclose(time, until, rel_tol=1e-12) for until in self.until)
+        ]
+
+    def up_to(self, time: float) -> float:
+        """λ up to a time; at a moment of change, the old value, which led to the weights there."""
+        return self.values[
+            sum(time > until and not math.isclose(time, until, rel_tol=1e-12) for until in self.until)
+        ]
+
+    def pieces(self, start: float, stop: float) -> Iterator[tuple[float, float, float]]:
+        """(start, stop, λ) over [start, stop], split where λ changes."""
+        edges = [start, *(until for until in self.until if start < until < stop), stop]
+        for begin, end in itertools.pairwise(edges):
+            yield begin, end, self.at(begin)
+
+
+class Dynamics(Protocol):
+    """How weights move: the fields of a dataclass are its config section, `trajectory` is its rule.
+
+    Arrays of a device meet arrays of that device only: a trajectory takes and yields weights that lie where the
+    problem's data lie. One that works on the host takes them there by `model.to_host`, and places its frames back by
+    `model.placed_like`. Whatever looks at frames, here and in metrics, does so on the host.
+
+    A class attribute `stays_in_span` (default: False) says that each update is a combination of weights and
+    gradients so far, with coefficients that no rotation of the features changes: on a teacher it is then run in
+    min(d, m + k) coordinates. One of `host_reason` (default: empty) says why it is computed on the host under every
+    backend; a method `step_count(times)` says how many steps it takes, so that few of them go to the host, too.
+    """
+
+    def clock(self, times: Times) -> Clock:
+        """The saved moments of this dynamics for a `times` section."""
+
+    def weight_decay_at(self, time: float) -> float:
+        """λ of the objective L + (λ/2)(|a|² + |W|²) that a moment's weights are seen with; 0 where nothing is added
+        to the loss. Where λ changes it is the old one, which led there: the moment belongs to what ended in it."""
+
+    def trajectory(
+        self, problem: Problem, weights: Weights, clock: Clock, random: Sequence[np.random.Generator]
+    ) -> Iterator[Weights]:
+        """The weights at each saved moment, the start first, beside the data. `random` holds one generator a seed."""
+
+
+@dataclass(frozen=True)
+class Descent:
+    """Base of discrete dynamics. A subclass adds fields and writes `steps`; step k is at time step_size·k."""
+
+    step_size: float
+
+    stays_in_span: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        if not self.step_size > 0:
+            raise ValueError(f"step_size: must be above 0, is {self.step_size!r}")
+
+    def clock(self, times: Times) -> Clock:
+        """Saved steps and their times."""
+        return times.clock(self.step_size)
+
+    def step_count(self, times: Times) -> int:
+        """The number of the last saved step."""
+        return int(self.clock(times).step[-1])
+
+    def weight_decay_at(self, time: float) -> float:
+        """No penalty, unless a subclass says so."""
+        return 0.0
+
+    def steps(
+        self, problem: Problem, weights: Weights, random: Sequence[np.random.Generator]
+    ) -> Iterator[Weights]:
+        """The weights after step 1, 2, 3, … without end; memory between steps is a local variable."""
+        raise TypeError(f"{type(self).__name__} must define steps(problem, weights, random)")
+
+    def trajectory(
+        self, problem: Problem, weights: Weights, clock: Clock, random: Sequence[np.random.Generator]
+    ) -> Iterator[Weights]:
+        """The states of `steps` at the saved steps."""
+        steps, done = self.steps(problem, weights, random), 0
+        for step in clock.step:
+            for _ in range(int(step) - done):
+                weights = problem.network.closed(next(steps))
+            done = int(step)
+            yield weights
+
+
+@dataclass(frozen=True)
+class Flow:
+    """Base of continuous dynamics. A subclass adds fields and writes `trajectory`."""
+
+    stays_in_span: ClassVar[bool] = False
+    host_reason: ClassVar[str] = "gradient flow is computed on the host"
+
+    def clock(self, times: Times) -> Clock:
+        """Saved times."""
+        return times.clock()
+
+    def weight_decay_at(self, time: float) -> float:
+        """No penalty, unless a subclass says so."""
+        return 0.0
+
+    def twin(
+        self, problem: Any, weights: Weights, clock: Clock, random: Sequence[np.random.Generator]
+    ) -> tuple[Iterator[Weights], float] | None:
+        """The frames of a second flow that shares the path unless that hangs on rounding, and the relative distance at
+        which the two have parted; None where no second flow is run. Arguments as of `trajectory`."""
+        return None
+
+
+@dataclass(frozen=True)
+class Jump:
+    """Base of what acts at once: the start at time 0, and from then on the weights that `jump` makes of it."""
+
+    def clock(self, times: Times) -> Clock:
+        """Saved times."""
+        return times.clock()
+
+    def step_count(self, times: Times) -> int:
+        """None."""
+        return 0
+
+    def weight_decay_at(self, time: float) -> float:
+        """No penalty, unless a subclass says so."""
+        return 0.0
+
+    def jump(self, problem: Problem, weights: Weights, random: Sequence[np.random.Generator]) -> Weights:
+        """The weights after the jump."""
+        raise TypeError(f"{type(self).__name__} must define jump(problem, weights, random)")
+
+    def trajectory(
+        self, problem: Problem, weights: Weights, clock: Clock, random: Sequence[np.random.Generator]
+    ) -> Iterator[Weights]:
+        """The start, then the jumped weights at every later time."""
+        yield weights
+        jumped = problem.network.closed(self.jump(problem, weights, random))
+        for _ in clock.time[1:]:
+            yield jumped

@@ -1,0 +1,104 @@
+"""Two-layer networks and their weights.
+
+Arrays carry their namespace (NumPy, CuPy, array-api-strict): nothing here names a library. Shapes are
+written with the words of the datasets: seed, neuron, feature, sample. A leading `seed` axis broadcasts
+everywhere, and may be missing."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from array_api_compat import array_namespace, device
+
+from twolayer.core.arrays import norm
+
+__all__ = ["OUTPUTS", "Network", "Weights", "placed_like"]
+
+Array = Any
+
+
+OUTPUTS = {"fixed": 0, "trained": 1, "tied": 2}
+"""What kernels call the output layers."""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The state of a network, a vector space: `hidden` (…, neuron, feature), `output` (…, neuron)."""
+
+    hidden: Array
+    output: Array
+
+    def __add__(self, other: Weights) -> Weights:
+        return Weights(self.hidden + other.hidden, self.output + other.output)
+
+    def __sub__(self, other: Weights) -> Weights:
+        return Weights(self.hidden - other.hidden, self.output - other.output)
+
+    def __rmul__(self, factor: float) -> Weights:
+        return Weights(factor * self.hidden, factor * self.output)
+
+
+@dataclass(frozen=True)
+class Network:
+    """The network f(x) = s Σ_j a_j σ(w_j·x), with σ = relu or |·|.
+
+    neurons: m, the number of hidden neurons.
+    output: `trained` (a_j is a parameter), `fixed` (a_j = output_values) or `tied` (a_j = |w_j|).
+    output_values: one number for all neurons or a list of m, with `fixed` only.
+    output_scale: s, a number, `1/m` or `1/sqrt(m)`.
+    """
+
+    neurons: int
+    activation: Literal["relu", "abs"] = "relu"
+    output: Literal["fixed", "trained", "tied"] = "trained"
+    output_values: float | list[float] = 1.0
+    output_scale: float | Literal["1/m", "1/sqrt(m)"] = 1.0
+
+    def __post_init__(self) -> None:
+        if self.neurons < 1:
+            raise ValueError(f"neurons: a network has at least 1 neuron, not {self.neurons}")
+        if isinstance(self.output_values, list) and len(self.output_values) != self.neurons:
+            raise ValueError(
+                f"output_values: {len(self.output_values)} values for {self.neurons} neurons; give one for each"
+            )
+        if self.output != "fixed" and self.output_values != 1.0:
+            raise ValueError(f"output_values: only with 'output: fixed', here it is '{self.output}'")
+
+    @property
+    def scale(self) -> float:
+        """The factor s on the sum."""
+        if self.output_scale == "1/m":
+            return 1.0 / self.neurons
+        if self.output_scale == "1/sqrt(m)":
+            return 1.0 / math.sqrt(self.neurons)
+        return float(self.output_scale)
+
+    def activate(self, preactivation: Array) -> Array:
+        """σ(z), elementwise: max(z, 0) or |z|."""
+        xp = array_namespace(preactivation)
+        return (
+            xp.abs(preactivation)
+            if self.activation == "abs"
+            else xp.maximum(preactivation, 0 * preactivation)
+        )
+
+    def slope(self, preactivation: Array) -> Array:
+        """σ'(z), elementwise, with σ'(0) = 0."""
+        xp = array_namespace(preactivation)
+        if self.activation == "abs":
+            return xp.sign(preactivation)
+        return xp.astype(preactivation > 0, preactivation.dtype)
+
+    def closed(self, weights: Weights) -> Weights:
+        """The state with its dependent part made to fit: a_j = |w_j| where outputs are tied."""
+        if self.output != "tied":
+            return weights
+        return Weights(weights.hidden, norm(weights.hidden))
+
+
+def placed_like(array: Any, other: Array) -> Array:
+    """An array of the host in the namespace, on the device and in the precision of another: the way back."""
+    xp = array_namespace(other)
+    return xp.asarray(array, dtype=other.dtype, device=device(other))

@@ -1,0 +1,132 @@
+"""The output layer alone: with hidden weights held, the loss is a quadratic form in the output weights.
+
+L(a) = ½ aᵀGa − hᵀa + L(0), for any problem, with G_ij = s² E σ_i σ_j and h_i = s E σ_i f* over the population, or
+their means over finite data. Both are read off the gradient, −h = ∂L/∂a at a = 0 and G e_j − h at a = e_j, so that
+whatever has a gradient has them, with its own closed form and on its own arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from array_api_compat import array_namespace
+
+from twolayer.core.arrays import to_host
+from twolayer.core.network import Weights
+from twolayer.core.problem import Problem
+
+__all__ = ["OutputLayer"]
+
+Array = Any
+
+
+@dataclass(frozen=True)
+class OutputLayer:
+    """A problem in which the hidden weights are held where they are: its gradient moves output weights only.
+
+    problem: with trained outputs. hidden: W (…, neuron, feature).
+    """
+
+    problem: Problem
+    hidden: Array
+
+    @property
+    def network(self) -> Any:
+        """The problem's network."""
+        return self.problem.network
+
+    @property
+    def data(self) -> Any:
+        """The problem's data."""
+        return self.problem.data
+
+    @cached_property
+    def form(self) -> tuple[Array, Array]:
+        """G (…, neuron, neuron) and h (…, neuron)."""
+        xp = array_namespace(self.hidden)
+        like = self.hidden[..., 0]
+        slope = -self.problem.gradient(Weights(self.hidden, xp.zeros_like(like))).output
+        columns = []
+        for neuron in range(self.network.neurons):
+            one = xp.zeros_like(like)
+            one[..., neuron] = 1.0
+            columns.append(self.problem.gradient(Weights(self.hidden, one)).output + slope)
+        gram = xp.stack(columns, axis=-1)
+        return 0.5 * (gram + xp.matrix_transpose(gram)), slope
+
+    def loss(self, weights: Weights) -> Array:
+        """L, (…,): never with a penalty."""
+        return self.problem.loss(weights)
+
+    def gradient(self, weights: Weights, weight_decay: float = 0.0) -> Weights:
+        """Ga − h + weight_decay a for the output weights, 0 for the hidden ones."""
+        xp = array_namespace(weights.hidden)
+        gram, slope = self.form
+        output = xp.sum(gram * weights.output[..., None, :], axis=-1) - slope + weight_decay * weights.output
+        return Weights(xp.zeros_like(weights.hidden), output)
+
+    def descend(self, weights: Weights, step_size: float, weight_decay: float, count: int) -> Weights:
+        """`count` steps of a ← a − step_size ∇(L + (weight_decay/2)|a|²)."""
+        return Problem.descend(self, weights, step_size, weight_decay, count)  # type: ignore[arg-type]
+
+    def descend_on_batches(
+        self, weights: Weights, step_size: float, batch_size: int, count: int, random: Sequence[Any]
+    ) -> Weights:
+        """`count` steps of a ← a − step_size ∂L_batch/∂a, each on a batch of the problem's own."""
+        for _ in range(count):
+            slope = self.problem.batch(weights, batch_size, random).gradient(weights).output
+            weights = Weights(weights.hidden, weights.output - step_size * slope)
+        return weights
+
+    def sharpness(self, weights: Weights) -> Array:
+        """The top eigenvalue of G, (…,): descent is stable below 2/sharpness."""
+        xp = array_namespace(weights.hidden)
+        return xp.max(xp.linalg.eigvalsh(self.form[0]), axis=-1)
+
+    def minimum(self, weights: Weights, weight_decay: float) -> Weights:
+        """The minimum over a of L + (weight_decay/2)|a|²; without weight decay the one nearest to the given a.
+
+        Eigenvalues of G below its rounding, neurons × 2⁻⁵² of the largest in float64, count as 0.
+        """
+        xp = array_namespace(weights.hidden)
+        values, vectors, flat = self.modes()
+        gram, slope = self.form
+        force = slope - xp.sum(gram * weights.output[..., None, :], axis=-1) - weight_decay * weights.output
+        stiff = values + weight_decay
+        still = flat & (weight_decay == 0)
+        inverse = xp.where(still, xp.zeros_like(stiff), 1.0 / xp.where(still, xp.ones_like(stiff), stiff))
+        return Weights(weights.hidden, weights.output + along(vectors, inverse, force))
+
+    def flow(self, seed: int, weights: Weights, times: Any, weight_decay: float) -> Weights:
+        """Gradient flow of one seed on the host at `times`, the first of which is the start's, in closed form:
+
+        a(t) = a(0) + V [(1 − e^{−(D + λ)t})/(D + λ)] Vᵀ (h − (G + λ)a(0)), with G = V D Vᵀ.
+        """
+        values, vectors, _ = (to_host(part)[seed].astype(np.float64) for part in self.modes())
+        gram, slope = (to_host(part)[seed].astype(np.float64) for part in self.form)
+        force = vectors.T @ (slope - gram @ weights.output - weight_decay * weights.output)
+        stiff = values + weight_decay
+        passed = (np.asarray(times) - times[0])[:, None]
+        safe = np.where(stiff > 0, stiff, 1.0)
+        grown = np.where(stiff > 0, -np.expm1(-safe * passed) / safe, passed)
+        hidden = np.broadcast_to(weights.hidden, (len(passed), *weights.hidden.shape))
+        return Weights(hidden, weights.output + (grown * force) @ vectors.T)
+
+    def modes(self) -> tuple[Array, Array, Array]:
+        """Eigenvalues of G (…, mode), eigenvectors (…, neuron, mode), and which eigenvalues are 0 but for rounding."""
+        xp = array_namespace(self.hidden)
+        values, vectors = xp.linalg.eigh(self.form[0])
+        largest = xp.max(values, axis=-1, keepdims=True)
+        flat = values <= self.network.neurons * xp.finfo(values.dtype).eps * largest
+        return xp.where(flat, xp.zeros_like(values), values), vectors, flat
+
+
+def along(vectors: Array, factors: Array, force: Array) -> Array:
+    """V diag(factors) Vᵀ force, (…, neuron)."""
+    xp = array_namespace(vectors)
+    modes = xp.sum(vectors * force[..., :, None], axis=-2) * factors
+    return xp.sum(vectors * modes[..., None, :], axis=-1)

@@ -1,0 +1,98 @@
+"""What a network learns: the base class of problems, which move and measure weights."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from array_api_compat import array_namespace
+
+from twolayer.core.arrays import norm, to_host
+from twolayer.core.network import Network, Weights
+
+__all__ = ["Problem"]
+
+Array = Any
+
+
+@dataclass(frozen=True)
+class Problem(ABC):
+    """A network and what it learns, for all seeds at once. Subclasses give `loss` and `gradient`."""
+
+    data: Any
+    network: Network
+
+    @abstractmethod
+    def loss(self, weights: Weights) -> Array:
+        """L, (…,): never with a penalty."""
+
+    @abstractmethod
+    def gradient(self, weights: Weights, weight_decay: float = 0.0) -> Weights:
+        """The gradient of L + (weight_decay/2)(|a|² + |W|²) in the trained parameters."""
+
+    @abstractmethod
+    def batch(self, weights: Weights, size: int, random: Sequence[Any]) -> Problem:
+        """`size` samples for each seed (the axis that `weights` lead with), from its own generator, as a problem
+        whose gradient at `weights` is an estimate of ∇L without bias."""
+
+    def rounding(self, weights: Weights) -> Array:
+        """How far off `loss` may be by its own rounding, absolutely, (…,); 0 where it is right to many digits."""
+        return 0.0 * weights.output[..., 0]
+
+    def penalty(self, weights: Weights, weight_decay: float) -> Array:
+        """(weight_decay/2)(|a|² + |W|²) over the trained parameters, (…,); tied outputs count."""
+        xp = array_namespace(weights.hidden)
+        weights = self.network.closed(weights)
+        squares = xp.sum(weights.hidden**2, axis=(-2, -1))
+        if self.network.output != "fixed":
+            squares = squares + xp.sum(weights.output**2, axis=-1)
+        return 0.5 * weight_decay * squares
+
+    def in_span(self, weights: Weights) -> tuple[Problem, Weights, Callable[[Weights], Weights] | None]:
+        """The problem and the weights in fewer coordinates, which gradients from there never leave, and the way
+        back to all features; as they are, and None, where there are no fewer."""
+        return self, weights, None
+
+    def descend(self, weights: Weights, step_size: float, weight_decay: float, count: int) -> Weights:
+        """`count` steps of θ ← θ − step_size ∇(L + (weight_decay/2)(|a|² + |W|²)).
+
+        The obvious loop, which other backends' fused ones are held against.
+        """
+        for _ in range(count):
+            weights = self.network.closed(weights - step_size * self.gradient(weights, weight_decay))
+        return weights
+
+    def descend_on_batches(
+        self, weights: Weights, step_size: float, batch_size: int, count: int, random: Sequence[Any]
+    ) -> Weights:
+        """`count` steps of θ ← θ − step_size ∇L_batch(θ), each on a batch of its own.
+
+        The obvious loop, which other backends' fused ones are held against.
+        """
+        for _ in range(count):
+            gradient = self.batch(weights, batch_size, random).gradient(weights)
+            weights = self.network.closed(weights - step_size * gradient)
+        return weights
+
+    def in_trained(self, weights: Weights, hidden: Array, output: Array, weight_decay: float) -> Weights:
+        """The objective's gradient in the trained parameters from ∂L/∂w (…, neuron, feature) and ∂L/∂a.
+
+        Where outputs are fixed ∂L/∂a is dropped; where they are tied it adds (∂L/∂a_j) ŵ_j, and the penalty
+        counts both layers.
+        """
+        xp = array_namespace(weights.hidden)
+        if self.network.output == "trained":
+            return Weights(hidden + weight_decay * weights.hidden, output + weight_decay * weights.output)
+        if self.network.output == "fixed":
+            return Weights(hidden + weight_decay * weights.hidden, xp.zeros_like(output))
+        length = norm(weights.hidden)
+        direction = weights.hidden / xp.where(length > 0, length, xp.ones_like(length))[..., None]
+        hidden = hidden + output[..., None] * direction
+        return Weights(hidden + 2.0 * weight_decay * weights.hidden, xp.zeros_like(output))
+
+
+def data_of(data: Any, index: int) -> Any:
+    """The data of one seed, on the host."""
+    return data.of_seed(index).mapped(to_host)

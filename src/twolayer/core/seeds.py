@@ -1,0 +1,43 @@
+"""Seeds: their generators of random numbers, and work on several of them at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import numpy as np
+
+__all__ = ["over_seeds", "random_of", "subset"]
+
+PURPOSES = {"problem": 0, "initialization": 1, "dynamics": 2}
+
+Result = TypeVar("Result")
+
+
+def random_of(seed: int, purpose: str) -> np.random.Generator:
+    """The generator of one seed for one purpose, on the host: the same for every backend and set of seeds."""
+    return np.random.default_rng([seed, PURPOSES[purpose]])
+
+
+def over_seeds(work: Callable[[int], Result], count: int, threads: int) -> list[Result]:
+    """`work(index)` for each seed, `threads` at a time; compiled kernels release the interpreter's lock."""
+    if threads == 1 or count == 1:
+        return [work(index) for index in range(count)]
+    with ThreadPoolExecutor(max_workers=min(threads, count)) as pool:
+        return list(pool.map(work, range(count)))
+
+
+Array = Any
+
+
+def subset(random: Any, samples: int, size: int) -> list[int]:
+    """`size` different numbers below `samples`, all sets alike up to rounding: the first steps of a shuffle
+    (Fisher–Yates), one uniform number a step."""
+    moved: dict[int, int] = {}
+    chosen = []
+    for place, uniform in enumerate(random.random(size).tolist()):
+        other = place + int(uniform * (samples - place))
+        chosen.append(moved.get(other, other))
+        moved[other] = moved.get(place, place)
+    return chosen

@@ -1,0 +1,86 @@
+"""What a training run leaves: the saved moments and the weights at each."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from twolayer.core.network import Weights
+
+__all__ = ["Clock", "FlowWeights", "Trajectory"]
+
+MARKS = ("diverged_step", "trusted_until", "flow_forks", "path_trusted_until")
+"""What a trajectory says of each seed, (seed,), or None."""
+
+
+@dataclass(frozen=True)
+class Clock:
+    """The saved moments of a run: `time` (time,), and `step` (time,) where the dynamics is a descent."""
+
+    time: Any
+    step: Any = None
+
+
+@dataclass(frozen=True)
+class FlowWeights(Weights):
+    """Weights of a flow, and what the flow met so far; of one seed, or (seed,) in each field.
+
+    forks: how many times it met a point where the limit of small descent steps is not unique, or None where none was
+    run, only descents that were lost. stall: why it could not be carried further, or "".
+    resting (neuron,): which neurons came to 0, where they leave when a direction of descent opens, as the flow that
+    goes on is to know: 0 for those that do not, and those that start at 0 (`finite_flow.FlowFrame`).
+    """
+
+    forks: Any = 0
+    stall: Any = ""
+    resting: Any = None
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """Weights over time on the host: hidden (seed, time, neuron, feature), output (seed, time, neuron).
+
+    weight_decay: λ (time,) of the objective. diverged_step: for each seed the first step after which a
+    number is no longer finite, −1 where there is none (then later frames are NaN). trusted_until: for each seed
+    the time up to which the loss has two digits (`trust`). notes: what to tell. dynamics: what made it, for metrics.
+    flow_forks: for each seed the forks of `FlowWeights`, or None where no flow was run. path_trusted_until: for each
+    seed the time up to which its path does not hang on rounding (`chaos`), or None where no descent was run.
+    """
+
+    clock: Clock
+    weights: Weights
+    weight_decay: Any
+    diverged_step: Any
+    trusted_until: Any = None
+    notes: tuple[str, ...] = ()
+    dynamics: Any = None
+    flow_forks: Any = None
+    path_trusted_until: Any = None
+
+    def of_seed(self, index: int) -> Trajectory:
+        """The trajectory of one seed, on a seed axis of length 1."""
+        own = slice(index, index + 1)
+        marks: dict[str, Any] = {
+            name: None if getattr(self, name) is None else getattr(self, name)[own] for name in MARKS
+        }
+        return replace(self, weights=Weights(self.weights.hidden[own], self.weights.output[own]), **marks)
+
+    @classmethod
+    def joined(cls, runs: Sequence[Trajectory]) -> Trajectory:
+        """Trajectories of different seeds, all on one clock, as one."""
+        marks: dict[str, Any] = {
+            name: None
+            if getattr(runs[0], name) is None
+            else np.concatenate([getattr(run, name) for run in runs])
+            for name in MARKS
+        }
+        weights = Weights(
+            np.concatenate([run.weights.hidden for run in runs]),
+            np.concatenate([run.weights.output for run in runs]),
+        )
+        notes = tuple(itertools.chain.from_iterable(run.notes for run in runs))
+        return replace(runs[0], weights=weights, notes=notes, **marks)

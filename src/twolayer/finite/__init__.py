@@ -1,0 +1,1 @@
+"""Finite data: losses, descent and exact gradient flow."""

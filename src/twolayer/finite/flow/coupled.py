@@ -1,0 +1,455 @@
+"""The coupled flow: Taylor steps of all neurons, and the events of single neurons inside a step.
+
+At an event only the neuron that had it is expanded anew, against the residual that the step predicts. The
+velocity of its contribution to h jumps there, which the other neurons see at the end of the step only: the
+step ends where the direction of a neuron would have moved by the tolerance for it. (Derived.)
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from twolayer.finite.flow.events import next_event
+from twolayer.finite.flow.kernels import INNER_KERNEL, KERNEL
+from twolayer.finite.flow.neurons import normalize, outputs_of_network
+from twolayer.finite.flow.problem import Floats, Integers, Problem
+from twolayer.finite.flow.series import advance, begin, extend, shift
+from twolayer.finite.flow.sliding import NOISE, settle
+from twolayer.finite.flow.status import ARRIVED, AT_ZERO, HELD, REPEATS, STUCK, UNSETTLED
+from twolayer.finite.flow.stiff import advance_stiff, residual_at, stiff_step
+from twolayer.finite.flow.zero import ZERO, next_release, release, rests, size_of
+
+__all__ = ["Clock", "flow_to", "start_clock"]
+
+CARRIED = 1e-17
+"""A residual below this over the tolerance, times its scale, is carried by its own series.
+
+Above, it is y − h of the weights. Rounding of y − h and truncation of the series are then alike. With weight
+decay residuals end at balances of large terms, where a series has no relative accuracy to offer.
+"""
+LONGEST = 1e30
+"""Length of a step of states that are polynomials, whose last coefficients vanish."""
+ROUNDING = 2e-14
+"""A hidden weight this small beside the distance that the forces may move it in the step has reached 0 too."""
+FLOOR = 1e-20
+"""Without weight decay the state is held once every residual is below this times its scale."""
+WORTHWHILE = 16.0
+"""A stiff step costs about as much as so many Taylor steps."""
+PATIENCE = 16
+"""Taylor steps in a row without an event before a stiff step is tried; doubled where one is not worthwhile."""
+MOST_PATIENCE = 4096
+DRIFT = 10.0
+"""Times the tolerance and the scale: so far the weights may be from the residuals of stiff steps."""
+
+
+class Clock(NamedTuple):
+    """Where the integration stands: times[0] the start of the step, [1] its length, [2] its last event.
+
+    missed: coefficients, about the last event, of a bound on the movement of a direction that the step misses
+    because neurons without an event see the change of the others' contributions only at its end.
+    """
+
+    times: Floats  # (3,)
+    missed: Floats  # (4,)
+    counts: (
+        Integers  # (6,) events, steps, step in progress, repeated events, neuron and line of the last event
+    )
+    residual: Floats  # (response,) carried
+    scale: Floats  # (response,) of the residuals
+    event_time: Floats  # (neuron,) next event since the start of the step
+    event_line: Integers  # (neuron,)
+    last_event: Floats  # (neuron,) absolute time
+    repeats: Integers  # (neuron,)
+    forks: Integers  # (1,) points at which the limit of small steps is not unique
+    pace: Floats  # (2,) next length of a stiff step, 0 while Taylor steps are taken; length of the last of those
+    patience: Integers  # (3,) stiff step in progress, Taylor steps without event, so many before a stiff step
+    arrived: Integers  # (1,) whether a neuron has just come to 0
+    reach: Floats  # (neuron,) largest size so far, beside which rounding is told from arrival at 0
+    approach: Floats  # (neuron, line) direction from which a neuron came to 0
+    margin: Floats  # (2,) by how much φ was above 0 for neurons at rest, with positive and negative outputs
+    margin_residual: Floats  # (2, response) the residual at which it was
+
+
+def start_clock(problem: Problem, neuron_count: int, time: float) -> Clock:
+    """A clock at the given time, with residuals still to be set."""
+    responses, lines = len(problem.targets), len(problem.gram)
+    return Clock(
+        times=np.array([time, 0.0, 0.0]),
+        missed=np.zeros(4),
+        counts=np.zeros(6, dtype=np.int64),
+        residual=np.zeros(responses),
+        scale=np.zeros(responses),
+        event_time=np.zeros(neuron_count),
+        event_line=np.zeros(neuron_count, dtype=np.int64),
+        last_event=np.full(neuron_count, -np.inf),
+        repeats=np.zeros(neuron_count, dtype=np.int64),
+        forks=np.zeros(1, dtype=np.int64),
+        pace=np.zeros(2),
+        patience=np.array([0, 0, PATIENCE]),
+        arrived=np.zeros(1, dtype=np.int64),
+        reach=np.zeros(neuron_count),
+        approach=np.zeros((neuron_count, lines)),
+        margin=np.full(2, -1.0),
+        margin_residual=np.zeros((2, responses)),
+    )
+
+
+@INNER_KERNEL
+def step_length(problem: Problem, neurons: Any, series: Any, tolerance: float) -> float:
+    """Length at which the last two coefficients of every series are the tolerance, relative to its neuron."""
+    neuron_count, size, lines = series.projection.shape
+    length = LONGEST
+    largest = np.zeros(size)
+    for j in range(neuron_count):
+        if not neurons.moving[j]:
+            continue
+        first = 1.0
+        second = 0.0
+        if problem.radial == 0:
+            first = neurons.outside[j]
+            for k in range(lines):
+                first = max(first, np.abs(series.projection[j, 0, k]) / problem.norm[k])
+                second = max(second, np.abs(series.projection[j, 1, k]) / problem.norm[k])
+        for i in range(size - 2, size):
+            worst = 0.0
+            for k in range(lines):
+                worst = max(worst, np.abs(series.projection[j, i, k]) / problem.norm[k])
+            if worst > 0.0:
+                reach = (tolerance * first / worst) ** (1.0 / i)
+                # A fixed output moves a hidden weight that starts tiny by many times its size.
+                if second > 0.0:
+                    reach = max(reach, (tolerance * second / worst) ** (1.0 / (i - 1)))
+                length = min(length, reach)
+            worst = max(
+                np.abs(series.mass[j, i]), np.abs(series.gain[j, i]) if not neurons.balanced[j] else 0.0
+            )
+            if worst > 0.0:
+                length = min(length, (tolerance / worst) ** (1.0 / i))
+    for response in range(series.residual.shape[0]):
+        for i in range(size):
+            value = problem.response_rate[response] * problem.response_norm[response]
+            largest[i] = max(largest[i], value * np.abs(series.residual[response, i]))
+    for i in range(size - 2, size):
+        if largest[i] > 0.0 and largest[0] > 0.0:
+            length = min(length, (tolerance * largest[0] / largest[i]) ** (1.0 / i))
+    return length
+
+
+@INNER_KERNEL
+def begin_step(problem: Problem, neurons: Any, series: Any, clock: Any, rays: Any, tolerance: float) -> None:
+    """Expand all neurons and the residual, choose the length of the step, and find the next event of each."""
+    neuron_count, size, _ = series.projection.shape
+    residual = series.residual
+    for response in range(residual.shape[0]):
+        residual[response, 0] = clock.residual[response]
+        for i in range(1, size):
+            residual[response, i] = 0.0
+    for j in range(neuron_count):
+        series.start[j] = 0.0
+        series.active_count[j] = 0
+        if neurons.moving[j]:
+            begin(j, problem, neurons, series)
+            clock.reach[j] = max(clock.reach[j], size_of(j, problem, neurons))
+    first = np.int64(0)  # a literal would be compiled for apart
+    for i in range(size - 1):
+        extend(i, first, neuron_count, problem, neurons, series, residual)
+        for j in range(neuron_count):
+            if not neurons.moving[j]:
+                continue
+            for e in range(series.active_count[j]):
+                change = series.contribution[j, i + 1, series.active[j, e]]
+                response = series.response[j, e]
+                residual[response, i + 1] -= change if series.active_rate[j, e] > 0.0 else -change
+    length = step_length(problem, neurons, series, tolerance)
+    if rays.load.shape[0] > 0:
+        length = next_release(length, problem, neurons, clock, rays, residual)
+    clock.times[1] = length
+    clock.times[2] = 0.0
+    for i in range(4):
+        clock.missed[i] = 0.0
+    for j in range(neuron_count):
+        clock.event_time[j] = np.inf
+        if neurons.moving[j]:
+            clock.event_time[j], clock.event_line[j] = next_event(
+                j, length, problem, neurons, series, residual
+            )
+    clock.counts[1] += 1
+    clock.counts[2] = 1
+
+
+@INNER_KERNEL
+def longest(missed: Any, room: float, tolerance: float) -> float:
+    """Longest time, up to room, for which a cubic with coefficients missed ≥ 0 stays below the tolerance."""
+    time = room
+    for _ in range(60):
+        value = ((missed[3] * time + missed[2]) * time + missed[1]) * time + missed[0] - tolerance
+        if value <= 0.0:
+            return time
+        slope = (3.0 * missed[3] * time + 2.0 * missed[2]) * time + missed[1]
+        # Newton's iterates descend on a convex function; a relative 1e-3 is exact enough for a bound.
+        if slope <= 0.0 or value > slope * time:
+            return 0.0
+        if value <= 1e-3 * slope * time:
+            return time - value / slope
+        time -= value / slope
+    return time
+
+
+@INNER_KERNEL
+def pass_event(j: int, problem: Problem, neurons: Any, series: Any, clock: Any, tolerance: float) -> int:
+    """Take neuron j through its event, expand it anew there, and end the step where the others must know."""
+    lines = problem.gram.shape[0]
+    order = series.mass.shape[1] - 1
+    time = clock.event_time[j]
+    own = time - series.start[j]
+    # The first two coefficients, about the event, of the change of h on the lines where the neuron acted.
+    slope = np.zeros(lines)
+    bend = np.zeros(lines)
+    for e in range(series.active_count[j]):
+        k = series.active[j, e]
+        for i in range(order, 0, -1):
+            bend[k] = bend[k] * own + slope[k]
+            slope[k] = slope[k] * own + i * series.contribution[j, i, k]
+        side = 1.0 if series.active_rate[j, e] > 0.0 else -1.0
+        slope[k] *= side
+        bend[k] *= 0.5 * side
+    advance(j, own, problem, neurons, series, neurons, clock.residual)
+    residual = series.shifted
+    shift(series.residual, time, residual)
+    now = clock.times[0] + time
+    clock.counts[0] += 1
+    size = size_of(j, problem, neurons)
+    moved = 0.0
+    for k in range(lines):
+        moved += np.abs(neurons.gain[j] * series.force[j, 0, k]) * problem.norm[k]
+    moved *= clock.times[1] - series.start[j]
+    small = max(ZERO * clock.reach[j], ROUNDING * moved)
+    if (problem.radial == 0 or not neurons.balanced[j]) and size <= small:
+        largest = 0.0
+        for k in range(lines):
+            largest = max(largest, np.abs(series.projection[j, 0, k]) / problem.norm[k])
+        for k in range(lines):
+            clock.approach[j, k] = series.projection[j, 0, k] / largest
+            neurons.projection[j, k] = 0.0
+        neurons.moving[j] = False
+        neurons.resting[j] = 1
+        series.active_count[j] = 0
+        series.start[j] = time
+        clock.event_time[j] = np.inf
+        clock.times[1] = time
+        clock.arrived[0] = 1
+        return ARRIVED
+    clock.reach[j] = max(clock.reach[j], size)
+    if now - clock.last_event[j] <= 1e-14 * max(np.abs(now), 1e-3):
+        clock.repeats[j] += 1
+    else:
+        clock.repeats[j] = 0
+    clock.last_event[j] = now
+    # Two events at one time: the forces there are differences that the time no longer resolves.
+    noise_level = NOISE * 10.0 ** min(clock.repeats[j], 14)
+    settled = settle(j, clock.event_line[j], noise_level, problem, neurons, residual)
+    if settled < 0:
+        return UNSETTLED
+    clock.forks[0] += settled
+    begin(j, problem, neurons, series)
+    for i in range(order):
+        extend(i, j, j + 1, problem, neurons, series, residual)
+    series.start[j] = time
+
+    for e in range(series.active_count[j]):
+        k = series.active[j, e]
+        side = 1.0 if series.active_rate[j, e] > 0.0 else -1.0
+        slope[k] -= side * series.contribution[j, 1, k]
+        bend[k] -= side * series.contribution[j, 2, k]
+    missed = clock.missed
+    for first in range(3):
+        for i in range(2, first - 1, -1):
+            missed[i] += (time - clock.times[2]) * missed[i + 1]
+    clock.times[2] = time
+    for k in range(lines):
+        weight = max(problem.rate[k], problem.back_rate[k]) * problem.norm[k]
+        missed[2] += weight * np.abs(slope[k]) / 2.0
+        missed[3] += weight * np.abs(bend[k]) / 3.0
+    clock.times[1] = min(clock.times[1], time + longest(missed, clock.times[1] - time, tolerance))
+
+    clock.event_time[j], clock.event_line[j] = next_event(
+        j, clock.times[1] - time, problem, neurons, series, residual
+    )
+    clock.event_time[j] += time
+    if clock.repeats[j] > REPEATS + 4 * lines:
+        return STUCK
+    return ARRIVED
+
+
+@INNER_KERNEL
+def choose_step(
+    rule: Any, problem: Problem, neurons: Any, series: Any, clock: Any, rays: Any, tolerance: float
+) -> None:
+    """Begin a stiff step where Taylor steps are held up by stability, if it reaches much farther."""
+    pace = clock.pace
+    patience = clock.patience
+    # Only a Taylor step sees when a neuron leaves 0.
+    free = rays.load.shape[0] == 0 or not (rests(1.0, neurons) or rests(-1.0, neurons))
+    trial = free and pace[0] == 0.0 and patience[1] >= patience[2]
+    if not free:
+        pace[0] = 0.0
+    if trial:
+        pace[1] = clock.times[1]
+        pace[0] = 2.0 * WORTHWHILE * pace[1]
+    for _ in range(4):
+        if pace[0] < WORTHWHILE * pace[1] or pace[0] == 0.0:
+            break
+        accepted, length = stiff_step(pace[0], rule, problem, neurons, series, clock, tolerance)
+        if accepted:
+            # Where an event cuts it short, Taylor steps carry the neuron through.
+            cut = clock.times[1] < pace[0]
+            pace[0] = 0.0 if cut else length
+            patience[0] = 1
+            patience[1] = 0
+            patience[2] = PATIENCE
+            for j in range(clock.event_time.size):
+                clock.event_time[j] = np.inf
+                series.start[j] = 0.0
+            clock.counts[1] += 1
+            clock.counts[2] = 1
+            return
+        pace[0] = length
+    if trial:
+        patience[1] = 0
+        patience[2] = min(2 * patience[2], MOST_PATIENCE)
+    pace[0] = 0.0
+    patience[0] = 0
+    begin_step(problem, neurons, series, clock, rays, tolerance)
+
+
+@INNER_KERNEL
+def end_step(
+    problem: Problem, neurons: Any, series: Any, clock: Any, length: float, tolerance: float
+) -> None:
+    """Move all neurons to the end of the step, and set the residuals there."""
+    neuron_count = neurons.projection.shape[0]
+    for j in range(neuron_count):
+        if neurons.moving[j]:
+            if clock.patience[0] == 1:
+                advance_stiff(j, length, problem, neurons, series, neurons)
+            else:
+                advance(j, length - series.start[j], problem, neurons, series, neurons, clock.residual)
+            normalize(j, problem, neurons)
+            for row in range(series.sliding_count[j]):
+                neurons.projection[j, series.sliding[j, row]] = 0.0
+        elif problem.radial > 0:
+            neurons.log_scale[j] -= problem.weight_decay * (length - series.start[j])
+        else:
+            neurons.outside[j] *= np.exp(-problem.weight_decay * (length - series.start[j]))
+    carried = min(max(CARRIED / tolerance, 1e-12), 1e-6) if problem.weight_decay == 0.0 else 0.0
+    outputs = np.empty_like(clock.residual)
+    outputs_of_network(problem, neurons, outputs)
+    stiff = clock.patience[0] == 1
+    if stiff:
+        residual_at(length, series, clock.residual)
+    largest = 0.0
+    for response in range(outputs.size):
+        scale = max(clock.scale[response], np.abs(outputs[response]))
+        clock.scale[response] = scale
+        size = np.abs(clock.residual[response])
+        change = problem.targets[response] - outputs[response] - clock.residual[response]
+        # The truncation of the weights would start a fast transient; it is made up for once Taylor steps go on.
+        if (np.abs(change) > DRIFT * tolerance * scale) if stiff else (size > carried * scale):
+            clock.residual[response] = problem.targets[response] - outputs[response]
+        if scale > 0.0:
+            largest = max(largest, np.abs(clock.residual[response]) / scale)
+    if problem.weight_decay == 0.0:
+        for response in range(outputs.size):
+            if np.abs(clock.residual[response]) <= FLOOR * largest * clock.scale[response]:
+                clock.residual[response] = 0.0
+    clock.times[0] += length
+    clock.counts[2] = 0
+
+
+@INNER_KERNEL
+def at_floor(problem: Problem, clock: Any, smallest: float) -> bool:
+    """Whether every residual is within `smallest`, or within `FLOOR` times its scale."""
+    if problem.weight_decay > 0.0:
+        return False
+    for response in range(clock.residual.size):
+        if np.abs(clock.residual[response]) > max(smallest, FLOOR * clock.scale[response]):
+            return False
+    return True
+
+
+@KERNEL
+def flow_to(
+    target: float,
+    most_events: int,
+    rule: Any,
+    problem: Problem,
+    neurons: Any,
+    series: Any,
+    clock: Any,
+    tolerance: float,
+    smallest: float,
+    frame: Any,
+    frame_residual: Any,
+    rays: Any,
+) -> int:
+    """Integrate until the step in progress covers `target`; write the state there into frame and frame_residual.
+
+    Returns ARRIVED; HELD, with neurons and clock.residual as the state, if nothing moves; AT_ZERO where `at_zero` is
+    to decide; or why it stopped.
+    """
+    neuron_count = neurons.projection.shape[0]
+    while True:
+        if clock.counts[2] == 0:
+            if clock.arrived[0] > 0:
+                clock.arrived[0] = 0
+                return AT_ZERO
+            if at_floor(problem, clock, smallest):
+                return HELD
+            if rays.load.shape[0] > 0:
+                release(problem, neurons, clock, rays)
+            choose_step(rule, problem, neurons, series, clock, rays, tolerance)
+        first = np.argmin(clock.event_time)
+        time = clock.event_time[first]
+        length = clock.times[1]
+        local = target - clock.times[0]
+        if local <= min(time, length):
+            for response in range(frame_residual.size):
+                frame_residual[response] = clock.residual[response]
+            for j in range(neuron_count):
+                if neurons.moving[j] and clock.patience[0] == 1:
+                    advance_stiff(j, local, problem, neurons, series, frame)
+                elif neurons.moving[j]:
+                    advance(j, local - series.start[j], problem, neurons, series, frame, frame_residual)
+                else:
+                    frame.log_scale[j] = neurons.log_scale[j]
+                    frame.gain[j] = neurons.gain[j]
+                    frame.projection[j, :] = 0.0
+                    frame.outside[j] = neurons.outside[j]
+                    if problem.radial > 0:
+                        frame.log_scale[j] -= problem.weight_decay * (local - series.start[j])
+                    else:
+                        frame.outside[j] *= np.exp(-problem.weight_decay * (local - series.start[j]))
+            if clock.patience[0] == 1:
+                residual_at(local, series, frame_residual)
+            return ARRIVED
+        if time < length:
+            clock.patience[1] = 0
+            status = pass_event(first, problem, neurons, series, clock, tolerance)
+            clock.counts[4] = first
+            clock.counts[5] = clock.event_line[first]
+            if status != ARRIVED:
+                return status
+            if clock.counts[0] > most_events:
+                return STUCK
+        else:
+            end_step(problem, neurons, series, clock, length, tolerance)
+            if clock.patience[0] == 0:
+                clock.patience[1] += 1
+            if length <= 1e-15 * max(np.abs(clock.times[0]), 1e-3):
+                clock.counts[3] += 1
+                if clock.counts[3] > 1000:
+                    return STUCK
+            else:
+                clock.counts[3] = 0

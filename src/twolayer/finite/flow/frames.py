@@ -1,0 +1,344 @@
+"""The flow of given weights on given data, frame by frame."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from twolayer.errors import TrainingError
+from twolayer.finite.flow.coupled import Clock, flow_to, start_clock
+from twolayer.finite.flow.decoupled import decoupled_to
+from twolayer.finite.flow.neurons import Neurons, outputs_of_network, place_neurons, rebuild_weights
+from twolayer.finite.flow.problem import Floats, Problem, Samples, build_problem, sample_residual
+from twolayer.finite.flow.series import build_series
+from twolayer.finite.flow.sliding import settle_all
+from twolayer.finite.flow.status import ARRIVED, AT_ZERO, HELD, UNSETTLED
+from twolayer.finite.flow.stiff import build_collocation
+from twolayer.finite.flow.zero import at_zero, build_rays, no_rays
+
+__all__ = ["FlowFrame", "FlowPath", "FlowStalled", "finite_flow", "flow_frames"]
+
+Activation = Literal["relu", "abs"]
+OutputLayer = Literal["trained", "fixed", "tied"]
+
+RADIAL = {"trained": 1, "tied": 2, "fixed": 0}
+"""d ln|w| / dt in units of the rate b of a balanced neuron."""
+
+
+class FlowStalled(TrainingError):
+    """The integration stopped making progress; the message says at which time, neuron and sample."""
+
+
+class FlowFrame(NamedTuple):
+    """The flow at one time. `held`: nothing moves any more; `events`, `steps` and `forks` count from the start.
+
+    resting (neuron,): of neurons at 0, above 1 where one may leave: 2, or 3 where small steps may be caught there.
+    """
+
+    time: float
+    hidden: Floats  # (neuron, feature)
+    output: Floats  # (neuron,)
+    residual: Floats  # (sample,) y − h
+    events: int
+    steps: int
+    held: bool
+    forks: int
+    resting: npt.NDArray[np.int8]  # (neuron,)
+
+
+@dataclass(frozen=True)
+class FlowPath:
+    """The flow at all the times asked for.
+
+    `residual` is y − h, carried as a variable of its own where it is too small for the weights to resolve.
+    `events` counts changes of activation patterns, `steps` the steps of all neurons together.
+    `held_from` is the first of the times at which the state was held (see `finite_flow`), or infinity.
+    `forks` counts the points at which the limit of small descent steps is not unique.
+    """
+
+    hidden: Floats  # (time, neuron, feature)
+    output: Floats  # (time, neuron)
+    residual: Floats  # (time, sample)
+    events: int
+    steps: int
+    held_from: float
+    forks: int
+
+
+def finite_flow(
+    inputs: npt.ArrayLike,
+    targets: npt.ArrayLike,
+    hidden: npt.ArrayLike,
+    output: npt.ArrayLike,
+    times: npt.ArrayLike,
+    *,
+    activation: Activation = "relu",
+    output_layer: OutputLayer = "trained",
+    loss_weight: float,
+    output_scale: float = 1.0,
+    weight_decay: float = 0.0,
+    rtol: float = 1e-10,
+    atol: float = 0.0,
+) -> FlowPath:
+    """Exact gradient flow of a two-layer network on finite data.
+
+        dw_j/dt = −∂_{w_j} E,  da_j/dt = −∂_{a_j} E,
+        E = κ Σ_k (h(x_k) − y_k)² + (λ/2) (|a|² + |W|²),  h(x) = s Σ_j a_j σ(⟨w_j, x⟩),  σ'(0) = 0,
+
+    continued along activation boundaries as a Filippov system (`sliding`). `output_layer` "fixed" holds a and
+    leaves it out of the penalty; "tied" sets a_j = |w_j| inside E. Between events the flow is integrated by
+    Taylor series (`series`), while outputs are negligible in closed form (`decoupled`), and by collocation where
+    fast residuals are at rest and slow ones go on (`stiff`).
+
+    inputs (sample, feature), targets (sample,), hidden (neuron, feature), output (neuron,), times (time,)
+    strictly increasing from the start. κ = loss_weight, s = output_scale, λ = weight_decay. `rtol` bounds the
+    error of a step relative to each neuron, to its mass and to the residual. A neuron with |a| = |w| to 1e-14
+    stays so exactly. Without weight decay the state is held once every residual is within `atol`, or below
+    1e-20 of its own scale.
+
+    Raises ValueError for arguments that do not fit, FlowStalled if events stop making progress.
+
+    Source: derived; the flow and its conventions are those of Boursier, Pillaud-Vivien and Flammarion (2022).
+    """
+    frames = list(
+        flow_frames(
+            inputs,
+            targets,
+            hidden,
+            output,
+            times,
+            activation=activation,
+            output_layer=output_layer,
+            loss_weight=loss_weight,
+            output_scale=output_scale,
+            weight_decay=weight_decay,
+            rtol=rtol,
+            atol=atol,
+        )
+    )
+    return FlowPath(
+        hidden=np.stack([frame.hidden for frame in frames]),
+        output=np.stack([frame.output for frame in frames]),
+        residual=np.stack([frame.residual for frame in frames]),
+        events=frames[-1].events,
+        steps=frames[-1].steps,
+        held_from=min((frame.time for frame in frames if frame.held), default=np.inf),
+        forks=frames[-1].forks,
+    )
+
+
+def flow_frames(
+    inputs: npt.ArrayLike,
+    targets: npt.ArrayLike,
+    hidden: npt.ArrayLike,
+    output: npt.ArrayLike,
+    times: npt.ArrayLike,
+    *,
+    activation: Activation = "relu",
+    output_layer: OutputLayer = "trained",
+    loss_weight: float,
+    output_scale: float = 1.0,
+    weight_decay: float = 0.0,
+    rtol: float = 1e-10,
+    atol: float = 0.0,
+    resting: npt.NDArray[np.int8] | None = None,
+) -> Iterator[FlowFrame]:
+    """The frames of `finite_flow`, each as soon as it is known; the first is the start itself.
+
+    resting (neuron,): those of a flow that this one goes on with; without it a neuron at 0 stays there.
+    """
+    data, labels, weights, outer, moments = (
+        np.array(value, dtype=np.float64, order="C") for value in (inputs, targets, hidden, output, times)
+    )
+    check_arrays(data, labels, weights, outer, moments)
+    if activation not in ("relu", "abs"):
+        raise ValueError(f"there is no activation {activation!r} here; known: abs, relu")
+    if output_layer not in RADIAL:
+        raise ValueError(
+            f"there is no output layer {output_layer!r} here; known: {', '.join(sorted(RADIAL))}"
+        )
+    for name, value in (("loss_weight", loss_weight), ("output_scale", output_scale)):
+        if not 0.0 < value < np.inf:
+            raise ValueError(f"{name} must be positive and finite, not {value}")
+    if not (0.0 <= weight_decay < np.inf and atol >= 0.0 and 0.0 < rtol < 1.0):
+        raise ValueError("weight_decay and atol must be at least 0, and rtol between 0 and 1")
+    if output_layer == "tied":
+        length = np.linalg.norm(weights, axis=1)
+        if not np.allclose(outer, length, rtol=1e-5, atol=0.0):
+            raise ValueError("tied outputs must be the norms of the hidden weights")
+        outer = length
+    return integrate(
+        data,
+        labels,
+        weights,
+        outer,
+        moments,
+        activation=activation,
+        output_layer=output_layer,
+        loss_weight=loss_weight,
+        output_scale=output_scale,
+        weight_decay=weight_decay,
+        rtol=rtol,
+        atol=atol,
+        resting=np.zeros(len(outer), dtype=np.int8) if resting is None else resting,
+    )
+
+
+def check_arrays(inputs: Floats, targets: Floats, hidden: Floats, output: Floats, times: Floats) -> None:
+    """Raise ValueError unless the arrays belong together, are finite, and times increase."""
+    if inputs.ndim != 2 or hidden.ndim != 2 or inputs.shape[1] != hidden.shape[1]:
+        raise ValueError(
+            f"inputs {inputs.shape} and hidden {hidden.shape} must share their second axis, feature"
+        )
+    if targets.shape != inputs.shape[:1]:
+        raise ValueError(f"targets {targets.shape} must have one value per sample, {inputs.shape[:1]}")
+    if output.shape != hidden.shape[:1]:
+        raise ValueError(f"output {output.shape} must have one value per neuron, {hidden.shape[:1]}")
+    if times.ndim != 1 or times.size == 0 or np.any(np.diff(times) <= 0.0):
+        raise ValueError("times must be one strictly increasing axis with at least one value")
+    named = {"inputs": inputs, "targets": targets, "hidden": hidden, "output": output, "times": times}
+    for name, value in named.items():
+        if not np.all(np.isfinite(value)):
+            raise ValueError(f"{name} must be finite")
+
+
+def integrate(
+    inputs: Floats,
+    targets: Floats,
+    hidden: Floats,
+    output: Floats,
+    times: Floats,
+    *,
+    activation: str,
+    output_layer: str,
+    loss_weight: float,
+    output_scale: float,
+    weight_decay: float,
+    rtol: float,
+    atol: float,
+    resting: npt.NDArray[np.int8],
+) -> Iterator[FlowFrame]:
+    """`flow_frames` with checked arguments."""
+    problem, lines, samples = build_problem(
+        inputs,
+        targets,
+        activation=activation,
+        radial=RADIAL[output_layer],
+        loss_weight=loss_weight,
+        output_scale=output_scale,
+        weight_decay=weight_decay,
+    )
+    neurons, apart = place_neurons(problem, lines, hidden, output, output_layer)
+    frame, _ = place_neurons(problem, lines, hidden, output, output_layer)
+    clock = start_clock(problem, len(hidden), times[0])
+    waiting = go_on_resting(problem, neurons, clock, resting)
+    outputs_of_network(problem, neurons, clock.residual)
+    clock.scale[:] = np.maximum(np.abs(problem.targets), np.abs(clock.residual))
+    clock.residual[:] = problem.targets - clock.residual
+    residual = clock.residual.copy()
+    yield FlowFrame(
+        times[0],
+        hidden,
+        output,
+        sample_residual(samples, residual),
+        0,
+        0,
+        False,
+        int(clock.forks[0]),
+        neurons.resting.copy(),
+    )
+
+    # Measured: a product with the Gram matrix per order is cheap for few lines, where longer steps pay.
+    few = len(problem.gram) <= 16
+    order = min(max(round(-np.log10(rtol)), 8) + (4 if few else 0), 20)
+    series = build_series(len(hidden), len(problem.gram), len(problem.targets), problem.rank, order)
+    series.residual[:, 0] = residual
+    rule = build_collocation(order)
+    failed = settle_all(problem, neurons, series.residual, clock.forks)
+    if failed >= 0:
+        raise FlowStalled(stall_message(UNSETTLED, clock, samples, failed, -1))
+    listed = waiting
+    rays = build_rays(problem, lines) if listed else no_rays(problem)
+    most_events = 1_000_000 + 1000 * neurons.projection.size
+    alone = output_layer != "fixed" and not waiting and bool(np.all(neurons.balanced[neurons.moving]))
+    for time in times[1:]:
+        status = ARRIVED
+        state = neurons
+        if alone:
+            # An output below a thousandth of the tolerance moves nothing that the tolerance would show.
+            status = decoupled_to(time, min(1e-3 * rtol, 1e-12), problem, neurons, series, clock)
+            outputs_of_network(problem, neurons, residual)
+            residual[:] = problem.targets - residual
+            clock.residual[:] = residual
+            alone = clock.times[0] >= time
+        if not alone and status == ARRIVED:
+            status = AT_ZERO
+            while status == AT_ZERO:
+                status = flow_to(
+                    time,
+                    most_events,
+                    rule,
+                    problem,
+                    neurons,
+                    series,
+                    clock,
+                    rtol,
+                    atol,
+                    frame,
+                    residual,
+                    rays,
+                )
+                if status == AT_ZERO:
+                    if not listed:
+                        rays, listed = build_rays(problem, lines), True
+                    at_zero(problem, neurons, series, clock, rays)
+            state = neurons if status == HELD else frame
+            if status == HELD:
+                residual[:] = clock.residual
+        if status not in (ARRIVED, HELD):
+            raise FlowStalled(
+                stall_message(status, clock, samples, int(clock.counts[4]), int(clock.counts[5]))
+            )
+        new_hidden, new_output = rebuild_weights(lines, apart, state, output_layer)
+        yield FlowFrame(
+            time,
+            new_hidden,
+            new_output,
+            sample_residual(samples, residual),
+            int(clock.counts[0]),
+            int(clock.counts[1]),
+            status == HELD,
+            int(clock.forks[0]),
+            neurons.resting.copy(),
+        )
+
+
+def go_on_resting(problem: Problem, neurons: Neurons, clock: Clock, resting: npt.NDArray[np.int8]) -> bool:
+    """Put the neurons to rest that are at 0 and were resting (neuron,); True if there are any.
+
+    Sizes begin anew: those of the neurons as they are. Where all rest the residual is the targets, and none leaves.
+    """
+    if not len(problem.norm):
+        return False
+    sizes = np.max(np.abs(neurons.projection) / problem.norm, axis=1)
+    at = (resting > 1) & (sizes <= 1e-13 * neurons.outside)
+    if not at.any():
+        return False
+    neurons.projection[at] = 0.0
+    neurons.moving[at] = False
+    neurons.resting[at] = resting[at]
+    clock.reach[:] = np.where(at, 0.0, sizes)
+    return True
+
+
+def stall_message(status: int, clock: Clock, samples: Samples, neuron: int, line: int) -> str:
+    """Where and after how much the integration stopped."""
+    place = f"at time {clock.times[0]:.17g} (+ {clock.times[2]:.3g}), neuron {neuron}"
+    if line >= 0:
+        place += f", sample {np.flatnonzero(samples.line == line)[0]}"
+    reason = "the sliding rule did not end" if status == UNSETTLED else "events repeat without progress"
+    return f"{place}: {reason}, after {clock.counts[0]} events and {clock.counts[1]} steps"

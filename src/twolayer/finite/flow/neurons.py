@@ -1,0 +1,157 @@
+"""The state of the neurons: projections onto the inputs, a logarithmic scale, and an activation pattern."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from twolayer.finite.flow.kernels import INNER_KERNEL, KERNEL
+from twolayer.finite.flow.problem import Floats, Lines, Problem
+
+__all__ = ["Neurons", "normalize", "outputs_of_network", "place_neurons", "rebuild_weights"]
+
+BALANCED = 1e-14
+"""Relative difference of |a| and |w| that counts as rounding."""
+OUT_OF_SPAN = 1e-13
+"""Projections of more inputs than dimensions drift out of the span of possible ones; from here they are returned."""
+
+
+class Neurons(NamedTuple):
+    """a = e^ρ g and w = e^ρ v, with ζ_k = ⟨v, x_k⟩ and ν the length of the part of v outside the span.
+
+    Trained and tied outputs: g² + |v|² = 2, and g² − |v|² is e^(−2ρ) times a conserved number (0 when balanced:
+    then g = ±1 for ever and |v| = 1). Fixed outputs: ρ = 0, so that g and v are the weights.
+    """
+
+    projection: Floats  # (neuron, line) ζ
+    log_scale: Floats  # (neuron,) ρ
+    gain: Floats  # (neuron,) g
+    outside: Floats  # (neuron,) ν
+    skew: Floats  # (neuron,) g² − |v|²
+    pattern: npt.NDArray[np.int8]  # (neuron, line) +1 active, −1 on the other side, 0 sliding along z_k = 0
+    balanced: npt.NDArray[np.bool_]  # (neuron,)
+    moving: npt.NDArray[np.bool_]  # (neuron,) False: w = 0, where σ'(0) = 0 leaves nothing but decay
+    resting: npt.NDArray[
+        np.int8
+    ]  # (neuron,) of these, above 1: has come to 0, and may leave it; 1: just now (`zero`)
+
+
+def place_neurons(
+    problem: Problem, lines: Lines, hidden: Floats, output: Floats, output_layer: str
+) -> tuple[Neurons, Floats]:
+    """The state of given weights, and the unit directions (neuron, feature) of their parts outside the span."""
+    largest = np.max(np.abs(hidden), axis=1, initial=np.finfo(np.float64).tiny)
+    # Scaled, so that weights below 1e-154 keep their norm.
+    length = largest * np.sqrt(np.sum((hidden / largest[:, None]) ** 2, axis=1))
+    size = np.abs(output)
+    moving = length > 0.0
+    if output_layer == "fixed":
+        balanced = np.ones(len(output), dtype=np.bool_)
+        scale = np.ones(len(output))
+        gain = output.copy()
+    else:
+        balanced = moving & ((np.abs(size - length) <= BALANCED * length) | (output_layer == "tied"))
+        scale = np.where(balanced, length, np.hypot(size, length) / np.sqrt(2.0))
+        scale[scale == 0.0] = 1.0
+        gain = np.where(balanced, np.sign(output), output / scale)
+    direction = hidden / scale[:, None]
+    inside = direction @ lines.lift.T @ lines.inputs if len(lines.inputs) else np.zeros_like(direction)
+    apart = direction - inside
+    # Twice is enough: what is left of the span after one projection is rounding.
+    if len(lines.inputs):
+        apart -= apart @ lines.lift.T @ lines.inputs
+    outside = np.sqrt(np.einsum("jd,jd->j", apart, apart))
+    full = problem.rank == hidden.shape[1]
+    outside[(outside < 1e-14 * np.sqrt(np.einsum("jd,jd->j", direction, direction))) | full] = 0.0
+    unit = np.divide(apart, outside[:, None], out=np.zeros_like(apart), where=outside[:, None] > 0.0)
+    projection = np.ascontiguousarray(direction @ lines.inputs.T)
+    # A projection that is exactly zero must stay so: rounding would put it on one side of its boundary.
+    terms = np.abs(direction) @ np.abs(lines.inputs).T
+    projection[np.abs(projection) < 2.0 * np.finfo(np.float64).eps * terms] = 0.0
+    skew = np.where(balanced, 0.0, gain**2 - np.einsum("jd,jd->j", direction, direction))
+    absolute = problem.back == np.arange(len(problem.back))
+    pattern = np.where(projection > 0.0, 1, np.where((projection == 0.0) & absolute, 0, -1)).astype(np.int8)
+    resting = np.zeros(len(output), dtype=np.int8)
+    neurons = Neurons(projection, np.log(scale), gain, outside, skew, pattern, balanced, moving, resting)
+    return neurons, unit
+
+
+def rebuild_weights(
+    lines: Lines, outside_direction: Floats, neurons: Neurons, output_layer: str
+) -> tuple[Floats, Floats]:
+    """Hidden (neuron, feature) and output (neuron,) weights of a state; |w| = |a| to rounding when balanced."""
+    direction = neurons.projection @ lines.lift + neurons.outside[:, None] * outside_direction
+    if output_layer != "fixed":
+        length = np.sqrt(np.einsum("jd,jd->j", direction, direction))
+        length[~neurons.balanced | (length == 0.0)] = 1.0
+        direction /= length[:, None]
+    scale = np.exp(neurons.log_scale)
+    return scale[:, None] * direction, scale * neurons.gain
+
+
+@KERNEL
+def outputs_of_network(problem: Problem, neurons: Any, outputs: Any) -> None:
+    """Write h of every response, (response,)."""
+    for response in range(outputs.size):
+        outputs[response] = 0.0
+    neuron_count, lines = neurons.projection.shape
+    for j in range(neuron_count):
+        if not neurons.moving[j]:
+            continue
+        weight = problem.output_scale * neurons.gain[j] * np.exp(2.0 * neurons.log_scale[j])
+        for k in range(lines):
+            if neurons.pattern[j, k] > 0:
+                outputs[k] += weight * neurons.projection[j, k]
+            elif neurons.pattern[j, k] < 0 and problem.back[k] >= 0:
+                outputs[problem.back[k]] -= weight * neurons.projection[j, k]
+
+
+@INNER_KERNEL
+def normalize(j: int, problem: Problem, neurons: Any) -> None:
+    """Return neuron j to g² + |v|² = 2 and g² − |v|² = skew, from which truncation moved it; ζ to the span.
+
+    Without this a neuron that shrinks by e^−13 would amplify the error of its norm by e^26.
+    """
+    if problem.radial == 0:
+        return
+    lines = problem.gram.shape[0]
+    zeta = neurons.projection[j]
+    dual = np.zeros(lines)
+    for k in range(lines):
+        if zeta[k] != 0.0:
+            for other in range(lines):
+                dual[other] += zeta[k] * problem.inverse[k, other]
+    square = neurons.outside[j] ** 2
+    for k in range(lines):
+        square += zeta[k] * dual[k]
+    if problem.rank < lines:
+        inside = np.zeros(lines)
+        apart = 0.0
+        for k in range(lines):
+            for other in range(lines):
+                inside[k] += problem.gram[k, other] * dual[other]
+            apart = max(apart, np.abs(zeta[k] - inside[k]) / problem.norm[k])
+        # Not at every step: the rounding of the projector would turn the neuron the same way each time.
+        if apart > OUT_OF_SPAN:
+            for k in range(lines):
+                zeta[k] = inside[k]
+    if neurons.balanced[j]:
+        factor = 1.0 / np.sqrt(square)
+        for k in range(lines):
+            zeta[k] *= factor
+        neurons.outside[j] *= factor
+        return
+    # The step along (g, −|v|), the normal of the hyperbola, is well conditioned even where g or v vanishes.
+    gain = neurons.gain[j]
+    step = (neurons.skew[j] - (gain * gain - square)) / (2.0 * (gain * gain + square))
+    gain *= 1.0 + step
+    factor = 1.0 - step
+    joint = np.sqrt(0.5 * (gain * gain + square * factor * factor))
+    for k in range(lines):
+        zeta[k] *= factor / joint
+    neurons.outside[j] *= factor / joint
+    neurons.gain[j] = gain / joint
+    neurons.skew[j] /= joint * joint
+    neurons.log_scale[j] += np.log(joint)

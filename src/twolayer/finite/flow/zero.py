@@ -1,0 +1,442 @@
+"""What a neuron does that reaches w = 0 while its output weight is not 0: it rests, leaves again, or is dead.
+
+Close to 0 the objective changes by |a| φ(w) + O(|w|²) with φ(w) = −sign(a) Σ_k force of line k × |z_k|, which is
+linear on each cone between boundaries: φ ≥ 0 everywhere exactly if φ ≥ 0 on the rays in which rank − 1 boundaries
+meet. Explicit descent with step h moves there by the map z ← z + sign(a) G q(z), in units of h whatever h is, and
+this map, which never settles at exactly 0, decides what the limit of small steps does:
+    φ > 0 on all rays: the neuron rests at 0, until φ falls below 0 on a ray, along which it then leaves;
+    φ < 0 on some ray when it comes: it leaves at once, where the map leads from the direction of its arrival.
+    Where this depends on where exactly the steps hit 0, the limit is not unique: a fork. It is one too where the map
+    is caught between two points, w and −w in effect, while φ > 0: steps may then stay near 0 after a ray has opened;
+    relu with a cone of directions in which no sample is active: the map ends there, and the neuron is dead.
+(Derived.)
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.optimize import nnls
+
+from twolayer.finite.flow.events import first_root
+from twolayer.finite.flow.kernels import INNER_KERNEL, KERNEL
+from twolayer.finite.flow.problem import Floats, Lines, Problem
+from twolayer.finite.flow.series import begin, push
+from twolayer.finite.flow.sliding import NOISE, settle
+
+__all__ = ["ZERO", "Rays", "at_zero", "build_rays", "next_release", "no_rays", "release", "size_of"]
+
+ZERO = 1e-12
+"""A neuron this small beside its largest size so far has reached 0: smaller is rounding."""
+LEAVING = 1e-13
+"""Size with which a neuron leaves 0, beside the largest of any neuron so far."""
+OPEN = 1e-13
+"""φ below this, times the forces at their largest, is below 0."""
+MOST_NUMBERS = 1_000_000
+"""Of rays times lines. Of more rays a random part is listed, so that a neuron may leave 0 late."""
+PHASES = 8
+"""Positions of the steps about 0 from which the map is followed to see whether they agree."""
+STEPS = 4000
+"""Of the map, at most; it escapes or dies in some tens."""
+
+ESCAPED = 1
+DEAD = 2
+CAUGHT = 3
+
+MOVING = 0
+ARRIVED_NOW = 1
+RESTS = 2
+CAUGHT_THERE = 3
+
+
+class Rays(NamedTuple):
+    """Unit directions in the span of the inputs in which rank − 1 boundaries meet."""
+
+    projection: Floats  # (ray, line) ζ
+    load: Floats  # (ray, response) force along the ray per unit of residual
+    inputs: Floats  # (line, rank) in an orthonormal basis of their span
+    dual: Floats  # (line, rank) weights for ζ in that basis
+    phases: Floats  # (phase, rank) random vectors of length about 1
+    dead_cone: bool  # some open cone of directions activates no sample
+    part: bool  # not all rays are listed
+
+
+def no_rays(problem: Problem) -> Rays:
+    """No ray, as long as no neuron has reached 0."""
+    lines = len(problem.gram)
+    none = np.zeros((0, lines))
+    return Rays(none, np.zeros((0, len(problem.targets))), none.T.copy(), none.T.copy(), none, False, False)
+
+
+def build_rays(problem: Problem, lines: Lines) -> Rays:
+    """List the rays of a problem with at least one line, and whether some directions are dead."""
+    count, rank = len(problem.gram), problem.rank
+    units = lines.inputs / problem.norm[:, None]
+    _, _, basis = np.linalg.svd(units, full_matrices=False)
+    inside = units @ basis[:rank].T  # (line, rank)
+    most = MOST_NUMBERS // (2 * count)
+    part = math.comb(count, rank - 1) > most
+    if part:
+        keys = np.random.default_rng(1).random((most, count))
+        chosen = np.sort(np.argpartition(keys, rank - 2, axis=1)[:, : rank - 1], axis=1)
+    else:
+        subsets = list(itertools.combinations(range(count), rank - 1))
+        chosen = np.array(subsets, dtype=np.int64).reshape(len(subsets), rank - 1)
+    normals = inside[chosen]  # (ray, rank − 1, rank)
+    if rank == 1:
+        rays = np.ones((1, 1))
+    else:
+        _, singular, complement = np.linalg.svd(normals, full_matrices=True)
+        rays = complement[:, -1, :]
+        met = singular[:, -1] > 1e-10  # boundaries that coincide meet in more than a ray
+        rays, chosen = rays[met], chosen[met]
+    projection = rays @ inside.T * problem.norm
+    np.put_along_axis(projection, chosen, 0.0, axis=1)
+    projection[np.abs(projection) < 1e-13 * problem.norm] = 0.0
+    projection = np.concatenate([projection, -projection])
+    load = np.zeros((len(projection), len(problem.targets)))
+    load[:, :count] = np.maximum(projection, 0.0) * problem.rate
+    for line in np.flatnonzero(problem.back >= 0):
+        load[:, problem.back[line]] += np.maximum(-projection[:, line], 0.0) * problem.back_rate[line]
+    felt = np.any(load > 0.0, axis=1)
+    random = np.random.default_rng(0).normal(size=(PHASES, rank)) / np.sqrt(rank)
+    dead_cone = False
+    if np.all(problem.back < 0):
+        # Gordan: either some direction is on the inactive side of all, or a convex combination of inputs is 0.
+        _, apart = nnls(np.vstack([units.T, np.ones(count)]), np.append(np.zeros(units.shape[1]), 1.0))
+        dead_cone = bool(apart > 1e-10)
+    return Rays(
+        np.ascontiguousarray(projection[felt]),
+        np.ascontiguousarray(load[felt]),
+        np.ascontiguousarray(inside * problem.norm[:, None]),
+        np.ascontiguousarray(problem.inverse @ (inside * problem.norm[:, None])),
+        random,
+        dead_cone,
+        part,
+    )
+
+
+@INNER_KERNEL
+def size_of(j: int, problem: Problem, neurons: Any) -> float:
+    """max_k |⟨v, x_k⟩|/|x_k|, of the order of the length of v inside the span."""
+    size = 0.0
+    for k in range(problem.gram.shape[0]):
+        size = max(size, np.abs(neurons.projection[j, k]) / problem.norm[k])
+    return size
+
+
+@INNER_KERNEL
+def least(sign: float, rays: Any, residual: Any) -> tuple[int, float]:
+    """The ray on which φ is least, and its value there."""
+    best: Any = np.int64(-1)
+    lowest = np.inf
+    for i in range(rays.load.shape[0]):
+        value = 0.0
+        for response in range(residual.size):
+            value -= sign * rays.load[i, response] * residual[response]
+        if value < lowest:
+            lowest = value
+            best = i
+    return best, lowest
+
+
+@INNER_KERNEL
+def threshold(problem: Problem, clock: Any) -> float:
+    """The value −φ from which on φ is below 0 and not rounding."""
+    total = 0.0
+    for response in range(clock.residual.size):
+        total += problem.response_rate[response] * problem.response_norm[response] * clock.scale[response]
+    return OPEN * total
+
+
+@INNER_KERNEL
+def rests(sign: float, neurons: Any) -> bool:
+    """Whether a neuron with this sign of its output weight rests at 0."""
+    found = False
+    for j in range(neurons.resting.size):
+        found = found or (neurons.resting[j] >= RESTS and neurons.gain[j] * sign > 0.0)
+    return found
+
+
+@INNER_KERNEL
+def place(j: int, size: float, direction: Any, problem: Problem, neurons: Any, residual: Any) -> bool:
+    """Set neuron j on its way along a direction (line,), with the pattern that the sliding rule gives there."""
+    largest = 0.0
+    for k in range(direction.size):
+        largest = max(largest, np.abs(direction[k]) / problem.norm[k])
+    for k in range(direction.size):
+        neurons.projection[j, k] = size * direction[k] / largest
+        neurons.pattern[j, k] = np.int8(0)
+        if direction[k] > 0.0:
+            neurons.pattern[j, k] = np.int8(1)
+        elif direction[k] < 0.0 or problem.back[k] < 0:
+            neurons.pattern[j, k] = np.int8(-1)
+    neurons.moving[j] = True
+    neurons.resting[j] = MOVING
+    return settle(j, np.int64(-1), NOISE, problem, neurons, residual) >= 0
+
+
+@INNER_KERNEL
+def release(problem: Problem, neurons: Any, clock: Any, rays: Any) -> bool:
+    """Let the neurons go that rest at 0 and for which φ is below 0 on a ray; True if there were any.
+
+    clock.margin keeps by how much φ was above 0, for each sign of a, at clock.margin_residual: with |u| = 1 it
+    changes by no more than Σ rate |x| |change of r|.
+    """
+    released = False
+    room = np.empty((clock.residual.size, 1))
+    room[:, 0] = clock.residual
+    limit = threshold(problem, clock)
+    for side in range(2):
+        sign = 1.0 - 2.0 * side
+        if not rests(sign, neurons):
+            continue
+        change = 0.0
+        for response in range(clock.residual.size):
+            rate = problem.response_rate[response] * problem.response_norm[response]
+            change += rate * np.abs(clock.residual[response] - clock.margin_residual[side, response])
+        if change < clock.margin[side]:
+            continue
+        ray, lowest = least(sign, rays, clock.residual)
+        clock.margin[side] = max(lowest, 0.0)
+        clock.margin_residual[side] = clock.residual
+        if ray < 0 or lowest >= -limit:
+            continue
+        for i in range(rays.load.shape[0]):
+            value = 0.0
+            for response in range(clock.residual.size):
+                value -= sign * rays.load[i, response] * clock.residual[response]
+            if value < -limit and i != ray and not same(rays.projection[i], rays.projection[ray], problem):
+                clock.forks[0] += 1
+                break
+        for j in range(neurons.resting.size):
+            if neurons.resting[j] >= RESTS and neurons.gain[j] * sign > 0.0:
+                if neurons.resting[j] == CAUGHT_THERE:
+                    clock.forks[0] += 1
+                clock.reach[j] = LEAVING * np.max(clock.reach)
+                place(j, clock.reach[j], rays.projection[ray], problem, neurons, room)
+                released = True
+    return released
+
+
+@INNER_KERNEL
+def same(first: Any, second: Any, problem: Problem) -> bool:
+    """Whether two directions (line,) give the same neuron: for |z| also one that is turned round."""
+    plain = 0.0
+    turned = 0.0
+    both = True
+    for k in range(first.size):
+        plain = max(plain, np.abs(first[k] - second[k]) / problem.norm[k])
+        turned = max(turned, np.abs(first[k] + second[k]) / problem.norm[k])
+        both = both and problem.back[k] == k
+    return plain < 1e-6 or (both and turned < 1e-6)
+
+
+@INNER_KERNEL
+def next_release(
+    length: float, problem: Problem, neurons: Any, clock: Any, rays: Any, residual: Any
+) -> float:
+    """First time in a step at which φ falls below 0 on a ray for a neuron at rest, or its length.
+
+    residual (response, order + 1) is expanded about the start of the step.
+    """
+    size = residual.shape[1] - 1
+    polynomial = np.empty(size)
+    limit = threshold(problem, clock)
+    for side in range(2):
+        sign = 1.0 - 2.0 * side
+        if not rests(sign, neurons):
+            continue
+        change = 0.0
+        moved = 0.0
+        for response in range(residual.shape[0]):
+            rate = problem.response_rate[response] * problem.response_norm[response]
+            value = 0.0
+            for i in range(size - 1, 0, -1):
+                value = (value + np.abs(residual[response, i])) * length
+            moved += rate * value
+            change += rate * np.abs(residual[response, 0] - clock.margin_residual[side, response])
+        if change + moved < clock.margin[side]:
+            continue
+        for ray in range(rays.load.shape[0]):
+            value = 0.0
+            for response in range(residual.shape[0]):
+                value -= sign * rays.load[ray, response] * residual[response, 0]
+            if value + 2.0 * limit > moved:
+                continue
+            for i in range(size):
+                polynomial[i] = 0.0
+                for response in range(residual.shape[0]):
+                    polynomial[i] -= sign * rays.load[ray, response] * residual[response, i]
+            polynomial[0] += 2.0 * limit
+            length = min(length, first_root(polynomial, length, 0.1 * limit))
+    return length
+
+
+@INNER_KERNEL
+def follow_map(
+    approach: Any, phase: Any, sign: float, rays: Any, problem: Problem, residual: Any, state: Any
+) -> int:
+    """Iterate explicit descent about 0, at one residual, from up the direction of approach, in units of its step.
+
+    ESCAPED, DEAD (nothing acts there), CAUGHT (it goes to and fro between two points, as it may with |z| for as long
+    as the forces stay) or 0. approach and state (line,): from where, and where it ended. phase (rank,): an offset.
+    """
+    lines, rank = rays.inputs.shape
+    force = np.zeros(lines)
+    weights = np.zeros(rank)
+    before = np.zeros(rank)
+    last = np.zeros(rank)
+    largest = 0.0
+    for response in range(residual.shape[0]):
+        largest += (
+            problem.response_rate[response] * problem.response_norm[response] * np.abs(residual[response, 0])
+        )
+    for i in range(rank):
+        weights[i] = 0.3 * phase[i]
+        for k in range(lines):
+            weights[i] += approach[k] * rays.dual[k, i]
+        weights[i] *= 3.0 * largest
+    for _ in range(STEPS):
+        before[:] = last
+        last[:] = weights
+        acts = False
+        for k in range(lines):
+            value = 0.0
+            for i in range(rank):
+                value += rays.inputs[k, i] * last[i]
+            state[k] = value
+            force[k] = 0.0
+            if value > 0.0:
+                force[k] = problem.rate[k] * residual[k, 0]
+            elif value < 0.0 and problem.back[k] >= 0:
+                force[k] = -problem.back_rate[k] * residual[problem.back[k], 0]
+            if force[k] != 0.0:
+                acts = True
+                for i in range(rank):
+                    weights[i] += sign * force[k] * rays.inputs[k, i]
+        if not acts:
+            return DEAD
+        if np.sqrt(np.sum(weights * weights)) > 100.0 * largest:
+            return ESCAPED
+    apart = np.max(np.abs(weights - before))
+    step = np.max(np.abs(weights - last))
+    return CAUGHT if apart < 1e-9 * largest and step > 1e-6 * largest else 0
+
+
+@INNER_KERNEL
+def run_out(j: int, problem: Problem, neurons: Any, series: Any, residual: Any) -> bool:
+    """Follow the flow of neuron j at fixed residuals, where it moves straight between events, until it has none ahead.
+
+    False if it comes back to 0 or to rest; else its projections are those far out.
+    """
+    lines = problem.gram.shape[0]
+    zeta = neurons.projection[j]
+    sign = 1.0 if neurons.gain[j] > 0.0 else -1.0
+    start = size_of(j, problem, neurons)
+    for _ in range(50 * (lines + 1)):
+        begin(j, problem, neurons, series)
+        push(np.int64(0), j, j + 1, problem, neurons, series, residual)
+        time = np.inf
+        line: Any = np.int64(-1)
+        speed = 0.0
+        terms = 0.0
+        for k in range(lines):
+            velocity = sign * series.drive[j, 0, k]
+            speed = max(speed, np.abs(velocity) / problem.norm[k])
+            terms += np.abs(series.force[j, 0, k]) * problem.norm[k]
+            side = neurons.pattern[j, k]
+            if side * velocity < 0.0 and -zeta[k] / velocity < time:
+                time = max(-zeta[k] / velocity, 0.0)
+                line = k
+        if speed <= NOISE * terms:
+            return False
+        if line < 0:
+            time = 1e6 * start / speed
+        for k in range(lines):
+            zeta[k] += time * sign * series.drive[j, 0, k]
+        if line < 0:
+            return True
+        zeta[line] = 0.0
+        for row in range(series.sliding_count[j]):
+            zeta[series.sliding[j, row]] = 0.0
+        if size_of(j, problem, neurons) <= 1e-9 * start:
+            return False
+        if settle(j, line, NOISE, problem, neurons, residual) < 0:
+            return False
+    return False
+
+
+@KERNEL
+def at_zero(problem: Problem, neurons: Any, series: Any, clock: Any, rays: Any) -> None:
+    """Decide for every neuron that has just reached 0 whether it rests, leaves, or is dead."""
+    lines = problem.gram.shape[0]
+    residual = np.empty((clock.residual.size, 1))
+    residual[:, 0] = clock.residual
+    limit = threshold(problem, clock)
+    state = np.empty(lines)
+    way = np.empty(lines)
+    for j in range(neurons.resting.size):
+        if neurons.resting[j] != ARRIVED_NOW:
+            continue
+        sign = 1.0 if neurons.gain[j] > 0.0 else -1.0
+        neurons.resting[j] = MOVING if rays.dead_cone else RESTS
+        clock.margin[0 if sign > 0.0 else 1] = -1.0
+        ray, lowest = least(sign, rays, clock.residual)
+        closed = ray < 0 or lowest >= -limit
+        if closed and not (rays.part and neurons.resting[j] == RESTS):
+            # On one line it goes to and fro until its force vanishes, which is when the ray opens.
+            for phase in range(
+                rays.phases.shape[0] if neurons.resting[j] == RESTS and problem.rank > 1 else 0
+            ):
+                if neurons.resting[j] == RESTS:
+                    ended = follow_map(
+                        clock.approach[j], rays.phases[phase], sign, rays, problem, residual, state
+                    )
+                    if ended == CAUGHT:
+                        neurons.resting[j] = CAUGHT_THERE
+            continue
+        # Where the steps lead from several positions about 0: 0 not known yet, else as `follow_map`; 1 is along `way`.
+        ends = 0
+        fork = False
+        for phase in range(rays.phases.shape[0]):
+            ended = follow_map(clock.approach[j], rays.phases[phase], sign, rays, problem, residual, state)
+            if ended == 0:
+                continue
+            if ended != ESCAPED:
+                fork = fork or (ends > 0 and ends != ended)
+                ends = ended if ends == 0 else ends
+                continue
+            place(j, 1.0, state, problem, neurons, residual)
+            if not run_out(j, problem, neurons, series, residual):
+                continue
+            scale = size_of(j, problem, neurons)
+            for k in range(lines):
+                state[k] = neurons.projection[j, k] / scale
+            fork = fork or ends > ESCAPED or (ends == ESCAPED and not same(state, way, problem))
+            if ends != ESCAPED:
+                ends = ESCAPED
+                way[:] = state
+        if closed and (ends == 0 or ends == CAUGHT):
+            neurons.projection[j, :] = 0.0
+            neurons.moving[j] = False
+            neurons.resting[j] = CAUGHT_THERE if ends == CAUGHT else RESTS
+            continue
+        if ends == 0 or ends == CAUGHT:
+            fork = True
+            place(j, 1.0, rays.projection[ray], problem, neurons, residual)
+            run_out(j, problem, neurons, series, residual)
+            way[:] = neurons.projection[j]
+            ends = ESCAPED
+        if fork:
+            clock.forks[0] += 1
+        if ends == ESCAPED:
+            clock.reach[j] = LEAVING * np.max(clock.reach)
+            place(j, clock.reach[j], way, problem, neurons, residual)
+        else:
+            neurons.projection[j, :] = 0.0
+            neurons.moving[j] = False
+            neurons.resting[j] = MOVING

@@ -1,0 +1,220 @@
+"""Compiled gradient descent on finite data: the second implementation, held against `EmpiricalProblem.descend`.
+
+Two kernels for one seed. `descend_carried` keeps the pre-activations z_jk = w_j·x_k and the coefficients
+C of W(t) = keep^t W(0) + C X, so that a step costs one (neuron, sample) × (sample, sample) product whatever
+the input dimension. `descend_direct` keeps W, which is cheaper with fewer features than half the samples, and
+serves tied outputs, which need |w_j|. Neither calls BLAS in its loop, so bits do not depend on BLAS threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from twolayer.core.network import OUTPUTS, Weights
+from twolayer.core.seeds import over_seeds
+from twolayer.finite.problem import EmpiricalProblem
+from twolayer.kernels.jit import njit
+from twolayer.kernels.minibatch import descend_on_batches
+from twolayer.kernels.simd import aligned_zeros
+
+__all__ = ["CompiledProblem"]
+
+FREE_ORDER = {"contract", "reassoc"}
+"""Sums may be reordered (vectorised); NaN and infinity keep their meaning, for divergence is read from them."""
+
+
+@dataclass(frozen=True)
+class CompiledProblem(EmpiricalProblem):
+    """An `EmpiricalProblem` on NumPy arrays whose descents are compiled, `threads` seeds at a time."""
+
+    threads: int = 1
+
+    def descend(self, weights: Weights, step_size: float, weight_decay: float, count: int) -> Weights:
+        """As `EmpiricalProblem.descend`, to rounding."""
+        if count == 0:
+            return weights
+        number = weights.hidden.dtype.type
+        lead = weights.hidden.shape[:-2]
+        hidden = weights.hidden.reshape(-1, *weights.hidden.shape[-2:]).copy()
+        output = weights.output.reshape(-1, weights.output.shape[-1]).copy()
+        inputs, targets = np.ascontiguousarray(self.data.inputs), np.ascontiguousarray(self.data.targets)
+        network = self.network
+        direct = network.output == "tied" or self.data.features <= max(8, self.data.samples // 2)
+        kernel = descend_direct if direct else descend_carried
+        scalars = (
+            number(network.scale),
+            number(2.0 * self.data.loss_weight * network.scale),
+            number(step_size),
+            number(weight_decay),
+        )
+        mode = OUTPUTS[network.output]
+
+        def one(seed: int) -> None:
+            own = seed if self.data.per_seed else ...
+            absolute = network.activation == "abs"
+            kernel(inputs[own], targets[own], hidden[seed], output[seed], absolute, mode, *scalars, count)
+
+        over_seeds(one, hidden.shape[0], self.threads)
+        return Weights(hidden.reshape(*lead, *hidden.shape[1:]), output.reshape(*lead, output.shape[1]))
+
+    def descend_on_batches(
+        self, weights: Weights, step_size: float, batch_size: int, count: int, random: Sequence[Any]
+    ) -> Weights:
+        """As `Problem.descend_on_batches`, to rounding."""
+        force = 2.0 * self.data.samples * self.data.loss_weight
+        return descend_on_batches(
+            self.network, weights, self.data, step_size * force, batch_size, count, random, self.threads
+        )
+
+
+@njit(cache=True, nogil=True, fastmath=FREE_ORDER, inline="always")
+def slope_of(preactivation: Any, below: Any, one: Any) -> Any:
+    """σ'(z) without a branch: 1 above zero, 0 at it, `below` under it (0 for relu, −1 for abs).
+
+    Both activations are z σ'(z), which loses neither NaN nor infinity.
+    """
+    above = one if preactivation > 0 else one - one
+    return above + (below if preactivation < 0 else one - one)
+
+
+@njit(cache=True, nogil=True, fastmath=FREE_ORDER, inline="always")
+def add_sums(sums: Any, row: Any, pattern: Any, moved: Any) -> None:
+    """Add to `moved` (sample,) the tabulated sums over the samples where `row` is above zero.
+
+    sums (16 · group, sample): row b of a group of four is the sum over the members that are bits of b.
+    """
+    groups, width = pattern.size, moved.size
+    for group in range(groups):
+        k = 4 * group
+        bits = (row[k] > 0) + 2 * (row[k + 1] > 0) + 4 * (row[k + 2] > 0) + 8 * (row[k + 3] > 0)
+        pattern[group] = 16 * group + bits
+    for group in range(0, groups, 4):
+        p, q, r, s = pattern[group], pattern[group + 1], pattern[group + 2], pattern[group + 3]
+        for i in range(width):
+            moved[i] += (sums[p, i] + sums[q, i]) + (sums[r, i] + sums[s, i])
+
+
+@njit(cache=True, nogil=True, fastmath=FREE_ORDER)
+def descend_carried(
+    inputs: Any, targets: Any, hidden: Any, output: Any, absolute: bool, mode: int,
+    scale: Any, force: Any, step_size: Any, weight_decay: Any, count: int,
+) -> None:  # fmt: skip
+    """`count` steps in place, in pre-activations (neuron, sample). mode: 0 fixed, 1 trained outputs.
+
+    Slopes are 0 and ±1, so the product of slopes with r_k x_k·x_i needs no multiplications: for each group of
+    four samples the 16 sums over its subsets are tabulated once a step, and a neuron adds up the sums that its
+    pattern asks for, four groups at a time. Samples are padded with zeros to a multiple of 16.
+    """
+    neurons, samples = hidden.shape[0], inputs.shape[0]
+    one = targets.dtype.type(1)
+    below = -one if absolute else one - one
+    padded = (samples + 15) // 16 * 16
+    groups = padded // 4
+    gram = aligned_zeros(padded, padded, inputs)
+    gram[:samples, :samples] = np.dot(inputs, inputs.T)
+    preactivation = aligned_zeros(neurons, padded, inputs)
+    preactivation[:, :samples] = np.dot(hidden, inputs.T)
+    coefficient = aligned_zeros(neurons, padded, inputs)
+    sums = aligned_zeros(16 * groups, padded, inputs)
+    pattern = np.empty(groups, np.int64)
+    moved = aligned_zeros(1, padded, inputs)[0]
+    residual = aligned_zeros(1, padded, inputs)[0]
+    shrink = one - step_size * weight_decay
+    for _ in range(count):
+        residual[:samples] = -targets
+        for j in range(neurons):
+            weight = scale * output[j]
+            for k in range(padded):
+                z = preactivation[j, k]
+                residual[k] += weight * (z * slope_of(z, below, one))
+        for k in range(padded):
+            residual[k] *= step_size * force
+        for group in range(groups):
+            for member in range(4):
+                k, half = 4 * group + member, 1 << member
+                for row in range(16 * group, 16 * group + half):
+                    for i in range(padded):
+                        sums[row + half, i] = sums[row, i] + residual[k] * gram[k, i]
+        for j in range(neurons):
+            moved[:] = one - one
+            if absolute:  # what is below zero counts with −1
+                add_sums(sums, -preactivation[j], pattern, moved)
+                moved[:] = -moved
+            add_sums(sums, preactivation[j], pattern, moved)
+            weight = output[j]
+            growth = one - one
+            for k in range(padded):
+                z = preactivation[j, k]
+                own = slope_of(z, below, one) * residual[k]
+                growth += own * z
+                coefficient[j, k] = shrink * coefficient[j, k] - weight * own
+                preactivation[j, k] = shrink * z - weight * moved[k]
+            if mode == 1:
+                output[j] = shrink * weight - growth
+    kept = shrink**count
+    travelled = np.dot(coefficient[:, :samples].copy(), inputs)
+    for j in range(neurons):
+        for i in range(hidden.shape[1]):
+            hidden[j, i] = kept * hidden[j, i] + travelled[j, i]
+
+
+@njit(cache=True, nogil=True, fastmath=FREE_ORDER)
+def descend_direct(
+    inputs: Any, targets: Any, hidden: Any, output: Any, absolute: bool, mode: int,
+    scale: Any, force: Any, step_size: Any, weight_decay: Any, count: int,
+) -> None:  # fmt: skip
+    """`count` steps in place, in weights. mode: 0 fixed, 1 trained, 2 tied outputs.
+
+    Neurons are the innermost axis, so that the compiler works on several at once.
+    """
+    neurons, features, samples = hidden.shape[0], hidden.shape[1], inputs.shape[0]
+    one = targets.dtype.type(1)
+    below = -one if absolute else one - one
+    weight = hidden.T.copy()  # (feature, neuron)
+    preactivation = np.empty((samples, neurons), inputs.dtype)
+    growth = np.empty_like(output)
+    residual = np.empty_like(targets)
+    shrink = one - step_size * weight_decay * (2 if mode == 2 else 1)
+    for _ in range(count):
+        for k in range(samples):
+            row = preactivation[k]
+            row[:] = inputs[k, 0] * weight[0]
+            for i in range(1, features):
+                for j in range(neurons):
+                    row[j] += inputs[k, i] * weight[i, j]
+            total = one - one
+            for j in range(neurons):
+                total += output[j] * (row[j] * slope_of(row[j], below, one))
+            residual[k] = step_size * force * (scale * total - targets[k])
+        growth[:] = one - one
+        for k in range(samples):
+            for j in range(neurons):
+                z = preactivation[k, j]
+                slope = residual[k] * slope_of(z, below, one)
+                growth[j] += slope * z
+                preactivation[k, j] = slope * output[j]
+        for i in range(features):
+            for j in range(neurons):
+                own = shrink
+                if mode == 2 and output[j] > 0:
+                    own -= growth[j] / output[j]
+                weight[i, j] *= own
+            for k in range(samples):
+                for j in range(neurons):
+                    weight[i, j] -= preactivation[k, j] * inputs[k, i]
+        if mode == 1:
+            for j in range(neurons):
+                output[j] = shrink * output[j] - growth[j]
+        elif mode == 2:
+            for j in range(neurons):
+                largest, square = one - one, one - one
+                for i in range(features):
+                    largest = max(largest, abs(weight[i, j]))
+                for i in range(features):  # by ratios: squares would leave the range of floats
+                    square += (weight[i, j] / largest) ** 2 if largest > 0 else one - one
+                output[j] = largest * np.sqrt(square)
+    hidden[:] = weight.T

@@ -1,0 +1,162 @@
+"""Finite data, and loss and gradient of a network on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from array_api_compat import array_namespace, device
+
+from twolayer.core.network import Network, Weights
+from twolayer.core.problem import Problem
+from twolayer.core.seeds import subset
+
+__all__ = ["EmpiricalProblem", "FiniteData"]
+
+Array = Any
+
+
+@dataclass(frozen=True)
+class FiniteData:
+    """A finite data set: `inputs` (…, sample, feature), `targets` (…, sample).
+
+    loss: `half_mean_square`, L = (1/2n) Σ_k (f(x_k) − y_k)², or `mean_square`, (1/n) Σ_k.
+    teacher: the `Teacher` of whose population the data are a sample, on the host, where there is one; with a leading
+    seed axis where it differs by seed.
+    """
+
+    inputs: Array
+    targets: Array
+    loss: str = "half_mean_square"
+    teacher: Any = None
+
+    @property
+    def per_seed(self) -> bool:
+        """Whether each seed has a data set of its own (a leading `seed` axis)."""
+        return self.inputs.ndim == 3
+
+    @property
+    def features(self) -> int:
+        """The input dimension d (with the constant coordinate, where there is one)."""
+        return int(self.inputs.shape[-1])
+
+    @property
+    def samples(self) -> int:
+        """The number n of samples."""
+        return int(self.inputs.shape[-2])
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """What a file must know beside the arrays."""
+        return {"loss": self.loss} | (self.teacher.attributes if self.teacher else {})
+
+    def mapped(self, function: Callable[[Array], Array]) -> FiniteData:
+        """The data with a function applied to inputs and targets."""
+        return replace(self, inputs=function(self.inputs), targets=function(self.targets))
+
+    def of_seed(self, index: int) -> FiniteData:
+        """The data of one seed, without a seed axis, with the seed's own teacher."""
+        own = index if self.per_seed else ...
+        teacher = self.teacher.of_seed(index) if self.teacher else None
+        return replace(self, inputs=self.inputs[own], targets=self.targets[own], teacher=teacher)
+
+    def of_seeds(self, chosen: Array) -> FiniteData:
+        """The data of some seeds, with a seed axis, where each has its own."""
+        return self.mapped(lambda array: array[chosen])
+
+    def by_teacher(self) -> list[FiniteData]:
+        """Data with one teacher each: these, or one for each seed (a seed axis of length 1) where teachers differ."""
+        if self.teacher is None or not self.teacher.per_seed:
+            return [self]
+        return [
+            replace(self, inputs=inputs[None], targets=targets[None], teacher=teacher)
+            for inputs, targets, teacher in zip(
+                self.inputs, self.targets, self.teacher.by_teacher(), strict=True
+            )
+        ]
+
+    def problem(self, network: Network) -> EmpiricalProblem:
+        """The reference problem of a network on these data."""
+        return EmpiricalProblem(self, network)
+
+    @property
+    def loss_weight(self) -> float:
+        """κ in L = κ Σ_k (f(x_k) − y_k)²: 1/2n or 1/n."""
+        return (0.5 if self.loss == "half_mean_square" else 1.0) / self.samples
+
+
+@dataclass(frozen=True)
+class EmpiricalProblem(Problem):
+    """A network on finite data: prediction, loss and gradient, for all seeds at once."""
+
+    data: FiniteData
+
+    def preactivations(self, weights: Weights) -> Array:
+        """z_jk = w_j·x_k, (…, neuron, sample)."""
+        xp = array_namespace(weights.hidden)
+        return xp.matmul(weights.hidden, xp.matrix_transpose(self.data.inputs))
+
+    def predict(self, weights: Weights) -> Array:
+        """f(x_k) on the problem's inputs, (…, sample)."""
+        weights = self.network.closed(weights)
+        return self._predict(weights, self.network.activate(self.preactivations(weights)))
+
+    def loss(self, weights: Weights) -> Array:
+        """L = κ Σ_k (f(x_k) − y_k)², (…,): never with a penalty."""
+        xp = array_namespace(weights.hidden)
+        return self.data.loss_weight * xp.sum((self.predict(weights) - self.data.targets) ** 2, axis=-1)
+
+    def gradient(self, weights: Weights, weight_decay: float = 0.0) -> Weights:
+        """The gradient of L + (weight_decay/2)(|a|² + |W|²) in the trained parameters.
+
+        With D_j = −2κs Σ_k σ'(w_j·x_k)(f(x_k) − y_k) x_k: ∂/∂w_j = −a_j D_j and ∂/∂a_j = −⟨w_j, D_j⟩.
+        Where outputs are fixed the second is zero; where they are tied (a_j = |w_j|) the chain rule adds
+        −⟨w_j, D_j⟩ ŵ_j to the first, and the penalty counts both layers.
+        """
+        xp = array_namespace(weights.hidden)
+        weights = self.network.closed(weights)
+        preactivation = self.preactivations(weights)
+        activation = self.network.activate(preactivation)
+        residual = self._predict(weights, activation) - self.data.targets
+        force = 2.0 * self.data.loss_weight * self.network.scale * residual[..., None, :]
+        hidden = weights.output[..., None] * xp.matmul(
+            self.network.slope(preactivation) * force, self.data.inputs
+        )
+        output = xp.sum(activation * force, axis=-1)
+        return self.in_trained(weights, hidden, output, weight_decay)
+
+    def batch(self, weights: Weights, size: int, random: Sequence[Any]) -> EmpiricalProblem:
+        """A subset of the samples for each seed, all subsets alike: without replacement, so that all samples are
+        one batch, whose gradient is that of descent."""
+        xp = array_namespace(self.data.inputs)
+        inputs, targets = [], []
+        for index, own in enumerate(random):
+            chosen = xp.asarray(subset(own, self.data.samples, size), device=device(self.data.inputs))
+            seed = (index, ...) if self.data.per_seed else (...,)
+            inputs.append(xp.take(self.data.inputs[seed], chosen, axis=0))
+            targets.append(xp.take(self.data.targets[seed], chosen, axis=0))
+        data = FiniteData(xp.stack(inputs), xp.stack(targets), self.data.loss)
+        return EmpiricalProblem(data, self.network)
+
+    def sharpness(self, weights: Weights) -> Array:
+        """The top eigenvalue of the loss's Gauss–Newton matrix, (…,): descent is stable below 2/sharpness.
+
+        It is the top eigenvalue of 2κJJᵀ with J the Jacobian (sample, parameter) of the predictions.
+        """
+        xp = array_namespace(weights.hidden)
+        weights = self.network.closed(weights)
+        preactivation = self.preactivations(weights)
+        slope = weights.output[..., None] * self.network.slope(preactivation)
+        activation = self.network.activate(preactivation)
+        inputs = self.data.inputs
+        kernel = xp.matmul(xp.matrix_transpose(slope), slope) * xp.matmul(inputs, xp.matrix_transpose(inputs))
+        # tied outputs: the two cross terms of (a σ' x + σ ŵ) are σσ each, by homogeneity
+        copies = {"trained": 1.0, "fixed": 0.0, "tied": 3.0}[self.network.output]
+        kernel = kernel + copies * xp.matmul(xp.matrix_transpose(activation), activation)
+        factor = 2.0 * self.data.loss_weight * self.network.scale**2
+        return factor * xp.max(xp.linalg.eigvalsh(kernel), axis=-1)
+
+    def _predict(self, weights: Weights, activation: Array) -> Array:
+        xp = array_namespace(activation)
+        return self.network.scale * xp.sum(weights.output[..., None] * activation, axis=-2)

@@ -1,0 +1,59 @@
+"""numba's `njit`, with a cache that knows all of our kernels' sources.
+
+numba recompiles a kernel when its own file changes, but not when a kernel that it calls changes in another file:
+an edited integrator would go on running its old parts. So the cache lies in a folder named for a hash over the
+sources of all kernels. A NUMBA_CACHE_DIR of the user's own is left alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from numba import njit
+from numba.core import config
+
+__all__ = ["njit"]
+
+PACKAGE = Path(__file__).parents[1]
+USES = re.compile(r"^from twolayer\.kernels\.jit import", re.MULTILINE)
+IMPORTS = re.compile(r"^from (twolayer[\w.]*) import (\([^)]*\)|[^\n]*)", re.MULTILINE)
+
+
+def kernel_sources() -> list[Path]:
+    """The files from which numba's door below can be reached, and all that they import: a kernel freezes constants."""
+    files = {file: list(imported(file)) for file in PACKAGE.rglob("*.py")}
+    kernels, last = {Path(__file__)}, 0
+    while len(kernels) > last:
+        last = len(kernels)
+        kernels |= {file for file, parts in files.items() if not kernels.isdisjoint(parts)}
+    waiting, found = list(kernels), set(kernels)
+    while waiting:
+        new = set(files[waiting.pop()]) - found
+        found |= new
+        waiting += new
+    return sorted(found)
+
+
+def imported(file: Path) -> Iterator[Path]:
+    """The files of this package that one imports when it is loaded."""
+    for module, names in IMPORTS.findall(file.read_text(encoding="utf-8")):
+        place = PACKAGE.joinpath(*module.split(".")[1:])
+        for part in (place, *(place / name for name in re.findall(r"\w+", names))):
+            if part.with_suffix(".py").is_file():
+                yield part.with_suffix(".py")
+
+
+def cache_folder() -> Path:
+    """The folder for compiled kernels of these very sources."""
+    digest = hashlib.sha256(b"".join(file.read_bytes() for file in kernel_sources())).hexdigest()[:12]
+    return PACKAGE / "__pycache__" / f"kernels-{digest}"
+
+
+settings: Any = config
+if not settings.CACHE_DIR and os.access(PACKAGE, os.W_OK):
+    settings.CACHE_DIR = str(cache_folder())

@@ -1,0 +1,285 @@
+"""Compiled stochastic gradient descent: the second implementation, held against `Problem.descend_on_batches`.
+
+A seed draws from its own generator inside the kernel (numba takes NumPy's generators, with the same stream), so
+no batch is ever stored: blocks of `BLOCK` samples are drawn, or gathered from finite data, worked on while they
+lie in the nearest cache, and forgotten. Lanes are neurons, teachers among them. Seeds run side by side and share
+nothing, so a seed's bits depend neither on the others nor on the number of threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from twolayer.core.network import OUTPUTS, Network, Weights
+from twolayer.core.seeds import over_seeds
+from twolayer.finite.problem import FiniteData
+from twolayer.kernels.jit import njit
+from twolayer.kernels.simd import WIDTH, aligned_zeros, load, repeat, spread, store, where_less
+
+__all__ = ["descend_on_batches"]
+
+BLOCK = 64
+"""Samples at a time, a multiple of eight."""
+
+
+def descend_on_batches(
+    network: Network,
+    weights: Weights,
+    data: Any,
+    rate: float,
+    batch_size: int,
+    count: int,
+    random: Sequence[np.random.Generator],
+    threads: int,
+    profiled: tuple[float, float] = (0.0, 0.0),
+) -> Weights:
+    """`count` steps for all seeds (seed, neuron, feature), in float64 within; float32 weights are rounded at
+    each step, so that saved steps change nothing.
+
+    data: finite data, of which each step takes a subset, or a teacher, on fresh normal inputs.
+    rate: the step size times the factor of Σ r² / 2B in the loss. profiled: `PopulationProblem.profiled`.
+    """
+    if count == 0:
+        return weights
+    dtype = weights.hidden.dtype
+    seeds, neurons, features = weights.hidden.shape
+    finite = isinstance(data, FiniteData)
+    teachers = 0 if finite else len(data.hidden)
+    width = -(-(neurons + teachers) // WIDTH) * WIDTH
+    vectors, outputs = np.zeros((seeds, features, width)), np.zeros((seeds, width))
+    vectors[..., :neurons] = np.swapaxes(weights.hidden, 1, 2)
+    outputs[:, :neurons] = weights.output
+    if not finite:
+        vectors[..., neurons : neurons + teachers] = np.asarray(data.hidden).T
+        outputs[:, neurons : neurons + teachers] = -np.asarray(data.output)
+    mode = OUTPUTS[network.output]
+    law = (neurons, network.activation == "abs", mode, network.scale, rate, *profiled, dtype == np.float32)
+
+    def one(seed: int) -> None:
+        own = seed if data.per_seed else ...
+        inputs = np.asarray(data.inputs[own], dtype=np.float64) if finite else np.empty((0, features))
+        targets = np.asarray(data.targets[own], dtype=np.float64) if finite else np.empty(0)
+        descend(
+            random[seed], inputs, targets, vectors[seed].reshape(-1), outputs[seed], features, *law, batch_size, count
+        )  # fmt: skip
+
+    over_seeds(one, seeds, threads)
+    hidden = np.ascontiguousarray(np.swapaxes(vectors[..., :neurons], 1, 2)).astype(dtype)
+    return Weights(hidden, outputs[:, :neurons].astype(dtype))
+
+
+@njit(cache=True, nogil=True)
+def pick(random: Any, order: Any, picked: Any) -> None:
+    """As `model.subset`, into `picked`. order: 0 … n − 1, and so again at the end."""
+    samples, size = order.size, picked.size
+    for place in range(size):
+        picked[place] = place + int(random.random() * (samples - place))
+        order[place], order[picked[place]] = order[picked[place]], order[place]
+    for place in range(size - 1, -1, -1):
+        other, picked[place] = picked[place], order[place]
+        order[place], order[other] = order[other], order[place]
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def predict(
+    batch: Any, vectors: Any, coefficients: Any, slopes: Any, residual: Any, sums: Any,
+    first: int, features: int, width: int, below: float,
+) -> None:  # fmt: skip
+    """Add f − f* of eight samples to `residual`, and put σ' of each into `slopes` (sample, column)."""
+    s0, s1, s2, s3 = spread(0.0), spread(0.0), spread(0.0), spread(0.0)
+    s4, s5, s6, s7 = spread(0.0), spread(0.0), spread(0.0), spread(0.0)
+    start = first * features
+    for p in range(0, width, 8):
+        z0, z1, z2, z3 = spread(0.0), spread(0.0), spread(0.0), spread(0.0)
+        z4, z5, z6, z7 = spread(0.0), spread(0.0), spread(0.0), spread(0.0)
+        for i in range(features):
+            w, x = load(vectors, i * width + p), start + i
+            z0, z1 = z0 + w * repeat(batch, x), z1 + w * repeat(batch, x + features)
+            z2, z3 = z2 + w * repeat(batch, x + 2 * features), z3 + w * repeat(batch, x + 3 * features)
+            z4, z5 = z4 + w * repeat(batch, x + 4 * features), z5 + w * repeat(batch, x + 5 * features)
+            z6, z7 = z6 + w * repeat(batch, x + 6 * features), z7 + w * repeat(batch, x + 7 * features)
+        c, row = load(coefficients, p), first * width + p
+        s0 += c * (z0 * slope(slopes, row, z0, below))
+        s1 += c * (z1 * slope(slopes, row + width, z1, below))
+        s2 += c * (z2 * slope(slopes, row + 2 * width, z2, below))
+        s3 += c * (z3 * slope(slopes, row + 3 * width, z3, below))
+        s4 += c * (z4 * slope(slopes, row + 4 * width, z4, below))
+        s5 += c * (z5 * slope(slopes, row + 5 * width, z5, below))
+        s6 += c * (z6 * slope(slopes, row + 6 * width, z6, below))
+        s7 += c * (z7 * slope(slopes, row + 7 * width, z7, below))
+    store(sums, 0, s0)
+    store(sums, 8, s1)
+    store(sums, 16, s2)
+    store(sums, 24, s3)
+    store(sums, 32, s4)
+    store(sums, 40, s5)
+    store(sums, 48, s6)
+    store(sums, 56, s7)
+    for k in range(8):
+        for lane in range(8):
+            residual[first + k] += sums[8 * k + lane]
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def slope(slopes: Any, place: int, preactivation: Any, below: float) -> Any:
+    """σ' in lanes, put into `slopes`; σ is z σ', which loses neither NaN nor infinity."""
+    above = where_less(0.0, preactivation, 1.0, where_less(preactivation, 0.0, below, 0.0))
+    store(slopes, place, above)
+    return above
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def collect(
+    batch: Any, slopes: Any, gradient: Any, samples: int, features: int, width: int, columns: int
+) -> None:
+    """Add Σ_k slopes_kj x_ki to `gradient` (coordinate, column), of the first columns."""
+    for p in range(0, columns, 8):
+        i = 0
+        while i < features:
+            g = i * width + p
+            if i + 8 <= features:
+                g0, g1 = load(gradient, g), load(gradient, g + width)
+                g2, g3 = load(gradient, g + 2 * width), load(gradient, g + 3 * width)
+                g4, g5 = load(gradient, g + 4 * width), load(gradient, g + 5 * width)
+                g6, g7 = load(gradient, g + 6 * width), load(gradient, g + 7 * width)
+                for k in range(samples):
+                    c, x = load(slopes, k * width + p), k * features + i
+                    g0, g1 = g0 + c * repeat(batch, x), g1 + c * repeat(batch, x + 1)
+                    g2, g3 = g2 + c * repeat(batch, x + 2), g3 + c * repeat(batch, x + 3)
+                    g4, g5 = g4 + c * repeat(batch, x + 4), g5 + c * repeat(batch, x + 5)
+                    g6, g7 = g6 + c * repeat(batch, x + 6), g7 + c * repeat(batch, x + 7)
+                store(gradient, g, g0)
+                store(gradient, g + width, g1)
+                store(gradient, g + 2 * width, g2)
+                store(gradient, g + 3 * width, g3)
+                store(gradient, g + 4 * width, g4)
+                store(gradient, g + 5 * width, g5)
+                store(gradient, g + 6 * width, g6)
+                store(gradient, g + 7 * width, g7)
+                i += 8
+            elif i + 4 <= features:
+                g0, g1 = load(gradient, g), load(gradient, g + width)
+                g2, g3 = load(gradient, g + 2 * width), load(gradient, g + 3 * width)
+                for k in range(samples):
+                    c, x = load(slopes, k * width + p), k * features + i
+                    g0, g1 = g0 + c * repeat(batch, x), g1 + c * repeat(batch, x + 1)
+                    g2, g3 = g2 + c * repeat(batch, x + 2), g3 + c * repeat(batch, x + 3)
+                store(gradient, g, g0)
+                store(gradient, g + width, g1)
+                store(gradient, g + 2 * width, g2)
+                store(gradient, g + 3 * width, g3)
+                i += 4
+            else:
+                g0, g1 = load(gradient, g), spread(0.0)
+                for k in range(0, samples, 2):
+                    g0 += load(slopes, k * width + p) * repeat(batch, k * features + i)
+                    g1 += load(slopes, (k + 1) * width + p) * repeat(batch, (k + 1) * features + i)
+                store(gradient, g, g0 + g1)
+                i += 1
+
+
+@njit(cache=True, nogil=True)
+def measure(vectors: Any, length: Any, features: int, width: int) -> None:
+    """|u| of each column; by ratios, as squares would leave the range of floats."""
+    for p in range(width):
+        largest, square = 0.0, 0.0
+        for i in range(features):
+            largest = max(largest, abs(vectors[i * width + p]))
+        for i in range(features):
+            square += (vectors[i * width + p] / largest) ** 2 if largest > 0 else vectors[i * width + p]
+        length[p] = largest * np.sqrt(square)
+
+
+@njit(cache=True, nogil=True)
+def descend(
+    random: Any, inputs: Any, targets: Any, vectors: Any, outputs: Any, features: int,
+    neurons: int, absolute: bool, mode: int, scale: float, rate: float, constant: float, linear: float, short: bool,
+    batch_size: int, count: int,
+) -> None:  # fmt: skip
+    """`count` steps in place of one seed: vectors (coordinate, column) and outputs (column,), flat.
+
+    Columns are the students, the teachers with −b, and zeros up to a multiple of eight. inputs (sample, feature)
+    and targets: finite data; none where inputs are drawn. mode: 0 fixed, 1 trained, 2 tied outputs.
+    """
+    width = outputs.size
+    columns = (neurons + 7) // 8 * 8
+    below = -1.0 if absolute else 0.0
+    finite = inputs.shape[0] > 0
+    rate = rate * scale / batch_size
+    weight = aligned_zeros(1, features * width, vectors)[0]
+    weight[:] = vectors
+    gradient = aligned_zeros(1, features * width, vectors)[0]
+    slopes = aligned_zeros(1, BLOCK * width, vectors)[0]
+    batch = aligned_zeros(1, BLOCK * features, vectors)[0]
+    residual = aligned_zeros(1, BLOCK, vectors)[0]
+    sums = aligned_zeros(1, 64, vectors)[0]
+    coefficients, length, growth = aligned_zeros(3, width, vectors)
+    removed = np.zeros(features)
+    order, picked = np.arange(inputs.shape[0]), np.empty(batch_size if finite else 0, np.int64)
+    for _ in range(count):
+        for p in range(width):
+            coefficients[p] = outputs[p] * scale if p < neurons else outputs[p]
+        mean = 0.0
+        if constant > 0 or linear > 0:
+            measure(weight, length, features, width)
+            for p in range(width):
+                mean += constant * coefficients[p] * length[p]
+            for i in range(features):
+                removed[i] = 0.0
+                for p in range(width):
+                    removed[i] += linear * coefficients[p] * weight[i * width + p]
+        if finite:
+            pick(random, order, picked)
+        gradient[:] = 0.0
+        for begin in range(0, batch_size, BLOCK):
+            size = min(BLOCK, batch_size - begin)
+            whole = (size + 7) // 8 * 8
+            if finite:
+                for k in range(size):
+                    for i in range(features):
+                        batch[k * features + i] = inputs[picked[begin + k], i]
+                    residual[k] = -targets[picked[begin + k]]
+            else:
+                for x in range(size * features):
+                    batch[x] = random.standard_normal()
+                for k in range(size):
+                    residual[k] = -mean
+                    if linear > 0:
+                        for i in range(features):
+                            residual[k] -= removed[i] * batch[k * features + i]
+            batch[size * features : whole * features] = 0.0  # inputs that do nothing fill up the last eight
+            residual[size:whole] = 0.0
+            for first in range(0, whole, 8):
+                predict(batch, weight, coefficients, slopes, residual, sums, first, features, width, below)
+                for k in range(first, first + 8):
+                    own = residual[k]
+                    for p in range(k * width, k * width + columns, 8):
+                        store(slopes, p, own * load(slopes, p))
+            collect(batch, slopes, gradient, whole, features, width, columns)
+        growth[:] = 0.0
+        if mode > 0:  # ∂L/∂a_j = ⟨w_j, D_j⟩ by homogeneity
+            for i in range(features):
+                for p in range(neurons):
+                    growth[p] += weight[i * width + p] * gradient[i * width + p]
+        for i in range(features):
+            for p in range(neurons):
+                moved = outputs[p] * gradient[i * width + p]
+                if mode == 2 and outputs[p] > 0:
+                    moved += growth[p] * (weight[i * width + p] / outputs[p])
+                weight[i * width + p] -= rate * moved
+        if short:
+            for x in range(features * width):
+                weight[x] = np.float32(weight[x])
+        if mode == 1:
+            for p in range(neurons):
+                outputs[p] -= rate * growth[p]
+        elif mode == 2:
+            measure(weight, length, features, width)
+            outputs[:neurons] = length[:neurons]
+        if short:
+            for p in range(neurons):
+                outputs[p] = np.float32(outputs[p])
+    vectors[:] = weight

@@ -1,0 +1,1 @@
+"""Gaussian inputs and a teacher: closed forms, descent, flow, optima."""

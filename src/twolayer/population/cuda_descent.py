@@ -1,0 +1,152 @@
+"""Gradient descent on Gaussian input on a GPU: thousands of seeds at once, many steps a launch, by `population.cu`.
+
+The kernel is compiled for the network's shape when it is first used, by NVRTC through CuPy, and cached by CuPy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from array_api_compat import array_namespace
+
+from twolayer.core.network import OUTPUTS, Weights
+from twolayer.population.fused_descent import FusedPopulationProblem
+from twolayer.population.problem import PopulationProblem
+
+__all__ = ["CudaPopulationProblem", "Plan", "plan"]
+
+SOURCE = Path(__file__).with_name("cuda_descent.cu")
+
+WARP = 32
+LANES = 256
+"""At most so many lanes make a block, unless one seed has more students."""
+
+FULL = 0.9
+"""The share of a block's lanes that have a student, with which we are content."""
+
+WORK = 2**35
+"""Pairs of units times coordinates in one launch: tens of milliseconds, for cards that also drive a screen."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The shape that a kernel is compiled for, and how its seeds are laid out. Fields are the kernel's macros."""
+
+    students: int
+    units: int
+    coordinates: int
+    output: int
+    seeds: int
+    threads: int
+    stride: int
+
+    @property
+    def macros(self) -> tuple[str, ...]:
+        """The compiler's options."""
+        return tuple(f"-D{name.upper()}={value}" for name, value in vars(self).items())
+
+    @property
+    def shared(self) -> int:
+        """Bytes of shared memory a block."""
+        return 8 * self.seeds * self.stride
+
+    def steps(self, seeds: int) -> int:
+        """How many steps of so many seeds one launch takes."""
+        return max(1, WORK // (seeds * self.students * self.units * self.coordinates))
+
+
+def plan(students: int, units: int, coordinates: int, output: str, shared: int) -> Plan | None:
+    """How a card with `shared` bytes a block walks a network; None where a seed does not fit into a block.
+
+    A seed takes (k + 2m) times min(d, m + k) numbers of 8 bytes and some; 227 KiB hold about 115 units in full
+    dimension. Of the numbers of seeds that fill the lanes well the smallest is taken, in at most a quarter of the
+    memory, so that a processor holds several blocks.
+    """
+    size = (
+        units * (-(-coordinates // 2) * 2) + students * (coordinates | 1) + units + students + 2 * coordinates
+    )
+    stride = (size + 13) // 16 * 16 + 2  # side by side, seeds lie in different banks
+    if students > 1024 or 8 * stride > shared:
+        return None
+
+    def threads(seeds: int) -> int:
+        return -(-seeds * students // WARP) * WARP
+
+    def filled(seeds: int) -> float:
+        return seeds * students / threads(seeds)
+
+    most = max(1, min(LANES // students, shared // 4 // (8 * stride)))
+    good = [seeds for seeds in range(1, most + 1) if filled(seeds) >= FULL]
+    seeds = good[0] if good else max(range(1, most + 1), key=filled)
+    return Plan(students, units, coordinates, OUTPUTS[output], seeds, threads(seeds), stride)
+
+
+@dataclass(frozen=True)
+class CudaPopulationProblem(FusedPopulationProblem):
+    """A `PopulationProblem` on CuPy arrays whose descents run in one kernel.
+
+    Networks too large for a block's shared memory take the array code.
+    """
+
+    def descend(self, weights: Weights, step_size: float, weight_decay: float, count: int) -> Weights:
+        """As `FusedPopulationProblem.descend`, where the network fits."""
+        units = self.network.neurons + self.data.hidden.shape[-2]
+        if self.planned(units, min(self.data.features, units)) is None:
+            return PopulationProblem.descend(self, weights, step_size, weight_decay, count)
+        return super().descend(weights, step_size, weight_decay, count)
+
+    def planned(self, units: int, coordinates: int) -> Plan | None:
+        """The plan for this network on the current device."""
+        return plan(self.network.neurons, units, coordinates, self.network.output, self.shared_memory())
+
+    def shared_memory(self) -> int:
+        """The most bytes of shared memory that a block of the current device may ask for."""
+        import cupy
+
+        return shared_memory_of(cupy.cuda.runtime.getDevice())
+
+    def walk(self, vectors: Any, outputs: Any, step_size: float, weight_decay: float, count: int) -> None:
+        """`count` steps in place, in as few launches as `WORK` allows."""
+        xp = array_namespace(vectors)
+        layout = self.planned(*vectors.shape[1:])
+        assert layout is not None, "descend asks first"
+        inside = [xp.ascontiguousarray(array) for array in (vectors, outputs)]
+        seeds, factor = len(vectors), self.factors
+        law = (self.network.scale, factor.linear, factor.curved, factor.constant, step_size, weight_decay)
+        most = layout.steps(seeds)
+        for done in range(0, count, most):
+            self.launch(layout, -(-seeds // layout.seeds), (*inside, *law, seeds, min(most, count - done)))
+        for array, own in zip((vectors, outputs), inside, strict=True):
+            if own is not array:
+                array[...] = own
+
+    def launch(self, layout: Plan, blocks: int, arguments: tuple[Any, ...]) -> None:
+        """One launch on the current device: arrays, then floats, then two integers."""
+        compiled = kernel(layout)
+        compiled.max_dynamic_shared_size_bytes = layout.shared
+        numbers = [float(number) for number in arguments[2:-2]]
+        compiled(
+            (blocks,),
+            (layout.threads,),
+            (*arguments[:2], *numbers, *arguments[-2:]),
+            shared_mem=layout.shared,
+        )
+
+
+@cache
+def shared_memory_of(device: int) -> int:
+    """Bytes a block, of a device by its number."""
+    import cupy
+
+    return int(cupy.cuda.runtime.getDeviceProperties(device)["sharedMemPerBlockOptin"])
+
+
+@cache
+def kernel(layout: Plan) -> Any:
+    """The kernel, compiled for each device when it is first launched there."""
+    import cupy
+
+    return cupy.RawKernel(SOURCE.read_text(encoding="utf-8"), "descend", options=layout.macros)

@@ -1,0 +1,469 @@
+"""Gradient flow on a teacher to long horizons: implicit Runge–Kutta with the exact Jacobian.
+
+The loss falls as T⁻³ while the overlap of students decays as 1/T beside modes that relax in a time of order one:
+the flow is stiff, and an explicit method would take T steps. Radau IIA of order 5 (scipy) takes the Hessian of
+`PopulationProblem`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.integrate import Radau
+from scipy.optimize import brentq
+
+from twolayer.core.arrays import norm
+from twolayer.core.network import Weights
+from twolayer.core.trajectory import FlowWeights
+from twolayer.population.closed_form import Units, unit
+from twolayer.population.leaving_zero import Ways, minima
+
+__all__ = ["population_flow"]
+
+ROUNDING = 2.0**-49
+"""The absolute tolerance is at least this, times the largest weight of the moment: a coordinate that is 0 but for
+rounding is not followed, and weights of 1e-14 grow with the relative tolerance."""
+
+DEAD = 2.0**-33
+"""A student on its way into 0 is at 0 when it is shorter than this, times its greatest length."""
+
+VANISHED = 1e-290
+"""A student shorter than this is 0."""
+
+SLIGHT = 2.0**-50
+"""A student of tied or balanced outputs below this, times the largest, has no effect on others: its mass is 1e-30."""
+
+DRIFT = 0.5
+"""The rate at which slight students shrink is taken anew once they are off its exponential by this, in logarithms."""
+
+NEARLY = 0.01
+"""A second minimum of φ_j above 0 by less than this, times Σ|C_q|, counts as a fork: steps that move about 0 may stay
+near it until it opens, however small they are."""
+
+BALANCED = 2.0**-46
+"""|w_j|² − a_j² below this, times their sum, is 0 but for rounding."""
+
+STEPS = 3000
+"""So many steps without the time doubling are no progress: forces are rounding, and no step is within tolerance."""
+
+AT_REST = 0.01
+"""A flow whose loss falls by no more than this share to the end is at rest."""
+
+NEWTON = 0.01
+"""The error left in a step's equations, as a share of the tolerance. scipy asks for √rtol, which where coordinates
+are 0 but for rounding is below rounding."""
+
+COARSER, COARSEST = 32.0, 2.0**25
+"""The absolute tolerance is then raised by this factor; beyond that one in all, the flow is given up."""
+
+
+def population_flow(
+    packing: Packing, times: Any, rtol: float, atol: float, moved: Any | None = None
+) -> FlowWeights:
+    """dθ/dt = −∇(L + (weight_decay/2)|θ|²) of one seed on the host at `times`, of which the first is the start.
+
+    packing: of a `PopulationProblem`, best in its reduced coordinates. Returns hidden (time, neuron, feature) and
+    output (time, neuron), and the number of forks. From where the integrator cannot go on they are NaN; the state
+    there stands to the end if the flow is at rest (`Packing.rests`).
+    moved (neuron,): which students have left their start, and are at 0 because they came there; default: none that
+    is at 0. A student that reaches 0 stays until a direction of descent opens there (`leaving_zero`), and leaves
+    along the steepest; one that starts there stays.
+    """
+    state = packing.packed(packing.start)
+    states = np.full((len(times), len(state)), np.nan)
+    states[0], saved, stop = state, 1, float(times[-1])
+    if not np.isfinite(state).all():  # the piece before was not carried to its end
+        return packing.carried(states, 0)
+    zero = AtZero(packing, state, moved)
+    time = float(times[0])
+    state = zero.released(state)
+    part, coarse = Part(packing, time, state, stop, rtol, packing.floors(atol, state)), 1.0
+    since, steps = time, 0
+    while saved < len(times):
+        solver = part.solver
+        solver.atol = coarse * packing.floors(atol, solver.y)
+        solver.step()
+        steps += 1
+        now = part.state(solver.y, solver.t)
+        if solver.status == "failed" or steps > STEPS:
+            state = zero.buried(now)
+            if state is None:
+                state, coarse = now, coarse * COARSER
+            if coarse > COARSEST or packing.blurred(state, coarse * floor(atol, state)):
+                if packing.rests(state, stop - solver.t):
+                    states[saved:] = state
+                break
+            part = Part(packing, solver.t, state, stop, rtol, coarse * packing.floors(atol, state))
+            since, steps = solver.t, 0
+            continue
+        packing.project(solver, float(times[0]))
+        now = part.state(solver.y, solver.t)
+        if solver.t >= 2.0 * since:
+            since, steps = solver.t, 0
+            if coarse > 1.0 and packing.blurred(now, float(np.max(solver.atol))):
+                before = part.state(solver.y_old, solver.t_old)
+                if packing.rests(before, stop - solver.t_old):
+                    states[saved:] = before
+                break
+        between = part.between()
+        left = zero.leaves(between, solver.t_old, solver.t, now)
+        end = solver.t if left is None else left
+        while saved < len(times) and end >= times[saved]:
+            states[saved] = now if solver.t == times[saved] else between(times[saved])
+            saved += 1
+        size = solver.h_abs
+        if left is None:
+            state = zero.arrived(now)
+            if state is None:
+                if part.current():
+                    continue
+                state = now
+        else:
+            state = between(left)
+        state = zero.released(state)
+        part = Part(packing, end, state, stop, rtol, coarse * packing.floors(atol, state), size)
+    return packing.carried(states, zero.forks)
+
+
+class AtZero:
+    """Which students are at 0, and when and whither they leave."""
+
+    def __init__(self, packing: Packing, state: Any, moved: Any | None) -> None:
+        self.packing, self.forks = packing, 0
+        lengths = packing.lengths(state)
+        self.dead = (lengths == 0) & (np.zeros(len(lengths), bool) if moved is None else moved)
+        self.largest = lengths
+        """The greatest length of each student so far."""
+        self.came = np.zeros(packing.shape)
+        """The direction from which each student came to 0."""
+        self.seen: tuple[Any, float] | None = None
+        """The units times their coefficients where the ways out were searched last, and by how much φ was above 0."""
+
+    def arrived(self, state: Any) -> Any | None:
+        """The state with students put to 0 that move into it and are as good as there; None without any."""
+        packing, lengths = self.packing, self.packing.lengths(state)
+        self.largest = np.maximum(self.largest, lengths)
+        size = np.abs(packing.outputs(state)) if packing.trained else self.largest
+        least = np.maximum(DEAD * size, 0.0 if packing.trained else 4.0 * ROUNDING * lengths.max())
+        near = (lengths > 0) & (lengths < least) & packing.mortal
+        near |= (lengths > 0) & (lengths < VANISHED)
+        return self.put(state, near) if near.any() else None
+
+    def buried(self, state: Any) -> Any | None:
+        """As `arrived`, where the integrator cannot go on: all that are short beside the longest."""
+        lengths = self.packing.lengths(state)
+        near = (lengths > 0) & (lengths < DEAD * lengths.max()) & self.packing.mortal
+        return self.put(state, near) if near.any() else None
+
+    def put(self, state: Any, near: Any) -> Any | None:
+        """The state with those of the students near 0 at 0 that move into it; None without any."""
+        packing = self.packing
+        hidden = packing.hidden(state)
+        inward = near & ((unit(hidden) * packing.hidden(packing.velocity(state))).sum(-1) < 0)
+        if not inward.any():
+            return None
+        state = state.copy()
+        self.came[inward] = unit(hidden[inward])
+        packing.hidden(state)[inward] = 0.0
+        self.dead |= inward & packing.mortal
+        self.seen = None
+        return state
+
+    def leaves(self, between: Any, start: float, stop: float, state: Any) -> float | None:
+        """When in [start, stop] the first student leaves 0, or None; `between` gives the states."""
+        if not self.dead.any() or self.height(state) > 0:
+            return None
+        if self.height(between(start)) <= 0:
+            return start
+        rest = 4.0 * np.spacing(stop)
+        root = brentq(lambda time: self.height(between(time)), start, stop, xtol=rest, rtol=1e-14, maxiter=60)
+        return min(root + 4.0 * rest, stop)
+
+    def height(self, state: Any) -> float:
+        """The least of φ_j(u) over the students at 0 and all directions, above the least that is followed.
+
+        |ψ − ψ'| ≤ Σ_p |c_p u_p − c'_p u'_p|, as σ is 1-Lipschitz: no search where that bound decides.
+        """
+        pushed = self.packing.pushed(state)
+        if self.seen is not None:
+            above = self.seen[1] - float(np.linalg.norm(pushed - self.seen[0], axis=-1).sum())
+            if above > 0:
+                return above
+        least = np.inf
+        heights = []
+        for sign, students in self.classes(state):
+            _, values = self.ways(state, sign)
+            strength = self.strength(state)[students]
+            bar = self.bars(state)[students]
+            least = min(least, float((strength * values[0] + bar).min()))
+            heights.append(float((values[0] + bar / strength).min()))
+        self.seen = (pushed, min(heights, default=np.inf))
+        return least
+
+    def classes(self, state: Any) -> list[tuple[float, Any]]:
+        """The students at 0 with positive outputs, and with negative ones, where there are any."""
+        outputs = self.packing.outputs(state)
+        both = [(sign, np.flatnonzero(self.dead & (sign * outputs > 0))) for sign in (1.0, -1.0)]
+        return [(sign, students) for sign, students in both if len(students)]
+
+    def strength(self, state: Any) -> Any:
+        """s|a_j|, (neuron,)."""
+        return self.packing.problem.network.scale * np.abs(self.packing.outputs(state))
+
+    def bars(self, state: Any) -> Any:
+        """What φ_j must be below 0 by, (neuron,), for students of the length that they leave with to move out."""
+        strength = self.strength(state)
+        together = strength[self.dead].sum()
+        return 2.0 * self.length(state) * (strength * together + self.packing.weight_decay)
+
+    def length(self, state: Any) -> float:
+        """The length that students leave with."""
+        return DEAD * max(float(self.packing.lengths(state).max()), float(self.largest.max()))
+
+    def ways(self, state: Any, sign: float) -> tuple[Any, Any]:
+        """Minima of ±ψ and their values, the lowest first."""
+        ways = self.packing.ways(state)
+        came = self.came[self.dead & self.came.any(-1)]
+        return minima(ways, sign, np.concatenate([ways.starts(), came]))
+
+    def released(self, state: Any) -> Any:
+        """The state with all students away from 0 that have a direction of descent there."""
+        if not self.dead.any():
+            return state
+        state, even = state.copy(), self.packing.problem.network.activation == "abs"
+        length, bars, strength, gone = self.length(state), self.bars(state), self.strength(state), []
+        before = state.copy()
+        for sign, students in self.classes(before):
+            directions, values = self.ways(before, sign)
+            leaving = students[strength[students] * values[0] + bars[students] < 1e-3 * bars[students]]
+            if not len(leaving):
+                continue
+            masses = float(np.abs(self.packing.ways(before).units.masses).sum())
+            tie = 1e-9 * masses
+            self.forks += int((values < NEARLY * masses).sum() > 1)
+            best = directions[values < values[0] + tie]
+            for student in leaving:
+                cosines = best @ self.came[student]
+                nearest = int(np.argmax(np.abs(cosines) if even else cosines))
+                turned = -1.0 if even and cosines[nearest] < 0 else 1.0
+                self.packing.hidden(state)[student] = turned * length * best[nearest]
+            gone.extend(leaving.tolist())
+        self.dead[gone] = False
+        self.seen = None
+        return state
+
+
+class Part:
+    """The integrator from one event to the next.
+
+    Slight students that shrink are followed as y_j = w_j e^(κ_j (t − t₀)), dy_j/dt = f_j(y) + κ_j y_j, with κ_j the
+    rate at t₀: f_j is homogeneous in them, others do not feel them, and y_j is at rest once directions are.
+    """
+
+    def __init__(
+        self,
+        packing: Packing,
+        start: float,
+        state: Any,
+        stop: float,
+        rtol: float,
+        atol: Any,
+        size: float | None = None,
+    ) -> None:
+        self.packing, self.start, self.first = packing, start, state
+        rates = packing.shrinking(state)
+        self.slight = rates > 0
+        self.rates = packing.each(rates)
+        self.solver = Radau(
+            lambda _, y: packing.velocity(y) + self.rates * y,
+            start,
+            state,
+            stop,
+            first_step=min(size, stop - start) if size is not None and self.slight.any() else None,
+            rtol=rtol,
+            atol=atol,
+            jac=lambda _, y: packing.jacobian(y) + np.diag(self.rates),
+        )
+        self.solver.newton_tol = max(self.solver.newton_tol, NEWTON)
+
+    def state(self, vector: Any, time: float) -> Any:
+        """The parameters of the integrator's vector at a time."""
+        return vector * np.exp(-self.rates * (time - self.start)) if self.slight.any() else vector
+
+    def between(self) -> Any:
+        """The parameters as a function of time in the last step."""
+        dense = self.solver.dense_output()
+        return lambda time: self.state(dense(time), time)
+
+    def current(self) -> bool:
+        """Whether the rates still describe how slight students shrink, and no other has become slight."""
+        packing, vector = self.packing, self.solver.y
+        slight = packing.slight(self.state(vector, self.solver.t))
+        if not slight.any() and not self.slight.any():
+            return True
+        if (slight & ~self.slight).any() and (packing.shrinking(vector) > 0)[slight & ~self.slight].any():
+            return False
+        now, first = packing.size(vector)[self.slight], packing.size(self.first)[self.slight]
+        return bool((np.abs(np.log(np.maximum(now, VANISHED) / first)) < DRIFT).all())
+
+
+def floor(atol: float, vector: Any) -> float:
+    """The absolute tolerance at a state."""
+    return max(atol, ROUNDING * float(np.abs(vector).max()), 1e-300)
+
+
+class Packing:
+    """The trained parameters of one seed as one vector, and the flow's velocity and Jacobian in it."""
+
+    def __init__(self, problem: Any, start: Weights, weight_decay: float) -> None:
+        self.problem, self.start, self.weight_decay = problem, start, weight_decay
+        self.trained = problem.network.output == "trained"
+        self.shape = start.hidden.shape
+        length, output = norm(start.hidden), start.output
+        excess = (length - output) * (length + output)
+        self.excess = np.where(np.abs(excess) < BALANCED * (length**2 + output**2), 0.0, excess)
+        """|w_j|² − a_j², (neuron,)."""
+        self.most = 0.0
+        """The greatest weight so far."""
+        fixed = np.ones(len(length), bool)
+        self.mortal = {"fixed": fixed, "tied": ~fixed, "trained": self.excess < 0}[problem.network.output]
+        """Which students can reach 0 in finite time: others shrink exponentially."""
+
+    def packed(self, weights: Weights) -> Any:
+        """Hidden weights neuron by neuron, then output weights where they are trained."""
+        parts = [weights.hidden.reshape(-1), *([weights.output] if self.trained else [])]
+        return np.concatenate(parts)
+
+    def unpacked(self, vectors: Any) -> Weights:
+        """The weights of vectors (…, parameter)."""
+        lead, size = vectors.shape[:-1], self.shape[0] * self.shape[1]
+        hidden = vectors[..., :size].reshape(*lead, *self.shape)
+        output = (
+            vectors[..., size:] if self.trained else np.broadcast_to(self.start.output, hidden.shape[:-1])
+        )
+        return self.problem.network.closed(Weights(hidden, output))
+
+    def hidden(self, vector: Any) -> Any:
+        """w of a vector (neuron, feature), a view."""
+        return vector[: self.shape[0] * self.shape[1]].reshape(self.shape)
+
+    def outputs(self, vector: Any) -> Any:
+        """a of a vector, (neuron,)."""
+        return self.unpacked(vector).output
+
+    def lengths(self, vector: Any) -> Any:
+        """|w_j|, (neuron,)."""
+        return norm(self.hidden(vector))
+
+    def ways(self, vector: Any) -> Ways:
+        """What a student at 0 meets."""
+        weights, data = self.unpacked(vector), self.problem.data
+        scale = self.problem.network.scale
+        units = Units(
+            np.concatenate([weights.hidden, data.hidden]),
+            np.concatenate([scale * weights.output, -data.output]),
+            self.shape[0],
+        )
+        return Ways(units, self.problem.factors, self.problem.network.activation == "abs")
+
+    def pushed(self, vector: Any) -> Any:
+        """c_j w_j, (neuron, feature)."""
+        weights = self.unpacked(vector)
+        return self.problem.network.scale * weights.output[:, None] * weights.hidden
+
+    def carried(self, vectors: Any, forks: int) -> FlowWeights:
+        """The weights of vectors (time, parameter)."""
+        weights = self.unpacked(vectors)
+        return FlowWeights(weights.hidden, weights.output, forks)
+
+    def floors(self, atol: float, vector: Any) -> Any:
+        """The absolute tolerance of each parameter. Forces on a student of trained or tied output scale with the
+        student, and it is followed however small."""
+        if self.problem.network.output == "fixed":
+            self.most = max(self.most, float(np.abs(vector).max()))
+            return np.full(len(vector), max(floor(atol, vector), ROUNDING * self.most))
+        return self.each(np.maximum(np.maximum(atol, ROUNDING * self.size(vector)), 1e-300))
+
+    def each(self, values: Any) -> Any:
+        """A value of each student, for each of its parameters."""
+        return np.concatenate([np.repeat(values, self.shape[1]), *([values] if self.trained else [])])
+
+    def size(self, vector: Any) -> Any:
+        """max(|w_j|, |a_j|), (neuron,)."""
+        return np.maximum(self.lengths(vector), np.abs(self.outputs(vector)))
+
+    def slight(self, vector: Any) -> Any:
+        """Which students are too small for others to feel them, with forces that scale with them, (neuron,)."""
+        if self.problem.network.output == "fixed":
+            return np.zeros(self.shape[0], bool)
+        size = self.size(vector)
+        largest = max(float(size.max()), float(norm(self.problem.data.hidden).max()))
+        return (
+            (self.lengths(vector) > 0)
+            & (size < SLIGHT * largest)
+            & (self.excess == 0 if self.trained else True)
+        )
+
+    def shrinking(self, vector: Any) -> Any:
+        """κ_j = −d ln|w_j|/dt of slight students where it is positive, else 0, (neuron,)."""
+        slight = self.slight(vector)
+        if not slight.any():
+            return np.zeros(self.shape[0])
+        hidden, moved = self.hidden(vector), self.hidden(self.velocity(vector))
+        along = (unit(hidden) * moved).sum(-1) / np.where(slight, self.lengths(vector), 1.0)
+        return np.where(slight, np.maximum(-along, 0.0), 0.0)
+
+    def project(self, solver: Radau, start: float) -> None:
+        """Put the solver's state back to |w_j|² − a_j² of the start, which shrinks as e^(−2λt) (trained outputs):
+        errors in it grow as students shrink, and decide whether w or a reaches 0."""
+        if not self.trained:
+            return
+        kept = self.excess * np.exp(-2.0 * self.weight_decay * (solver.t - start))
+        state = solver.y.copy()
+        hidden, outputs = self.hidden(state), state[-self.shape[0] :]
+        for _ in range(2):
+            length = norm(hidden)
+            size = np.where(length + np.abs(outputs) > 0, np.hypot(length, outputs), 1.0)
+            off = 0.5 * ((length - outputs) / size * ((length + outputs) / size) - kept / size / size)
+            hidden *= (1.0 - off)[:, None]
+            outputs *= 1.0 + off
+        solver.y = state
+        solver.f = solver.fun(solver.t, state)
+
+    def blurred(self, vector: Any, error: float) -> bool:
+        """Whether an error of each parameter costs the loss its second digit, where rounding leaves it that."""
+        loss = float(self.problem.loss(self.unpacked(vector)))
+        slope, top = np.linalg.norm(self.velocity(vector)), np.linalg.norm(self.jacobian(vector), 2)
+
+        def change(error: float) -> float:
+            size = error * np.sqrt(len(vector))
+            return float(slope * size + 0.5 * top * size**2)
+
+        rounding = np.finfo(np.float64).eps * np.abs(vector).max()
+        return change(rounding) <= 0.01 * loss < change(error)
+
+    def rests(self, vector: Any, duration: float) -> bool:
+        """Whether the objective falls by less than `AT_REST` of the loss in this time: with v the velocity and
+        μ the Hessian's eigenvalues, by Σ v_i² (1 − e^(−2μ_i t))/(2μ_i), the linear flow's fall. A force that is hidden
+        in the rounding of v is not greater than v, so that a flow that has far to go is not taken as at rest."""
+        loss = float(self.problem.loss(self.unpacked(vector)))
+        velocity, matrix = self.velocity(vector), self.jacobian(vector)
+        if not (np.isfinite(velocity).all() and np.isfinite(matrix).all()):
+            return False
+        values, vectors = np.linalg.eigh(-0.5 * (matrix + matrix.T))
+        exponents = 2.0 * duration * values
+        steep = np.where(exponents == 0, 1.0, exponents)
+        with np.errstate(over="ignore"):
+            share = np.where(exponents == 0, 1.0, -np.expm1(-steep) / steep)
+            fall = duration * float(np.sum(share * (velocity @ vectors) ** 2))
+        return fall <= AT_REST * loss
+
+    def velocity(self, vector: Any) -> Any:
+        """−∇ of the objective."""
+        return -self.packed(self.problem.gradient(self.unpacked(vector), self.weight_decay))
+
+    def jacobian(self, vector: Any) -> Any:
+        """−∇∇ of the objective; tied outputs are penalised twice."""
+        decay = self.weight_decay * (2.0 if self.problem.network.output == "tied" else 1.0)
+        return -self.problem.hessian(self.unpacked(vector)) - decay * np.eye(len(vector))

@@ -1,0 +1,410 @@
+"""Compiled gradient descent on Gaussian input: the second implementation, held against `PopulationProblem`.
+
+Two kernels in min(d, m + k) coordinates, both in lanes of eight. `descend_seeds` takes eight seeds side by
+side and each pair of units once; `descend_neurons` takes one seed, eight neurons against all units at a time,
+which is better from about sixteen neurons on. Which of the two depends on the network alone, and lanes never
+mix, so a seed's bits depend neither on the other seeds nor on the number of threads.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from twolayer.core.network import OUTPUTS, Weights
+from twolayer.core.seeds import over_seeds
+from twolayer.kernels.jit import njit
+from twolayer.kernels.minibatch import descend_on_batches
+from twolayer.kernels.simd import WIDTH, aligned_zeros, load, repeat, spread, square_root, store, where_less
+from twolayer.population.fused_descent import FusedPopulationProblem
+
+__all__ = ["CompiledPopulationProblem"]
+
+MANY = 16
+"""From this many neurons on, lanes are neurons."""
+
+
+@dataclass(frozen=True)
+class CompiledPopulationProblem(FusedPopulationProblem):
+    """A `PopulationProblem` on NumPy arrays whose descents are compiled, `threads` chunks of seeds at a time."""
+
+    threads: int = 1
+
+    def descend_on_batches(
+        self, weights: Weights, step_size: float, batch_size: int, count: int, random: Sequence[Any]
+    ) -> Weights:
+        """As `Problem.descend_on_batches`, to rounding."""
+        return descend_on_batches(
+            self.network,
+            weights,
+            self.data,
+            step_size,
+            batch_size,
+            count,
+            random,
+            self.threads,
+            self.profiled,
+        )
+
+    def walk(self, vectors: Any, outputs: Any, step_size: float, weight_decay: float, count: int) -> None:
+        """`count` steps in place, by one of the two kernels."""
+        m, factor = self.network.neurons, self.factors
+        scales = np.where(np.arange(vectors.shape[1]) < m, self.network.scale, 1.0)
+        numbers = np.asarray([factor.linear, factor.curved, factor.constant, step_size, weight_decay])
+        law = (m, OUTPUTS[self.network.output], scales, numbers, count)
+        (by_neurons if m >= MANY else by_seeds)(vectors, outputs, law, self.threads)
+
+    def packing(self, start: Weights, weight_decay: float) -> Any:
+        """As `PopulationProblem.packing`, compiled."""
+        from twolayer.population.numba_flow import CompiledPacking
+
+        return CompiledPacking(self, start, weight_decay)
+
+
+def by_seeds(units: Any, outputs: Any, law: Any, threads: int) -> None:
+    """`count` steps in place, eight seeds at a time: units (seed, unit, coordinate), outputs (seed, unit)."""
+    seeds = len(units)
+
+    def one(chunk: int) -> None:
+        own = np.minimum(np.arange(chunk * WIDTH, (chunk + 1) * WIDTH), seeds - 1)  # the last seed fills up
+        vectors, coefficients = aligned(np.moveaxis(units[own], 0, -1)), aligned(outputs[own].T)
+        descend_seeds(vectors.ravel(), coefficients.ravel(), *units.shape[1:], *law)
+        stop = min(WIDTH, seeds - chunk * WIDTH)
+        units[own[:stop]] = np.moveaxis(vectors, -1, 0)[:stop]
+        outputs[own[:stop]] = coefficients.T[:stop]
+
+    over_seeds(one, -(-seeds // WIDTH), threads)
+
+
+def by_neurons(units: Any, outputs: Any, law: Any, threads: int) -> None:
+    """As `by_seeds`, one seed at a time, in columns: zeros fill up the last lanes."""
+    _, columns, coordinates = units.shape
+    width = -(-columns // WIDTH) * WIDTH
+
+    def one(seed: int) -> None:
+        vectors, coefficients = aligned(np.zeros((coordinates, width))), aligned(np.zeros(width))
+        vectors[:, :columns] = units[seed].T
+        coefficients[:columns] = outputs[seed]
+        descend_neurons(vectors.ravel(), coefficients, coordinates, width, *law)
+        units[seed] = vectors[:, :columns].T
+        outputs[seed] = coefficients[:columns]
+
+    over_seeds(one, len(units), threads)
+
+
+def aligned(array: Any) -> Any:
+    """A contiguous float64 copy that begins on a cache line."""
+    spare = np.empty(array.size + WIDTH)
+    skip = -spare.ctypes.data // 8 % WIDTH
+    copy = spare[skip : skip + array.size].reshape(array.shape)
+    copy[...] = array
+    return copy
+
+
+SMALL, LARGE, SHIFT = 2.0**-400, 2.0**400, 2.0**800
+"""Lengths outside of [SMALL, LARGE] are squared after a shift, so that none leaves the range of floats."""
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def angle(square: Any) -> Any:
+    """θ and sin θ in [0, π] from |û − v̂|² in lanes: to rounding near 0, and to 1e-8 near π, where it enters squared.
+
+    With a = |û − v̂|² = 4 sin²(θ/2), b = 4 − a and c = min(a, b): θ = √c P(c) or π − √c P(c), sin θ = √(ab)/2,
+    where P(c) = asin(√c/2)/(√c/2) on [0, 2] is interpolated at 20 Chebyshev points, to 3e-18. Derived.
+    """
+    rest = 4.0 - square
+    rest = where_less(rest, 0.0, 0.0, rest)
+    c = where_less(rest, square, rest, square)
+    y = c * c
+    even = y * -6.459328421721786e-11 - 2.2513930216782314e-09
+    odd = y * 4.097889497209511e-12 + 4.845778183922469e-10
+    even = even * y - 1.689714119889943e-08
+    odd = odd * y + 7.234667776669383e-09
+    even = even * y - 3.958485306828863e-08
+    odd = odd * y + 2.982622550322346e-08
+    even = even * y - 2.5097202827776743e-08
+    odd = odd * y + 4.314362098958647e-08
+    even = even * y + 1.6676863197192948e-07
+    odd = odd * y + 5.757062922890993e-08
+    even = even * y + 4.2356714665913565e-06
+    odd = odd * y + 8.556623559612829e-07
+    even = even * y + 0.0001186794526627867
+    odd = odd * y + 2.184796208250567e-05
+    even = even * y + 0.004687499999951002
+    odd = odd * y + 0.0006975446441437162
+    even = even * y + 1.0
+    odd = odd * y + 0.04166666666666741
+    near = square_root(c) * (odd * c + even)
+    return where_less(rest, square, math.pi - near, near), 0.5 * square_root(square * rest)
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def place(vectors: Any, unit: Any, start: int, stride: int, coordinates: int) -> Any:
+    """û into `unit`, 0 for 0, of the lanes' vectors at start, start + stride, …; returns |u|."""
+    largest = spread(0.0)
+    for d in range(coordinates):
+        x = load(vectors, start + d * stride)
+        x = where_less(x, 0.0, 0.0 - x, x)
+        largest = where_less(largest, x, x, largest)
+    shift = where_less(largest, SMALL, SHIFT, 1.0)
+    shift = where_less(LARGE, largest, 1.0 / SHIFT, shift)
+    back = where_less(largest, SMALL, 1.0 / SHIFT, 1.0)
+    back = where_less(LARGE, largest, SHIFT, back)
+    square = spread(0.0)
+    for d in range(coordinates):
+        x = shift * load(vectors, start + d * stride)
+        square += x * x
+    length = square_root(square)
+    inverse = where_less(0.0, length, 1.0 / length, 0.0)
+    for d in range(coordinates):
+        store(unit, start + d * stride, shift * load(vectors, start + d * stride) * inverse)
+    return length * back
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def move(
+    vectors: Any, unit: Any, force: Any, outputs: Any, length: Any, scale: Any, moving: Any,
+    start: int, stride: int, force_start: int, force_stride: int, own: int, coordinates: int,
+    mode: int, step_size: float, weight_decay: float,
+) -> None:  # fmt: skip
+    """One step of the lanes' vectors and outputs along the field F in `force`; lanes with moving = 0 stay."""
+    output = load(outputs, own)
+    if mode == 2:
+        output = length
+    alive = where_less(0.0, length, moving, 0.0)
+    radial = spread(0.0)
+    if mode > 0:
+        for d in range(coordinates):
+            radial += load(unit, start + d * stride) * load(force, force_start + d * force_stride)
+        radial = radial * (alive * scale * step_size)
+    rate = alive * scale * output * step_size
+    decay = moving * (step_size * weight_decay)
+    if mode == 2:
+        decay = 2.0 * decay
+    for d in range(coordinates):
+        old = load(vectors, start + d * stride)
+        new = old - (rate * load(force, force_start + d * force_stride) + decay * old)
+        if mode == 2:
+            new -= radial * length * load(unit, start + d * stride)
+        store(vectors, start + d * stride, new)
+    if mode == 1:
+        store(outputs, own, output - (radial * length + decay * output))
+
+
+@njit(cache=True, nogil=True)
+def descend_seeds(
+    vectors: Any, outputs: Any, units: int, coordinates: int, students: int, mode: int, scales: Any, numbers: Any,
+    count: int,
+) -> None:  # fmt: skip
+    """`count` steps in place, of eight seeds: vectors (unit, coordinate, lane) and outputs (unit, lane), flat.
+
+    mode: 0 fixed, 1 trained, 2 tied outputs. scales (unit,): s for students, 1 for teachers.
+    numbers: A, B, D of the loss, step size, weight decay.
+    """
+    linear, curved, constant = 2.0 * numbers[0], 2.0 * numbers[1], 2.0 * numbers[2]
+    step_size, weight_decay = numbers[3], numbers[4]
+    row = coordinates * 8  # one unit's numbers
+    unit = aligned_zeros(1, vectors.size, vectors)[0]
+    pull = aligned_zeros(1, students * units * 8, vectors)[0]  # θ_iq C_q; 0 where q = i
+    length, mass, along = aligned_zeros(3, units * 8, vectors)
+    residual, held, force = aligned_zeros(3, row, vectors)
+    one = spread(1.0)
+    for q in range(students, units):
+        store(length, q * 8, place(vectors, unit, q * row, 8, coordinates))
+        store(mass, q * 8, load(length, q * 8) * load(outputs, q * 8))
+        for d in range(0, row, 8):
+            store(held, d, load(held, d) + load(outputs, q * 8) * load(vectors, q * row + d))
+    for _ in range(count):
+        for d in range(0, row, 8):
+            store(residual, d, spread(0.0))
+        for i in range(students):
+            size = place(vectors, unit, i * row, 8, coordinates)
+            output = load(outputs, i * 8)
+            if mode == 2:
+                output = size
+            output = output * scales[i]
+            store(length, i * 8, size)
+            store(mass, i * 8, output * size)
+            store(along, i * 8, spread(0.0))
+            for d in range(0, row, 8):
+                store(residual, d, load(residual, d) + output * load(vectors, i * row + d))
+        total = spread(0.0)
+        for q in range(units):
+            total += load(mass, q * 8)
+        for i in range(students):
+            drift = load(along, i * 8)
+            for q in range(i + 1, units):
+                square = spread(0.0)
+                for d in range(0, row, 8):
+                    difference = load(unit, i * row + d) - load(unit, q * row + d)
+                    square += difference * difference
+                theta, sine = angle(square)
+                drift += sine * load(mass, q * 8)
+                store(pull, (i * units + q) * 8, theta * load(mass, q * 8))
+                if q < students:
+                    store(along, q * 8, load(along, q * 8) + sine * load(mass, i * 8))
+                    store(pull, (q * units + i) * 8, theta * load(mass, i * 8))
+            store(along, i * 8, curved * drift - constant * total)
+        for i in range(students):
+            drift = load(along, i * 8)
+            d = 0
+            while d < row:
+                if d + 32 <= row:
+                    p0, p1, p2, p3 = spread(0.0), spread(0.0), spread(0.0), spread(0.0)
+                    for q in range(units):
+                        t = load(pull, (i * units + q) * 8)
+                        p0 += t * load(unit, q * row + d)
+                        p1 += t * load(unit, q * row + d + 8)
+                        p2 += t * load(unit, q * row + d + 16)
+                        p3 += t * load(unit, q * row + d + 24)
+                    store(force, d, p0)
+                    store(force, d + 8, p1)
+                    store(force, d + 16, p2)
+                    store(force, d + 24, p3)
+                    d += 32
+                else:
+                    p0 = spread(0.0)
+                    for q in range(units):
+                        p0 += load(pull, (i * units + q) * 8) * load(unit, q * row + d)
+                    store(force, d, p0)
+                    d += 8
+            for d in range(0, row, 8):
+                field = linear * (load(residual, d) + load(held, d)) + drift * load(unit, i * row + d)
+                store(force, d, field - curved * load(force, d))
+            move(
+                vectors, unit, force, outputs, load(length, i * 8), scales[i], one, i * row, 8, 0, 8, i * 8,
+                coordinates, mode, step_size, weight_decay,
+            )  # fmt: skip
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def squares(unit: Any, width: int, i: int, q: int, coordinates: int, square: Any) -> None:
+    """|û_i − û_q|² for the lanes i, i + 1, … and eight units from q: square (unit, lane), flat."""
+    a0, a1, a2, a3 = spread(0.0), spread(0.0), spread(0.0), spread(0.0)
+    a4, a5, a6, a7 = spread(0.0), spread(0.0), spread(0.0), spread(0.0)
+    for d in range(0, coordinates * width, width):
+        own = load(unit, d + i)
+        x0, x1 = own - repeat(unit, d + q), own - repeat(unit, d + q + 1)
+        x2, x3 = own - repeat(unit, d + q + 2), own - repeat(unit, d + q + 3)
+        x4, x5 = own - repeat(unit, d + q + 4), own - repeat(unit, d + q + 5)
+        x6, x7 = own - repeat(unit, d + q + 6), own - repeat(unit, d + q + 7)
+        a0, a1, a2, a3 = a0 + x0 * x0, a1 + x1 * x1, a2 + x2 * x2, a3 + x3 * x3
+        a4, a5, a6, a7 = a4 + x4 * x4, a5 + x5 * x5, a6 + x6 * x6, a7 + x7 * x7
+    store(square, 0, a0)
+    store(square, 8, a1)
+    store(square, 16, a2)
+    store(square, 24, a3)
+    store(square, 32, a4)
+    store(square, 40, a5)
+    store(square, 48, a6)
+    store(square, 56, a7)
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def pulls(theta: Any, pulling: Any, width: int, units: int, i: int, d: int, force: Any) -> None:
+    """Σ_q θ_iq C_q û_q for the lanes i, i + 1, … in eight coordinates from d: force (coordinate, lane), flat."""
+    p0, p1, p2, p3 = spread(0.0), spread(0.0), spread(0.0), spread(0.0)
+    p4, p5, p6, p7 = spread(0.0), spread(0.0), spread(0.0), spread(0.0)
+    base = d * width
+    for q in range(units):
+        t = load(theta, q * width + i)
+        p0 += t * repeat(pulling, base + q)
+        p1 += t * repeat(pulling, base + width + q)
+        p2 += t * repeat(pulling, base + 2 * width + q)
+        p3 += t * repeat(pulling, base + 3 * width + q)
+        p4 += t * repeat(pulling, base + 4 * width + q)
+        p5 += t * repeat(pulling, base + 5 * width + q)
+        p6 += t * repeat(pulling, base + 6 * width + q)
+        p7 += t * repeat(pulling, base + 7 * width + q)
+    store(force, d * 8, p0)
+    store(force, d * 8 + 8, p1)
+    store(force, d * 8 + 16, p2)
+    store(force, d * 8 + 24, p3)
+    store(force, d * 8 + 32, p4)
+    store(force, d * 8 + 40, p5)
+    store(force, d * 8 + 48, p6)
+    store(force, d * 8 + 56, p7)
+
+
+@njit(cache=True, nogil=True)
+def descend_neurons(
+    vectors: Any, outputs: Any, coordinates: int, width: int, students: int, mode: int, scales: Any, numbers: Any,
+    count: int,
+) -> None:  # fmt: skip
+    """`count` steps in place, of one seed: vectors (coordinate, column) and outputs (column,), flat.
+
+    Columns are the students, the teachers, and zeros up to `width`, a multiple of eight. Else as `descend_seeds`.
+    Blocks of eight by eight pairs of students are taken once, and θ of the mirrored block copied.
+    """
+    linear, curved, constant = 2.0 * numbers[0], 2.0 * numbers[1], 2.0 * numbers[2]
+    step_size, weight_decay = numbers[3], numbers[4]
+    units = scales.size
+    rows = -(-coordinates // 8) * 8
+    unit = aligned_zeros(1, rows * width, vectors)[0]
+    pulling = aligned_zeros(1, rows * width, vectors)[0]  # C_q û_q, (coordinate, column)
+    theta = aligned_zeros(1, width * width, vectors)[0]
+    force = aligned_zeros(1, rows * 8, vectors)[0]
+    mirrored = aligned_zeros(1, width * 8, vectors)[0]  # Σ_i C_i sin θ_iq over earlier blocks, lane by lane
+    square = aligned_zeros(1, 64, vectors)[0]
+    length, coefficient, mass, scale, moving, along = aligned_zeros(6, width, vectors)
+    residual = np.empty(rows)
+    scale[:units] = scales
+    moving[:students] = 1.0
+    for _ in range(count):
+        for p in range(0, width, 8):
+            size = place(vectors, unit, p, width, coordinates)
+            output = load(outputs, p)
+            if mode == 2:
+                output = where_less(0.0, load(moving, p), size, output)
+            output = output * load(scale, p)
+            store(length, p, size)
+            store(coefficient, p, output)
+            store(mass, p, output * size)
+        total = 0.0
+        for p in range(units):
+            total += mass[p]
+        for d in range(coordinates):
+            sums = spread(0.0)
+            for p in range(0, width, 8):
+                sums += load(coefficient, p) * load(vectors, d * width + p)
+                store(pulling, d * width + p, load(mass, p) * load(unit, d * width + p))
+            store(square, 0, sums)
+            residual[d] = 0.0
+            for lane in range(8):
+                residual[d] += square[lane]
+        for q in range(0, width * 8, 8):
+            store(mirrored, q, spread(0.0))
+        for i in range(0, students, 8):
+            drift = spread(0.0)
+            own_mass = load(mass, i)
+            for q in range(i, width, 8):
+                squares(unit, width, i, q, coordinates, square)
+                for p in range(8):
+                    turn, sine = angle(load(square, p * 8))
+                    store(theta, (q + p) * width + i, turn)
+                    drift += sine * repeat(mass, q + p)
+                    if q > i:
+                        store(mirrored, (q + p) * 8, load(mirrored, (q + p) * 8) + sine * own_mass)
+                if q > i:
+                    for p in range(q, q + 8):
+                        for j in range(i, i + 8):
+                            theta[j * width + p] = theta[p * width + j]
+            store(along, i, drift)
+        for i in range(0, students, 8):
+            for p in range(i, i + 8):
+                for lane in range(8):
+                    along[p] += mirrored[p * 8 + lane]
+            for d in range(0, coordinates, 8):
+                pulls(theta, pulling, width, units, i, d, force)
+            drift = curved * load(along, i) - constant * total
+            for d in range(coordinates):
+                field = linear * residual[d] + drift * load(unit, d * width + i)
+                store(force, d * 8, field - curved * load(force, d * 8))
+            move(
+                vectors, unit, force, outputs, load(length, i), load(scale, i), load(moving, i), i, width, 0, 8, i,
+                coordinates, mode, step_size, weight_decay,
+            )  # fmt: skip

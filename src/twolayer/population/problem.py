@@ -1,0 +1,325 @@
+"""Networks that learn a teacher on Gaussian input: exact loss, gradient and Hessian, for all seeds at once.
+
+Gradients are combinations of students and teachers, so a dynamics that takes nothing but weights and gradients
+never leaves their span at the start: it runs in min(d, m + k) coordinates, whatever d (`reduced`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from typing import Any
+
+from array_api_compat import array_namespace, device
+
+from twolayer.core.arrays import norm, to_host
+from twolayer.core.compensated import two_product
+from twolayer.core.network import Network, Weights
+from twolayer.core.problem import Problem
+from twolayer.core.trajectory import FlowWeights
+from twolayer.finite.problem import EmpiricalProblem, FiniteData
+from twolayer.population import closed_form, orthogonal_form
+from twolayer.population.closed_form import Factors, Units, outer, unit
+
+__all__ = ["PopulationProblem", "Teacher", "orthonormal", "reduced", "widened"]
+
+Array = Any
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """f*(x) = Σ_l b_l σ(v_l·x) on x ~ N(0, I_d), with σ the network's own activation.
+
+    hidden: v (teacher, feature). output: b (teacher,). Both lead with a seed axis where each seed has a teacher of
+    its own: problems are of one teacher, so that such a run is as many as it has seeds (`of_seed`).
+    profile: what of f − f* is removed before squaring: `none`, `constant`, or `linear` (constant and linear part).
+    dimension: d where features are reduced coordinates: m + k < d of them, the first k spanning the teachers, and
+    nothing outside. None where features are all d.
+    """
+
+    hidden: Array
+    output: Array
+    profile: str = "none"
+    dimension: int | None = None
+
+    @property
+    def per_seed(self) -> bool:
+        """Whether each seed has a teacher of its own (a leading `seed` axis)."""
+        return bool(self.hidden.ndim == 3)
+
+    def of_seed(self, index: int) -> Teacher:
+        """The teacher of one seed."""
+        return self.mapped(lambda array: array[index]) if self.per_seed else self
+
+    def by_teacher(self) -> list[Teacher]:
+        """One teacher each: itself, or one for each seed."""
+        return [self.of_seed(index) for index in range(self.hidden.shape[0])] if self.per_seed else [self]
+
+    @property
+    def teacher(self) -> Teacher:
+        """Itself, as finite data have the teacher whose sample they are."""
+        return self
+
+    @property
+    def features(self) -> int:
+        """The number of coordinates: the input dimension d, unless they are reduced."""
+        return int(self.hidden.shape[-1])
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """What a file must know beside the arrays."""
+        return {"profile": self.profile} | ({"dimension": self.dimension} if self.dimension else {})
+
+    def mapped(self, function: Callable[[Array], Array]) -> Teacher:
+        """The teacher with a function applied to each array."""
+        return replace(self, hidden=function(self.hidden), output=function(self.output))
+
+    def problem(self, network: Network) -> PopulationProblem:
+        """The reference problem of a network on this teacher."""
+        if self.per_seed:
+            raise ValueError(
+                "each seed has a teacher of its own; take the problem of one, `teacher.of_seed(index)`"
+            )
+        return PopulationProblem(self, network)
+
+    def labels(self, inputs: Array, network: Network) -> Array:
+        """f*(x), (…, sample), of inputs (…, sample, feature) with the network's activation."""
+        xp = array_namespace(inputs)
+        return xp.matmul(network.activate(xp.matmul(inputs, xp.matrix_transpose(self.hidden))), self.output)
+
+    @cached_property
+    def orthogonal(self) -> bool:
+        """Whether the teachers are orthogonal to rounding, as a single one is."""
+        xp = array_namespace(self.hidden)
+        axes = unit(self.hidden)
+        count = axes.shape[-2]
+        product = xp.matmul(axes, xp.matrix_transpose(axes))
+        product = product * (1.0 - xp.eye(count, dtype=axes.dtype, device=axes.device))
+        return bool(xp.max(xp.abs(product)) < 32 * xp.finfo(axes.dtype).eps)
+
+
+@dataclass(frozen=True)
+class PopulationProblem(Problem):
+    """A network and a teacher: L = ½ E (f − f*)² with the teacher's profile removed, by the closed forms.
+
+    Orthogonal teachers, or a single one, keep digits to L = 1e-25 (`grouped`); others about 1e-16 absolute.
+    """
+
+    data: Teacher
+
+    @property
+    def factors(self) -> Factors:
+        """The constants of the closed form."""
+        return closed_form.factors(self.network.activation, self.data.profile)
+
+    def units(self, weights: Weights) -> tuple[Units, Array]:
+        """Students and teachers in one list, and the sign that each student was turned by (|·| only)."""
+        xp = array_namespace(weights.hidden)
+        lead = weights.hidden.shape[:-2]
+        teachers = xp.broadcast_to(self.data.hidden, (*lead, *self.data.hidden.shape[-2:]))
+        given = xp.broadcast_to(-self.data.output, (*lead, self.data.output.shape[-1]))
+        output = xp.astype(weights.output, weights.hidden.dtype, copy=False)  # signs may be whole numbers
+        scale = xp.asarray(self.network.scale, dtype=output.dtype, device=device(output))
+        coefficients, left_out = two_product(scale, output)
+        units = Units(
+            xp.concat([weights.hidden, teachers], axis=-2),
+            xp.concat([coefficients, given], axis=-1),
+            self.network.neurons,
+            xp.concat([left_out, xp.zeros_like(given)], axis=-1),
+        )
+        if self.network.activation == "abs":
+            return closed_form.oriented(units)
+        return units, xp.ones_like(weights.output)
+
+    def loss(self, weights: Weights) -> Array:
+        """L = ½ E (f − f*)², (…,): never with a penalty, never negative."""
+        form = orthogonal_form if self.data.orthogonal else closed_form
+        return form.loss(self.units(self.network.closed(weights))[0], self.factors)
+
+    def rounding(self, weights: Weights) -> Array:
+        """What the rounding of the closed form's terms may sum up to, (…,): above 0, so that no loss of 0 is known.
+
+        ε (Σ_p |C_p|)² for teachers that are not orthogonal, as terms of that size cancel in `loss`.
+        """
+        xp = array_namespace(weights.hidden)
+        units = self.units(self.network.closed(weights))[0]
+        if self.data.orthogonal:
+            return orthogonal_form.rounding(units, self.factors)
+        kind = xp.finfo(units.vectors.dtype)
+        return kind.eps * xp.sum(xp.abs(units.masses), axis=-1) ** 2 + kind.smallest_normal
+
+    def gradient(self, weights: Weights, weight_decay: float = 0.0) -> Weights:
+        """The gradient of L + (weight_decay/2)(|a|² + |W|²) in the trained parameters.
+
+        ∂L/∂w_i = s a_i F_i and ∂L/∂a_i = s ⟨w_i, F_i⟩ with the field F of `gaussian`; where w_i = 0 both are 0.
+        """
+        xp = array_namespace(weights.hidden)
+        weights = self.network.closed(weights)
+        units, signs = self.units(weights)
+        form = orthogonal_form if self.data.orthogonal else closed_form
+        field = self.network.scale * signs[..., None] * form.field(units, self.factors)
+        output = xp.sum(weights.hidden * field, axis=-1)
+        return self.in_trained(weights, weights.output[..., None] * field, output, weight_decay)
+
+    @property
+    def profiled(self) -> tuple[float, float]:
+        """(μ, λ): the profile removes μ Σ C_p + λ r·x of f − f*, with C and r of `gaussian`. Derived: the loss is
+        less by half their mean squares, (μ Σ C_p)²/2 and λ²|r|²/2."""
+        linear = closed_form.factors(self.network.activation).linear - self.factors.linear
+        return math.sqrt(2.0 * self.factors.constant), math.sqrt(2.0 * linear)
+
+    def batch(self, weights: Weights, size: int, random: Sequence[Any]) -> EmpiricalProblem:
+        """Fresh x ~ N(0, I_d) for each seed, with the teacher's labels.
+
+        Of what the profile removes, the exact value at `weights` is taken from the residuals, as a part of the
+        labels: it is orthogonal to the rest, so that E[(f − f* − α − β·x) ∇f] is the profiled loss's gradient.
+        """
+        xp = array_namespace(weights.hidden)
+        place = {"dtype": weights.hidden.dtype, "device": device(weights.hidden)}
+        shape = (size, self.data.features)
+        inputs = xp.stack([xp.asarray(each.standard_normal(shape), **place) for each in random])
+        targets = self.data.labels(inputs, self.network)
+        mean, linear = self.profiled
+        if mean or linear:
+            units, _ = self.units(self.network.closed(weights))
+            targets = targets + mean * xp.sum(units.masses, axis=-1)[..., None]
+            targets = targets + linear * xp.matmul(inputs, units.residual[..., None])[..., 0]
+        return EmpiricalProblem(FiniteData(inputs, targets), self.network)
+
+    def hessian(self, weights: Weights) -> Array:
+        """The second derivatives of L in the trained parameters, (…, parameter, parameter).
+
+        Parameters are hidden weights neuron by neuron, then output weights where they are trained. Where they are
+        tied, with J = ∂(W, a)/∂W, it is Jᵀ H J + Σ_j (∂L/∂a_j)(I − ŵŵᵀ)/|w_j|.
+        """
+        xp = array_namespace(weights.hidden)
+        weights = self.network.closed(weights)
+        units, signs = self.units(weights)
+        own, through, by_output = closed_form.hessian_blocks(units, self.factors)
+        scale, m, d = self.network.scale, self.network.neurons, self.data.features
+        c, sign, hidden = scale * weights.output, signs, weights.hidden
+        lead = hidden.shape[:-2]
+        eye = xp.eye(m, dtype=hidden.dtype, device=hidden.device)
+        blocks = through * sign[..., :, None, None, None] * sign[..., None, :, None, None]
+        blocks = blocks + own[..., :, None, :, :] * eye[..., None, None]
+        first = c[..., :, None, None, None] * blocks
+        both = xp.reshape(xp.moveaxis(first, -3, -2), (*lead, m * d, m * d))
+        if self.network.output == "fixed":
+            return both
+        field = sign[..., None] * closed_form.field(units, self.factors)
+        by_output = by_output * sign[..., :, None, None]
+        second = scale * (c[..., :, None, None] * by_output + field[..., :, None, :] * eye[..., None])
+        cross = xp.reshape(xp.moveaxis(second, -1, -2), (*lead, m * d, m))  # (i, a), j
+        last = scale**2 * xp.sum(hidden[..., :, None, :] * by_output, axis=-1)
+        if self.network.output == "trained":
+            top = xp.concat([both, cross], axis=-1)
+            return xp.concat([top, xp.concat([xp.matrix_transpose(cross), last], axis=-1)], axis=-2)
+        direction = unit(hidden)
+        spread = xp.reshape(direction[..., :, None, :] * eye[..., None], (*lead, m, m * d))  # ∂a/∂W
+        mixed = xp.matmul(cross, spread)
+        both = both + mixed + xp.matrix_transpose(mixed)
+        both = both + xp.matmul(xp.matrix_transpose(spread), xp.matmul(last, spread))
+        length = norm(hidden)
+        safe = xp.where(length > 0, length, xp.ones_like(length))
+        bend = scale * xp.sum(hidden * field, axis=-1) / safe
+        identity = xp.eye(d, dtype=hidden.dtype, device=hidden.device)
+        curl = bend[..., None, None] * (identity - outer(direction, direction))
+        curl = curl[..., :, None, :, :] * eye[..., None, None]
+        return both + xp.reshape(xp.moveaxis(curl, -3, -2), (*lead, m * d, m * d))
+
+    def sharpness(self, weights: Weights) -> Array:
+        """The top eigenvalue of the Hessian in the trained parameters, (…,): descent is stable below
+        2/sharpness near a minimum."""
+        xp = array_namespace(weights.hidden)
+        (problem, inside), _ = reduced(self, weights)
+        if problem.data.dimension is not None:  # all directions outside the span are alike: keep one
+
+            def with_one_more(vectors: Array) -> Array:
+                return xp.concat([vectors, xp.zeros_like(vectors[..., :1])], axis=-1)
+
+            inside = Weights(with_one_more(inside.hidden), inside.output)
+            data = replace(problem.data, hidden=with_one_more(problem.data.hidden))
+            problem = replace(problem, data=data)
+        matrix = problem.hessian(inside)
+        return xp.max(xp.linalg.eigvalsh(0.5 * (matrix + xp.matrix_transpose(matrix))), axis=-1)
+
+    def in_span(self, weights: Weights) -> tuple[Problem, Weights, Callable[[Weights], Weights] | None]:
+        """As `Problem.in_span`: min(d, m + k) coordinates."""
+        (problem, inside), basis = reduced(self, weights)
+        return problem, inside, None if basis is None else partial(widened, basis=basis)
+
+    def descend(self, weights: Weights, step_size: float, weight_decay: float, count: int) -> Weights:
+        """As `Problem.descend`, in min(d, m + k) coordinates: those of this call, unless the problem is reduced."""
+        if count == 0:
+            return weights
+        (problem, inside), basis = reduced(self, weights)
+        return widened(Problem.descend(problem, inside, step_size, weight_decay, count), basis)
+
+    def flow(
+        self,
+        weights: Weights,
+        times: Any,
+        weight_decay: float,
+        rtol: float,
+        atol: float,
+        moved: Array | None = None,
+    ) -> FlowWeights:
+        """Gradient flow of one seed on the host at `times`, the first of which is the start's, by
+        `population_flow` in min(d, m + k) coordinates: hidden (time, neuron, feature), output (time, neuron)."""
+        from twolayer.population.flow import population_flow  # scipy, for those who flow
+
+        data = self.data.mapped(lambda array: to_host(array).astype("float64"))
+        (problem, start), basis = reduced(replace(self, data=data), self.network.closed(weights))
+        path = population_flow(problem.packing(start, weight_decay), times, rtol, atol, moved)
+        wide = widened(path, basis)
+        return FlowWeights(wide.hidden, wide.output, path.forks)
+
+    def packing(self, start: Weights, weight_decay: float) -> Any:
+        """The flow's velocity and Jacobian, of one seed."""
+        from twolayer.population.flow import Packing
+
+        return Packing(self, start, weight_decay)
+
+
+def reduced(
+    problem: PopulationProblem, weights: Weights
+) -> tuple[tuple[PopulationProblem, Weights], Array | None]:
+    """The problem and the weights in an orthonormal basis of span{teachers, students} (…, feature, coordinate),
+    and that basis; as they are, and None, where d ≤ m + k already.
+
+    Teachers come first, in coordinates that all seeds share, so that teachers along axes stay there, and small
+    angles to them keep their digits. Derived: gradients are combinations of students and teachers.
+    """
+    xp = array_namespace(weights.hidden)
+    data, m = problem.data, problem.network.neurons
+    teachers = data.hidden
+    if data.features <= m + teachers.shape[-2]:
+        return (problem, weights), None
+    axes = orthonormal(unit(teachers))
+    lead = weights.hidden.shape[:-2]
+    first = xp.broadcast_to(xp.matrix_transpose(axes), (*lead, *teachers.shape))
+    # directions alone count, and lengths such as 1e-300 would be lost
+    basis = orthonormal(xp.concat([first, unit(weights.hidden)], axis=-2))
+    placed = xp.concat([xp.matmul(teachers, axes), xp.zeros_like(teachers[:, :m])], axis=-1)
+    inside = Weights(xp.matmul(weights.hidden, basis), weights.output)
+    data = replace(data, hidden=placed, dimension=data.features)
+    return (replace(problem, data=data), inside), basis
+
+
+def orthonormal(vectors: Array) -> Array:
+    """An orthonormal basis (…, feature, vector) whose first j columns span the first j of the vectors
+    (…, vector, feature), each towards its own: Householder's, so orthonormal where vectors are dependent too."""
+    xp = array_namespace(vectors)
+    basis, triangle = xp.linalg.qr(xp.matrix_transpose(vectors))
+    diagonal = xp.linalg.diagonal(triangle)
+    return basis * xp.where(diagonal < 0, -xp.ones_like(diagonal), xp.ones_like(diagonal))[..., None, :]
+
+
+def widened(weights: Weights, basis: Array | None) -> Weights:
+    """Reduced weights in all features."""
+    if basis is None:
+        return weights
+    xp = array_namespace(weights.hidden)
+    return Weights(xp.matmul(weights.hidden, xp.matrix_transpose(basis)), weights.output)

@@ -1,0 +1,331 @@
+"""The files between stages: named arrays with dimensions, `long_name` and `units`, in netCDF.
+
+In memory a file is `Variables`, name -> (dimensions, array, attributes), the very form that
+`xarray.Dataset` takes. Stages read and write it with netCDF4 alone, which starts in a fifth of the time
+of xarray; figures, claims and notebooks open the same files with xarray.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import platform
+from collections.abc import Iterable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import netCDF4
+import numpy as np
+
+from twolayer.core.network import Weights
+from twolayer.core.trajectory import Clock, Trajectory
+from twolayer.errors import DataError, unknown_name
+from twolayer.finite.problem import FiniteData
+from twolayer.storage import atomic
+
+__all__ = [
+    "Variables",
+    "coordinates",
+    "in_coordinates_of",
+    "pack_problem",
+    "pack_trajectory",
+    "read",
+    "read_arrays",
+    "read_run",
+    "unpack_problem",
+    "unpack_trajectory",
+    "write",
+]
+
+Variables = dict[str, tuple[tuple[str, ...], Any, dict[str, Any]]]
+
+RULE_AT_ZERO = (
+    "The flow is the limit of explicit descent with steps to 0 and derivative 0 of relu and abs at 0. A neuron "
+    "that reaches w = 0 stays until a direction of descent opens there, and leaves along the steepest; one that "
+    "starts at exactly 0 stays. Where several limits exist, one is followed and the point is counted here."
+)
+MISSING = ("_FillValue", "missing_value", "valid_range", "valid_min", "valid_max")
+"""Attributes by which a netCDF variable says which entries are no data."""
+
+PACKED = (
+    "_FillValue",
+    "missing_value",
+    "valid_range",
+    "valid_min",
+    "valid_max",
+    "scale_factor",
+    "add_offset",
+)
+"""Attributes of the stored numbers, which do not hold for the numbers read."""
+
+LIBRARIES = ("twolayer", "numpy", "scipy", "numba", "array-api-compat", "netCDF4")
+
+
+def described(long_name: str, units: str = "1") -> dict[str, Any]:
+    """The attributes that every variable has."""
+    return {"long_name": long_name, "units": units}
+
+
+def provenance(stage: str, run: Mapping[str, Any], code: str) -> dict[str, Any]:
+    """What made a file: nothing here changes between two identical runs."""
+    return {
+        "title": f"twolayer {stage} of {run['paper']}/{run['experiment']}/{run['name']}",
+        "run": json.dumps(run),
+        "code": code,
+        "versions": json.dumps(
+            {"python": platform.python_version(), **{library: version(library) for library in LIBRARIES}},
+            sort_keys=True,
+        ),
+    }
+
+
+def coordinates(variables: Variables, words: Iterable[str] = ()) -> dict[str, str]:
+    """The attribute that tells readers which variables are coordinates, where their names do not."""
+    names = [name for name in ("time", "step", *words) if name in variables and variables[name][0] != (name,)]
+    return {"coordinates": " ".join(names)} if names else {}
+
+
+def pack_problem(data: Any, seeds: list[int]) -> Variables:
+    """Finite data as `inputs(sample, feature)` and `targets(sample)`; a teacher as `teacher_hidden(teacher, feature)`
+    and `teacher_output(teacher)`; a teacher's sample as both. What is drawn per seed leads with `seed`."""
+    variables: Variables = {}
+    if data.per_seed:
+        variables["seed"] = (("seed",), np.asarray(seeds, dtype=np.int64), described("seed"))
+    if (teacher := data.teacher) is not None:
+        lead = ("seed",) if teacher.per_seed else ()
+        variables |= {
+            "teacher_hidden": (
+                (*lead, "teacher", "feature"),
+                teacher.hidden,
+                described("teacher's hidden weights v"),
+            ),
+            "teacher_output": ((*lead, "teacher"), teacher.output, described("teacher's output weights b")),
+        }
+    if not isinstance(data, FiniteData):
+        return variables
+    lead = ("seed",) if data.per_seed else ()
+    variables |= {
+        "inputs": ((*lead, "sample", "feature"), data.inputs, described("input x")),
+        "targets": ((*lead, "sample"), data.targets, described("target y")),
+    }
+    return variables
+
+
+def in_coordinates_of(data: Any, variables: Variables) -> Variables:
+    """The variables, those over `feature` labelled where the data's features are reduced coordinates."""
+    dimension = getattr(data, "dimension", None)
+    if dimension is None:
+        return variables
+    told = f", in reduced coordinates: teachers first, then students; the input dimension is {dimension}"
+    return {
+        name: (
+            dimensions,
+            values,
+            {**described_as, "long_name": described_as["long_name"] + told, "input_dimension": dimension}
+            if "feature" in dimensions
+            else described_as,
+        )
+        for name, (dimensions, values, described_as) in variables.items()
+    }
+
+
+def unpack_problem(variables: Variables, attributes: Mapping[str, Any]) -> Any:
+    """The finite data or the teacher of a problem file; DataError where a number is not finite."""
+    for name, (_, values, _) in variables.items():
+        if not np.isfinite(values).all():
+            spot = np.argwhere(~np.isfinite(values))[0].tolist()
+            place = attributes.get("title", "problem")
+            raise DataError(f"{place}: {name}{spot} is {values[tuple(spot)]}; every number must be finite")
+    teacher = None
+    if "teacher_hidden" in variables:
+        # by its name: finite runs do not depend on this code (fingerprint.population_of)
+        population = importlib.import_module("twolayer.population.problem")
+        arrays = (variables[name][1] for name in ("teacher_hidden", "teacher_output"))
+        dimension = int(attributes["dimension"]) if "dimension" in attributes else None
+        teacher = population.Teacher(*arrays, str(attributes["profile"]), dimension)
+    if "inputs" not in variables:
+        return teacher
+    return FiniteData(variables["inputs"][1], variables["targets"][1], str(attributes["loss"]), teacher)
+
+
+def pack_trajectory(trajectory: Trajectory, seeds: list[int]) -> Variables:
+    """Weights over time: `hidden(seed, time, neuron, feature)`, `output(seed, time, neuron)`."""
+    hidden, output = trajectory.weights.hidden, trajectory.weights.output
+    variables: Variables = {
+        "hidden": (("seed", "time", "neuron", "feature"), hidden, described("hidden weights w")),
+        "output": (("seed", "time", "neuron"), output, described("output weights a")),
+        "seed": (("seed",), np.asarray(seeds, dtype=np.int64), described("seed")),
+        "time": (("time",), trajectory.clock.time, described("time t (step size × step for descents)")),
+        "weight_decay": (("time",), trajectory.weight_decay, described("weight decay λ of the objective")),
+    }
+    if trajectory.trusted_until is not None:
+        described_as = described("time up to which the weights carry two digits of the loss")
+        variables["trusted_until"] = (("seed",), trajectory.trusted_until, described_as)
+    if trajectory.path_trusted_until is not None:
+        described_as = described("time up to which the path does not hang on rounding")
+        variables["path_trusted_until"] = (("seed",), trajectory.path_trusted_until, described_as)
+    if trajectory.flow_forks is not None:
+        described_as = described(
+            "points of the path of the flow at which the limit of small descent steps is not unique"
+        )
+        described_as["comment"] = RULE_AT_ZERO
+        variables["flow_forks"] = (("seed",), trajectory.flow_forks, described_as)
+    if trajectory.clock.step is not None:
+        variables["step"] = (("time",), trajectory.clock.step, described("step"))
+        variables["diverged_step"] = (
+            ("seed",),
+            trajectory.diverged_step,
+            described("first step with a number that is not finite; −1: none"),
+        )
+    return variables
+
+
+def unpack_trajectory(variables: Variables) -> Trajectory:
+    """The trajectory of a trajectory file."""
+    step = variables["step"][1] if "step" in variables else None
+    weights = Weights(variables["hidden"][1], variables["output"][1])
+    none = np.full(weights.hidden.shape[0], -1, dtype=np.int64)
+    diverged = variables["diverged_step"][1] if "diverged_step" in variables else none
+    clock = Clock(variables["time"][1], step)
+    trusted = variables["trusted_until"][1] if "trusted_until" in variables else None
+    forks = variables["flow_forks"][1] if "flow_forks" in variables else None
+    path = variables["path_trusted_until"][1] if "path_trusted_until" in variables else None
+    return Trajectory(
+        clock,
+        weights,
+        variables["weight_decay"][1],
+        diverged,
+        trusted,
+        flow_forks=forks,
+        path_trusted_until=path,
+    )
+
+
+def storable(values: Any) -> Any:
+    """The array as netCDF holds it: it knows no truth values, which become the integers 0 and 1."""
+    array = np.asarray(values)
+    return array.astype(np.int8) if array.dtype.kind == "b" else array
+
+
+def write(path: Path, variables: Variables, attributes: Mapping[str, Any]) -> None:
+    """Write a netCDF file that is whole or absent; the same content gives the same bytes."""
+
+    def produce(aside: Path) -> None:
+        with netCDF4.Dataset(aside, "w", format="NETCDF4") as file:
+            file.setncatts(dict(attributes))
+            for name, (dimensions, values, described_as) in variables.items():
+                array = storable(values)
+                for dimension, size in zip(dimensions, array.shape, strict=True):
+                    if dimension not in file.dimensions:
+                        file.createDimension(dimension, size)
+                kind: Any = str if array.dtype.kind in "UO" else array.dtype
+                # no fill value: NaN marks what is missing, and an unwritten byte must not look like it
+                variable = file.createVariable(
+                    name, kind, dimensions, fill_value=None if kind is str else False
+                )
+                variable.setncatts(described_as)
+                variable[...] = array.astype(object) if kind is str else array
+
+    def verify(aside: Path) -> None:
+        back, _ = read(aside)
+        for name, (_, values, _) in variables.items():
+            array = storable(values)
+            same = (
+                (back[name][1].astype(str) == array.astype(str)).all()
+                if array.dtype.kind in "UO"
+                else array.dtype == back[name][1].dtype and array.tobytes() == back[name][1].tobytes()
+            )
+            if not same:
+                raise ValueError(f"'{name}' reads back otherwise than it was written")
+
+    atomic.write(path, produce, verify)
+
+
+def read(path: Path | str, names: Iterable[str] | None = None) -> tuple[Variables, dict[str, Any]]:
+    """A netCDF file as variables and attributes: all variables, or those of the names that it has.
+
+    Packed integers (`scale_factor`, `add_offset`) are unpacked. An entry that the file's own attributes call missing,
+    or that was never written, is refused by its index; NaN is let through, as it marks a diverged run.
+    """
+    if not Path(path).is_file():
+        raise DataError(f"{path}: there is no such file")
+    try:
+        with netCDF4.Dataset(path) as file:
+            file.set_always_mask(False)
+            variables: Variables = {
+                name: (
+                    tuple(variable.dimensions),
+                    present(variable, f"{path}: {name}"),
+                    {key: variable.getncattr(key) for key in variable.ncattrs() if key not in PACKED},
+                )
+                for name, variable in file.variables.items()
+                if names is None or name in names
+            }
+            return variables, {key: file.getncattr(key) for key in file.ncattrs()}
+    except (OSError, RuntimeError) as error:
+        raise DataError(f"{path}: is not a netCDF file that can be read: {error}") from error
+
+
+def present(variable: Any, what: str) -> Any:
+    """The numbers of a netCDF variable, unpacked, with none missing: netCDF4 masks an entry that is `_FillValue`, a
+    `missing_value`, outside `valid_min`, `valid_max` or `valid_range`, or the fill of what was never written."""
+    for key in MISSING:
+        if key in variable.ncattrs() and variable.dtype is not str:
+            mark = np.asarray(variable.getncattr(key))
+            if mark.dtype.kind not in "fiu":
+                raise DataError(f"{what}: its {key} is {mark.tolist()!r}; must be a number")
+    values = variable[...]
+    stored = np.ma.getdata(values)
+    missing = (
+        np.ma.getmaskarray(values) if np.ma.isMaskedArray(values) else np.zeros(stored.shape, dtype=bool)
+    )
+    if stored.dtype.kind == "f":
+        missing &= ~np.isnan(stored)
+    if missing.any():
+        spot = np.argwhere(missing)[0].tolist()
+        marks = [key for key in MISSING if key in variable.ncattrs()] or [
+            "the fill of what was never written"
+        ]
+        raise DataError(
+            f"{what}{spot} is missing: the file holds {stored[tuple(spot)].item()!r} there (see {', '.join(marks)}); "
+            "every number must be finite"
+        )
+    return np.asarray(stored)
+
+
+def read_run(attributes: Mapping[str, Any], path: Path | str, stage: str) -> dict[str, Any]:
+    """The run that a file of ours carries, which `stage` (problem, trajectory or metrics) must have made."""
+    if not str(attributes.get("title")).startswith(f"twolayer {stage} of ") or "run" not in attributes:
+        raise DataError(
+            f"{path}: is no {stage} file made by twolayer; its title is {attributes.get('title')!r}"
+        )
+    run: dict[str, Any] = json.loads(attributes["run"])
+    return run
+
+
+def read_arrays(path: Path | str, wanted: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
+    """Named arrays of a netCDF file in float64, checked: there, of the wanted dimensions, finite, consistent."""
+    variables, _ = read(path, wanted)
+    sizes: dict[str, int] = {}
+    for name, dimensions in wanted.items():
+        if name not in variables:
+            with netCDF4.Dataset(path) as file:
+                raise DataError(f"{path}: {unknown_name('variable', name, list(file.variables))}")
+        found, values, _ = variables[name]
+        if found != dimensions:
+            raise DataError(
+                f"{path}: {name} has the dimensions ({', '.join(found)}); must be ({', '.join(dimensions)})"
+            )
+        if np.asarray(values).dtype.kind not in "fiu":
+            raise DataError(f"{path}: {name} does not hold numbers")
+        bad = np.argwhere(~np.isfinite(values))
+        if len(bad):
+            spot = bad[0].tolist()
+            raise DataError(f"{path}: {name}{spot} is {values[tuple(spot)]}; every number must be finite")
+        for dimension, size in zip(dimensions, np.shape(values), strict=True):
+            if size == 0:
+                raise DataError(f"{path}: {name} is empty along {dimension}")
+            if sizes.setdefault(dimension, size) != size:
+                raise DataError(f"{path}: {name} has {size} along {dimension}; must be {sizes[dimension]}")
+    return {name: np.asarray(variables[name][1], dtype=np.float64) for name in wanted}

@@ -1,0 +1,1 @@
+"""From config to runs: plugins, sections, sweeps, fingerprints."""

@@ -1,0 +1,108 @@
+"""Config files: read, anchored at their folders, and merged."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from twolayer.errors import ConfigError, unknown_name
+from twolayer.study.sections import PLUGIN_SECTIONS
+
+__all__ = []
+
+
+class UniqueKeys(yaml.SafeLoader):
+    """YAML in which a key given twice is an error; plain YAML lets the last one win silently."""
+
+    def compose_mapping_node(self, anchor: Any) -> Any:
+        """A mapping as it is written (merged keys are not yet in it), after a look at its keys."""
+        node = super().compose_mapping_node(anchor)
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    place = f"{key.start_mark.name}, line {key.start_mark.line + 1}"
+                    raise ConfigError(f"{place}: '{key.value}' is given twice")
+                seen.add(key.value)
+        return node
+
+
+def read_config(file: Path) -> dict[str, Any]:
+    """A config file, its relative paths anchored at its folder."""
+    try:
+        with file.open(encoding="utf-8") as stream:
+            content = yaml.load(stream, UniqueKeys)
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file}: is not valid YAML: {error}") from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise ConfigError(f"{file}: must hold keys, not {type(content).__name__}")
+    return anchored(content, file.parent)
+
+
+def anchored(content: Any, folder: Path) -> Any:
+    """The content with each relative `path` (and `plugin_paths`) read from the folder of its config."""
+
+    def anchor(value: Any) -> Any:
+        if isinstance(value, str):
+            absolute = (folder / value).resolve()
+            return os.path.relpath(absolute) if absolute.is_relative_to(Path.cwd()) else str(absolute)
+        if isinstance(value, list):
+            return [anchor(item) for item in value]
+        if isinstance(value, dict):
+            return {key: anchor(item) for key, item in value.items()}
+        return value
+
+    if isinstance(content, dict):
+        return {
+            key: anchor(value)
+            if key == "plugin_paths" or str(key).rpartition(".")[2] == "path"
+            else anchored(value, folder)
+            for key, value in content.items()
+        }
+    return [anchored(item, folder) for item in content] if isinstance(content, list) else content
+
+
+def merge_papers(base: dict[str, Any], over: Any, source: str) -> None:
+    """Merge papers, and in them experiments and figures, by name; `base` is changed."""
+    for paper, body in mapping(over, f"{source}: papers").items():
+        place = f"{source}: papers.{paper}"
+        into = base.setdefault(paper, {"experiments": {}, "figures": {}})
+        for key, value in mapping(body, place).items():
+            if key not in into:
+                raise ConfigError(f"{place}.{key}: {unknown_name('key', key, into)}")
+            for name, section in mapping(value, f"{place}.{key}").items():
+                section = mapping(section, f"{place}.{key}.{name}")
+                old = into[key].get(name, {})
+                into[key][name] = merge_experiment(old, section) if key == "experiments" else section
+
+
+def merge_experiment(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Section by section: one with the same name (or none) is merged, all else replaces."""
+    merged = dict(base)
+    for key, value in over.items():
+        old = base.get(key)
+        named_alike = (
+            isinstance(value, Mapping)
+            and isinstance(old, Mapping)
+            and key in (*PLUGIN_SECTIONS, "network")
+            and value.get("name", old.get("name")) == old.get("name")
+        )
+        merged[key] = {**old, **value} if named_alike else value  # type: ignore[dict-item]
+    return merged
+
+
+def mapping(value: Any, where: str) -> Mapping[str, Any]:
+    """A section that may be left empty."""
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"{where}: must be a section with keys, is {value!r}")
+    return value

@@ -1,0 +1,284 @@
+"""Plugins: the hooks, where plugins are found, and the lookup of what they register.
+
+Seven hooks, each handed `register(name, thing)`. Built-in plugins enter by the door everyone uses: a file
+in `plugins/<kind>/`. Others are a folder of the same shape named in `plugin_paths`, or an installed package
+with an entry point in the group `twolayer`. A plugin that fails to load is kept with its reason and is an
+error only for those who ask for something that it might have been.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import inspect
+import sys
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pluggy
+
+from twolayer.errors import ConfigError, PluginError, unknown_name
+from twolayer.study.schema import build
+
+__all__ = ["KINDS", "Registered", "Registry", "hookimpl", "load", "plugin_folder"]
+
+hookspec = pluggy.HookspecMarker("twolayer")
+hookimpl = pluggy.HookimplMarker("twolayer")
+
+KINDS = ("backends", "problems", "initializations", "dynamics", "metrics", "figures", "claims")
+
+
+class Hooks:
+    """What a plugin can register; `register(name, thing)` may be called any number of times."""
+
+    @hookspec
+    def register_backends(self, register: Any) -> None:
+        """Where training runs: an instance of `twolayer.core.backend.Backend`."""
+
+    @hookspec
+    def register_problems(self, register: Any) -> None:
+        """What is learnt: a dataclass with `generate(random) -> FiniteData`."""
+
+    @hookspec
+    def register_initializations(self, register: Any) -> None:
+        """Where weights start: a dataclass with `draw(data, network, random) -> Weights`."""
+
+    @hookspec
+    def register_dynamics(self, register: Any) -> None:
+        """How weights move: a dataclass derived from `Descent`, `Flow` or `Jump`."""
+
+    @hookspec
+    def register_metrics(self, register: Any) -> None:
+        """What is measured: an instance of `Metric`; its name is the variable's."""
+
+    @hookspec
+    def register_figures(self, register: Any) -> None:
+        """What is drawn: a function marked `@figure`, registered as "<paper>.<figure>"."""
+
+    @hookspec
+    def register_claims(self, register: Any) -> None:
+        """What is held against a measurement: a function marked `@claim`, registered as "<paper>.<claim>"."""
+
+
+@dataclass(frozen=True)
+class Registered:
+    """One registered name: the thing, and the file (or entry point) it came from."""
+
+    kind: str
+    name: str
+    thing: Any
+    source: str
+    file: Path | None
+
+
+@dataclass
+class Registry:
+    """What all loaded plugins registered, and which plugins failed (source -> reason)."""
+
+    entries: dict[tuple[str, str], Registered] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+    duplicates: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+
+    def names(self, kind: str) -> list[str]:
+        """The known names of a kind, sorted."""
+        return sorted(name for entry_kind, name in self.entries if entry_kind == kind)
+
+    def find(self, kind: str, name: object, where: str = "") -> Registered:
+        """The plugin of that name, or a ConfigError that lists the known, the nearest and the broken ones."""
+        place = f"{where}: " if where else ""
+        key = (kind, str(name))
+        if key in self.duplicates:
+            raise ConfigError(
+                f"{place}'{name}' is registered twice in {kind}: by {' and by '.join(self.duplicates[key])}. "
+                "Rename one of them."
+            )
+        if key in self.entries:
+            return self.entries[key]
+        singular = kind if kind == "dynamics" else kind.removesuffix("s")
+        message = place + unknown_name(singular, name, self.names(kind))
+        for source, reason in self.failures.items():
+            message += f"\n  A plugin that failed to load may have had it: {source}: {reason}"
+        raise ConfigError(message)
+
+    def section(self, kind: str, section: object, where: str) -> tuple[Registered, Mapping[str, Any]]:
+        """The plugin that a config section `{name: …, …}` asks for, and the other keys."""
+        if not isinstance(section, Mapping) or "name" not in section:
+            raise ConfigError(f"{where}.name: missing; known: {', '.join(self.names(kind))}")
+        found = self.find(kind, section["name"], f"{where}.name")
+        return found, {key: value for key, value in section.items() if key != "name"}
+
+    def build(self, kind: str, section: object, where: str) -> tuple[Registered, Any]:
+        """The plugin that a config section asks for, and the section as its instance, sections within it too."""
+        found, rest = self.section(kind, section, where)
+        return found, build(found.thing, rest, where, self.section)
+
+    def warnings(self) -> list[str]:
+        """What is broken but was not asked for."""
+        lines = [f"plugin {source} is left out: {reason}" for source, reason in self.failures.items()]
+        lines += [
+            f"{kind} '{name}' is registered twice, by {' and by '.join(sources)}: not usable until one is renamed"
+            for (kind, name), sources in self.duplicates.items()
+        ]
+        return lines
+
+
+def plugin_folder() -> Path:
+    """The built-in plugins: beside the project for an editable install, inside the package for a wheel."""
+    package = Path(__file__).parents[1]
+    shipped = package / "plugins"
+    return shipped if shipped.is_dir() else package.parents[1] / "plugins"
+
+
+def load(plugin_paths: Sequence[Path | str] = (), kinds: Iterable[str] = KINDS) -> Registry:
+    """Find and load the plugins of the given kinds."""
+    registry = Registry()
+    wanted = tuple(kinds)
+    for folder in (plugin_folder(), *map(Path, plugin_paths)):
+        if not folder.is_dir():
+            raise ConfigError(f"plugin_paths: there is no folder '{folder}'")
+        for kind in wanted:
+            for file in sorted([*folder.glob(f"{kind}/*.py"), *folder.glob(f"papers/*/{kind}.py")]):
+                if not file.name.startswith("_"):  # what several plugins of a folder share
+                    add_file(registry, file, folder, kind)
+    for entry in entry_points(group="twolayer"):
+        source = f"entry point {entry.name} = {entry.value}"
+        try:
+            module = entry.load()
+        except Exception as error:
+            registry.failures[source] = reason_of(error)
+        else:
+            add(registry, module, source, wanted)
+    return registry
+
+
+def add_file(registry: Registry, file: Path, folder: Path, kind: str) -> None:
+    """Load one plugin file and register what it offers: things of the kind its folder is named for."""
+    root = f"p{zlib.crc32(str(folder.resolve()).encode()):08x}"
+    name = ".".join(["twolayer_plugins", root, *file.relative_to(folder).parts])
+    try:
+        module = load_file(file, name.removesuffix(".py"))
+    except Exception as error:
+        registry.failures[str(file)] = reason_of(error)
+    else:
+        others = sorted(hooks_of(module) & {f"register_{other}" for other in KINDS if other != kind})
+        if others:
+            registry.failures[str(file)] = (
+                f"a file in {file.parent.name}/ registers {kind}, not {', '.join(others)}; "
+                "give each kind a file in its own folder"
+            )
+        else:
+            add(registry, module, str(file), (kind,))
+
+
+def load_file(file: Path, name: str) -> ModuleType:
+    """Import a file under a name of its own; `from . import x` finds its neighbours."""
+    if name in sys.modules:
+        return sys.modules[name]
+    *parts, _ = name.split(".")
+    for count in range(1, len(parts) + 1):  # `from . import x` also looks up the packages above
+        package = sys.modules.setdefault(".".join(parts[:count]), ModuleType(".".join(parts[:count])))
+        package.__path__ = [str(file.parent)] if count == len(parts) else []
+    spec = importlib.util.spec_from_file_location(name, file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def add(registry: Registry, module: Any, source: str, kinds: Sequence[str]) -> None:
+    """Check a plugin's hooks with pluggy, then let it register."""
+    manager = pluggy.PluginManager("twolayer")
+    manager.add_hookspecs(Hooks)
+    found: list[Registered] = []
+    try:
+        hooks = hooks_of(module)
+        if not hooks:
+            raise PluginError("it registers nothing; mark a register_<kind> function with @hookimpl")
+        for hook in sorted(hooks):
+            if hook.removeprefix("register_") not in KINDS:
+                raise PluginError(unknown_name("hook", hook, (f"register_{kind}" for kind in KINDS)))
+        manager.register(module)
+        for kind in kinds:
+            if f"register_{kind}" in hooks:
+                getattr(manager.hook, f"register_{kind}")(register=collector(kind, module, source, found))
+    except Exception as error:
+        registry.failures[source] = reason_of(error)
+        return
+    for entry in found:
+        key = (entry.kind, entry.name)
+        if key in registry.entries and registry.entries[key].source != source:
+            registry.duplicates.setdefault(key, [registry.entries[key].source]).append(source)
+        else:
+            registry.entries[key] = entry
+
+
+def hooks_of(module: Any) -> set[str]:
+    """The names of a plugin's functions that are marked with @hookimpl."""
+    return {name for name in dir(module) if hasattr(getattr(module, name, None), "twolayer_impl")}
+
+
+def collector(kind: str, module: Any, source: str, found: list[Registered]) -> Any:
+    """The `register` that a hook is handed."""
+
+    def register(name: str, thing: Any) -> None:
+        if not isinstance(name, str) or not name:
+            raise PluginError(f"register_{kind}: a name is a non-empty text, not {name!r}")
+        if any(entry.name == name for entry in found if entry.kind == kind):
+            raise PluginError(f"register_{kind}: '{name}' is registered twice in this plugin")
+        check(kind, name, thing)
+        file = getattr(module, "__file__", None) or inspect.getsourcefile(type(module))
+        found.append(Registered(kind, name, thing, source, Path(file) if file else None))
+
+    return register
+
+
+REQUIRED = {
+    "backends": ("asarray", "problem"),
+    "problems": ("generate",),
+    "initializations": ("draw",),
+    "dynamics": ("clock", "trajectory", "weight_decay_at"),
+    "metrics": ("measure", "applies"),
+    "figures": ("status", "draw"),
+    "claims": ("statement", "evaluate"),
+}
+
+
+def check(kind: str, name: str, thing: Any) -> None:
+    """Refuse a thing that cannot be what it is registered as."""
+    missing = [attribute for attribute in REQUIRED[kind] if not hasattr(thing, attribute)]
+    if missing:
+        raise PluginError(f"register_{kind}: '{name}' ({thing!r}) has no {', '.join(missing)}")
+    if kind in ("problems", "initializations", "dynamics") and not (
+        isinstance(thing, type) and dataclasses.is_dataclass(thing)
+    ):
+        raise PluginError(
+            f"register_{kind}: '{name}' must be a dataclass (its fields are its config section)"
+        )
+    if kind in ("figures", "claims") and name.count(".") != 1:
+        raise PluginError(f"register_{kind}: '{name}' must be named '<paper>.<{kind.removesuffix('s')}>'")
+
+
+def reason_of(error: BaseException) -> str:
+    """An exception in one line, with the line of the plugin where it rose."""
+    where = ""
+    if isinstance(error, SyntaxError):
+        where = f" (line {error.lineno})"
+    elif error.__traceback__ is not None:
+        last = error.__traceback__
+        while last.tb_next is not None:
+            last = last.tb_next
+        if "twolayer_plugins" in last.tb_frame.f_globals.get("__name__", ""):
+            where = f" (line {last.tb_lineno})"
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}{where}" if not isinstance(error, PluginError) else text

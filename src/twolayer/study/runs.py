@@ -1,0 +1,256 @@
+"""Experiments and their runs, every section built and checked before anything runs."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from twolayer.core.network import Network
+from twolayer.core.times import Times
+from twolayer.errors import ConfigError, unknown_name
+from twolayer.study.registry import Registry
+from twolayer.study.schema import build, canonical, convert, number
+from twolayer.study.sections import PLUGIN_SECTIONS, selected_metrics
+from twolayer.study.sweep import get_path, refuse_taken, set_path, sweep_points
+
+__all__ = ["Experiment", "Run", "make_run"]
+
+RUN_KEYS = (*PLUGIN_SECTIONS, "network", "times", "seeds", "dtype")
+
+
+EXPERIMENT_KEYS = (*RUN_KEYS, "metrics", "sweep")
+
+
+RESERVED = {
+    "seed",
+    "time",
+    "neuron",
+    "feature",
+    "sample",
+    "teacher",
+    "step",
+    "diverged_step",
+    "trusted_until",
+    "flow_forks",
+    "path_trusted_until",
+    "run",
+}
+
+
+MOST_SEEDS = 100_000
+
+
+LONGEST_RUN = 100_000  # bytes of JSON; an argument of a command ends at 128 KiB
+
+
+LONGEST_NAME = 200  # bytes; file systems end at 255
+
+
+DTYPES = ("float64", "float32")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One point of a sweep: its folder's name, the swept words, and all that decides its result."""
+
+    paper: str
+    experiment: str
+    name: str
+    words: dict[str, Any]
+    sections: dict[str, Any]
+
+    def json(self) -> str:
+        """The run as one line of text, equal for equal runs."""
+        return json.dumps(self.as_dict())
+
+    def as_dict(self) -> dict[str, Any]:
+        """The run as files carry it."""
+        head = {"paper": self.paper, "experiment": self.experiment, "name": self.name, "words": self.words}
+        return {**head, **self.sections}
+
+    def data_files(self, section: str) -> list[str]:
+        """The files that a section of this run reads."""
+        path = self.sections[section].get("path")
+        return [path] if path else []
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """The runs of a sweep, in config order, and the metrics measured on each (None: all that apply)."""
+
+    paper: str
+    name: str
+    runs: dict[str, Run]
+    metrics: tuple[str, ...] | None
+
+    def layout(self) -> list[str]:
+        """The arguments that stand for the runs: {word: [values]} as JSON for a full product, else the names.
+
+        A command line cannot hold the names of ten thousands of runs; the values of their words fit.
+        """
+        axes: dict[str, list[str]] = {}
+        for run in self.runs.values():
+            for word, value in run.words.items():
+                axes.setdefault(word, []).append(str(value))
+        axes = {word: list(dict.fromkeys(values)) for word, values in axes.items()}
+        names = list(self.runs)
+        product = json.dumps(axes)
+        return [product] if run_names([product]) == names else names
+
+
+def run_names(layout: Sequence[str]) -> list[str]:
+    """The run names that a layout stands for: see `Experiment.layout`."""
+    if not layout[0].startswith("{"):
+        return list(layout)
+    axes: dict[str, list[str]] = json.loads(layout[0])
+    return [run_name(dict(zip(axes, values, strict=True))) for values in itertools.product(*axes.values())]
+
+
+def run_name(words: Mapping[str, Any]) -> str:
+    """`key=value` of each swept word, joined by commas; `default` where nothing is swept."""
+    return ",".join(f"{word}={value}" for word, value in words.items()) or "default"
+
+
+def make_experiment(
+    paper: str, name: str, section: Mapping[str, Any], registry: Registry, place: str | None = None
+) -> Experiment:
+    """An experiment's runs, checked."""
+    where = place or f"papers.{paper}.experiments.{name}"
+    identifier(name, where)
+    if name == "figures":
+        raise ConfigError(f"{where}: 'figures' is the folder of the figures; choose another name")
+    for key in section:
+        if key not in EXPERIMENT_KEYS:
+            raise ConfigError(f"{where}.{key}: {unknown_name('key', key, EXPERIMENT_KEYS)}")
+    metrics = section.get("metrics")
+    if metrics is not None:
+        metrics = tuple(convert(metrics, list[str], f"{where}.metrics"))
+        for metric in metrics:
+            registry.find("metrics", metric, f"{where}.metrics")
+    known = selected_metrics(registry, list(metrics) if metrics is not None else None)
+    taken = dict.fromkeys(RESERVED, "part of every dataset")
+    taken |= {metric: "a metric of this experiment" for metric in known}
+    for metric in known:
+        dimensions = registry.find("metrics", metric).thing.dimensions
+        taken |= dict.fromkeys(dimensions, f"a dimension of the metric '{metric}'")
+    runs: dict[str, Run] = {}
+    for point in sweep_points(section.get("sweep"), f"{where}.sweep"):
+        run = make_run(paper, name, section, point, registry, where)
+        refuse_taken(point, taken, f"{where}.sweep")
+        if len(run.name.encode()) > LONGEST_NAME:
+            raise ConfigError(
+                f"{where}.sweep: the name of the run '{run.name}' is longer than {LONGEST_NAME} bytes; "
+                "sweep a whole section by labels"
+            )
+        if len(run.json().encode()) > LONGEST_RUN:
+            raise ConfigError(
+                f"{where}: the run '{run.name}' takes more than {LONGEST_RUN} bytes to describe; put its numbers "
+                "into a netCDF file and name that (problem: {name: file, path: …})"
+            )
+        if run.name in runs:
+            raise ConfigError(f"{where}.sweep: two points are both the run '{run.name}'")
+        runs[run.name] = run
+    return Experiment(paper, name, runs, metrics)
+
+
+def make_run(
+    paper: str,
+    experiment: str,
+    section: Mapping[str, Any],
+    point: Mapping[str, tuple[Any, Any]],
+    registry: Registry,
+    where: str,
+) -> Run:
+    """One run of an experiment, every section built and checked, defaults filled in."""
+    raw = copy.deepcopy({key: section[key] for key in RUN_KEYS if key in section})
+    for path, (_, value) in point.items():
+        set_path(raw, path, value, where)
+    missing = [key for key in (*PLUGIN_SECTIONS, "network", "times") if key not in raw]
+    if missing:
+        raise ConfigError(f"{where}: missing {', '.join(missing)}")
+    built: dict[str, Any] = {}
+    sections: dict[str, Any] = {}
+    for key, kind in PLUGIN_SECTIONS.items():
+        found, built[key] = registry.build(kind, raw[key], f"{where}.{key}")
+        sections[key] = {"name": found.name, **canonical(built[key])}
+    network = build(Network, raw["network"], f"{where}.network")
+    times = build(Times, raw["times"], f"{where}.times")
+    checked(lambda: built["dynamics"].clock(times), f"{where}.times")
+    for key, plugin in built.items():
+        for hook in ("check", "check_end"):
+            if hasattr(plugin, hook):
+                checked(partial(getattr(plugin, hook), built["problem"], network), f"{where}.{key}")
+    refuse_reduced(built, sections, where)
+    for key in ("problem", "initialization"):
+        path = sections[key].get("path")
+        if path and not Path(path).is_file() and not Path(path).is_relative_to("results"):
+            raise ConfigError(f"{where}.{key}.path: there is no file '{path}'")
+    dtype = raw.get("dtype", "float64")
+    if dtype not in DTYPES:
+        raise ConfigError(f"{where}.dtype: {unknown_name('dtype', dtype, DTYPES)}")
+    sections |= {
+        "network": canonical(network),
+        "times": {key: value for key, value in canonical(times).items() if value is not None},
+        "seeds": make_seeds(raw.get("seeds", 1), f"{where}.seeds"),
+        "dtype": dtype,
+    }
+    words = {
+        path.rpartition(".")[2]: get_path(sections, path) if label is None else label
+        for path, (label, _) in point.items()
+    }
+    return Run(paper, experiment, run_name(words), words, sections)
+
+
+def refuse_reduced(built: Mapping[str, Any], sections: Mapping[str, Any], where: str) -> None:
+    """Refuse a draw in reduced coordinates where the problem or the dynamics leaves them."""
+    if sections["initialization"].get("draw") != "reduced":
+        return
+    place, problem, dynamics = f"{where}.initialization.draw: 'reduced'", built["problem"], built["dynamics"]
+    drawn = getattr(problem, "samples", None) is not None or getattr(problem, "per_seed", False)
+    if not hasattr(problem, "reduced") or drawn:
+        raise ConfigError(
+            f"{place} needs a teacher on the whole population ('gaussian_teacher' without samples); the inputs of "
+            f"'{sections['problem']['name']}' here live in all features: use 'full'"
+        )
+    if not getattr(dynamics, "stays_in_span", False):
+        raise ConfigError(
+            f"{place} holds nothing outside of the span of teachers and students, where "
+            f"'{sections['dynamics']['name']}' may go (it does not say stays_in_span, see docs/plugins.md): use 'full'"
+        )
+
+
+def checked(action: Callable[[], Any], where: str) -> None:
+    """Run a check; what it refuses is told with its place."""
+    try:
+        action()
+    except (ValueError, MemoryError) as error:
+        about_key = re.match(r"[\w.\[\]]+: ", str(error))
+        raise ConfigError(f"{where}.{error}" if about_key else f"{where}: {error}") from None
+
+
+def make_seeds(seeds: Any, where: str) -> list[int]:
+    """Seeds as a list: a number n means 0 … n − 1."""
+    seeds = number(seeds)
+    if isinstance(seeds, int) and not isinstance(seeds, bool):
+        if not 1 <= seeds <= MOST_SEEDS:
+            raise ConfigError(f"{where}: from 1 to {MOST_SEEDS} seeds, not {seeds}")
+        seeds = list(range(seeds))
+    found: list[int] = convert(seeds, list[int], where)
+    if not found or min(found) < 0 or max(found) >= 2**63 or len(set(found)) < len(found):
+        raise ConfigError(f"{where}: one or more different whole numbers from 0 on, not {seeds!r}")
+    return found
+
+
+def identifier(name: Any, where: str) -> None:
+    """Papers, experiments and figures are named by identifiers: they become folders and targets."""
+    if not isinstance(name, str) or not name.isidentifier():
+        raise ConfigError(
+            f"{where}: a name of letters, digits and '_' that begins with a letter, not {name!r}"
+        )

@@ -1,0 +1,174 @@
+"""From config to study: papers with their experiments, figures and claims."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from twolayer.errors import ConfigError, unknown_name
+from twolayer.study.fingerprint import code_of
+from twolayer.study.merge import anchored, merge_papers, read_config
+from twolayer.study.registry import Registry, load, plugin_folder
+from twolayer.study.runs import Experiment, Run, identifier, make_experiment
+from twolayer.study.schema import convert
+from twolayer.study.sections import code_of_run, placed_backend
+from twolayer.training.placement import Placement
+
+__all__ = ["Figure", "Paper", "Study", "load_study"]
+
+RULES = ("all", "generate", "train", "measure", "gather", "render", "animate", "claims")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure of a paper, the experiments it is drawn from, and whether it moves."""
+
+    paper: str
+    name: str
+    experiments: tuple[str, ...]
+    animated: bool
+
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """The files it is written to."""
+        return ("mp4",) if self.animated else ("pdf", "png")
+
+
+@dataclass(frozen=True)
+class Paper:
+    """What one paper asks for."""
+
+    name: str
+    experiments: dict[str, Experiment]
+    figures: dict[str, Figure]
+    claims: dict[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Study:
+    """Everything a config asks for, checked."""
+
+    backend: str
+    plugin_paths: tuple[str, ...]
+    papers: dict[str, Paper]
+    registry: Registry
+    warnings: list[str] = field(default_factory=list)
+
+    def run(self, paper: str, experiment: str, name: str) -> Run:
+        """A run by the parts of its path."""
+        runs = self.papers[paper].experiments[experiment].runs
+        if name not in runs:
+            raise ConfigError(f"papers.{paper}.experiments.{experiment}: {unknown_name('run', name, runs)}")
+        return runs[name]
+
+    def placement(self, run: Run) -> Placement:
+        """Where a run is trained, and why."""
+        return placed_backend(run.as_dict(), self.backend, self.registry)[0]
+
+    def code(self, stage: str, run: Run | None = None, paper: str = "", figure: str = "") -> str:
+        """The fingerprint of the code behind a job: of a run's stage, of a paper's figure or its claims."""
+        if run is not None:
+            metrics = self.papers[run.paper].experiments[run.experiment].metrics
+            return code_of_run(
+                stage, run.as_dict(), self.registry, list(metrics) if metrics is not None else None
+            )
+        names = [f"{paper}.{figure}"] if figure else [f"{paper}.{claim}" for claim in self.claims_of(paper)]
+        kind = "figures" if figure else "claims"
+        return code_of(stage, [self.registry.find(kind, name).file for name in names if paper])
+
+    def claims_of(self, paper: str) -> list[str]:
+        """The names of a paper's claims."""
+        return list(self.papers[paper].claims) if paper else []
+
+    def claim_experiments(self, paper: str) -> list[str]:
+        """The experiments that a paper's claims are held against, of those that the config has."""
+        held = self.papers[paper]
+        used = {experiment for experiments in held.claims.values() for experiment in experiments}
+        return [experiment for experiment in held.experiments if experiment in used]
+
+    def files_of(self, kind: str, name: str) -> list[str]:
+        """The files beside a figure's or a claim's plugin that it reads."""
+        found = self.registry.find(kind, name)
+        folder = found.file.parent if found.file else Path()
+        return [os.path.relpath(folder / file) for file in found.thing.files]
+
+    def claim_files(self, paper: str) -> list[str]:
+        """The files that a paper's claims are held against."""
+        files = [
+            file for name in self.claims_of(paper) for file in self.files_of("claims", f"{paper}.{name}")
+        ]
+        return list(dict.fromkeys(files))
+
+    def metrics_option(self, paper: str, experiment: str) -> str:
+        """The `--metrics` of the measure command."""
+        metrics = self.papers[paper].experiments[experiment].metrics
+        return "" if metrics is None else f"--metrics {' '.join(metrics)}"
+
+
+def load_study(files: Sequence[Path | str], overrides: Mapping[str, Any] | None = None) -> Study:
+    """Read, merge and check configs; later files override earlier ones, `overrides` all of them."""
+    layers = [(str(file), read_config(Path(file))) for file in files]
+    if overrides:
+        layers.append(("--config", anchored(dict(overrides), Path.cwd())))
+    top: dict[str, Any] = {"backend": "numba", "plugin_paths": [], "papers": {}}
+    for source, layer in layers:
+        for key, value in layer.items():
+            if key not in top:
+                raise ConfigError(f"{source}: {key}: {unknown_name('key', key, top)}")
+            if key != "papers":
+                top[key] = value
+    paths = convert(top["plugin_paths"], list[str], "plugin_paths")
+    registry = load(paths)
+    registry.find("backends", top["backend"], "backend")
+    for folder in (plugin_folder(), *map(Path, paths)):
+        for file in sorted(folder.glob("papers/*/experiments.yaml")):
+            merge_papers(top["papers"], {file.parent.name: read_config(file)}, str(file))
+    for source, layer in layers:
+        merge_papers(top["papers"], layer.get("papers") or {}, source)
+    warnings = registry.warnings()
+    papers = {name: make_paper(name, body, registry, warnings) for name, body in top["papers"].items()}
+    return Study(top["backend"], tuple(paths), papers, registry, warnings)
+
+
+def make_paper(name: str, body: Mapping[str, Any], registry: Registry, warnings: list[str]) -> Paper:
+    """A paper's experiments and figures, checked."""
+    place = f"papers.{name}"
+    identifier(name, place)
+    if name in RULES:
+        raise ConfigError(f"{place}: '{name}' is a rule of the workflow; choose another name")
+    broken = [source for source in registry.failures if Path(source).parts[-2:] == (name, "claims.py")]
+    for source in broken:
+        raise ConfigError(f"{place}: its claims cannot be loaded: {source}: {registry.failures[source]}")
+    experiments = {
+        key: make_experiment(name, key, section, registry) for key, section in body["experiments"].items()
+    }
+    figures = {}
+    for key, section in body["figures"].items():
+        where = f"{place}.figures.{key}"
+        identifier(key, where)
+        drawn = registry.find("figures", f"{name}.{key}", where)
+        extra = [part for part in section if part != "experiments"]
+        if extra or not section.get("experiments"):
+            raise ConfigError(
+                f"{where}: needs one key, experiments: [<name>, …], has {sorted(map(str, section))}"
+            )
+        used = convert(section["experiments"], list[str], f"{where}.experiments")
+        for experiment in used:
+            if experiment not in experiments:
+                raise ConfigError(
+                    f"{where}.experiments: {unknown_name('experiment', experiment, experiments)}"
+                )
+        figures[key] = Figure(name, key, tuple(used), drawn.thing.animated)
+    used_by_figures = {experiment for figure in figures.values() for experiment in figure.experiments}
+    for key in experiments:
+        if key not in used_by_figures:
+            warnings.append(f"{place}.experiments.{key}: no figure uses it; `snakemake {name}` makes it")
+    claims = {
+        key.partition(".")[2]: tuple(registry.find("claims", key).thing.experiments)
+        for key in registry.names("claims")
+        if key.partition(".")[0] == name
+    }
+    return Paper(name, experiments, figures, claims)

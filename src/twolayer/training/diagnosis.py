@@ -1,0 +1,104 @@
+"""What is told of a run that diverged, blew up or broke off."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from twolayer.core.arrays import to_host
+from twolayer.core.dynamics import Descent
+from twolayer.core.network import Weights
+from twolayer.core.problem import data_of
+from twolayer.core.trajectory import Clock
+from twolayer.finite.problem import EmpiricalProblem
+
+__all__ = []
+
+BLOW_UP = 1e3
+"""A loss that rises by more than this factor over its start is told of."""
+
+
+def blown_up(loss: Any, clock: Clock, seeds: Sequence[int]) -> tuple[str, ...]:
+    """A note for each seed whose loss (seed, time) rose a thousandfold and came back to finite numbers.
+
+    relu neurons thrown out of all samples' reach end such a rise; what follows is the loss of a dead network.
+    """
+    notes = []
+    for seed, values in zip(seeds, loss, strict=True):
+        highest = int(np.argmax(np.where(np.isfinite(values), values, -1.0)))
+        if values[0] > 0 and np.isfinite(values).all() and values[highest] > BLOW_UP * values[0]:
+            notes.append(
+                f"seed {seed} blew up without leaving the finite numbers: the loss rose from {values[0]:.3g} to "
+                f"{values[highest]:.3g} at step {int(clock.step[highest])} and ends at {values[-1]:.3g}; the step "
+                "size is too large"
+            )
+    return tuple(notes)
+
+
+def broken_off(lost: Any, clock: Clock, seeds: Sequence[int], stalls: Sequence[str]) -> tuple[str, ...]:
+    """A note for each seed whose weights could not be carried to the last frame; lost (seed, time).
+
+    stalls: for each seed why its flow stopped, "" where it did not say.
+    """
+    unsaid = "its forces are rounding there, or its weights leave the finite numbers"
+    return tuple(
+        f"seed {seed}: weights could be carried to time {clock.time[index - 1]:.6g}, not to {clock.time[index]:.6g}: "
+        f"{stall or unsaid}. Frames from there on are NaN."
+        for seed, index, stall in (
+            (seed, int(np.argmax(row)), stall)
+            for seed, row, stall in zip(seeds, lost, stalls, strict=True)
+            if row.any()
+        )
+    )
+
+
+def diagnose(
+    dynamics: Descent,
+    problem: EmpiricalProblem,
+    weights: Weights,
+    random: Sequence[np.random.Generator],
+    seeds: Sequence[int],
+    finite: Any,
+    clock: Clock,
+) -> tuple[Any, tuple[str, ...]]:
+    """Walk the diverged run again step by step: where each seed left the finite numbers, and from which loss.
+
+    The stable step size told of is 2 / sharpness where the loss was lowest. A walk that stays finite where the
+    run did not (rounding may differ) leaves the first saved step that was lost.
+    """
+    diverged = np.full(len(seeds), -1, dtype=np.int64)
+    notes: list[str] = []
+    lost = {
+        index: int(clock.step[np.argmin(finite[index])])
+        for index in np.flatnonzero(~finite.all(axis=1)).tolist()
+    }
+    last = max(lost.values())
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        first = before = lowest = loss = to_host(problem.loss(weights))
+        hidden, output = to_host(weights.hidden).copy(), to_host(weights.output).copy()  # at the lowest loss
+        steps = dynamics.steps(problem, weights, random)
+        for step in range(last + 1):
+            if step > 0:
+                weights = problem.network.closed(next(steps))
+                before, loss = loss, to_host(problem.loss(weights))
+            lower = loss < lowest
+            if lower.any():
+                hidden[lower], output[lower] = to_host(weights.hidden)[lower], to_host(weights.output)[lower]
+                lowest = np.fmin(loss, lowest)
+            for index in sorted(lost):
+                if not np.isfinite(loss[index]) or step == last:
+                    diverged[index] = min(step, lost.pop(index))
+                    note = f"seed {seeds[index]} diverged at step {diverged[index]}"
+                    if np.isfinite(lowest[index]):
+                        own = data_of(problem.data.mapped(to_host), index).problem(problem.network)
+                        sharpness = own.sharpness(Weights(hidden[index], output[index]))
+                        note += (
+                            f": the loss was {first[index]:.3g} at the start, {lowest[index]:.3g} at its lowest "
+                            f"and {before[index]:.3g} before that step. step_size is {dynamics.step_size!r}; "
+                            f"plain gradient descent is stable below {2.0 / sharpness:.3g} (2 / sharpness where the "
+                            "loss was lowest)"
+                        )
+                    notes.append(f"{note}. Frames from that step on are NaN.")
+    return diverged, tuple(notes)

@@ -1,0 +1,82 @@
+"""Where a run is trained: on the device that its backend has, or on the host where that is faster; and why.
+
+Known from the config alone, so that the workflow asks for a card for those runs only that will use it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from twolayer.core.network import Network
+from twolayer.core.times import Times
+
+__all__ = ["HOST", "Placement", "placement"]
+
+HOST = "numba"
+"""The backend that takes the runs for which a device is not worth its start."""
+
+KERNEL_WORK = 2**33
+"""Of a descent on a teacher: seeds × steps × pairs of units × coordinates, below which the host has done it before a
+card is ready. CuPy, a CUDA context and the kernel's compilation take 1 to 2 s, by estimate. At (m, k, d) = (10, 3, 20)
+this is 5.1e6 steps of a seed: 2 s on one core at .40 µs (benchmarks), 8 ms at the 1.48 ns reported of an H100."""
+
+ARRAY_STEP = 2**24
+"""Of a descent on samples: seeds × neurons × samples × features in one step, below which the host is faster however
+long the run. The array code launches some 25 kernels a step, about 10 µs each whatever their size; one core takes
+35 µs for 2.2e6 (m = 200, n = 75, d = 150). An estimate: no card has measured it."""
+
+ARRAY_WORK = 2**37
+"""The same over all steps, which one core does in about the 2 s of a card's start."""
+
+
+@dataclass(frozen=True)
+class Placement:
+    """The name of the backend that trains a run, whether it holds a device, and why the host does where it was not
+    asked to (empty elsewhere)."""
+
+    backend: str
+    on_device: bool
+    reason: str = ""
+
+    @property
+    def note(self) -> str:
+        """A line for the log; empty where the backend is the one asked for."""
+        return f"trained on the host ({self.backend}): {self.reason}" if self.reason else ""
+
+
+def placement(name: str, run: Mapping[str, Any], problem: Any, dynamics: Any) -> Placement:
+    """Where to train a run (its sections, with the problem and dynamics that they describe) for which a backend with
+    a device, called `name`, was asked. Sizes not known yet count as large: those of a file that is to be made."""
+    reason = getattr(dynamics, "host_reason", "") or too_small(run, problem, dynamics)
+    return Placement(HOST, False, reason) if reason else Placement(name, True)
+
+
+def too_small(run: Mapping[str, Any], problem: Any, dynamics: Any) -> str:
+    """Why a descent is not worth a card's start; empty where it is, or where its size is not known."""
+    count = getattr(dynamics, "step_count", None)
+    if count is None:
+        return ""
+    steps, seeds = count(Times(**run["times"])), len(run["seeds"])
+    if steps == 0:
+        return "it takes no steps"
+    m, (samples, dimension) = Network(**run["network"]).neurons, shape_of(problem)
+    samples = getattr(dynamics, "batch_size", None) or samples
+    teachers = getattr(problem, "count", None)
+    few = f"{steps} steps of {seeds} seeds are done before a card has started"
+    if dimension is None or (samples is None and teachers is None):
+        return ""
+    if samples is None:
+        units = m + int(teachers or 0)
+        return few if seeds * steps * m * units * min(dimension, units) < KERNEL_WORK else ""
+    step = seeds * m * samples * dimension
+    if step < ARRAY_STEP:
+        return f"a step of {seeds} seeds, {m} neurons and {samples} samples is too small for a card"
+    return few if steps * step < ARRAY_WORK else ""
+
+
+def shape_of(problem: Any) -> tuple[int | None, int | None]:
+    """The numbers of samples and of features, None each where it is not known (a population has no samples)."""
+    known: tuple[int, int] | None = getattr(problem, "shape", None)
+    return known or (getattr(problem, "samples", None), getattr(problem, "dimension", None))

@@ -1,0 +1,79 @@
+"""How far the weights of a run carry its loss: what one unit in their last place changes.
+
+Once L is below about ½λ(ε|w|)² + |∇L|ε|w| (λ the top Hessian eigenvalue, ε the unit), the stored weights could as well
+have any other loss of that size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from twolayer.core.arrays import to_host
+from twolayer.core.network import Weights
+from twolayer.core.trajectory import Clock
+
+__all__ = ["last_trusted", "told"]
+
+KEPT = 0.01
+"""A loss that changes by no more than this share is trusted."""
+
+
+def last_trusted(problem: Any, frames: Sequence[Weights]) -> Any:
+    """For each seed the last frame, by its index, that carries two digits of the loss in its own precision.
+
+    Frames are on the host. Searched from the end, so that a run whose last loss is trusted costs one look.
+    """
+    host = problem.data.mapped(lambda array: to_host(array).astype(np.float64)).problem(problem.network)
+    last = np.zeros(len(frames[0].hidden), dtype=np.int64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for index in range(len(frames) - 1, 0, -1):
+            last[(last == 0) & trusted(host, frames[index])] = index
+            if last.all():
+                break
+    return last
+
+
+def trusted(problem: Any, frame: Weights) -> Any:
+    """Whether L is known to `KEPT`, by its own rounding, and where all weights move by one unit: away from 0,
+    towards it, and each its own way, (seed,). A loss of 0 is not: terms that cancel and those too small for floats
+    print it as well as an exact solution does."""
+    loss = loss_of(problem, frame)
+    kept = np.isfinite(loss) & (loss > 0) & (problem.rounding(wide(frame)) <= KEPT * loss)
+    coins = np.random.default_rng(0)
+    away = [np.where(array < 0, -1.0, 1.0) for array in (frame.hidden, frame.output)]
+    mixed = [coins.choice([-1.0, 1.0], array.shape) for array in (frame.hidden, frame.output)]
+    for signs in (away, [-sign for sign in away], mixed, [-sign for sign in mixed]):
+        moved = []
+        for array, sign in zip((frame.hidden, frame.output), signs, strict=True):
+            step = np.nextafter(array, (sign * np.inf).astype(array.dtype))
+            moved.append(np.where(array == 0, array, step))  # what is 0 is exact, and no unit but 5e-324
+        if problem.network.output == "fixed":
+            moved[1] = frame.output
+        kept &= np.abs(loss_of(problem, Weights(*moved)) - loss) <= KEPT * loss
+    return kept
+
+
+def loss_of(problem: Any, frame: Weights) -> Any:
+    """The loss in float64, as metrics take it."""
+    return problem.loss(wide(frame))
+
+
+def wide(frame: Weights) -> Weights:
+    """The weights in float64."""
+    return Weights(frame.hidden.astype(np.float64), frame.output.astype(np.float64))
+
+
+def told(last: Any, loss: Any, clock: Clock, seeds: Sequence[int], dtype: str) -> tuple[str, ...]:
+    """The note on a run whose last loss (seed, time) is not trusted, in some seeds at least."""
+    lost = np.flatnonzero((last < len(clock.time) - 1) & np.isfinite(loss[:, -1]))
+    if not len(lost):
+        return ()
+    first = lost[np.argmin(last[lost])]
+    return (
+        f"{dtype} weights carry two digits of the loss up to time {clock.time[last[first]]:.6g}, where it is "
+        f"{loss[first, last[first]]:.3g} (seed {seeds[first]}, the first of {len(lost)}); later losses may be "
+        "rounding. The time of each seed is trusted_until.",
+    )

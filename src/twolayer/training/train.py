@@ -1,0 +1,225 @@
+"""Training: the run of a dynamics through the saved times, for all seeds at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from twolayer.core.arrays import to_host
+from twolayer.core.backend import Backend
+from twolayer.core.dynamics import Descent, Dynamics, Flow
+from twolayer.core.initialization import Initialization
+from twolayer.core.network import Network, Weights
+from twolayer.core.problem import data_of
+from twolayer.core.seeds import over_seeds, random_of
+from twolayer.core.times import Times
+from twolayer.core.trajectory import Clock, FlowWeights, Trajectory
+from twolayer.finite.problem import FiniteData
+from twolayer.training import chaos, precision
+from twolayer.training.diagnosis import blown_up, broken_off, diagnose
+
+__all__ = ["train"]
+
+
+def start(initialization: Any, data: Any, network: Network, seeds: Sequence[int]) -> tuple[Any, Any]:
+    """The initial weights of all seeds in float64: hidden (seed, neuron, feature), output (seed, neuron)."""
+    hidden, output = [], []
+    for index, seed in enumerate(seeds):
+        own = initialization.of_seed(seed) if hasattr(initialization, "of_seed") else initialization
+        drawn = own.draw(data_of(data, index), network, random_of(seed, "initialization"))
+        hidden.append(np.asarray(drawn.hidden, dtype=np.float64))
+        output.append(np.asarray(drawn.output, dtype=np.float64))
+    return np.stack(hidden), np.stack(output)
+
+
+def train(
+    data: FiniteData,
+    network: Network,
+    initialization: Initialization,
+    dynamics: Dynamics,
+    times: Times,
+    seeds: Sequence[int],
+    backend: Backend,
+    dtype: str = "float64",
+    threads: int = 1,
+) -> Trajectory:
+    """Run a dynamics from its initial weights through the saved times, for all seeds at once.
+
+    A seed whose weights leave the finite numbers is kept up to its last finite frame, NaN from there, and
+    told of in `notes`: at which step, the loss before, and the largest stable step size where it is known.
+    A dynamics that stays in the span of its start runs there, in coordinates found once; only frames are widened.
+    So is a loss that ends below what the weights' precision carries.
+    A descent whose steps are too large somewhere is run again, moved by one unit in the last place now and then: where
+    that parts from it, the path hangs on rounding (`chaos`).
+    Where each seed has a teacher of its own, each is a run of its own, `threads` of them at a time.
+    """
+    if data.per_seed and not isinstance(data, FiniteData):
+
+        def alone(index: int) -> Trajectory:
+            own = data.of_seed(index)
+            return train(own, network, initialization, dynamics, times, [seeds[index]], backend, dtype)
+
+        return Trajectory.joined(over_seeds(alone, len(seeds), threads))
+    hidden, output = start(initialization, data, network, seeds)
+    if network.output == "fixed":
+        output = np.broadcast_to(np.asarray(network.output_values, dtype=np.float64), output.shape).copy()
+    begin = network.closed(Weights(hidden, output))
+    inside, few, widen = begin, data, None
+    if getattr(dynamics, "stays_in_span", False):
+        reduced, inside, widen = data.problem(network).in_span(begin)
+        few = reduced.data
+    problem = problem_on(backend, few.mapped(lambda array: backend.asarray(array, dtype)), network, threads)
+    on_host = few.mapped(lambda array: np.asarray(array, dtype)).problem(network)
+    weights = network.closed(
+        Weights(backend.asarray(inside.hidden, dtype), backend.asarray(inside.output, dtype))
+    )
+    clock = dynamics.clock(times)
+
+    def random() -> list[np.random.Generator]:
+        return [random_of(seed, "dynamics") for seed in seeds]
+
+    frames, losses = [], []
+    forks, stalls = None, ("",) * len(seeds)
+    with np.errstate(over="ignore", invalid="ignore"):  # divergence is found and told of below
+        for frame in dynamics.trajectory(problem, weights, clock, random()):
+            frames.append(Weights(to_host(frame.hidden), to_host(frame.output)))
+            losses.append(on_host.loss(frames[-1]))  # overflows before the weights do
+            if isinstance(frame, FlowWeights):
+                forks = None if frame.forks is None else np.asarray(frame.forks, dtype=np.int64)
+                stalls = frame.stall
+        trusted = precision.last_trusted(on_host, frames)
+    trajectory = Weights(
+        np.stack([frame.hidden for frame in frames], axis=1),
+        np.stack([frame.output for frame in frames], axis=1),
+    )
+    if widen is not None:
+        shape = trajectory.hidden.shape
+        rows = trajectory.hidden.reshape(shape[0], -1, shape[-1])  # all frames in one product
+        hidden = widen(Weights(rows, trajectory.output)).hidden.astype(dtype, copy=False)
+        trajectory = Weights(hidden.reshape(*shape[:-1], data.features), trajectory.output)
+        trajectory.hidden[:, 0] = begin.hidden  # as it was drawn
+    decay = np.asarray([dynamics.weight_decay_at(float(time)) for time in clock.time])
+    finite = np.isfinite(trajectory.hidden).all((2, 3)) & np.isfinite(trajectory.output).all(2)
+    loss = np.stack(losses, axis=1)
+    finite &= np.isfinite(loss)
+    diverged = np.full(len(seeds), -1, dtype=np.int64)
+    notes = precision.told(trusted, loss, clock, seeds, dtype)
+    if isinstance(dynamics, Descent):
+        notes += blown_up(loss, clock, seeds)
+    if not finite.all():
+        lost = ~np.logical_and.accumulate(finite, axis=1)
+        if isinstance(dynamics, Descent):
+            diverged, told = diagnose(dynamics, problem, weights, random(), seeds, finite, clock)
+            lost |= (diverged[:, None] >= 0) & (clock.step >= diverged[:, None])
+        else:
+            told = broken_off(lost, clock, seeds, stalls)
+        notes += told
+        for array in (trajectory.hidden, trajectory.output):
+            array[lost] = np.nan
+    path_trusted = None
+    if isinstance(dynamics, Descent):
+        shared, told = last_shared(
+            dynamics, backend, problem, on_host, few, frames, finite, clock, decay, seeds, dtype, threads
+        )
+        path_trusted, notes = clock.time[shared], notes + told
+    if isinstance(dynamics, Flow) and not isinstance(data, FiniteData):
+        shared, told = last_shared_flow(dynamics, problem, weights, frames, finite, clock, seeds, random())
+        path_trusted, notes = clock.time[shared], notes + told
+    if forks is not None:
+        notes += forked(forks, seeds)
+    return Trajectory(
+        clock, trajectory, decay, diverged, clock.time[trusted], notes,
+        flow_forks=forks, path_trusted_until=path_trusted,
+    )  # fmt: skip
+
+
+def last_shared_flow(
+    dynamics: Flow,
+    problem: Any,
+    weights: Weights,
+    frames: Sequence[Weights],
+    finite: Any,
+    clock: Clock,
+    seeds: Sequence[int],
+    random: Sequence[np.random.Generator],
+) -> tuple[Any, tuple[str, ...]]:
+    """As `last_shared`, of a flow on a teacher."""
+    lost = ~np.logical_and.accumulate(finite, axis=1)
+    last = np.maximum(np.where(lost.any(1), lost.argmax(1), lost.shape[1]) - 1, 0)
+    found = dynamics.twin(problem, weights, clock, random)
+    if found is None:
+        return last, ()
+    twin, reach = found
+    shared = chaos.last_shared(frames, twin, reach)
+    parting = np.flatnonzero(shared < last)
+    last = np.minimum(last, shared)
+    if not len(parting):
+        return last, ()
+    first = parting[np.argmin(last[parting])]
+    return last, (
+        f"a flow of another tolerance parts from the path by more than {reach:.2g} of it after time "
+        f"{float(clock.time[last[first]]):g} in seed {seeds[first]}, the first of {len(parting)}: from so small a "
+        "start neurons come so close to each other that rounding decides when they part again. The time of each is "
+        "path_trusted_until.",
+    )
+
+
+def last_shared(
+    dynamics: Descent,
+    backend: Backend,
+    problem: Any,
+    on_host: Any,
+    data: Any,
+    frames: Sequence[Weights],
+    finite: Any,
+    clock: Clock,
+    weight_decay: Any,
+    seeds: Sequence[int],
+    dtype: str,
+    threads: int,
+) -> tuple[Any, tuple[str, ...]]:
+    """For each seed the last frame, by its index, up to which a twin shares the path, and a note (`chaos`): seeds that
+    need no twin share theirs to the last finite frame, finite (seed, time)."""
+
+    def place(weights: Weights) -> Weights:
+        return Weights(backend.asarray(weights.hidden, dtype), backend.asarray(weights.output, dtype))
+
+    lost = ~np.logical_and.accumulate(finite, axis=1)
+    last = np.maximum(np.where(lost.any(1), lost.argmax(1), lost.shape[1]) - 1, 0)
+    twins = chaos.rising(problem, on_host, place, frames, clock, dynamics.step_size, weight_decay)
+    if not twins.any():
+        return last, ()
+    chosen = np.flatnonzero(twins)
+    own = data.of_seeds(chosen) if data.per_seed else data
+    again = problem_on(
+        backend, own.mapped(lambda array: backend.asarray(array, dtype)), problem.network, threads
+    )
+    paths = [Weights(frame.hidden[chosen], frame.output[chosen]) for frame in frames]
+    random = [random_of(seeds[index], "dynamics") for index in chosen.tolist()]
+    with np.errstate(over="ignore", invalid="ignore"):
+        moved: Any = chaos.Jittered.of(again, place, paths[0])
+        twin = dynamics.trajectory(moved, place(paths[0]), clock, random)
+        last[chosen] = np.minimum(last[chosen], chaos.last_shared(paths, twin))
+    return last, chaos.told(last, twins, lost, clock, seeds, dtype)
+
+
+def problem_on(backend: Backend, data: Any, network: Network, threads: int) -> Any:
+    """The backend's problem on placed data: `problem` for finite data, for a teacher `population` where the
+    backend has it, and the array code elsewhere."""
+    if isinstance(data, FiniteData):
+        return backend.problem(data, network, threads)
+    population = getattr(backend, "population", None)
+    return population(data, network, threads) if population else data.problem(network)
+
+
+def forked(forks: Any, seeds: Sequence[int]) -> tuple[str, ...]:
+    """The note on seeds whose flow met points where the limit of small steps is not unique; forks (seed,)."""
+    met = [f"{seed} ({count})" for seed, count in zip(seeds, forks.tolist(), strict=True) if count]
+    if not met:
+        return ()
+    return (
+        "the limit of small descent steps is not unique on the path of the flow, which follows one limit; seeds, "
+        f"with the number of such points (flow_forks): {', '.join(met)}",
+    )
