@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from twolayer import EmpiricalProblem, FiniteData, Network, PopulationProblem, Teacher, hookimpl
+from twolayer import EmpiricalProblem, FiniteData, Network, PopulationProblem, Teacher, backend
 from twolayer.errors import ConfigError
 
 
@@ -28,6 +28,7 @@ def library() -> Any:
     return cupy
 
 
+@backend("cupy")
 class CuPy:
     """Arrays live on the current CUDA device. Flows and small runs are trained on the host (`placement`)."""
 
@@ -46,8 +47,3 @@ class CuPy:
         from twolayer.population.cuda_descent import CudaPopulationProblem
 
         return CudaPopulationProblem(data, network)
-
-
-@hookimpl
-def register_backends(register: Any) -> None:
-    register("cupy", CuPy())

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from twolayer import EmpiricalProblem, FiniteData, Network, PopulationProblem, Teacher, hookimpl
+from twolayer import EmpiricalProblem, FiniteData, Network, PopulationProblem, Teacher, backend
 
 
+@backend("numba")
 class Numba:
     """Arrays are NumPy's; a problem brings compiled descents. The compiler is imported when one is made."""
 
@@ -27,8 +28,3 @@ class Numba:
         from twolayer.population.numba_descent import CompiledPopulationProblem
 
         return CompiledPopulationProblem(data, network, threads)
-
-
-@hookimpl
-def register_backends(register: Any) -> None:
-    register("numba", Numba())

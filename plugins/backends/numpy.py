@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from twolayer import EmpiricalProblem, FiniteData, Network, hookimpl
+from twolayer import EmpiricalProblem, FiniteData, Network, backend
 
 
+@backend("numpy")
 class NumPy:
     """Arrays are NumPy's, and a problem is the array code itself."""
 
@@ -19,8 +20,3 @@ class NumPy:
     def problem(self, data: FiniteData, network: Network, threads: int) -> EmpiricalProblem:
         """The reference; NumPy has no use for further threads."""
         return EmpiricalProblem(data, network)
-
-
-@hookimpl
-def register_backends(register: Any) -> None:
-    register("numpy", NumPy())

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from array_api_compat import array_namespace
 
-from twolayer import Jump, Network, Problem, Weights, hookimpl
+from twolayer import Jump, Network, Problem, Weights, dynamics
 from twolayer.core.arrays import norm
 
 
+@dynamics("balancing")
 @dataclass(frozen=True)
 class Balancing(Jump):
     """w_j ← √(|a_j||w_j|) ŵ_j and a_j ← ±√(|a_j||w_j|): the same function with |a_j| = |w_j|.
@@ -35,8 +36,3 @@ class Balancing(Jump):
         size = xp.sqrt(xp.abs(weights.output)) * xp.sqrt(length)
         factor = size / xp.where(length > 0, length, xp.ones_like(length))
         return Weights(factor[..., None] * weights.hidden, xp.sign(weights.output) * size)
-
-
-@hookimpl
-def register_dynamics(register: Any) -> None:
-    register("balancing", Balancing)

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from twolayer import Descent, Network, Problem, Weights, hookimpl
+from twolayer import Descent, Network, Problem, Weights, dynamics
 from twolayer.core.trajectory import Clock
 
 
+@dynamics("gradient_descent")
 @dataclass(frozen=True)
 class GradientDescent(Descent):
     """θ ← θ − step_size ∇L(θ) over the trained parameters, with the whole data (or population) at each step."""
@@ -46,8 +47,3 @@ class GradientDescent(Descent):
             weights = problem.descend(weights, self.step_size, 0.0, int(step) - done)
             done = int(step)
             yield weights
-
-
-@hookimpl
-def register_dynamics(register: Any) -> None:
-    register("gradient_descent", GradientDescent)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from twolayer import EmpiricalProblem, Flow, Problem, Weights, hookimpl
+from twolayer import EmpiricalProblem, Flow, Problem, Weights, dynamics
 from twolayer.core.arrays import norm, to_host
 from twolayer.core.dynamics import WeightDecay
 from twolayer.core.network import placed_like
@@ -28,6 +28,7 @@ FINER, PARTED = 1e-2, 1e3
 """The twin's rtol over the flow's, and the distance in units of rtol at which the two have parted."""
 
 
+@dynamics("gradient_flow")
 @dataclass(frozen=True)
 class GradientFlow(Flow):
     """dθ/dt = −∇(L + (weight_decay/2)(|a|² + |W|²)) over the trained parameters.
@@ -177,8 +178,3 @@ def lost(weights: Weights, moments: int) -> Weights:
     return Weights(
         np.full((moments, *weights.hidden.shape), np.nan), np.full((moments, *weights.output.shape), np.nan)
     )
-
-
-@hookimpl
-def register_dynamics(register: Any) -> None:
-    register("gradient_flow", GradientFlow)

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from twolayer import Jump, Network, Problem, Weights, hookimpl
+from twolayer import Jump, Network, Problem, Weights, dynamics
 from twolayer.core.output_layer import OutputLayer
 
 
+@dynamics("output_fit")
 @dataclass(frozen=True)
 class OutputFit(Jump):
     """a ← argmin_a L(W, a) + (weight_decay/2)|a|², by one linear solve; W stays.
@@ -39,8 +40,3 @@ class OutputFit(Jump):
     def jump(self, problem: Problem, weights: Weights, random: Sequence[np.random.Generator]) -> Weights:
         """The fit."""
         return OutputLayer(problem, weights.hidden).minimum(weights, self.weight_decay)
-
-
-@hookimpl
-def register_dynamics(register: Any) -> None:
-    register("output_fit", OutputFit)

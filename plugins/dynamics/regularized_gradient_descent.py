@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from twolayer import Descent, Problem, Weights, hookimpl
+from twolayer import Descent, Problem, Weights, dynamics
 from twolayer.core.dynamics import WeightDecay
 from twolayer.core.trajectory import Clock
 
 
+@dynamics("regularized_gradient_descent")
 @dataclass(frozen=True)
 class RegularizedGradientDescent(Descent):
     """θ ← θ − step_size ∇(L + (weight_decay/2)(|a|² + |W|²)) over the trained parameters of both layers.
@@ -57,8 +57,3 @@ class RegularizedGradientDescent(Descent):
                 weights = problem.descend(weights, self.step_size, decay, int(stop) - done)
                 done = int(stop)
             yield weights
-
-
-@hookimpl
-def register_dynamics(register: Any) -> None:
-    register("regularized_gradient_descent", RegularizedGradientDescent)

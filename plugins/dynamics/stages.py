@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from array_api_compat import array_namespace, device
 
-from twolayer import Jump, Network, Problem, Weights, hookimpl
+from twolayer import Jump, Network, Problem, Weights, dynamics
 from twolayer.core.arrays import to_host
 from twolayer.core.output_layer import OutputLayer
 from twolayer.core.times import Times
@@ -61,6 +61,7 @@ class Leg:
     saved: Any
 
 
+@dynamics("stages")
 @dataclass(frozen=True)
 class Stages:
     """stages: a list of {name: a dynamics, its keys, layers, until}, in the order in which they are run.
@@ -287,8 +288,3 @@ def stand_in(weights: Weights, last: Weights, alive: Any) -> Weights:
     """The weights with which a stage begins: in the place of a seed that is lost, those of its last stage's begin, so
     that no stage meets NaN; what it makes of them is not shown."""
     return chosen(alive, weights, last)
-
-
-@hookimpl
-def register_dynamics(register: Any) -> None:
-    register("stages", Stages)

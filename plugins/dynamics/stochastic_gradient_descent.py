@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from twolayer import Descent, FiniteData, Network, Problem, Weights, hookimpl
+from twolayer import Descent, FiniteData, Network, Problem, Weights, dynamics
 from twolayer.core.trajectory import Clock
 from twolayer.errors import TrainingError
 
@@ -16,6 +16,7 @@ MOST_NUMBERS = 10**9
 """Of one batch; it lies in memory under the array backends."""
 
 
+@dynamics("stochastic_gradient_descent")
 @dataclass(frozen=True)
 class StochasticGradientDescent(Descent):
     """θ ← θ − step_size ∇L_batch(θ) over the trained parameters, with batches of `batch_size` samples.
@@ -75,8 +76,3 @@ class StochasticGradientDescent(Descent):
                 self.refuse_above(problem.data.samples)
             except ValueError as error:
                 raise TrainingError(f"dynamics.{error}") from None
-
-
-@hookimpl
-def register_dynamics(register: Any) -> None:
-    register("stochastic_gradient_descent", StochasticGradientDescent)

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from twolayer import FiniteData, Network, Teacher, Weights, hookimpl
+from twolayer import FiniteData, Network, Teacher, Weights, initialization
 from twolayer.population.closed_form import unit
 
 
+@initialization("aligned")
 @dataclass(frozen=True)
 class Aligned:
     """w_i = h_i v̂_l + z_i: students of teacher l with the given projections h_i, at about `angle` to it.
@@ -112,8 +113,3 @@ def beside(axes: Any, used: Any, own: Any, count: int) -> Any:
     raise ValueError(
         f"projections: there are no {count} directions beside a teacher in {axes.shape[1]} dimensions"
     )
-
-
-@hookimpl
-def register_initializations(register: Any) -> None:
-    register("aligned", Aligned)

@@ -8,10 +8,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from twolayer import Network, Teacher, Weights, hookimpl
+from twolayer import Network, Teacher, Weights, initialization
 from twolayer.population.closed_form import unit
 
 
+@initialization("around_teachers")
 @dataclass(frozen=True)
 class AroundTeachers:
     """c_j w_j = share_j b_l |v_l| (v̂_l + tan(angle) e_j), c_j = s a_j, with e_j uniform on the unit sphere of v_l's
@@ -136,8 +137,3 @@ class AroundTeachers:
         if self.dust_signs == "random":
             output[len(heavy) :] *= random.choice([-1.0, 1.0], len(dust))
         return Weights(hidden, output)
-
-
-@hookimpl
-def register_initializations(register: Any) -> None:
-    register("around_teachers", AroundTeachers)

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from twolayer import FiniteData, Network, Weights, hookimpl
+from twolayer import FiniteData, Network, Weights, initialization
 from twolayer.core.arrays import norm
 from twolayer.errors import DataError
 
 
+@initialization("covering")
 @dataclass(frozen=True)
 class Covering:
     """w_j ~ N(0, scale² I), a_j = ±|w_j| by fair coins, given that `covering` neurons of each sign cover it.
@@ -57,8 +58,3 @@ class Covering:
             wrong = (along < 0) & (signs[j] * data.targets > 0)
             hidden[j] -= 2 * np.where(wrong, along, 0.0) @ data.inputs
         return Weights(hidden, signs * norm(hidden))
-
-
-@hookimpl
-def register_initializations(register: Any) -> None:
-    register("covering", Covering)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from twolayer import FiniteData, Network, Weights, hookimpl
+from twolayer import FiniteData, Network, Weights, initialization
 from twolayer.core.arrays import norm
 from twolayer.errors import DataError
 from twolayer.storage.netcdf import read_arrays
 
 
+@initialization("file")
 @dataclass(frozen=True)
 class File:
     """`initial_hidden(neuron, feature)` and `initial_output(neuron)` of a netCDF file, for every seed.
@@ -34,8 +34,3 @@ class File:
                 f"{self.path}: initial_hidden is {hidden.shape}; this run has (neuron, feature) = {shape}"
             )
         return Weights(hidden, np.sign(output) * norm(hidden) if self.balanced else output)
-
-
-@hookimpl
-def register_initializations(register: Any) -> None:
-    register("file", File)

@@ -7,13 +7,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from twolayer import Network, Weights, hookimpl
+from twolayer import Network, Weights, initialization
 from twolayer.core.arrays import norm
 
 LARGEST = 2**28
 """Numbers in the weights of one seed (2 GiB): beyond, a full draw is refused."""
 
 
+@initialization("gaussian")
 @dataclass(frozen=True)
 class Gaussian:
     """w_j ~ N(0, scale² I); trained outputs a_j ~ N(0, scale²), or a_j = ±|w_j| by fair coins if balanced.
@@ -71,8 +72,3 @@ def triangular(normal: Any, dimension: int, random: np.random.Generator) -> Any:
     """
     degrees = dimension - np.arange(len(normal))
     return np.tril(normal, -1) + np.diag(np.sqrt(random.chisquare(degrees)))
-
-
-@hookimpl
-def register_initializations(register: Any) -> None:
-    register("gaussian", Gaussian)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from twolayer import FiniteData, Network, Weights, hookimpl
+from twolayer import FiniteData, Network, Weights, initialization
 
 
+@initialization("identical")
 @dataclass(frozen=True)
 class Identical:
     """w_1 = … = w_m = w with w ~ N(0, scale² I); trained outputs are 1. Training keeps equal students equal."""
@@ -24,8 +24,3 @@ class Identical:
         """Draw the one student, hidden (neuron, feature)."""
         student = self.scale * random.standard_normal(data.features)
         return Weights(np.tile(student, (network.neurons, 1)), np.ones(network.neurons))
-
-
-@hookimpl
-def register_initializations(register: Any) -> None:
-    register("identical", Identical)

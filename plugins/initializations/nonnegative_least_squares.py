@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from twolayer import FiniteData, Network, Weights, hookimpl
+from twolayer import FiniteData, Network, Weights, initialization
 from twolayer.core.arrays import norm
 from twolayer.core.output_layer import OutputLayer
 
 
+@initialization("nonnegative_least_squares")
 @dataclass(frozen=True)
 class NonnegativeLeastSquares:
     """w_j ~ N(0, I), z ≥ 0 that minimises the loss of s Σ z_j σ(w_j·x), then w'_j = √(z_j/|w_j|) w_j and a_j = |w'_j|.
@@ -75,8 +76,3 @@ def leading(data: Any, count: int) -> Any:
     lengths = norm(data.hidden)
     moment = (data.hidden.T * (data.output / lengths)) @ data.hidden
     return np.linalg.eigh(moment)[1][:, ::-1][:, :count]
-
-
-@hookimpl
-def register_initializations(register: Any) -> None:
-    register("nonnegative_least_squares", NonnegativeLeastSquares)

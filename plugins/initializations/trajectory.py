@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from twolayer import Network, Weights, hookimpl
+from twolayer import Network, Weights, initialization
 from twolayer.errors import DataError
 from twolayer.storage.netcdf import read
 
 
+@initialization("trajectory")
 @dataclass(frozen=True)
 class Trajectory:
     """The weights of a `trajectory.nc` at one of its saved times: each seed takes up where the same seed was.
@@ -67,8 +68,3 @@ class OfSeed:
         if not (np.isfinite(hidden).all() and np.isfinite(output).all()):
             raise DataError(f"{self.path}: seed {self.seed} had diverged by time {self.time!r}")
         return Weights(hidden.astype(np.float64), output.astype(np.float64))
-
-
-@hookimpl
-def register_initializations(register: Any) -> None:
-    register("trajectory", Trajectory)

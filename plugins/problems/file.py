@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
-from twolayer import FiniteData, hookimpl
+from twolayer import FiniteData, problem
 from twolayer.errors import DataError
 from twolayer.storage.netcdf import read_arrays
 
 
+@problem("file")
 @dataclass(frozen=True)
 class File:
     """`inputs(sample, feature)` and `targets(sample)` of a netCDF file; whatever else it holds is not read.
@@ -35,8 +36,3 @@ class File:
         """The file's data, widened to float64."""
         arrays = read_arrays(self.path, {"inputs": ("sample", "feature"), "targets": ("sample",)})
         return FiniteData(arrays["inputs"], arrays["targets"], self.loss)
-
-
-@hookimpl
-def register_problems(register: Any) -> None:
-    register("file", File)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from twolayer import FiniteData, Network, Teacher, hookimpl
+from twolayer import FiniteData, Network, Teacher, problem
 from twolayer.population.closed_form import angles, unit
 from twolayer.population.problem import orthonormal
 from twolayer.population.stability import step_limit
@@ -21,6 +21,7 @@ MOST_NUMBERS = 10**9
 """Of the inputs of a sample."""
 
 
+@problem("gaussian_teacher")
 @dataclass(frozen=True)
 class GaussianTeacher:
     """f*(x) = Σ_l b_l σ(v_l·x) on x ~ N(0, I_dimension); the loss is ½ E (f − f*)².
@@ -195,8 +196,3 @@ class Sample:
         teacher = self.problem.generate(random)
         inputs = random.standard_normal((self.samples, self.problem.dimension))
         return FiniteData(inputs, teacher.labels(inputs, self.network), self.problem.loss, teacher)
-
-
-@hookimpl
-def register_problems(register: Any) -> None:
-    register("gaussian_teacher", GaussianTeacher)

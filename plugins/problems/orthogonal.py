@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from twolayer import FiniteData, hookimpl
+from twolayer import FiniteData, problem
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class Uniform:
         return signs * sizes
 
 
+@problem("orthogonal")
 @dataclass(frozen=True)
 class Orthogonal:
     """n = `samples` inputs in d = `dimension` ≥ n dimensions, pairwise orthogonal.
@@ -83,8 +84,3 @@ class Orthogonal:
         if isinstance(values, Uniform):
             return values.draw(self.samples, random)
         return np.broadcast_to(np.asarray(values, dtype=np.float64), (self.samples,)).copy()
-
-
-@hookimpl
-def register_problems(register: Any) -> None:
-    register("orthogonal", Orthogonal)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
-from twolayer import FiniteData, hookimpl
+from twolayer import FiniteData, problem
 
 
+@problem("points")
 @dataclass(frozen=True)
 class Points:
     """Inputs (sample, feature), or a flat list where there is one feature, and their targets.
@@ -48,8 +49,3 @@ class Points:
         if self.bias:
             inputs = np.column_stack([inputs, np.ones(len(inputs))])
         return FiniteData(inputs, np.asarray(self.targets, dtype=np.float64), self.loss)
-
-
-@hookimpl
-def register_problems(register: Any) -> None:
-    register("points", Points)

@@ -35,7 +35,11 @@ EXPORTS = {
     "fit_rate": "analysis.rates",
     "local_slope": "analysis.rates",
     "within_trust": "analysis.rates",
-    "hookimpl": "study.registry",
+    "backend": "core.registration",
+    "dynamics": "core.registration",
+    "initialization": "core.registration",
+    "problem": "core.registration",
+    "hookimpl": "core.registration",
     "run": "notebook",
     "runs_by": "analysis.sweeps",
     "unpadded": "analysis.sweeps",
@@ -69,12 +73,16 @@ if TYPE_CHECKING:
     from twolayer.core.network import Network as Network
     from twolayer.core.network import Weights as Weights
     from twolayer.core.problem import Problem as Problem
+    from twolayer.core.registration import backend as backend
+    from twolayer.core.registration import dynamics as dynamics
+    from twolayer.core.registration import hookimpl as hookimpl
+    from twolayer.core.registration import initialization as initialization
+    from twolayer.core.registration import problem as problem
     from twolayer.finite.problem import EmpiricalProblem as EmpiricalProblem
     from twolayer.finite.problem import FiniteData as FiniteData
     from twolayer.notebook import run as run
     from twolayer.population.problem import PopulationProblem as PopulationProblem
     from twolayer.population.problem import Teacher as Teacher
-    from twolayer.study.registry import hookimpl as hookimpl
 
 __all__ = sorted(EXPORTS)
 

@@ -1,8 +1,8 @@
 """Plugins: the hooks, where plugins are found, and the lookup of what they register.
 
-Seven hooks, each handed `register(name, thing)`. Built-in plugins enter by the door everyone uses: a file
-in `plugins/<kind>/`. Others are a folder of the same shape named in `plugin_paths`, or an installed package
-with an entry point in the group `twolayer`. A plugin that fails to load is kept with its reason and is an
+Seven hooks, each handed `register(name, thing)`; `registration` has the decorators that a file's hooks are made of.
+Built-in plugins enter by the door everyone uses: a file in `plugins/<kind>/`. Others are a folder of the same shape
+named in `plugin_paths`, or an installed package with an entry point in the group `twolayer`. A plugin that fails to load is kept with its reason and is an
 error only for those who ask for something that it might have been.
 """
 
@@ -22,13 +22,13 @@ from typing import Any
 
 import pluggy
 
+from twolayer.core.registration import hooks_of_marks, marked_kinds
 from twolayer.errors import ConfigError, PluginError, unknown_name
 from twolayer.study.schema import build
 
-__all__ = ["KINDS", "Registered", "Registry", "hookimpl", "load", "plugin_folder"]
+__all__ = ["KINDS", "Registered", "Registry", "load", "plugin_folder"]
 
 hookspec = pluggy.HookspecMarker("twolayer")
-hookimpl = pluggy.HookimplMarker("twolayer")
 
 KINDS = ("backends", "problems", "initializations", "dynamics", "metrics", "figures", "claims")
 
@@ -204,11 +204,15 @@ def add(registry: Registry, module: Any, source: str, kinds: Sequence[str]) -> N
     try:
         hooks = hooks_of(module)
         if not hooks:
-            raise PluginError("it registers nothing; mark a register_<kind> function with @hookimpl")
+            raise PluginError(
+                'it registers nothing; mark what it has, as in @dynamics("name"), or a register_<kind> function '
+                "with @hookimpl"
+            )
         for hook in sorted(hooks):
             if hook.removeprefix("register_") not in KINDS:
                 raise PluginError(unknown_name("hook", hook, (f"register_{kind}" for kind in KINDS)))
         manager.register(module)
+        manager.register(hooks_of_marks(module))
         for kind in kinds:
             if f"register_{kind}" in hooks:
                 getattr(manager.hook, f"register_{kind}")(register=collector(kind, module, source, found))
@@ -224,8 +228,9 @@ def add(registry: Registry, module: Any, source: str, kinds: Sequence[str]) -> N
 
 
 def hooks_of(module: Any) -> set[str]:
-    """The names of a plugin's functions that are marked with @hookimpl."""
-    return {name for name in dir(module) if hasattr(getattr(module, name, None), "twolayer_impl")}
+    """The names of a plugin's hooks: functions marked with @hookimpl, and one for each kind of what is marked."""
+    written = {name for name in dir(module) if hasattr(getattr(module, name, None), "twolayer_impl")}
+    return written | {f"register_{kind}" for kind in marked_kinds(module)}
 
 
 def collector(kind: str, module: Any, source: str, found: list[Registered]) -> Any:
