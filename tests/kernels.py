@@ -37,7 +37,7 @@ def compiler() -> str | None:
 
 @cache
 def host_library() -> Any:
-    """`population.cu` as functions of the host, by a C++ compiler; skips where there is none."""
+    """`cuda_descent.cu` as functions of the host, by a C++ compiler; skips where there is none."""
     found = compiler()
     if found is None:
         pytest.skip("needs a C++ compiler (g++, clang++ or CXX), which runs the CUDA kernel on the host")

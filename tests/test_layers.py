@@ -6,30 +6,32 @@ import ast
 import importlib
 import re
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
+
+from twolayer.study import fingerprint
 
 PROJECT = Path(__file__).parents[1]
 PACKAGE = PROJECT / "src" / "twolayer"
 PLUGINS = PROJECT / "plugins"
 KINDS = ("backends", "problems", "initializations", "dynamics", "metrics")
 
-# A module imports only from rows above its own.
+# A room imports only from rows above its own; within a room modules import in one direction.
 LAYERS = (
-    ("compensated", "errors", "intervals", "jit", "rates", "sweeps", "third_power"),
-    ("atomic", "finite_flow", "fingerprint", "lanes", "model", "schema", "sphere"),
-    ("gaussian", "output_layer", "registry", "seeds", "trajectory"),
-    ("leaving_zero",),
-    ("chaos", "compiled_batches", "datasets", "grouped", "population_flow", "times", "trust"),
-    ("placement",),
-    ("claims", "compiled", "compiled_flow", "figures", "measuring", "pipeline", "population", "training"),
-    ("fused",),
-    ("compiled_population", "cuda_population", "optimum", "stability"),
-    ("experiments", "stages"),
+    ("errors",),
+    ("core",),
+    ("kernels", "storage"),
+    ("finite",),
+    ("population",),
+    ("training",),
+    ("analysis",),
+    ("study",),
+    ("stages",),
     ("cli", "notebook"),
 )
-LEVEL = {module: level for level, row in enumerate(LAYERS) for module in row}
+LEVEL = {room: level for level, row in enumerate(LAYERS) for room in row}
 
 
 def imported(file: Path) -> Iterator[tuple[int, str, str]]:
@@ -59,32 +61,41 @@ MODULES = sorted(file for file in PACKAGE.rglob("*.py") if file.relative_to(PACK
 
 
 @pytest.mark.parametrize("file", MODULES, ids=lambda file: str(file.relative_to(PACKAGE)))
-def test_modules_import_downwards(file: Path) -> None:
+def test_rooms_import_downwards(file: Path) -> None:
     top = file.relative_to(PACKAGE).parts[0].removesuffix(".py")
     if top == "__init__":
         return
     assert top in LEVEL, f"{top} needs a place in LAYERS"
-    for module in own(file) - {top}:
-        if top == "fingerprint" and module == "EXPORTS":
-            continue
-        assert LEVEL[module] < LEVEL[top], f"{file.name} imports {module}"
+    for room in own(file) - {top, "EXPORTS"}:
+        assert LEVEL[room] < LEVEL[top], f"{file.relative_to(PACKAGE)} imports from {room}"
+
+
+def test_no_arrow_runs_back_within_a_room() -> None:
+    graph = {
+        file: {found for found in fingerprint.imports(file.resolve()) if found.name != "__init__.py"}
+        for file in MODULES
+        if file.name != "__init__.py"
+    }
+    order = TopologicalSorter({file.resolve(): parts for file, parts in graph.items()})
+    assert list(order.static_order())  # a circle raises CycleError, which names it
 
 
 @pytest.mark.parametrize("stage", sorted((PACKAGE / "stages").glob("*.py")), ids=lambda file: file.stem)
 def test_a_stage_knows_neither_plugins_nor_another_stage(stage: Path) -> None:
-    assert own(stage) & {"registry", "pipeline", "stages", "experiments", "atomic"} == set()
+    assert own(stage) & {"study", "stages"} == set()
 
 
-def test_the_model_and_the_exact_flow_stand_alone() -> None:
-    assert own(PACKAGE / "model.py") == set()
-    for file in (PACKAGE / "finite_flow").glob("*.py"):
-        assert own(file) <= {"finite_flow", "jit", "errors"}
+def test_networks_and_the_exact_flow_stand_alone() -> None:
+    assert own(PACKAGE / "core" / "network.py") == {"core"}
+    for file in (PACKAGE / "finite" / "flow").glob("*.py"):
+        assert own(file) <= {"finite", "kernels", "core", "errors"}
     # array code takes its namespace from the arrays; at the top nothing names a library
-    top = ast.parse((PACKAGE / "model.py").read_text(encoding="utf-8")).body
-    tops = {node.module for node in top if isinstance(node, ast.ImportFrom)}
-    tops |= {alias.name for node in top if isinstance(node, ast.Import) for alias in node.names}
-    assert "array_api_compat" in tops
-    assert "numpy" not in tops
+    for name in ("arrays", "network", "problem"):
+        top = ast.parse((PACKAGE / "core" / f"{name}.py").read_text(encoding="utf-8")).body
+        tops = {node.module for node in top if isinstance(node, ast.ImportFrom)}
+        tops |= {alias.name for node in top if isinstance(node, ast.Import) for alias in node.names}
+        assert "array_api_compat" in tops
+        assert "numpy" not in tops
 
 
 FILES = sorted(file for file in PLUGINS.rglob("*.py"))

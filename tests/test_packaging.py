@@ -79,7 +79,7 @@ def test_wheel_ships_plugins_and_style_and_no_caches(archives: Path) -> None:
     for folder, inside in (("src/twolayer", "twolayer"), ("plugins", "twolayer/plugins")):
         for file in (PROJECT / folder).rglob("*.py"):
             assert f"{inside}/{file.relative_to(PROJECT / folder).as_posix()}" in names
-    assert {"twolayer/py.typed", "twolayer/population.cu", "twolayer/figures.mplstyle"} <= names
+    assert {"twolayer/py.typed", "twolayer/population/cuda_descent.cu", "twolayer/figures.mplstyle"} <= names
     assert any(
         name.startswith("twolayer/plugins/papers/") and name.endswith("experiments.yaml") for name in names
     )

@@ -316,7 +316,7 @@ def test_opposite_teachers_are_one_for_abs_only() -> None:
 def test_runs_on_finite_data_do_not_depend_on_population_code() -> None:
     registry = load(kinds=["problems", "dynamics", "metrics"])
     names = [file.name for file in population_of(registry.find("problems", "gaussian_teacher").file)]
-    assert "population.py" in names
+    assert "problem.py" in names
     assert population_of(registry.find("problems", "points").file) == []
     flow = registry.find("dynamics", "gradient_flow").file
     assert flow is not None

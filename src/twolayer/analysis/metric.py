@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 
 from twolayer.core.network import Weights
+from twolayer.core.problem import Problem
 from twolayer.core.trajectory import Trajectory
 from twolayer.errors import PluginError
-from twolayer.finite.problem import EmpiricalProblem
 from twolayer.storage.netcdf import Variables
 
 __all__ = ["Metric", "each_frame", "frames", "measure"]
 
 
-def always(problem: EmpiricalProblem, trajectory: Trajectory) -> bool:
+def always(problem: Problem, trajectory: Trajectory) -> bool:
     """A metric that applies to every run."""
     return True
 
@@ -31,20 +31,20 @@ class Metric:
     by_default: whether it is measured where an experiment names no metrics.
     """
 
-    measure: Callable[[EmpiricalProblem, Trajectory], Any]
+    measure: Callable[[Any, Trajectory], Any]
     dimensions: tuple[str, ...]
     long_name: str
     units: str = "1"
-    applies: Callable[[EmpiricalProblem, Trajectory], bool] = always
+    applies: Callable[[Any, Trajectory], bool] = always
     by_default: bool = True
 
 
 def each_frame(
-    observe: Callable[[EmpiricalProblem, Weights], Any],
-) -> Callable[[EmpiricalProblem, Trajectory], Any]:
+    observe: Callable[[Any, Weights], Any],
+) -> Callable[[Any, Trajectory], Any]:
     """A measure over (seed, time, …) from one of a single moment: (problem, weights) -> (seed, …)."""
 
-    def measure(problem: EmpiricalProblem, trajectory: Trajectory) -> Any:
+    def measure(problem: Problem, trajectory: Trajectory) -> Any:
         return np.stack([observe(problem, frame) for frame in frames(trajectory)], axis=1)
 
     return measure
@@ -59,9 +59,7 @@ def frames(trajectory: Trajectory) -> list[Weights]:
     ]
 
 
-def measure(
-    problems: Sequence[EmpiricalProblem], trajectory: Trajectory, metrics: Mapping[str, Metric]
-) -> Variables:
+def measure(problems: Sequence[Problem], trajectory: Trajectory, metrics: Mapping[str, Metric]) -> Variables:
     """Each metric that applies, and the clock; where a run diverged, NaN (integers −1).
 
     problems: the run's, or one for each seed where their teachers differ: each seed is then measured on its own, and a

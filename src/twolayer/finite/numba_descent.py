@@ -67,7 +67,15 @@ class CompiledProblem(EmpiricalProblem):
         """As `Problem.descend_on_batches`, to rounding."""
         force = 2.0 * self.data.samples * self.data.loss_weight
         return descend_on_batches(
-            self.network, weights, self.data, step_size * force, batch_size, count, random, self.threads
+            self.network,
+            weights,
+            (self.data.inputs, self.data.targets),
+            None,
+            step_size * force,
+            batch_size,
+            count,
+            random,
+            self.threads,
         )
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 from array_api_compat import array_namespace, device
 
+from twolayer.core.data import Arrays, Data, law_of
 from twolayer.core.network import Network, Weights
 from twolayer.core.problem import Problem
 from twolayer.core.seeds import subset
@@ -18,7 +20,7 @@ Array = Any
 
 
 @dataclass(frozen=True)
-class FiniteData:
+class FiniteData(Data, law="finite"):
     """A finite data set: `inputs` (…, sample, feature), `targets` (…, sample).
 
     loss: `half_mean_square`, L = (1/2n) Σ_k (f(x_k) − y_k)², or `mean_square`, (1/n) Σ_k.
@@ -50,6 +52,34 @@ class FiniteData:
     def attributes(self) -> dict[str, Any]:
         """What a file must know beside the arrays."""
         return {"loss": self.loss} | (self.teacher.attributes if self.teacher else {})
+
+    def arrays(self) -> Arrays:
+        """`inputs(sample, feature)` and `targets(sample)`, and the teacher beside them."""
+        lead = ("seed",) if self.per_seed else ()
+        return (self.teacher.arrays() if self.teacher else {}) | {
+            "inputs": ((*lead, "sample", "feature"), self.inputs, "input x"),
+            "targets": ((*lead, "sample"), self.targets, "target y"),
+        }
+
+    @classmethod
+    def read(cls, arrays: Mapping[str, Array], attributes: Mapping[str, Any]) -> FiniteData:
+        """The data of a file, with the teacher where it holds one."""
+        teacher = None
+        if "teacher_hidden" in arrays:
+            teacher = law_of({"law": "population"}, "teacher").read(arrays, attributes)
+        return cls(arrays["inputs"], arrays["targets"], str(attributes["loss"]), teacher)
+
+    def stacked(self, others: Sequence[FiniteData]) -> FiniteData:
+        """The data sets of several seeds, with one teacher where all have the same."""
+        every = [self, *others]
+        teachers = [data.teacher for data in every]
+        alike = all(teacher == self.teacher for teacher in teachers)
+        return replace(
+            self,
+            inputs=np.stack([data.inputs for data in every]),
+            targets=np.stack([data.targets for data in every]),
+            teacher=self.teacher if alike else teachers[0].stacked(teachers[1:]),
+        )
 
     def mapped(self, function: Callable[[Array], Array]) -> FiniteData:
         """The data with a function applied to inputs and targets."""

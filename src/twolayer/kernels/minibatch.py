@@ -15,7 +15,6 @@ import numpy as np
 
 from twolayer.core.network import OUTPUTS, Network, Weights
 from twolayer.core.seeds import over_seeds
-from twolayer.finite.problem import FiniteData
 from twolayer.kernels.jit import njit
 from twolayer.kernels.simd import WIDTH, aligned_zeros, load, repeat, spread, store, where_less
 
@@ -28,7 +27,8 @@ BLOCK = 64
 def descend_on_batches(
     network: Network,
     weights: Weights,
-    data: Any,
+    samples: tuple[Any, Any] | None,
+    teacher: tuple[Any, Any] | None,
     rate: float,
     batch_size: int,
     count: int,
@@ -39,29 +39,31 @@ def descend_on_batches(
     """`count` steps for all seeds (seed, neuron, feature), in float64 within; float32 weights are rounded at
     each step, so that saved steps change nothing.
 
-    data: finite data, of which each step takes a subset, or a teacher, on fresh normal inputs.
+    samples: inputs (…, sample, feature) and targets (…, sample), of which each step takes a subset; with a leading
+    seed axis where each seed has its own. teacher: where there are none, hidden (teacher, feature) and output
+    (teacher,) of one whose labels fresh normal inputs get.
     rate: the step size times the factor of Σ r² / 2B in the loss. profiled: `PopulationProblem.profiled`.
     """
     if count == 0:
         return weights
     dtype = weights.hidden.dtype
     seeds, neurons, features = weights.hidden.shape
-    finite = isinstance(data, FiniteData)
-    teachers = 0 if finite else len(data.hidden)
+    teachers = len(teacher[0]) if teacher else 0
     width = -(-(neurons + teachers) // WIDTH) * WIDTH
     vectors, outputs = np.zeros((seeds, features, width)), np.zeros((seeds, width))
     vectors[..., :neurons] = np.swapaxes(weights.hidden, 1, 2)
     outputs[:, :neurons] = weights.output
-    if not finite:
-        vectors[..., neurons : neurons + teachers] = np.asarray(data.hidden).T
-        outputs[:, neurons : neurons + teachers] = -np.asarray(data.output)
+    if teacher:
+        vectors[..., neurons : neurons + teachers] = np.asarray(teacher[0]).T
+        outputs[:, neurons : neurons + teachers] = -np.asarray(teacher[1])
     mode = OUTPUTS[network.output]
     law = (neurons, network.activation == "abs", mode, network.scale, rate, *profiled, dtype == np.float32)
 
     def one(seed: int) -> None:
-        own = seed if data.per_seed else ...
-        inputs = np.asarray(data.inputs[own], dtype=np.float64) if finite else np.empty((0, features))
-        targets = np.asarray(data.targets[own], dtype=np.float64) if finite else np.empty(0)
+        inputs, targets = samples or (np.empty((0, features)), np.empty(0))
+        own = seed if inputs.ndim == 3 else ...
+        inputs = np.asarray(inputs[own], dtype=np.float64)
+        targets = np.asarray(targets[own], dtype=np.float64)
         descend(
             random[seed], inputs, targets, vectors[seed].reshape(-1), outputs[seed], features, *law, batch_size, count
         )  # fmt: skip
@@ -73,7 +75,7 @@ def descend_on_batches(
 
 @njit(cache=True, nogil=True)
 def pick(random: Any, order: Any, picked: Any) -> None:
-    """As `model.subset`, into `picked`. order: 0 … n − 1, and so again at the end."""
+    """As `seeds.subset`, into `picked`. order: 0 … n − 1, and so again at the end."""
     samples, size = order.size, picked.size
     for place in range(size):
         picked[place] = place + int(random.random() * (samples - place))

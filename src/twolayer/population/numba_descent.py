@@ -41,7 +41,8 @@ class CompiledPopulationProblem(FusedPopulationProblem):
         return descend_on_batches(
             self.network,
             weights,
-            self.data,
+            None,
+            (self.data.hidden, self.data.output),
             step_size,
             batch_size,
             count,

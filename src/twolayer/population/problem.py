@@ -7,15 +7,17 @@ never leaves their span at the start: it runs in min(d, m + k) coordinates, what
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
+import numpy as np
 from array_api_compat import array_namespace, device
 
 from twolayer.core.arrays import norm, to_host
 from twolayer.core.compensated import two_product
+from twolayer.core.data import Arrays, Data
 from twolayer.core.network import Network, Weights
 from twolayer.core.problem import Problem
 from twolayer.core.trajectory import FlowWeights
@@ -28,8 +30,8 @@ __all__ = ["PopulationProblem", "Teacher", "orthonormal", "reduced", "widened"]
 Array = Any
 
 
-@dataclass(frozen=True)
-class Teacher:
+@dataclass(frozen=True, eq=False)
+class Teacher(Data, law="population"):
     """f*(x) = Σ_l b_l σ(v_l·x) on x ~ N(0, I_d), with σ the network's own activation.
 
     hidden: v (teacher, feature). output: b (teacher,). Both lead with a seed axis where each seed has a teacher of
@@ -71,6 +73,36 @@ class Teacher:
     def attributes(self) -> dict[str, Any]:
         """What a file must know beside the arrays."""
         return {"profile": self.profile} | ({"dimension": self.dimension} if self.dimension else {})
+
+    def arrays(self) -> Arrays:
+        """`teacher_hidden(teacher, feature)` and `teacher_output(teacher)`."""
+        lead = ("seed",) if self.per_seed else ()
+        return {
+            "teacher_hidden": ((*lead, "teacher", "feature"), self.hidden, "teacher's hidden weights v"),
+            "teacher_output": ((*lead, "teacher"), self.output, "teacher's output weights b"),
+        }
+
+    @classmethod
+    def read(cls, arrays: Mapping[str, Array], attributes: Mapping[str, Any]) -> Teacher:
+        """The teacher of a file."""
+        dimension = int(attributes["dimension"]) if "dimension" in attributes else None
+        return cls(arrays["teacher_hidden"], arrays["teacher_output"], str(attributes["profile"]), dimension)
+
+    def __eq__(self, other: object) -> bool:
+        """Whether all arrays and settings are the same."""
+        return isinstance(other, Teacher) and (
+            np.array_equal(self.hidden, other.hidden)
+            and np.array_equal(self.output, other.output)
+            and self.attributes == other.attributes
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def stacked(self, others: Sequence[Teacher]) -> Teacher:
+        """The teachers of several seeds."""
+        every = [self, *others]
+        hidden = np.stack([teacher.hidden for teacher in every])
+        return replace(self, hidden=hidden, output=np.stack([teacher.output for teacher in every]))
 
     def mapped(self, function: Callable[[Array], Array]) -> Teacher:
         """The teacher with a function applied to each array."""

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from twolayer.core.data import Data
 from twolayer.core.network import Network
 from twolayer.core.seeds import random_of
 from twolayer.errors import DataError
-from twolayer.finite.problem import FiniteData
 from twolayer.storage.netcdf import Variables, in_coordinates_of, pack_problem
 
 __all__ = ["generate"]
@@ -38,37 +37,17 @@ def generate(problem: Any, run: Mapping[str, Any]) -> tuple[Variables, dict[str,
         if not np.isfinite(values).all():
             spot = np.argwhere(~np.isfinite(values))[0].tolist()
             raise DataError(f"{where}: {name}{spot} is {values[tuple(spot)]}; every number must be finite")
-    return variables, data.attributes
+    return variables, {"law": data.law} | data.attributes
 
 
-def stacked(drawn: Sequence[Any], seeds: Sequence[int], where: str) -> Any:
+def stacked(drawn: Sequence[Data], seeds: Sequence[int], where: str) -> Data:
     """The data sets or teachers of several seeds as one with a leading seed axis."""
     for seed, data in zip(seeds, drawn, strict=True):
         refuse_unlike(data, drawn[0], f"{where}: seed {seed} has", f"seed {seeds[0]}")
-    if not isinstance(drawn[0], FiniteData):
-        return stacked_teachers(drawn)
-    teachers = [data.teacher for data in drawn]
-    first = teachers[0]
-    differ = first is not None and any(
-        not np.array_equal(getattr(first, name), getattr(teacher, name))
-        for teacher in teachers
-        for name in ("hidden", "output")
-    )
-    return replace(
-        drawn[0],
-        inputs=np.stack([data.inputs for data in drawn]),
-        targets=np.stack([data.targets for data in drawn]),
-        teacher=stacked_teachers(teachers) if differ else first,
-    )
+    return drawn[0].stacked(drawn[1:])
 
 
-def stacked_teachers(teachers: Sequence[Any]) -> Any:
-    """The teachers of several seeds as one with a leading seed axis."""
-    hidden = np.stack([teacher.hidden for teacher in teachers])
-    return replace(teachers[0], hidden=hidden, output=np.stack([teacher.output for teacher in teachers]))
-
-
-def refuse_unlike(data: Any, first: Any, what: str, whose: str) -> None:
+def refuse_unlike(data: Data, first: Data, what: str, whose: str) -> None:
     """Refuse data of one seed that one file does not hold beside those of the first seed."""
     mine, other = pack_problem(data, [0]), pack_problem(first, [0])
     if list(mine) != list(other):

@@ -7,7 +7,6 @@ of xarray; figures, claims and notebooks open the same files with xarray.
 
 from __future__ import annotations
 
-import importlib
 import json
 import platform
 from collections.abc import Iterable, Mapping
@@ -18,10 +17,10 @@ from typing import Any
 import netCDF4
 import numpy as np
 
+from twolayer.core.data import Data, law_of
 from twolayer.core.network import Weights
 from twolayer.core.trajectory import Clock, Trajectory
 from twolayer.errors import DataError, unknown_name
-from twolayer.finite.problem import FiniteData
 from twolayer.storage import atomic
 
 __all__ = [
@@ -86,35 +85,20 @@ def coordinates(variables: Variables, words: Iterable[str] = ()) -> dict[str, st
     return {"coordinates": " ".join(names)} if names else {}
 
 
-def pack_problem(data: Any, seeds: list[int]) -> Variables:
-    """Finite data as `inputs(sample, feature)` and `targets(sample)`; a teacher as `teacher_hidden(teacher, feature)`
-    and `teacher_output(teacher)`; a teacher's sample as both. What is drawn per seed leads with `seed`."""
+def pack_problem(data: Data, seeds: list[int]) -> Variables:
+    """The arrays of a law of data, and the seeds where each has data of its own."""
     variables: Variables = {}
     if data.per_seed:
         variables["seed"] = (("seed",), np.asarray(seeds, dtype=np.int64), described("seed"))
-    if (teacher := data.teacher) is not None:
-        lead = ("seed",) if teacher.per_seed else ()
-        variables |= {
-            "teacher_hidden": (
-                (*lead, "teacher", "feature"),
-                teacher.hidden,
-                described("teacher's hidden weights v"),
-            ),
-            "teacher_output": ((*lead, "teacher"), teacher.output, described("teacher's output weights b")),
-        }
-    if not isinstance(data, FiniteData):
-        return variables
-    lead = ("seed",) if data.per_seed else ()
-    variables |= {
-        "inputs": ((*lead, "sample", "feature"), data.inputs, described("input x")),
-        "targets": ((*lead, "sample"), data.targets, described("target y")),
+    return variables | {
+        name: (dimensions, values, described(what))
+        for name, (dimensions, values, what) in data.arrays().items()
     }
-    return variables
 
 
-def in_coordinates_of(data: Any, variables: Variables) -> Variables:
+def in_coordinates_of(data: Data, variables: Variables) -> Variables:
     """The variables, those over `feature` labelled where the data's features are reduced coordinates."""
-    dimension = getattr(data, "dimension", None)
+    dimension = data.dimension
     if dimension is None:
         return variables
     told = f", in reduced coordinates: teachers first, then students; the input dimension is {dimension}"
@@ -130,23 +114,15 @@ def in_coordinates_of(data: Any, variables: Variables) -> Variables:
     }
 
 
-def unpack_problem(variables: Variables, attributes: Mapping[str, Any]) -> Any:
-    """The finite data or the teacher of a problem file; DataError where a number is not finite."""
+def unpack_problem(variables: Variables, attributes: Mapping[str, Any]) -> Data:
+    """The data of a problem file; DataError where a number is not finite."""
     for name, (_, values, _) in variables.items():
         if not np.isfinite(values).all():
             spot = np.argwhere(~np.isfinite(values))[0].tolist()
             place = attributes.get("title", "problem")
             raise DataError(f"{place}: {name}{spot} is {values[tuple(spot)]}; every number must be finite")
-    teacher = None
-    if "teacher_hidden" in variables:
-        # by its name: finite runs do not depend on this code (fingerprint.population_of)
-        population = importlib.import_module("twolayer.population.problem")
-        arrays = (variables[name][1] for name in ("teacher_hidden", "teacher_output"))
-        dimension = int(attributes["dimension"]) if "dimension" in attributes else None
-        teacher = population.Teacher(*arrays, str(attributes["profile"]), dimension)
-    if "inputs" not in variables:
-        return teacher
-    return FiniteData(variables["inputs"][1], variables["targets"][1], str(attributes["loss"]), teacher)
+    law = law_of(attributes, str(attributes.get("title", "problem")))
+    return law.read({name: values for name, (_, values, _) in variables.items()}, attributes)
 
 
 def pack_trajectory(trajectory: Trajectory, seeds: list[int]) -> Variables:

@@ -2,8 +2,8 @@
 
 Seven hooks, each handed `register(name, thing)`; `registration` has the decorators that a file's hooks are made of.
 Built-in plugins enter by the door everyone uses: a file in `plugins/<kind>/`. Others are a folder of the same shape
-named in `plugin_paths`, or an installed package with an entry point in the group `twolayer`. A plugin that fails to load is kept with its reason and is an
-error only for those who ask for something that it might have been.
+named in `plugin_paths`, or an installed package with an entry point in the group `twolayer`. A plugin that fails to
+load is kept with its reason and is an error only for those who ask for something that it might have been.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ import numpy as np
 
 from twolayer.core.arrays import to_host
 from twolayer.core.backend import Backend
+from twolayer.core.data import Data
 from twolayer.core.dynamics import Descent, Dynamics, Flow
 from twolayer.core.initialization import Initialization
 from twolayer.core.network import Network, Weights
@@ -35,7 +36,7 @@ def start(initialization: Any, data: Any, network: Network, seeds: Sequence[int]
 
 
 def train(
-    data: FiniteData,
+    data: Data,
     network: Network,
     initialization: Initialization,
     dynamics: Dynamics,
