@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from twolayer.analysis.claims import (
+from twolayer.analysis.claims import table
+from twolayer.analysis.comparison import (
     Result,
     above,
     as_read,
@@ -18,7 +19,6 @@ from twolayer.analysis.claims import (
     close,
     equivalent,
     inconclusive,
-    table,
 )
 
 NAN = float("nan")

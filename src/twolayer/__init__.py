@@ -13,6 +13,8 @@ EXPORTS = {
     "EmpiricalProblem": "finite.problem",
     "FiniteData": "finite.problem",
     "PopulationProblem": "population.problem",
+    "Paper": "analysis.paper",
+    "Run": "analysis.runs",
     "Problem": "core.problem",
     "Teacher": "population.problem",
     "Network": "core.network",
@@ -23,14 +25,14 @@ EXPORTS = {
     "Metric": "analysis.metric",
     "each_frame": "analysis.metric",
     "Claim": "analysis.claims",
-    "Result": "analysis.claims",
+    "Result": "analysis.comparison",
     "claim": "analysis.claims",
-    "above": "analysis.claims",
-    "as_read": "analysis.claims",
-    "at_least": "analysis.claims",
-    "at_most": "analysis.claims",
-    "close": "analysis.claims",
-    "inconclusive": "analysis.claims",
+    "above": "analysis.comparison",
+    "as_read": "analysis.comparison",
+    "at_least": "analysis.comparison",
+    "at_most": "analysis.comparison",
+    "close": "analysis.comparison",
+    "inconclusive": "analysis.comparison",
     "figure": "analysis.figures",
     "fit_rate": "analysis.rates",
     "local_slope": "analysis.rates",
@@ -44,27 +46,31 @@ EXPORTS = {
     "runs_by": "analysis.sweeps",
     "unpadded": "analysis.sweeps",
     "band": "analysis.figures",
-    "farthest": "analysis.claims",
+    "equivalent": "analysis.comparison",
+    "farthest": "analysis.comparison",
 }
 
 if TYPE_CHECKING:
     from twolayer.analysis.claims import Claim as Claim
-    from twolayer.analysis.claims import Result as Result
-    from twolayer.analysis.claims import above as above
-    from twolayer.analysis.claims import as_read as as_read
-    from twolayer.analysis.claims import at_least as at_least
-    from twolayer.analysis.claims import at_most as at_most
     from twolayer.analysis.claims import claim as claim
-    from twolayer.analysis.claims import close as close
-    from twolayer.analysis.claims import farthest as farthest
-    from twolayer.analysis.claims import inconclusive as inconclusive
+    from twolayer.analysis.comparison import Result as Result
+    from twolayer.analysis.comparison import above as above
+    from twolayer.analysis.comparison import as_read as as_read
+    from twolayer.analysis.comparison import at_least as at_least
+    from twolayer.analysis.comparison import at_most as at_most
+    from twolayer.analysis.comparison import close as close
+    from twolayer.analysis.comparison import equivalent as equivalent
+    from twolayer.analysis.comparison import farthest as farthest
+    from twolayer.analysis.comparison import inconclusive as inconclusive
     from twolayer.analysis.figures import band as band
     from twolayer.analysis.figures import figure as figure
     from twolayer.analysis.metric import Metric as Metric
     from twolayer.analysis.metric import each_frame as each_frame
+    from twolayer.analysis.paper import Paper as Paper
     from twolayer.analysis.rates import fit_rate as fit_rate
     from twolayer.analysis.rates import local_slope as local_slope
     from twolayer.analysis.rates import within_trust as within_trust
+    from twolayer.analysis.runs import Run as Run
     from twolayer.analysis.sweeps import runs_by as runs_by
     from twolayer.analysis.sweeps import unpadded as unpadded
     from twolayer.core.dynamics import Descent as Descent

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from twolayer import Claim, Result, at_least, at_most, claim, close, hookimpl, inconclusive
-from twolayer.analysis.claims import equivalent
+from twolayer.analysis.comparison import equivalent
 from twolayer.analysis.intervals import chance_interval, mean_interval, slope_interval
 from twolayer.analysis.rates import first_below
 

@@ -22,7 +22,7 @@ from twolayer import (
     runs_by,
     unpadded,
 )
-from twolayer.analysis.claims import equivalent
+from twolayer.analysis.comparison import equivalent
 from twolayer.analysis.intervals import difference_interval, mean_interval, slope_interval
 from twolayer.analysis.rates import decay_rate
 

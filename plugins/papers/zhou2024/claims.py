@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from twolayer import Claim, Result, as_read, at_least, at_most, claim, close, farthest, hookimpl
-from twolayer.analysis.claims import equivalent
+from twolayer.analysis.comparison import equivalent
 
 from . import theory
 

@@ -25,7 +25,7 @@ from twolayer import (
     unpadded,
     within_trust,
 )
-from twolayer.analysis.claims import equivalent
+from twolayer.analysis.comparison import equivalent
 from twolayer.analysis.intervals import chance_interval, difference_interval, mean_interval, median_interval
 from twolayer.analysis.rates import decay_rate, power_slope
 from twolayer.population.asymptotics import gradient_limit, group_spread, pair_constant

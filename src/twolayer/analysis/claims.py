@@ -5,131 +5,19 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
+from twolayer.analysis.comparison import Result, inconclusive
 from twolayer.errors import DataError
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = [
-    "Claim",
-    "Result",
-    "above",
-    "as_read",
-    "at_least",
-    "at_most",
-    "claim",
-    "close",
-    "equivalent",
-    "evaluate",
-    "farthest",
-    "inconclusive",
-    "table",
-]
+__all__ = ["Claim", "Tag", "claim", "evaluate", "table"]
 
-Verdict = Literal["holds", "fails", "not reproduced under this reading", "inconclusive"]
 Tag = Literal["published", "second-hand", "recalled", "derived"]
-
-
-@dataclass(frozen=True)
-class Result:
-    """One measurement against one prediction. tolerance is in words: it says how the two were compared."""
-
-    predicted: float | str
-    measured: float | str
-    tolerance: str
-    verdict: Verdict
-    detail: str = ""
-
-
-def close(
-    measured: float, predicted: float, relative: float = 0.0, absolute: float = 0.0, detail: str = ""
-) -> Result:
-    """Holds if |measured − predicted| ≤ absolute + relative·|predicted|."""
-    room = absolute + relative * abs(predicted)
-    tolerance = " + ".join(
-        [f"{relative:.3g} relative"] * (relative > 0) + [f"{absolute:.3g} absolute"] * (absolute > 0)
-    )
-    return judged(predicted, measured, f"within {tolerance}", abs(measured - predicted) <= room, detail)
-
-
-def at_most(measured: float, limit: float, detail: str = "") -> Result:
-    """Holds if measured ≤ limit."""
-    return judged(limit, measured, "at most", measured <= limit, detail)
-
-
-def at_least(measured: float, limit: float, detail: str = "") -> Result:
-    """Holds if measured ≥ limit."""
-    return judged(limit, measured, "at least", measured >= limit, detail)
-
-
-def above(measured: float, limit: float, interval: tuple[float, float], detail: str = "") -> Result:
-    """Holds if the whole interval around measured lies above the limit, fails if it lies below; else inconclusive."""
-    low, high = interval
-    found = judged(limit, measured, f"above, by [{low:.4g}, {high:.4g}]", low > limit, detail)
-    if found.verdict == "fails" and not high < limit:
-        return replace(
-            found, verdict="inconclusive", detail=f"the interval has the limit in it. {detail}".strip()
-        )
-    return found
-
-
-def equivalent(
-    measured: float, predicted: float, interval: tuple[float, float], margin: float, detail: str = ""
-) -> Result:
-    """Equivalence: holds if the whole interval around measured lies within `margin` of it, fails if the
-    whole interval lies outside, and is inconclusive between: noise, which widens the interval, never makes it hold.
-
-    The margin is an absolute one, stated before the run, and never taken from the interval.
-    """
-    low, high = interval
-    if not (math.isfinite(low) and math.isfinite(high)):
-        return inconclusive(f"no interval was measured. {detail}".strip())
-    tolerance = f"within {margin:.3g} absolute, by [{low:.4g}, {high:.4g}]"
-    found = judged(
-        predicted, measured, tolerance, predicted - margin <= low and high <= predicted + margin, detail
-    )
-    if found.verdict == "fails" and low <= predicted + margin and high >= predicted - margin:
-        return replace(
-            found, verdict="inconclusive", detail=f"the interval crosses the margin. {detail}".strip()
-        )
-    return found
-
-
-def as_read(result: Result) -> Result:
-    """A result on a statement whose own text is not before us: that it does not hold speaks of this reading alone."""
-    if result.verdict != "fails":
-        return result
-    return replace(result, verdict="not reproduced under this reading")
-
-
-def farthest(values: Any, exact: float) -> float:
-    """The value that is farthest from a prediction, of any number of them: what a claim on all of them is about."""
-    values = np.ravel(values)
-    return float(values[np.argmax(np.abs(values - exact))])
-
-
-def inconclusive(reason: str) -> Result:
-    """No verdict, and why."""
-    return Result(math.nan, math.nan, "", "inconclusive", reason)
-
-
-def judged(predicted: float, measured: float, tolerance: str, holds: bool, detail: str) -> Result:
-    """A result; a measurement that is not a number decides nothing."""
-    if not math.isfinite(measured):
-        return Result(
-            float(predicted),
-            float(measured),
-            tolerance,
-            "inconclusive",
-            f"nothing was measured. {detail}".strip(),
-        )
-    return Result(float(predicted), float(measured), tolerance, "holds" if holds else "fails", detail)
 
 
 Evaluate = Callable[[Mapping[str, "xr.Dataset"]], Result | Mapping[str, Result]]
@@ -144,6 +32,7 @@ class Claim:
     evaluate: datasets of `experiments` -> a Result, or several by name (one a case).
     files: netCDF files beside the plugin's own that it is held against too, given under their stems.
     late: why a threshold was chosen after the number was seen; empty where it was stated before the run.
+    figures: the figures of the paper that show it.
     """
 
     evaluate: Evaluate
@@ -153,6 +42,7 @@ class Claim:
     experiments: tuple[str, ...]
     files: tuple[str, ...] = ()
     late: str = ""
+    figures: tuple[str, ...] = ()
 
 
 def claim(
@@ -191,6 +81,7 @@ def evaluate(claims: Mapping[str, Claim], data: Mapping[str, xr.Dataset]) -> lis
                     "source": held.source,
                     "tag": held.tag,
                     "experiments": list(held.experiments),
+                    "figures": list(held.figures),
                     "threshold": "chosen after the number was seen" if held.late else "stated before the run",
                     "late": held.late,
                     **{key: spelled(value) for key, value in asdict(result).items()},

@@ -40,14 +40,17 @@ class Drawing:
     size: width and height in inches, without the caption. A draw that yields is an animation, a frame a yield.
     It may yield the artists that move: then these alone are drawn again, in this order and on top.
     files: netCDF files beside the plugin's own that it is drawn from too, in `data` under their stems.
+    experiments: what it is drawn from, unless the config names others.
+    caption: a text, or a function of the data that says what was run.
     """
 
     draw: Draw
     status: Status
-    caption: str
+    caption: str | Callable[[Mapping[str, xr.Dataset]], str]
     size: tuple[float, float] = (6.0, 4.0)
     frames_per_second: int = 20
     files: tuple[str, ...] = ()
+    experiments: tuple[str, ...] = ()
 
     @property
     def animated(self) -> bool:
@@ -159,7 +162,8 @@ def not_empty(path: Path) -> None:
 def caption_lines(drawing: Drawing, name: str, data: Mapping[str, xr.Dataset]) -> list[str]:
     """What stands below the figure: its status, what it shows, and what was run, an experiment a line."""
     letters = int(drawing.size[0] * 72 / (CAPTION_SIZE * 0.57))
-    text = [f"{name} [{drawing.status}]. {drawing.caption}"]
+    caption = drawing.caption if isinstance(drawing.caption, str) else drawing.caption(data)
+    text = [f"{name} [{drawing.status}]. {caption}"]
     text += [f"{experiment}: {summary(dataset)}" for experiment, dataset in data.items() if "run" in dataset]
     return [line for part in text for line in textwrap.wrap(part, letters)]
 

@@ -1,0 +1,172 @@
+"""Comparisons of measured, labelled arrays with what is predicted: each a verdict at the worst point.
+
+`measured` and what it is compared with are numbers or xarray.DataArrays, laid against each other by label. The
+result names the value at the worst point and where that is; NaN (what `where` leaves out) takes no part.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+
+__all__ = [
+    "Result",
+    "above",
+    "as_read",
+    "at_least",
+    "at_most",
+    "close",
+    "equivalent",
+    "farthest",
+    "inconclusive",
+]
+
+Verdict = Literal["holds", "fails", "not reproduced under this reading", "inconclusive"]
+
+
+@dataclass(frozen=True)
+class Result:
+    """One measurement against one prediction. tolerance is in words: it says how the two were compared."""
+
+    predicted: float | str
+    measured: float | str
+    tolerance: str
+    verdict: Verdict
+    detail: str = ""
+
+
+def close(
+    measured: Any, predicted: Any, relative: float = 0.0, absolute: float = 0.0, detail: str = ""
+) -> Result:
+    """Holds if |measured − predicted| ≤ absolute + relative·|predicted|, everywhere."""
+    tolerance = " + ".join(
+        [f"{relative:.3g} relative"] * (relative > 0) + [f"{absolute:.3g} absolute"] * (absolute > 0)
+    )
+    room = absolute + relative * abs(predicted)
+    found, exact, place = worst(measured, predicted, abs(measured - predicted) - room, "farthest")
+    holds = abs(found - exact) <= absolute + relative * abs(exact)
+    return judged(exact, found, f"within {tolerance}", holds, joined(place, detail))
+
+
+def at_most(measured: Any, limit: Any, detail: str = "") -> Result:
+    """Holds if measured ≤ limit, everywhere."""
+    found, bound, place = worst(measured, limit, measured - limit, "largest")
+    return judged(bound, found, "at most", found <= bound, joined(place, detail))
+
+
+def at_least(measured: Any, limit: Any, detail: str = "") -> Result:
+    """Holds if measured ≥ limit, everywhere."""
+    found, bound, place = worst(measured, limit, limit - measured, "least")
+    return judged(bound, found, "at least", found >= bound, joined(place, detail))
+
+
+def above(measured: float, limit: float, interval: tuple[float, float], detail: str = "") -> Result:
+    """Holds if the whole interval around measured lies above the limit, fails if it lies below; else inconclusive."""
+    low, high = interval
+    found = judged(limit, measured, f"above, by [{low:.4g}, {high:.4g}]", low > limit, detail)
+    if found.verdict == "fails" and not high < limit:
+        return replace(
+            found, verdict="inconclusive", detail=f"the interval has the limit in it. {detail}".strip()
+        )
+    return found
+
+
+def equivalent(
+    measured: float, predicted: float, interval: tuple[float, float], margin: float, detail: str = ""
+) -> Result:
+    """Equivalence: holds if the whole interval around measured lies within `margin` of it, fails if the
+    whole interval lies outside, and is inconclusive between: noise, which widens the interval, never makes it hold.
+
+    The margin is an absolute one, stated before the run, and never taken from the interval.
+    """
+    low, high = interval
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return inconclusive(f"no interval was measured. {detail}".strip())
+    tolerance = f"within {margin:.3g} absolute, by [{low:.4g}, {high:.4g}]"
+    found = judged(
+        predicted, measured, tolerance, predicted - margin <= low and high <= predicted + margin, detail
+    )
+    if found.verdict == "fails" and low <= predicted + margin and high >= predicted - margin:
+        return replace(
+            found, verdict="inconclusive", detail=f"the interval crosses the margin. {detail}".strip()
+        )
+    return found
+
+
+def as_read(result: Result) -> Result:
+    """A result on a statement whose own text is not before us: that it does not hold speaks of this reading alone."""
+    if result.verdict != "fails":
+        return result
+    return replace(result, verdict="not reproduced under this reading")
+
+
+def farthest(values: Any, exact: float) -> float:
+    """The value that is farthest from a prediction, of any number of them: what a claim on all of them is about."""
+    values = np.ravel(values)
+    return float(values[np.argmax(np.abs(values - exact))])
+
+
+def inconclusive(reason: str) -> Result:
+    """No verdict, and why."""
+    return Result(math.nan, math.nan, "", "inconclusive", reason)
+
+
+def judged(predicted: float, measured: float, tolerance: str, holds: bool, detail: str) -> Result:
+    """A result; a measurement that is not a number decides nothing."""
+    if not math.isfinite(measured):
+        detail = joined("nothing was measured", detail)
+        return Result(float(predicted), float(measured), tolerance, "inconclusive", detail)
+    return Result(float(predicted), float(measured), tolerance, "holds" if holds else "fails", detail)
+
+
+def worst(measured: Any, predicted: Any, violation: Any, word: str) -> tuple[float, float, str]:
+    """Measured and predicted where the violation is largest, and in words where that is, of how many."""
+    if not np.ndim(violation):
+        return float(measured), float(predicted), ""
+    flat = np.ravel(np.asarray(violation, dtype=float))
+    known = np.isfinite(flat)
+    if not known.any():
+        return math.nan, float(np.ravel(predicted)[0]), "no number is left to compare"
+    index = int(np.argmax(np.where(known, flat, -np.inf)))
+    if is_labelled(violation):
+        values, exact = (
+            (part + 0 * violation).transpose(*violation.dims).values for part in (measured, predicted)
+        )
+    else:
+        values, exact = np.broadcast_arrays(measured, predicted)
+    number = np.ravel(values)
+    return float(number[index]), float(np.ravel(exact)[index]), where(violation, index, number[known], word)
+
+
+def where(violation: Any, index: int, values: Any, word: str) -> str:
+    """`largest of 480, at seed = 3, time = 12.5; median .31`."""
+    text = f"{word} of {len(values)}"
+    if is_labelled(violation):
+        places = np.unravel_index(index, violation.shape)
+        labels = [
+            f"{dimension} = {label(violation[dimension].values[place])}"
+            for dimension, place in zip(violation.dims, places, strict=True)
+            if violation.sizes[dimension] > 1
+        ]
+        text += f", at {', '.join(labels)}" if labels else ""
+    return f"{text}; median {np.median(values):.3g}" if len(values) > 1 else text
+
+
+def is_labelled(array: Any) -> bool:
+    """Whether an array carries labels; only those who have one know xarray, which takes long to import."""
+    import xarray as xr
+
+    return isinstance(array, xr.DataArray)
+
+
+def label(value: Any) -> str:
+    """A coordinate's value, as short as it can be told."""
+    return f"{value:.4g}" if np.asarray(value).dtype.kind == "f" else str(value)
+
+
+def joined(*parts: str) -> str:
+    """What is to be said, in one line."""
+    return ". ".join(part for part in parts if part)

@@ -1,0 +1,196 @@
+"""A paper's claims and figures: decorators that say what each is held against or drawn from.
+
+A claim is a function of one run (or of those that `by` leaves together) that returns a comparison, or several by
+name. Grouping the runs, naming the cases, a run that the config no longer has, and what reads a statement in its own
+way are the framework's.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from twolayer.analysis.claims import Claim, Tag
+from twolayer.analysis.comparison import Result, as_read, inconclusive
+from twolayer.analysis.figures import Drawing, Status
+from twolayer.analysis.runs import Run, Select, Varied, runs_of
+from twolayer.core.registration import mark
+from twolayer.errors import DataError
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.figure import Figure
+
+__all__ = ["Paper"]
+
+Found = Result | Mapping[str, Result]
+
+
+@dataclass(frozen=True)
+class Paper:
+    """One paper: its name (its folder's), how it is cited, and its symbols for swept words.
+
+    symbols: {"neurons": "n"}: how a case names the swept word; a word without one is spelt out, and a label (a value
+    that is text) stands alone.
+    """
+
+    name: str
+    citation: str
+    symbols: Mapping[str, str] = field(default_factory=dict)
+
+    def claim(
+        self,
+        statement: str,
+        source: str,
+        tag: Tag,
+        *,
+        on: str | Sequence[str],
+        by: str | Sequence[str] = (),
+        select: Select | None = None,
+        beside: str | Sequence[str] = (),
+        figures: Iterable[str] = (),
+        files: Iterable[str] = (),
+        own_reading: bool = False,
+        late: str = "",
+    ) -> Callable[[Callable[..., Found]], Claim]:
+        """Mark `check(run, …)` as a claim.
+
+        statement: the sentence. source: where in the paper, or how it is known. tag: see `Claim`.
+        on: the experiment whose runs it is about; several are taken one after the other, each a case of its own.
+        by: the swept words that make a case each; without them the function gets all runs at once.
+        select: {swept word: value or values}, the runs it is about; default all.
+        beside: other experiments that the function gets as further arguments, each a `Run` of all its runs.
+        figures: the figures that show it. files: netCDF files beside the plugin, further arguments in this order.
+        own_reading: the paper's own text is not before us, so that a failure speaks of this reading alone.
+        late: why the threshold was chosen after the number was seen.
+        """
+        experiments, words, others = texts(on), texts(by), texts(beside)
+        read = tuple(files)
+
+        def mark_claim(check: Callable[..., Found]) -> Claim:
+            def evaluate(data: Mapping[str, xr.Dataset]) -> Mapping[str, Result]:
+                results: dict[str, Result] = {}
+                further = [next(runs_of(name, data[name])) for name in others]
+                stored = [data[Path(file).stem] for file in read]
+                for experiment in experiments:
+                    prefix = [experiment] if len(experiments) > 1 else []
+                    for case, run in self.cases(experiment, data[experiment], words, select):
+                        found = attempt(check, run, *further, *stored)
+                        for name, result in found.items():
+                            spelled = ", ".join([*prefix, *case, *[name] * bool(name)])
+                            results[spelled] = as_read(result) if own_reading else result
+                return results
+
+            claim = Claim(
+                evaluate,
+                statement,
+                f"{self.citation}, {source}",
+                tag,
+                tuple(dict.fromkeys((*experiments, *others))),
+                read,
+                late,
+                tuple(figures),
+            )
+            mark(claim, "claims", f"{self.name}.{check.__name__}", claim, check.__module__)
+            return claim
+
+        return mark_claim
+
+    def figure(
+        self,
+        status: Status,
+        caption: str | Callable[..., str],
+        *,
+        on: str | Sequence[str],
+        size: tuple[float, float] = (5.5, 3.4),
+        frames_per_second: int = 20,
+        files: Iterable[str] = (),
+    ) -> Callable[[Callable[..., Any]], Drawing]:
+        """Mark `draw(canvas, run, …)` as a figure; what is marked is drawn.
+
+        status: see `Drawing`. caption: a text, or a function of the same runs, which says what was run from them.
+        on: the experiments it is drawn from, each given as a `Run` of all its runs, in this order; a config may name
+        others in their place. size: width and height in inches, without the caption. files: as for a claim.
+        """
+        experiments, read = texts(on), tuple(files)
+
+        def mark_figure(draw: Callable[..., Any]) -> Drawing:
+            def arguments(data: Mapping[str, xr.Dataset]) -> list[Any]:
+                stored = {Path(file).stem for file in read}
+                runs = [next(runs_of(name, dataset)) for name, dataset in data.items() if name not in stored]
+                return [*runs, *(data[Path(file).stem] for file in read)]
+
+            @wraps(draw)
+            def still(canvas: Figure, data: Mapping[str, xr.Dataset]) -> Any:
+                return draw(canvas, *arguments(data))
+
+            @wraps(draw)
+            def film(canvas: Figure, data: Mapping[str, xr.Dataset]) -> Any:
+                yield from draw(canvas, *arguments(data))
+
+            drawing = Drawing(
+                film if inspect.isgeneratorfunction(draw) else still,
+                status,
+                caption if isinstance(caption, str) else lambda data: caption(*arguments(data)),
+                size,
+                frames_per_second,
+                read,
+                experiments,
+            )
+            mark(drawing, "figures", f"{self.name}.{draw.__name__}", drawing, draw.__module__)
+            return drawing
+
+        return mark_figure
+
+    def cases(
+        self, experiment: str, dataset: xr.Dataset, words: Sequence[str], select: Select | None
+    ) -> Iterable[tuple[list[str], Run | str]]:
+        """The cases of a claim: how each is named, and its runs, or why there are none."""
+        wanted = {
+            word: value if isinstance(value, list | tuple) else [value]
+            for word, value in (select or {}).items()
+        }
+        known = next(runs_of(experiment, dataset)).config.words
+        missing = []
+        for word, values in wanted.items():
+            found = getattr(known, word)
+            have = found.values if isinstance(found, Varied) else [found]
+            missing += [(word, value) for value in values if value not in have]
+        for word, value in missing:
+            yield (
+                [self.spelled(word, value)],
+                f"the experiment '{experiment}' has no run with {word} = {value}",
+            )
+        kept = {
+            word: [value for value in values if (word, value) not in missing]
+            for word, values in wanted.items()
+        }
+        if all(kept.values()):
+            for run in runs_of(experiment, dataset, words, kept):
+                yield [self.spelled(word, run.words[word]) for word in words], run
+
+    def spelled(self, word: str, value: Any) -> str:
+        """`n = 5`, or a label as it is."""
+        if isinstance(value, str):
+            return value
+        return f"{self.symbols.get(word, word)} = {value:g}"
+
+
+def attempt(check: Callable[..., Found], run: Run | str, *more: Any) -> dict[str, Result]:
+    """The results of a check by name; what the config does not have is inconclusive and says what."""
+    if isinstance(run, str):
+        return {"": inconclusive(run)}
+    try:
+        found = check(run, *more)
+    except DataError as error:
+        return {"": inconclusive(str(error))}
+    return {"": found} if isinstance(found, Result) else dict(found)
+
+
+def texts(value: str | Sequence[str]) -> tuple[str, ...]:
+    """One name or several, as names."""
+    return (value,) if isinstance(value, str) else tuple(value)

@@ -1,0 +1,166 @@
+"""A sweep's dataset as runs: labelled arrays without padding, each with the config that made it.
+
+What was run is the only source of what was run: claims, figures and captions read step size, sizes and swept
+values here, and never a copy of them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from twolayer.analysis.sweeps import unpadded
+from twolayer.errors import DataError
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["Config", "Run", "Varied", "runs_of"]
+
+Select = Mapping[str, Any]
+
+
+class Varied:
+    """A setting that differs between the runs that are looked at together: its distinct values, in order."""
+
+    def __init__(self, values: Sequence[Any]) -> None:
+        self.values = list(values)
+
+    def __format__(self, spec: str) -> str:
+        parts = [format(value, spec) for value in self.values]
+        return ", ".join(parts) if len(parts) < 5 else f"{parts[0]}, …, {parts[-1]}"
+
+    def __repr__(self) -> str:
+        return f"a setting that differs between runs ({self})"
+
+
+class Config:
+    """The sections of one or more runs by attribute: `config.dynamics.step_size`.
+
+    A setting on which the runs differ is `Varied`; one that no run has is a DataError.
+    """
+
+    def __init__(self, sections: Sequence[Mapping[str, Any]], path: str = "") -> None:
+        self._sections = sections
+        self._path = path
+
+    def __getattr__(self, key: str) -> Any:
+        path = f"{self._path}.{key}".lstrip(".")
+        found = [section[key] for section in self._sections if key in section]
+        if not found or key.startswith("__"):
+            if key.startswith("__"):
+                raise AttributeError(key)
+            known = dict.fromkeys(name for section in self._sections for name in section)
+            raise DataError(f"the run has no setting '{path}'; it has {', '.join(known)}")
+        if all(isinstance(value, Mapping) for value in found):
+            return Config(found, path)
+        distinct = [value for place, value in enumerate(found) if value not in found[:place]]
+        return distinct[0] if len(distinct) == 1 else Varied(distinct)
+
+    def __contains__(self, key: str) -> bool:
+        return any(key in section for section in self._sections)
+
+
+class Run:
+    """One run of a sweep, or those that a claim or a figure takes together, as labelled arrays.
+
+    An attribute is a swept word's value where all runs share it (`run.neurons`), else a variable of the dataset as
+    an xarray.DataArray (`run.loss`, `run.time`). config: the sections. words: the swept words that are fixed here.
+    A single run is without padding.
+    """
+
+    def __init__(
+        self, experiment: str, dataset: xr.Dataset, descriptions: Sequence[Mapping[str, Any]]
+    ) -> None:
+        self.experiment = experiment
+        self.dataset = dataset
+        self.config = Config(descriptions)
+        words = descriptions[0]["words"]
+        self.words = {
+            word: value
+            for word, value in words.items()
+            if all(description["words"][word] == value for description in descriptions)
+        }
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        if name in self.words:
+            return self.words[name]
+        if name in self.dataset.variables:
+            return self.dataset[name]
+        raise DataError(
+            f"the experiment '{self.experiment}' has no '{name}'; it has "
+            f"{', '.join(map(str, self.dataset.data_vars))}: see its `metrics`"
+        )
+
+    @property
+    def seeds(self) -> int:
+        """The number of seeds."""
+        return int(self.dataset.sizes["seed"])
+
+    def with_dataset(self, dataset: xr.Dataset) -> Run:
+        """The same run with another dataset: a selection of this one, or more variables."""
+        other = Run.__new__(Run)
+        other.experiment, other.dataset, other.config, other.words = (
+            self.experiment, dataset, self.config, self.words,
+        )  # fmt: skip
+        return other
+
+    def sel(self, **labels: Any) -> Run:
+        """A part of the run by labels, as `xarray.Dataset.sel`."""
+        return self.with_dataset(self.dataset.sel(labels))
+
+    def isel(self, **places: Any) -> Run:
+        """A part of the run by places, as `xarray.Dataset.isel`."""
+        return self.with_dataset(self.dataset.isel(places))
+
+    def by(self, *words: str, **select: Any) -> Iterator[Run]:
+        """The runs taken together here, grouped by swept words: see `runs_of`."""
+        return runs_of(self.experiment, self.dataset, words, select)
+
+
+def runs_of(
+    experiment: str, dataset: xr.Dataset, by: Sequence[str] = (), select: Select | None = None
+) -> Iterator[Run]:
+    """The runs of a sweep, grouped by the swept words `by`, of those that `select` (word -> value or values) keeps.
+
+    With no words all kept runs come as one. Groups come in the order of the dataset; where `select` lists values of a
+    word in `by`, a value that no run has is a DataError (raised when its turn comes).
+    """
+    stored = dataset["run"]
+    places = [tuple(map(int, place)) for place in np.argwhere(stored.values != "")]
+    described = {place: json.loads(str(stored.values[place])) for place in places}
+    known = next(iter(described.values()))["words"]
+    for word in (*by, *(select or ())):
+        if word not in known:
+            raise DataError(
+                f"the experiment '{experiment}' does not sweep '{word}', but {list(known) or 'nothing'}"
+            )
+    groups: dict[tuple[Any, ...], list[tuple[int, ...]]] = {}
+    for place, description in described.items():
+        words = description["words"]
+        if all(words[word] in listed(values) for word, values in (select or {}).items()):
+            groups.setdefault(tuple(words[word] for word in by), []).append(place)
+    for word, values in (select or {}).items():
+        for value in listed(values):
+            if not any(description["words"][word] == value for description in described.values()):
+                raise DataError(f"the experiment '{experiment}' has no run with {word} = {value}")
+    for members in groups.values():
+        chosen = {
+            dimension: sorted({place[axis] for place in members})
+            for axis, dimension in enumerate(stored.dims)
+        }
+        if len(members) == 1:
+            part = unpadded(dataset.isel({dimension: found[0] for dimension, found in chosen.items()}))
+        else:
+            part = dataset.isel(chosen)
+        yield Run(experiment, part, [described[place] for place in members])
+
+
+def listed(values: Any) -> list[Any]:
+    """One value or several, as a list."""
+    return list(values) if isinstance(values, list | tuple) else [values]

@@ -1,0 +1,191 @@
+"""Claims as functions of runs: grouping, naming, the worst point, and what the config no longer has."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from twolayer import Paper, Result, Run, at_least, at_most, close
+from twolayer.analysis.claims import evaluate
+from twolayer.analysis.runs import Varied, runs_of
+from twolayer.errors import DataError
+
+PAPER = Paper("some2026", "Some, 2026", {"neurons": "n"})
+TIMES = np.array([0.0, 1.0, 2.0])
+
+
+def described(neurons: int, scale: float) -> dict[str, Any]:
+    """A run as files carry it."""
+    return {
+        "paper": "some2026",
+        "experiment": "rate",
+        "name": f"neurons={neurons},scale={scale}",
+        "words": {"neurons": neurons, "scale": scale},
+        "network": {"neurons": neurons, "activation": "relu"},
+        "dynamics": {"name": "gradient_descent", "step_size": 0.1},
+        "initialization": {"name": "gaussian", "scale": scale},
+        "seeds": [0, 1],
+    }
+
+
+@pytest.fixture
+def dataset() -> xr.Dataset:
+    """Two sizes by two scales, two seeds; the loss is n(1 + seed)(1 + t), and neurons are padded to 3."""
+    sizes, scales, seeds = [2, 3], [0.1, 1.0], [4, 7]
+    loss = np.multiply.outer([2.0, 3.0], np.ones(2))[..., None, None]
+    loss = loss * np.array([1.0, 2.0])[:, None] * (1 + TIMES)
+    size = np.ones((2, 2, 2, 3, 3))
+    size[0, ..., 2] = np.nan
+    return xr.Dataset(
+        {
+            "loss": (("neurons", "scale", "seed", "time"), loss),
+            "length": (("neurons", "scale", "seed", "time", "neuron"), size),
+            "run": (
+                ("neurons", "scale"),
+                np.array([[json.dumps(described(n, s)) for s in scales] for n in sizes], dtype=object),
+            ),
+        },
+        coords={"neurons": sizes, "scale": scales, "seed": seeds, "time": TIMES},
+    )
+
+
+def rows(claim: Any, **data: xr.Dataset) -> dict[str, Any]:
+    """The rows of one claim by their case."""
+    return {row["claim"]: row for row in evaluate({"it": claim}, data)}
+
+
+def test_a_single_run_is_without_padding_and_knows_what_it_was(dataset: xr.Dataset) -> None:
+    found = list(runs_of("rate", dataset, ("neurons", "scale")))
+    assert [(run.neurons, run.words["scale"]) for run in found] == [(2, 0.1), (2, 1.0), (3, 0.1), (3, 1.0)]
+    assert [run.length.sizes["neuron"] for run in found] == [2, 2, 3, 3]
+    assert found[0].config.dynamics.step_size == 0.1
+    assert found[0].seeds == 2
+    assert np.array_equal(found[2].loss.sel(seed=7), 6 * (1 + TIMES))
+
+
+def test_runs_together_share_what_they_have_in_common(dataset: xr.Dataset) -> None:
+    (run,) = runs_of("rate", dataset)
+    assert run.loss.dims == ("neurons", "scale", "seed", "time")
+    assert run.config.dynamics.step_size == 0.1
+    assert isinstance(run.config.network.neurons, Varied)
+    assert f"{run.config.network.neurons}" == "2, 3"
+    with pytest.raises(TypeError):
+        _ = 2 * run.config.network.neurons
+    assert [part.words for part in run.by("neurons", scale=0.1)] == [
+        {"neurons": 2, "scale": 0.1},
+        {"neurons": 3, "scale": 0.1},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("reach", "message"),
+    [
+        (lambda run: run.spread, "the experiment 'rate' has no 'spread'; it has loss, length"),
+        (lambda run: run.config.dynamics.momentum, "no setting 'dynamics.momentum'; it has name, step_size"),
+        (lambda run: list(run.by("angle")), "does not sweep 'angle'"),
+        (lambda run: list(run.by("neurons", scale=3.0)), "no run with scale = 3.0"),
+    ],
+)
+def test_what_a_run_lacks_is_told(dataset: xr.Dataset, reach: Any, message: str) -> None:
+    (run,) = runs_of("rate", dataset)
+    with pytest.raises(DataError, match=message.replace("(", r"\(")):
+        reach(run)
+
+
+def test_the_worst_point_is_found_and_named(dataset: xr.Dataset) -> None:
+    @PAPER.claim("L ≤ 2n(1 + t)", "theorem 1", "published", on="rate", by="neurons", figures=["loss"])
+    def bounded(run: Run) -> Result:
+        return at_most(run.loss, 1.9 * run.neurons * (1 + run.time))
+
+    found = rows(bounded, rate=dataset)
+    assert list(found) == ["it[n = 2]", "it[n = 3]"]
+    row = found["it[n = 3]"]
+    assert (row["measured"], row["predicted"], row["verdict"]) == (18.0, pytest.approx(17.1), "fails")
+    assert row["detail"] == "largest of 12, at scale = 0.1, seed = 7, time = 2; median 7.5"
+    assert row["figures"] == ["loss"]
+    assert row["source"] == "Some, 2026, theorem 1"
+
+
+def test_cases_results_by_name_and_values_that_are_gone(dataset: xr.Dataset) -> None:
+    @PAPER.claim(
+        "two at once",
+        "x",
+        "derived",
+        on=("rate", "again"),
+        by="neurons",
+        select={"neurons": [3, 9], "scale": 1.0},
+    )
+    def several(run: Run) -> dict[str, Result]:
+        return {
+            "start": close(run.loss.isel(time=0, seed=0), 3.0),
+            "end": at_least(run.loss.isel(time=-1), 9.0),
+        }
+
+    found = rows(several, rate=dataset, again=dataset)
+    assert {name: row["verdict"] for name, row in found.items()} == {
+        "it[rate, n = 9]": "inconclusive",
+        "it[rate, n = 3, start]": "holds",
+        "it[rate, n = 3, end]": "holds",
+        "it[again, n = 9]": "inconclusive",
+        "it[again, n = 3, start]": "holds",
+        "it[again, n = 3, end]": "holds",
+    }
+    assert found["it[rate, n = 9]"]["detail"] == "the experiment 'rate' has no run with neurons = 9"
+
+
+def test_a_variable_that_was_not_measured_leaves_the_other_cases(dataset: xr.Dataset) -> None:
+    @PAPER.claim("x", "x", "derived", on="rate", by="neurons")
+    def lacking(run: Run) -> Result:
+        return at_most(run.spread if run.neurons == 3 else run.loss, 100.0)
+
+    found = rows(lacking, rate=dataset)
+    assert found["it[n = 2]"]["verdict"] == "holds"
+    assert found["it[n = 3]"]["verdict"] == "inconclusive"
+    assert "has no 'spread'" in found["it[n = 3]"]["detail"]
+
+
+def test_an_own_reading_and_another_experiment_beside(dataset: xr.Dataset) -> None:
+    @PAPER.claim("x", "x", "recalled", on="rate", by="neurons", beside="other", own_reading=True)
+    def read(run: Run, other: Run) -> Result:
+        return at_most(run.loss.max(), float(other.loss.max()) - 7.0)
+
+    found = rows(read, rate=dataset, other=dataset)
+    assert found["it[n = 2]"]["verdict"] == "not reproduced under this reading"
+    assert found["it[n = 2]"]["experiments"] == ["rate", "other"]
+
+
+@given(
+    values=arrays.arrays(float, (3, 4), elements=st.floats(-1e6, 1e6) | st.just(math.nan)),
+    limit=st.floats(-1e6, 1e6),
+)
+def test_a_comparison_holds_if_it_holds_at_every_number(values: Any, limit: float) -> None:
+    array = xr.DataArray(values, dims=("seed", "time"))
+    known = values[np.isfinite(values)]
+    for compare, holds in (
+        (at_most, (known <= limit).all()),
+        (at_least, (known >= limit).all()),
+        (lambda a, b: close(a, b, absolute=2.0), (abs(known - limit) <= 2.0).all()),
+    ):
+        expected = ("holds" if holds else "fails") if len(known) else "inconclusive"
+        assert compare(array, limit).verdict == expected  # type: ignore[operator]
+        assert compare(values, limit).verdict == expected  # type: ignore[operator]
+
+
+def test_labels_not_positions_are_compared() -> None:
+    measured = xr.DataArray([1.0, 5.0], dims="n", coords={"n": [2, 3]})
+    bound = xr.DataArray([5.5, 1.5], dims="n", coords={"n": [3, 2]})
+    assert at_most(measured, bound).verdict == "holds"
+    assert at_most(measured.values, bound.values).verdict == "fails"
+    nothing = at_most(measured.where(measured > 9), 1.0)
+    assert (nothing.verdict, nothing.detail) == (
+        "inconclusive",
+        "nothing was measured. no number is left to compare",
+    )
