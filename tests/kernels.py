@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from namespaces import OnDeviceArrays, backend
 
-from twolayer import Network, PopulationProblem, Teacher, Weights
+from twolayer import Backend, Network, PopulationProblem, Problem, Teacher, Weights
 from twolayer.core.arrays import to_host
 from twolayer.population.cuda_descent import SOURCE, CudaPopulationProblem, Plan
 from twolayer.population.numba_descent import CompiledPopulationProblem
@@ -77,15 +77,17 @@ class HostCudaProblem(CudaPopulationProblem):
         assert status == 0, ["", "threads part at a barrier", "shared memory is left", "too large"][status]
 
 
-class HostCuda:
+class HostCuda(Backend):
     """The backend `cupy`, with NumPy for CuPy and the kernel on the host."""
 
     def asarray(self, array: Any, dtype: str) -> Any:
         return np.asarray(array, dtype=dtype)
 
-    def population(self, data: Teacher, network: Network, threads: int) -> HostCudaProblem:
+    def accelerate(self, problem: Problem, threads: int) -> Problem:
+        if not problem.on_population:
+            return problem
         host_library()
-        return HostCudaProblem(data, network)
+        return HostCudaProblem(problem.data, problem.network)
 
 
 @dataclass(frozen=True)
@@ -100,8 +102,8 @@ class ApartProblem(HostCudaProblem):
 class Apart(OnDeviceArrays):
     """The backend `cupy`, with `device_arrays` for CuPy and the kernel on the host."""
 
-    def population(self, data: Teacher, network: Network, threads: int) -> ApartProblem:
-        return ApartProblem(data, network)
+    def accelerate(self, problem: Problem, threads: int) -> Problem:
+        return ApartProblem(problem.data, problem.network) if problem.on_population else problem
 
 
 def device_with_kernel() -> OnDeviceArrays:
@@ -122,7 +124,7 @@ class OnDevice:
         def place(array: Any) -> Any:
             return device.asarray(array, array.dtype.name)
 
-        problem = problem_on(device, self.teacher.mapped(place), self.network, 1)
+        problem = problem_on(device, self.teacher, self.network, weights.hidden.dtype.name, 1)
         assert isinstance(problem, CudaPopulationProblem)
         if step[-1] == 0:
             return weights

@@ -9,7 +9,7 @@ import device_arrays
 import numpy as np
 import pytest
 
-from twolayer import EmpiricalProblem, FiniteData, Network
+from twolayer import Backend
 from twolayer.study.registry import load
 
 NAMESPACES = ["numpy", "array_api_strict", "device_arrays", pytest.param("cupy", marks=pytest.mark.gpu)]
@@ -41,7 +41,7 @@ def namespace(name: str) -> Any:
     return importlib.import_module(name)
 
 
-class Strict:
+class Strict(Backend):
     """Arrays that know the array API standard and nothing else."""
 
     def asarray(self, array: Any, dtype: str) -> Any:
@@ -49,18 +49,12 @@ class Strict:
 
         return array_api_strict.asarray(np.asarray(array, dtype=dtype))
 
-    def problem(self, data: FiniteData, network: Network, threads: int) -> EmpiricalProblem:
-        return EmpiricalProblem(data, network)
 
-
-class OnDeviceArrays:
+class OnDeviceArrays(Backend):
     """A stand-in for a GPU: arrays that keep apart from the host's, and the array code."""
 
     def asarray(self, array: Any, dtype: str) -> Any:
         return device_arrays.namespace.asarray(np.asarray(array), dtype=dtype)
-
-    def problem(self, data: FiniteData, network: Network, threads: int) -> EmpiricalProblem:
-        return EmpiricalProblem(data, network)
 
 
 def backend(name: str) -> Any:

@@ -11,7 +11,16 @@ import pytest
 from namespaces import BACKENDS, backend
 
 import twolayer
-from twolayer import EmpiricalProblem, FiniteData, Network, PopulationProblem, Problem, Teacher, Weights
+from twolayer import (
+    EmpiricalProblem,
+    FiniteData,
+    InitializationSpec,
+    Network,
+    PopulationProblem,
+    Problem,
+    Teacher,
+    Weights,
+)
 from twolayer.core.seeds import random_of, subset
 from twolayer.core.times import Times
 from twolayer.errors import ConfigError, TrainingError
@@ -236,17 +245,15 @@ def test_float32(kind: str) -> None:
 # ---- runs ---------------------------------------------------------------------------------------------------
 
 
-class Given:
-    """The same start for every seed, or a start for each."""
+class Given(InitializationSpec):
+    """A start for each seed."""
 
-    def __init__(self, weights: Weights, seed: int = 0) -> None:
-        self.weights, self.seed = weights, seed
+    def __init__(self, start: Weights) -> None:
+        self.start = start
 
-    def of_seed(self, seed: int) -> Given:
-        return Given(self.weights, seed % len(self.weights.hidden))
-
-    def draw(self, data: Any, network: Network, random: Any) -> Weights:
-        return Weights(self.weights.hidden[self.seed], self.weights.output[self.seed])
+    def weights(self, data: Any, network: Network, random: Any, seed: int) -> Weights:
+        own = seed % len(self.start.hidden)
+        return Weights(self.start.hidden[own], self.start.output[own])
 
 
 def run_of(

@@ -14,7 +14,7 @@ from namespaces import BACKENDS, backend
 from scipy.integrate import solve_ivp
 
 import twolayer
-from twolayer import EmpiricalProblem, FiniteData, Network, Problem, Weights
+from twolayer import EmpiricalProblem, FiniteData, InitializationSpec, Network, Problem, Weights
 from twolayer.core.arrays import to_host
 from twolayer.core.backend import Backend
 from twolayer.core.dynamics import Dynamics, WeightDecay
@@ -385,7 +385,7 @@ def test_a_seed_means_the_same_in_every_list_and_on_every_backend(name: str, fea
 
 
 @dataclass(frozen=True)
-class Given:
+class Given(InitializationSpec):
     """The same weights for every seed."""
 
     hidden: Any

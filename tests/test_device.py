@@ -27,9 +27,9 @@ from twolayer.stages.generate import generate
 from twolayer.stages.measure import measure
 from twolayer.stages.train import train
 from twolayer.storage import netcdf
+from twolayer.study.job import Job
 from twolayer.study.registry import load
 from twolayer.study.runs import make_experiment
-from twolayer.study.sections import section_of
 
 REGISTRY = load(kinds=["backends", "problems", "initializations", "dynamics", "metrics"])
 METRICS = {name: REGISTRY.find("metrics", name).thing for name in REGISTRY.names("metrics")}
@@ -158,8 +158,8 @@ def runs(folder: Path, dynamics: str, problem: str, network: Any, starts: Any, *
 def trained(run: Any, device: Any) -> tuple[Any, ...] | str:
     """What stands in the problem's and the trajectory's files, or the message in which the run is refused."""
     try:
-        problem, attributes = generate(section_of(run, "problem", REGISTRY), run)
-        start, dynamics = section_of(run, "initialization", REGISTRY), section_of(run, "dynamics", REGISTRY)
+        problem, attributes = generate(Job(run, REGISTRY).problem, run)
+        start, dynamics = Job(run, REGISTRY).initialization, Job(run, REGISTRY).dynamics
         trajectory, _ = train(problem, attributes, run, start, dynamics, device, 1)
     except TwolayerError as error:
         return str(error)

@@ -12,9 +12,9 @@ from test_workflow import Project
 
 from twolayer.errors import ConfigError
 from twolayer.storage import netcdf
+from twolayer.study.job import Job
 from twolayer.study.registry import load
 from twolayer.study.runs import make_experiment
-from twolayer.study.sections import placed_backend
 from twolayer.training.placement import ARRAY_STEP, ARRAY_WORK, KERNEL_WORK
 
 REGISTRY = load()
@@ -34,7 +34,7 @@ def placed(backend: str = "cupy", **sections: Any) -> Any:
         "dynamics": DESCENT, "times": {"steps": [ENOUGH]}, "seeds": 4096, **sections,
     }  # fmt: skip
     (run,) = make_experiment("paper", "e", section, REGISTRY).runs.values()
-    return placed_backend(run.as_dict(), backend, REGISTRY)[0]
+    return Job(run.as_dict(), REGISTRY).placed(backend)[0]
 
 
 def stages(*listed: dict[str, Any]) -> dict[str, Any]:
@@ -125,22 +125,15 @@ CARD = '''\
 
 import numpy as np
 
-from twolayer import EmpiricalProblem, hookimpl
+from twolayer import Backend, backend
 
 
-class Card:
+@backend("card")
+class Card(Backend):
     on_device = True
 
     def asarray(self, array, dtype):
         return np.asarray(array, dtype=dtype)
-
-    def problem(self, data, network, threads):
-        return EmpiricalProblem(data, network)
-
-
-@hookimpl
-def register_backends(register):
-    register("card", Card())
 '''
 
 HOLD = '''\
@@ -150,9 +143,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from twolayer import Descent, hookimpl
+from twolayer import Descent, dynamics
 
 
+@dynamics("hold")
 @dataclass(frozen=True)
 class Hold(Descent):
     def steps(self, problem, weights, random):
@@ -162,11 +156,6 @@ class Hold(Descent):
             file.write(f"{begin} {time.time()}\\n")
         while True:
             yield weights
-
-
-@hookimpl
-def register_dynamics(register):
-    register("hold", Hold)
 '''
 
 SHARED = """\
@@ -196,20 +185,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from twolayer import FiniteData, hookimpl
+from twolayer import FiniteData, ProblemSpec, problem
 
 
+@problem("drawn")
 @dataclass(frozen=True)
-class Drawn:
+class Drawn(ProblemSpec):
     dimension: int
 
     def generate(self, random):
         return FiniteData(random.standard_normal((3, self.dimension)), np.ones(3))
-
-
-@hookimpl
-def register_problems(register):
-    register("drawn", Drawn)
 '''
 
 

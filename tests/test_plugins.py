@@ -153,7 +153,7 @@ BROKEN = {
         metric("x", hook="register_metric"),
         r"there is no hook 'register_metric'\. Did you mean 'register_metrics'",
     ),
-    "no hook at all": ("X = 1\n", r"registers nothing; mark a register_<kind> function with @hookimpl"),
+    "no hook at all": ("X = 1\n", r"registers nothing; mark what it has, as in @dynamics"),
     "another kind than its folder's": (
         MOMENTUM,
         r"a file in metrics/ registers metrics, not register_dynamics; give each kind a file in its own folder",
@@ -172,7 +172,7 @@ BROKEN = {
     ),
     "a thing that is no metric": (
         metric("x").partition("register('x'")[0] + "register('x', 5)\n",
-        r"'x' \(5\) has no measure, applies",
+        r"'x' \(5\) must be a Metric",
     ),
 }
 
@@ -194,9 +194,9 @@ def test_a_broken_plugin_is_an_error_for_who_asks_and_a_warning_for_others(tmp_p
 
 @pytest.mark.parametrize("kind", ["problems", "initializations", "dynamics"])
 def test_what_a_config_section_becomes_must_be_a_dataclass(tmp_path: Path, kind: str) -> None:
-    attributes = "generate = draw = clock = trajectory = weight_decay_at = None"
+    base = {"problems": "ProblemSpec", "initializations": "InitializationSpec", "dynamics": "Dynamics"}[kind]
     text = (
-        f"from twolayer import hookimpl\nclass Plain:\n    {attributes}\n"
+        f"from twolayer import {base}, hookimpl\nclass Plain({base}):\n    generate = None\n"
         f"@hookimpl\ndef register_{kind}(register):\n    register('plain', Plain)\n"
     )
     registry = load([place(tmp_path / "further", **{f"{kind}__plain": text})])

@@ -11,7 +11,7 @@ from scipy import stats
 from test_plugins import MOMENTUM, place
 
 import twolayer
-from twolayer import Network, PopulationProblem, Problem, Teacher, Weights
+from twolayer import InitializationSpec, Network, PopulationProblem, Problem, Teacher, Weights
 from twolayer.cli import main
 from twolayer.core.seeds import random_of
 from twolayer.core.times import Times
@@ -116,7 +116,7 @@ def test_many_dimensions_are_walked_as_five(dynamics: str) -> None:
     times = Times(values=[0.5, 3.0])
     where = PLUGINS.find("backends", "numpy").thing
 
-    class Given:
+    class Given(InitializationSpec):
         def __init__(self, hidden: Any) -> None:
             self.hidden = hidden
 

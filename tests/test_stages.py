@@ -21,10 +21,10 @@ from twolayer.core.seeds import random_of
 from twolayer.core.times import Times
 from twolayer.errors import ConfigError
 from twolayer.finite.flow.frames import FlowStalled, flow_frames
+from twolayer.study.job import Job
 from twolayer.study.registry import load
 from twolayer.study.runs import make_experiment
 from twolayer.study.schema import build
-from twolayer.study.sections import code_of_run
 from twolayer.training.train import problem_on, train
 
 REGISTRY = load()
@@ -528,7 +528,7 @@ def test_the_code_of_every_stage_counts(tmp_path: Path) -> None:
         for listed in (with_it, without):
             section = {**EXPERIMENT, "dynamics": {"name": "stages", "stages": listed}}
             (run,) = make_experiment("paper", "e", section, registry).runs.values()
-            runs.append(code_of_run("train", run.as_dict(), registry))
+            runs.append(Job(run.as_dict(), registry).code("train"))
         hashes.append(runs)
     assert hashes[0][0] != hashes[1][0]
     assert hashes[0][1] == hashes[1][1]

@@ -26,11 +26,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from twolayer import FiniteData, Network, Teacher, hookimpl
+from twolayer import FiniteData, Network, ProblemSpec, Teacher, hookimpl
 
 
 @dataclass(frozen=True)
-class RandomTeachers:
+class RandomTeachers(ProblemSpec):
     """`teachers` unit vectors in `dimension`, uniform on the sphere; `samples` inputs with their labels."""
 
     dimension: int
@@ -63,11 +63,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from twolayer import Weights, hookimpl
+from twolayer import InitializationSpec, Weights, hookimpl
 
 
 @dataclass(frozen=True)
-class Zero:
+class Zero(InitializationSpec):
     """w = 0, a = 1."""
 
     def draw(self, data, network, random):

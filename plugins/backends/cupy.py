@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from twolayer import EmpiricalProblem, FiniteData, Network, PopulationProblem, Teacher, backend
+from twolayer import Backend, Problem, backend
 from twolayer.errors import ConfigError
 
 
@@ -29,7 +29,7 @@ def library() -> Any:
 
 
 @backend("cupy")
-class CuPy:
+class CuPy(Backend):
     """Arrays live on the current CUDA device. Flows and small runs are trained on the host (`placement`)."""
 
     on_device = True
@@ -38,12 +38,10 @@ class CuPy:
         """A host array, on the device."""
         return library().asarray(array, dtype=dtype)
 
-    def problem(self, data: FiniteData, network: Network, threads: int) -> EmpiricalProblem:
-        """The array code; its namespace comes from the arrays."""
-        return EmpiricalProblem(data, network)
+    def accelerate(self, problem: Problem, threads: int) -> Problem:
+        """A teacher's descents are one kernel, thousands of seeds at once; elsewhere the array code."""
+        if problem.data.law == "population":
+            from twolayer.population.cuda_descent import CudaPopulationProblem
 
-    def population(self, data: Teacher, network: Network, threads: int) -> PopulationProblem:
-        """The problem of a teacher whose descents are one kernel, thousands of seeds at once."""
-        from twolayer.population.cuda_descent import CudaPopulationProblem
-
-        return CudaPopulationProblem(data, network)
+            return CudaPopulationProblem(problem.data, problem.network)
+        return problem

@@ -6,25 +6,25 @@ from typing import Any
 
 import numpy as np
 
-from twolayer import EmpiricalProblem, FiniteData, Network, PopulationProblem, Teacher, backend
+from twolayer import Backend, Problem, backend
 
 
 @backend("numba")
-class Numba:
+class Numba(Backend):
     """Arrays are NumPy's; a problem brings compiled descents. The compiler is imported when one is made."""
 
     def asarray(self, array: Any, dtype: str) -> Any:
         """A host array, on the host."""
         return np.asarray(array, dtype=dtype)
 
-    def problem(self, data: FiniteData, network: Network, threads: int) -> EmpiricalProblem:
-        """The compiled problem, working on `threads` seeds at once."""
-        from twolayer.finite.numba_descent import CompiledProblem
+    def accelerate(self, problem: Problem, threads: int) -> Problem:
+        """The compiled problem of finite data or of a teacher, `threads` seeds or chunks of them at once."""
+        if problem.data.law == "finite":
+            from twolayer.finite.numba_descent import CompiledProblem
 
-        return CompiledProblem(data, network, threads)
+            return CompiledProblem(problem.data, problem.network, threads)
+        if problem.data.law == "population":
+            from twolayer.population.numba_descent import CompiledPopulationProblem
 
-    def population(self, data: Teacher, network: Network, threads: int) -> PopulationProblem:
-        """The compiled problem of a teacher, working on `threads` chunks of seeds at once."""
-        from twolayer.population.numba_descent import CompiledPopulationProblem
-
-        return CompiledPopulationProblem(data, network, threads)
+            return CompiledPopulationProblem(problem.data, problem.network, threads)
+        return problem

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from array_api_compat import array_namespace
 
-from twolayer import Jump, Network, Problem, Weights, dynamics
+from twolayer import Jump, Network, Problem, ProblemSpec, Weights, dynamics
 from twolayer.core.arrays import norm
 
 
@@ -24,7 +23,7 @@ class Balancing(Jump):
 
     stays_in_span = True  # each vector stays on its line
 
-    def check(self, problem: Any, network: Network) -> None:
+    def validate(self, problem: ProblemSpec, network: Network) -> None:
         """Refuse networks whose output weights are not parameters."""
         if network.output != "trained":
             raise ValueError(f"moves output weights, and those of this network are '{network.output}'")

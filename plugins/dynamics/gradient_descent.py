@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from twolayer import Descent, Network, Problem, Weights, dynamics
+from twolayer import Descent, Network, Problem, ProblemSpec, Weights, dynamics
 from twolayer.core.trajectory import Clock
 
 
@@ -20,9 +18,9 @@ class GradientDescent(Descent):
 
     stays_in_span = True
 
-    def check_end(self, problem: Any, network: Network) -> None:
+    def validate_last_stage(self, problem: ProblemSpec, network: Network) -> None:
         """Refuse a step above the limit that a problem knows of, where every minimum is unstable."""
-        limit = problem.step_limit(network) if hasattr(problem, "step_limit") else math.inf
+        limit = problem.step_limit(network)
         if self.step_size > limit:
             raise ValueError(
                 f"step_size: is {self.step_size!r}, above the stability limit: for a step size above {limit:.6g} "

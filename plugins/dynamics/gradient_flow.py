@@ -88,7 +88,7 @@ class GradientFlow(Flow):
             begin = FlowWeights(hidden[seed], output[seed], resting=resting[seed])
             return self.flow_of_seed(problem, seed, begin, clock.time)
 
-        paths = over_seeds(one, hidden.shape[0], getattr(problem, "threads", 1))
+        paths = over_seeds(one, hidden.shape[0], problem.threads)
         for moment in range(len(clock.time)):
             yield FlowWeights(
                 placed_like(np.stack([path.hidden[moment] for path in paths]), weights.hidden),

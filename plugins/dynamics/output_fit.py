@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from twolayer import Jump, Network, Problem, Weights, dynamics
+from twolayer import Jump, Network, Problem, ProblemSpec, Weights, dynamics
 from twolayer.core.output_layer import OutputLayer
 
 
@@ -28,7 +27,7 @@ class OutputFit(Jump):
         if self.weight_decay < 0:
             raise ValueError(f"weight_decay: must be 0 or above, is {self.weight_decay!r}")
 
-    def check(self, problem: Any, network: Network) -> None:
+    def validate(self, problem: ProblemSpec, network: Network) -> None:
         """Refuse networks whose output weights are not parameters."""
         if network.output != "trained":
             raise ValueError(f"fits output weights, and those of this network are '{network.output}'")

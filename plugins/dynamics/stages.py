@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from array_api_compat import array_namespace, device
 
-from twolayer import Jump, Network, Problem, Weights, dynamics
+from twolayer import Dynamics, Jump, Network, Problem, ProblemSpec, Weights, dynamics
 from twolayer.core.arrays import to_host
 from twolayer.core.output_layer import OutputLayer
 from twolayer.core.times import Times
@@ -63,7 +63,7 @@ class Leg:
 
 @dynamics("stages")
 @dataclass(frozen=True)
-class Stages:
+class Stages(Dynamics):
     """stages: a list of {name: a dynamics, its keys, layers, until}, in the order in which they are run.
 
     Time is the run's: a descent moves it by step_size a step, a flow by its own time, and what acts at once
@@ -100,23 +100,26 @@ class Stages:
             end = ended
 
     @property
-    def stays_in_span(self) -> bool:
-        """Whether no stage leaves the span of students and teachers."""
-        return all(getattr(stage.plugin, "stays_in_span", False) for stage in self.stages)
+    def kinds(self) -> frozenset[str]:  # type: ignore[override]
+        """Those of its stages."""
+        return frozenset().union(*(stage.plugin.kinds for stage in self.stages))
 
     @property
-    def host_reason(self) -> str:
+    def stays_in_span(self) -> bool:  # type: ignore[override]
+        """Whether no stage leaves the span of students and teachers."""
+        return all(stage.plugin.stays_in_span for stage in self.stages)
+
+    @property
+    def host_reason(self) -> str:  # type: ignore[override]
         """Why the stages are computed on the host, where one of them is."""
-        return next(
-            (reason for stage in self.stages if (reason := getattr(stage.plugin, "host_reason", ""))), ""
-        )
+        return next((stage.plugin.host_reason for stage in self.stages if stage.plugin.host_reason), "")
 
     def step_count(self, times: Times) -> int:
         """The steps of all descents until the last saved time."""
         clocks = [leg.clock for leg in self.legs(times.clock().time)]
         return sum(int(clock.step[-1]) for clock in clocks if clock.step is not None)
 
-    def check(self, problem: Any, network: Network) -> None:
+    def validate(self, problem: ProblemSpec, network: Network) -> None:
         """Refuse layers that cannot be held, and what a stage's dynamics refuses."""
         for index, stage in enumerate(self.stages):
             place = f"stages[{index}]"
@@ -124,20 +127,18 @@ class Stages:
                 raise ValueError(f"{place}.layers: tied outputs follow the hidden weights; must be both")
             if network.output == "fixed" and stage.layers == "output":
                 raise ValueError(f"{place}.layers: the outputs of this network are fixed; none would move")
-            if hasattr(stage.plugin, "check"):
-                try:
-                    stage.plugin.check(problem, network)
-                except ValueError as error:
-                    raise ValueError(f"{place}: {error}") from None
+            try:
+                stage.plugin.validate(problem, network)
+            except ValueError as error:
+                raise ValueError(f"{place}: {error}") from None
 
-    def check_end(self, problem: Any, network: Network) -> None:
+    def validate_last_stage(self, problem: ProblemSpec, network: Network) -> None:
         """Refuse a last stage that cannot end at a minimum; those before it, such as one big step, need not."""
         last = self.stages[-1].plugin
-        if hasattr(last, "check_end"):
-            try:
-                last.check_end(problem, network)
-            except ValueError as error:
-                raise ValueError(f"stages[{len(self.stages) - 1}]: {error}") from None
+        try:
+            last.validate_last_stage(problem, network)
+        except ValueError as error:
+            raise ValueError(f"stages[{len(self.stages) - 1}]: {error}") from None
 
     @cached_property
     def spans(self) -> list[tuple[float, float]]:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from twolayer import Descent, FiniteData, Network, Problem, Weights, dynamics
+from twolayer import Descent, FiniteData, Network, Problem, ProblemSpec, Weights, dynamics
 from twolayer.core.trajectory import Clock
 from twolayer.errors import TrainingError
 
@@ -32,13 +31,18 @@ class StochasticGradientDescent(Descent):
         if self.batch_size < 1:
             raise ValueError(f"batch_size: at least 1, is {self.batch_size}")
 
-    def check(self, problem: Any, network: Network) -> None:
+    def validate(self, problem: ProblemSpec, network: Network) -> None:
         """Refuse batches that are larger than the data, or than memory."""
-        samples = getattr(problem, "samples", None)
+        samples, features = problem.size
         if samples is not None:
             self.refuse_above(samples)
-        if self.batch_size * (getattr(problem, "dimension", None) or 1) > MOST_NUMBERS:
+        if self.batch_size * (features or 1) > MOST_NUMBERS:
             raise ValueError(f"batch_size: a batch of {self.batch_size} samples is more than memory holds")
+
+    @property
+    def samples_per_step(self) -> int:
+        """A batch."""
+        return self.batch_size
 
     def refuse_above(self, samples: int) -> None:
         """Refuse more samples than there are: they are drawn without replacement."""

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from twolayer import FiniteData, Network, Teacher, Weights, initialization
+from twolayer import FiniteData, InitializationSpec, Network, ProblemSpec, Teacher, Weights, initialization
 from twolayer.population.closed_form import unit
 
 
 @initialization("aligned")
 @dataclass(frozen=True)
-class Aligned:
+class Aligned(InitializationSpec):
     """w_i = h_i v̂_l + z_i: students of teacher l with the given projections h_i, at about `angle` to it.
 
     projections: for each teacher a list of h_i; students are numbered teacher by teacher.
@@ -39,15 +39,15 @@ class Aligned:
                     "teacher need one above 0"
                 )
 
-    def check(self, problem: Any, network: Network) -> None:
+    def validate(self, problem: ProblemSpec, network: Network) -> None:
         """Refuse numbers of students and teachers that differ from the run's."""
         students = sum(len(group) for group in self.projections)
         if students != network.neurons:
             raise ValueError(
                 f"projections: {students} students for {network.neurons} neurons; give one for each"
             )
-        teachers = getattr(problem, "count", None)
-        if teachers is None:
+        teachers, dimension = len(problem.teacher_outputs), problem.size[1] or 0
+        if not teachers:
             raise ValueError(
                 "projections: only a problem with teachers ('gaussian_teacher') can be aligned with"
             )
@@ -58,10 +58,10 @@ class Aligned:
             )
         for index, group in enumerate(self.projections):
             corners = max(len(group) - 1, 0)
-            if corners > problem.dimension - 1 and self.angle > 0:
+            if corners > dimension - 1 and self.angle > 0:
                 raise ValueError(
                     f"projections: the {len(group)} students of [{index}] need {corners} directions beside their "
-                    f"teacher's; dimension {problem.dimension} has {problem.dimension - 1}"
+                    f"teacher's; dimension {dimension} has {dimension - 1}"
                 )
 
     def draw(self, data: FiniteData | Teacher, network: Network, random: np.random.Generator) -> Weights:

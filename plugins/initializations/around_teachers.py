@@ -8,13 +8,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from twolayer import Network, Teacher, Weights, initialization
+from twolayer import InitializationSpec, Network, ProblemSpec, Teacher, Weights, initialization
 from twolayer.population.closed_form import unit
 
 
 @initialization("around_teachers")
 @dataclass(frozen=True)
-class AroundTeachers:
+class AroundTeachers(InitializationSpec):
     """c_j w_j = share_j b_l |v_l| (v̂_l + tan(angle) e_j), c_j = s a_j, with e_j uniform on the unit sphere of v_l's
     orthogonal complement: every student stands at exactly `angle` to its teacher.
 
@@ -54,10 +54,10 @@ class AroundTeachers:
                     f"shares: mirrored students come in pairs that share alike, not {self.shares}"
                 )
 
-    def check(self, problem: Any, network: Network) -> None:
+    def validate(self, problem: ProblemSpec, network: Network) -> None:
         """Refuse problems without teachers, and numbers or signs that cannot be."""
-        teachers = getattr(problem, "count", None)
-        if teachers is None:
+        teachers, dimension = len(problem.teacher_outputs), problem.size[1] or 0
+        if not teachers:
             raise ValueError(
                 "angle: only a problem with teachers ('gaussian_teacher') has students around them"
             )
@@ -82,15 +82,15 @@ class AroundTeachers:
             raise ValueError(
                 f"dust_signs: a {network.output} output weight has no sign to draw; must be positive"
             )
-        if self.dust_beside and teachers >= problem.dimension:
+        if self.dust_beside and teachers >= dimension:
             raise ValueError(
-                f"dust_beside: {teachers} teachers leave no direction beside them in dimension {problem.dimension}"
+                f"dust_beside: {teachers} teachers leave no direction beside them in dimension {dimension}"
             )
-        if problem.dimension == 1 and self.angle != 0:
+        if dimension == 1 and self.angle != 0:
             raise ValueError("angle: there is nothing beside a teacher in 1 dimension; give 0")
         outputs = np.asarray(network.output_values if network.output == "fixed" else 1.0)
         if network.output != "trained" and not np.all(
-            np.multiply.outer(np.asarray(problem.coefficients), outputs) * network.scale > 0
+            np.multiply.outer(np.asarray(problem.teacher_outputs), outputs) * network.scale > 0
         ):
             raise ValueError(
                 f"output: a {network.output} output weight has not the sign of every teacher's coefficient"

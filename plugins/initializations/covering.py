@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from twolayer import FiniteData, Network, Weights, initialization
+from twolayer import FiniteData, InitializationSpec, Network, ProblemSpec, Weights, initialization
 from twolayer.core.arrays import norm
 from twolayer.errors import DataError
 
 
 @initialization("covering")
 @dataclass(frozen=True)
-class Covering:
+class Covering(InitializationSpec):
     """w_j ~ N(0, scale² I), a_j = ±|w_j| by fair coins, given that `covering` neurons of each sign cover it.
 
     A neuron covers its sign if w·x_k > 0 for every k with sign(y_k) = sign(a): it lies in S_{±,1} of Boursier,
@@ -32,7 +31,7 @@ class Covering:
         if self.covering < 0:
             raise ValueError(f"covering: must be 0 or above, is {self.covering}")
 
-    def check(self, problem: Any, network: Network) -> None:
+    def validate(self, problem: ProblemSpec, network: Network) -> None:
         """Refuse fewer neurons than are to cover."""
         if 2 * self.covering > network.neurons:
             raise ValueError(

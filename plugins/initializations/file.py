@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from twolayer import FiniteData, Network, Weights, initialization
+from twolayer import FiniteData, InitializationSpec, Network, Weights, initialization
 from twolayer.core.arrays import norm
 from twolayer.errors import DataError
 from twolayer.storage.netcdf import read_arrays
@@ -14,7 +14,7 @@ from twolayer.storage.netcdf import read_arrays
 
 @initialization("file")
 @dataclass(frozen=True)
-class File:
+class File(InitializationSpec):
     """`initial_hidden(neuron, feature)` and `initial_output(neuron)` of a netCDF file, for every seed.
 
     balanced: set a_j = sign(a_j)|w_j| in float64, where the file is balanced only to its own precision.

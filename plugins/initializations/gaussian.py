@@ -7,8 +7,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from twolayer import Network, Weights, initialization
+from twolayer import InitializationSpec, Network, ProblemSpec, Weights, initialization
 from twolayer.core.arrays import norm
+from twolayer.core.data import Data
 
 LARGEST = 2**28
 """Numbers in the weights of one seed (2 GiB): beyond, a full draw is refused."""
@@ -16,7 +17,7 @@ LARGEST = 2**28
 
 @initialization("gaussian")
 @dataclass(frozen=True)
-class Gaussian:
+class Gaussian(InitializationSpec):
     """w_j ~ N(0, scale² I); trained outputs a_j ~ N(0, scale²), or a_j = ±|w_j| by fair coins if balanced.
 
     draw: `full`, in all d features; `reduced`, on a teacher, in coordinates of the span of teachers and students, in
@@ -25,37 +26,30 @@ class Gaussian:
 
     scale: float
     balanced: bool = False
-    draw: Literal["full", "reduced"] = "full"
+    draw: Literal["full", "reduced"] = "full"  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         if not self.scale > 0:
             raise ValueError(f"scale: must be above 0, is {self.scale!r}")
 
-    def check(self, problem: Any, network: Network) -> None:
+    def validate(self, problem: ProblemSpec, network: Network) -> None:
         """Refuse a full draw that memory does not hold."""
-        features = getattr(problem, "dimension", 0)
-        if self.draw == "full" and network.neurons * features > LARGEST:
+        _, features = problem.size
+        if self.draw == "full" and network.neurons * (features or 0) > LARGEST:
             raise ValueError(
                 f"draw: 'full' draws {network.neurons} × {features} numbers a seed, more than {LARGEST}; "
                 "'reduced' draws their law on a teacher in few coordinates"
             )
 
-    def of_seed(self, seed: int) -> Normal:
-        """What draws the weights, the same for each seed: here `draw` is the section's key."""
-        return Normal(self.scale, self.balanced)
+    @property
+    def in_reduced_coordinates(self) -> bool:
+        """As `draw` says."""
+        return self.draw == "reduced"
 
-
-@dataclass(frozen=True)
-class Normal:
-    """The normal law, in the coordinates of the data."""
-
-    scale: float
-    balanced: bool
-
-    def draw(self, data: Any, network: Network, random: np.random.Generator) -> Weights:
+    def weights(self, data: Data, network: Network, random: np.random.Generator, seed: int) -> Weights:
         """Draw hidden (neuron, feature), then output (neuron)."""
         hidden = random.standard_normal((network.neurons, data.features))
-        if getattr(data, "dimension", None) is not None:
+        if data.dimension is not None:
             beside = data.features - network.neurons  # after the teachers' coordinates
             hidden[:, beside:] = triangular(hidden[:, beside:], data.dimension - beside, random)
         hidden = self.scale * hidden

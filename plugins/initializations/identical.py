@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from twolayer import FiniteData, Network, Weights, initialization
+from twolayer import FiniteData, InitializationSpec, Network, Weights, initialization
 
 
 @initialization("identical")
 @dataclass(frozen=True)
-class Identical:
+class Identical(InitializationSpec):
     """w_1 = … = w_m = w with w ~ N(0, scale² I); trained outputs are 1. Training keeps equal students equal."""
 
     scale: float

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from twolayer import FiniteData, Network, Weights, initialization
+from twolayer import FiniteData, InitializationSpec, Network, ProblemSpec, Weights, initialization
 from twolayer.core.arrays import norm
 from twolayer.core.output_layer import OutputLayer
 
 
 @initialization("nonnegative_least_squares")
 @dataclass(frozen=True)
-class NonnegativeLeastSquares:
+class NonnegativeLeastSquares(InitializationSpec):
     """w_j ~ N(0, I), z ≥ 0 that minimises the loss of s Σ z_j σ(w_j·x), then w'_j = √(z_j/|w_j|) w_j and a_j = |w'_j|.
 
     On a teacher the fit is to the population, by the closed forms. z_j = 0 leaves the neuron at 0.
@@ -30,13 +30,14 @@ class NonnegativeLeastSquares:
         if self.subspace is not None and self.subspace < 1:
             raise ValueError(f"subspace: at least 1 direction, is {self.subspace}")
 
-    def check(self, problem: Any, network: Network) -> None:
+    def validate(self, problem: ProblemSpec, network: Network) -> None:
         """Refuse networks that cannot hold the fit, and subspaces that the problem does not have."""
         if network.output == "fixed":
             raise ValueError("sets |a_j| = |w_j|, and the outputs of this network are fixed")
-        if self.subspace is not None and self.subspace > getattr(problem, "dimension", self.subspace):
+        _, features = problem.size
+        if self.subspace is not None and features is not None and self.subspace > features:
             raise ValueError(
-                f"subspace: {self.subspace} directions in dimension {problem.dimension}; give that or fewer"
+                f"subspace: {self.subspace} directions in dimension {features}; give that or fewer"
             )
 
     def draw(self, data: Any, network: Network, random: np.random.Generator) -> Weights:

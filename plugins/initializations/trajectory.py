@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from twolayer import Network, Weights, initialization
+from twolayer import InitializationSpec, Network, Weights, initialization
+from twolayer.core.data import Data
 from twolayer.errors import DataError
 from twolayer.storage.netcdf import read
 
 
 @initialization("trajectory")
 @dataclass(frozen=True)
-class Trajectory:
+class Trajectory(InitializationSpec):
     """The weights of a `trajectory.nc` at one of its saved times: each seed takes up where the same seed was.
 
     A file with a single seed serves every seed.
@@ -23,24 +23,7 @@ class Trajectory:
     path: str
     time: float
 
-    def of_seed(self, seed: int) -> OfSeed:
-        """Where one seed starts."""
-        return OfSeed(self.path, self.time, seed)
-
-    def draw(self, data: Any, network: Network, random: np.random.Generator) -> Weights:
-        """Where seed 0 starts."""
-        return self.of_seed(0).draw(data, network, random)
-
-
-@dataclass(frozen=True)
-class OfSeed:
-    """The weights of one seed at the saved time."""
-
-    path: str
-    time: float
-    seed: int
-
-    def draw(self, data: Any, network: Network, random: np.random.Generator) -> Weights:
+    def weights(self, data: Data, network: Network, random: np.random.Generator, seed: int) -> Weights:
         """Read the weights, widened to float64."""
         variables, _ = read(self.path)
         for name in ("hidden", "output", "time", "seed"):
@@ -52,9 +35,9 @@ class OfSeed:
             raise DataError(
                 f"{self.path}: no time {self.time!r} was saved; the nearest is {float(times[moment])!r}"
             )
-        if len(seeds) > 1 and self.seed not in seeds:
-            raise DataError(f"{self.path}: has the seeds {seeds}, not {self.seed}")
-        own = seeds.index(self.seed) if len(seeds) > 1 else 0
+        if len(seeds) > 1 and seed not in seeds:
+            raise DataError(f"{self.path}: has the seeds {seeds}, not {seed}")
+        own = seeds.index(seed) if len(seeds) > 1 else 0
         hidden, output = variables["hidden"][1][own, moment], variables["output"][1][own, moment]
         shape = (network.neurons, data.features)
         if hidden.shape != shape:
@@ -66,5 +49,5 @@ class OfSeed:
                 )
             raise DataError(message)
         if not (np.isfinite(hidden).all() and np.isfinite(output).all()):
-            raise DataError(f"{self.path}: seed {self.seed} had diverged by time {self.time!r}")
+            raise DataError(f"{self.path}: seed {seed} had diverged by time {self.time!r}")
         return Weights(hidden.astype(np.float64), output.astype(np.float64))

@@ -74,7 +74,7 @@ def slopes(problem: Any, weights: Weights, penalty: float) -> Any:
 
 def is_regularized(problem: Any, trajectory: Any) -> bool:
     """Whether the loss is that of a teacher's population, and there is a λ."""
-    return hasattr(problem, "units") and bool(np.any(trajectory.weight_decay > 0))
+    return problem.on_population and bool(np.any(trajectory.weight_decay > 0))
 
 
 def in_plane(problem: Any, trajectory: Any) -> bool:

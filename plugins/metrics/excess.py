@@ -44,7 +44,7 @@ def of_optimum(observe: Callable[[Optimum], float]) -> Callable[[Any, Any], Any]
 
 def has_optimum(problem: Any, trajectory: Any) -> bool:
     """Whether there is a λ, and the problem over measures is that of the network: a population, outputs trained."""
-    population = hasattr(problem, "units") and problem.network.output == "trained"
+    population = problem.on_population and problem.network.output == "trained"
     return population and bool(np.any(trajectory.weight_decay > 0))
 
 

@@ -7,14 +7,14 @@ from typing import Literal
 
 import numpy as np
 
-from twolayer import FiniteData, problem
+from twolayer import FiniteData, ProblemSpec, problem
 from twolayer.errors import DataError
 from twolayer.storage.netcdf import read_arrays
 
 
 @problem("file")
 @dataclass(frozen=True)
-class File:
+class File(ProblemSpec):
     """`inputs(sample, feature)` and `targets(sample)` of a netCDF file; whatever else it holds is not read.
 
     Packed integers are unpacked; an entry that the file calls missing, or that was never written, is refused.
@@ -24,12 +24,17 @@ class File:
     loss: Literal["half_mean_square", "mean_square"] = "half_mean_square"
 
     @property
-    def shape(self) -> tuple[int, int] | None:
+    def laws(self) -> frozenset[str]:
+        """Finite data, of no teacher."""
+        return frozenset({"finite"})
+
+    @property
+    def size(self) -> tuple[int | None, int | None]:
         """The numbers of samples and of features; None where the file cannot be read yet."""
         try:
             samples, features = read_arrays(self.path, {"inputs": ("sample", "feature")})["inputs"].shape
         except DataError:
-            return None
+            return None, None
         return samples, features
 
     def generate(self, random: np.random.Generator) -> FiniteData:

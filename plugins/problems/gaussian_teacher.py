@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from twolayer import FiniteData, Network, Teacher, problem
+from twolayer import FiniteData, Network, ProblemSpec, Teacher, problem
 from twolayer.population.closed_form import angles, unit
 from twolayer.population.problem import orthonormal
 from twolayer.population.stability import step_limit
@@ -23,7 +23,7 @@ MOST_NUMBERS = 10**9
 
 @problem("gaussian_teacher")
 @dataclass(frozen=True)
-class GaussianTeacher:
+class GaussianTeacher(ProblemSpec):
     """f*(x) = Σ_l b_l σ(v_l·x) on x ~ N(0, I_dimension); the loss is ½ E (f − f*)².
 
     Give one of three: teachers: a number, placed along the first axes; angles: in degrees, in the plane of the
@@ -101,11 +101,7 @@ class GaussianTeacher:
         """Whether each seed learns from a sample of its own."""
         return self.samples is not None and not self.shared
 
-    def of_network(self, network: Network) -> GaussianTeacher | Sample:
-        """What to generate from for a network, whose activation the teacher shares."""
-        return self if self.samples is None else Sample(self, network, self.samples)
-
-    def check(self, problem: Any, network: Network) -> None:
+    def validate(self, network: Network) -> None:
         """Refuse teachers that are opposite, where |−v·x| = |v·x| makes them one."""
         if network.activation == "abs":
             self._refuse_coincident(-1.0)
@@ -118,6 +114,21 @@ class GaussianTeacher:
         if self.vectors is None:
             few = replace(self, dimension=min(self.dimension, max(2, self.count)))
         return step_limit(few.generate(np.random.default_rng(0)), network)
+
+    @property
+    def laws(self) -> frozenset[str]:
+        """The population's; a sample is finite data, too."""
+        return frozenset({"population"} if self.samples is None else {"finite", "population"})
+
+    @property
+    def size(self) -> tuple[int | None, int]:
+        """The number of samples, None for the population, and d."""
+        return self.samples, self.dimension
+
+    @property
+    def teacher_outputs(self) -> tuple[float, ...]:
+        """b_l."""
+        return tuple(np.broadcast_to(np.asarray(self.coefficients, dtype=np.float64), self.count).tolist())
 
     @property
     def count(self) -> int:
@@ -139,12 +150,22 @@ class GaussianTeacher:
         return placed
 
     def generate(self, random: np.random.Generator) -> Teacher:
-        """The teacher; nothing is drawn. A sample of its population depends on the network: `of_network`."""
+        """The teacher; nothing is drawn."""
         return self.placed(self.dimension)
 
-    def reduced(self, neurons: int) -> Teacher:
+    def data(self, network: Network, random: np.random.Generator) -> Teacher | FiniteData:
+        """The teacher, or a sample x ~ N(0, I) with its labels, by the network's activation, and the teacher."""
+        teacher = self.generate(random)
+        if self.samples is None:
+            return teacher
+        inputs = random.standard_normal((self.samples, self.dimension))
+        return FiniteData(inputs, teacher.labels(inputs, network), self.loss, teacher)
+
+    def reduced(self, neurons: int) -> Teacher | None:
         """The teacher in the min(d, m + k) coordinates of a reduced draw: nothing here grows with the dimension but
-        vectors, which are turned into their own span."""
+        vectors, which are turned into their own span. A sample has no such coordinates."""
+        if self.samples is not None:
+            return None
         coordinates = neurons + self.count
         if self.dimension <= coordinates:
             return self.placed(self.dimension)
@@ -176,23 +197,3 @@ class GaussianTeacher:
                 word = "coincide" if sign > 0 else "are opposite, and the same for |·|"
                 pair = f" ({self.angles[i]:g}° and {self.angles[j]:g}°)" if self.angles is not None else ""
                 raise ValueError(f"{key}: [{i}] and [{j}] {word}{pair}; join them, adding their coefficients")
-
-
-@dataclass(frozen=True)
-class Sample:
-    """x ~ N(0, I) with the labels f*(x) of a teacher that has the network's activation."""
-
-    problem: GaussianTeacher
-    network: Network
-    samples: int
-
-    @property
-    def per_seed(self) -> bool:
-        """As the problem's."""
-        return self.problem.per_seed
-
-    def generate(self, random: np.random.Generator) -> FiniteData:
-        """Inputs (sample, feature), targets (sample,), and the teacher beside them."""
-        teacher = self.problem.generate(random)
-        inputs = random.standard_normal((self.samples, self.problem.dimension))
-        return FiniteData(inputs, teacher.labels(inputs, self.network), self.problem.loss, teacher)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from twolayer import FiniteData, problem
+from twolayer import FiniteData, ProblemSpec, problem
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Uniform:
 
 @problem("orthogonal")
 @dataclass(frozen=True)
-class Orthogonal:
+class Orthogonal(ProblemSpec):
     """n = `samples` inputs in d = `dimension` ≥ n dimensions, pairwise orthogonal.
 
     norms, targets: a list, one number for all, or a law {low, high, random_sign}.
@@ -63,6 +63,16 @@ class Orthogonal:
         lowest = self.norms.low if isinstance(self.norms, Uniform) else np.min(self.norms)
         if not lowest > 0:
             raise ValueError(f"norms: must be above 0, are {self.norms!r}")
+
+    @property
+    def laws(self) -> frozenset[str]:
+        """Finite data, of no teacher."""
+        return frozenset({"finite"})
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """n and d."""
+        return self.samples, self.dimension
 
     @property
     def per_seed(self) -> bool:

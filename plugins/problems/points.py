@@ -7,12 +7,12 @@ from typing import Literal
 
 import numpy as np
 
-from twolayer import FiniteData, problem
+from twolayer import FiniteData, ProblemSpec, problem
 
 
 @problem("points")
 @dataclass(frozen=True)
-class Points:
+class Points(ProblemSpec):
     """Inputs (sample, feature), or a flat list where there is one feature, and their targets.
 
     bias: append the constant coordinate 1 to every input, so that w·x holds the bias.
@@ -31,11 +31,6 @@ class Points:
             raise ValueError("inputs: an input needs at least 1 feature")
         if len(self.inputs) != len(self.targets):
             raise ValueError(f"targets: {len(self.targets)} targets for {len(self.inputs)} inputs")
-
-    @property
-    def samples(self) -> int:
-        """The number of points."""
-        return len(self.targets)
 
     @property
     def dimension(self) -> int:

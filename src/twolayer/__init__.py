@@ -15,6 +15,11 @@ EXPORTS = {
     "PopulationProblem": "population.problem",
     "Paper": "analysis.paper",
     "Run": "analysis.runs",
+    "Backend": "core.backend",
+    "Dynamics": "core.dynamics",
+    "InitializationSpec": "core.initialization",
+    "ProblemSpec": "core.problem_spec",
+    "Data": "core.data",
     "Problem": "core.problem",
     "Teacher": "population.problem",
     "Network": "core.network",
@@ -47,6 +52,11 @@ EXPORTS = {
     "unpadded": "analysis.sweeps",
     "band": "analysis.figures",
     "equivalent": "analysis.comparison",
+    "bands": "analysis.drawing",
+    "facets": "analysis.drawing",
+    "floored": "analysis.drawing",
+    "name_axes": "analysis.drawing",
+    "reference": "analysis.drawing",
     "farthest": "analysis.comparison",
 }
 
@@ -62,6 +72,11 @@ if TYPE_CHECKING:
     from twolayer.analysis.comparison import equivalent as equivalent
     from twolayer.analysis.comparison import farthest as farthest
     from twolayer.analysis.comparison import inconclusive as inconclusive
+    from twolayer.analysis.drawing import bands as bands
+    from twolayer.analysis.drawing import facets as facets
+    from twolayer.analysis.drawing import floored as floored
+    from twolayer.analysis.drawing import name_axes as name_axes
+    from twolayer.analysis.drawing import reference as reference
     from twolayer.analysis.figures import band as band
     from twolayer.analysis.figures import figure as figure
     from twolayer.analysis.metric import Metric as Metric
@@ -73,12 +88,17 @@ if TYPE_CHECKING:
     from twolayer.analysis.runs import Run as Run
     from twolayer.analysis.sweeps import runs_by as runs_by
     from twolayer.analysis.sweeps import unpadded as unpadded
+    from twolayer.core.backend import Backend as Backend
+    from twolayer.core.data import Data as Data
     from twolayer.core.dynamics import Descent as Descent
+    from twolayer.core.dynamics import Dynamics as Dynamics
     from twolayer.core.dynamics import Flow as Flow
     from twolayer.core.dynamics import Jump as Jump
+    from twolayer.core.initialization import InitializationSpec as InitializationSpec
     from twolayer.core.network import Network as Network
     from twolayer.core.network import Weights as Weights
     from twolayer.core.problem import Problem as Problem
+    from twolayer.core.problem_spec import ProblemSpec as ProblemSpec
     from twolayer.core.registration import backend as backend
     from twolayer.core.registration import dynamics as dynamics
     from twolayer.core.registration import hookimpl as hookimpl

@@ -89,19 +89,19 @@ def generate(options: argparse.Namespace) -> None:
     """Draw the data of a run."""
     from twolayer.stages.generate import generate as stage
     from twolayer.storage import netcdf
+    from twolayer.study.job import Job
     from twolayer.study.registry import load
-    from twolayer.study.sections import code_of_run, section_of
 
     try:
         run = json.loads(options.run)
     except json.JSONDecodeError as error:
         raise DataError(f"--run: is not JSON: {error}") from error
-    needed = {"paper", "experiment", "name", "words", "problem", "seeds"}
+    needed = {"paper", "experiment", "name", "words", "problem", "network", "initialization", "seeds"}
     if not isinstance(run, dict) or not needed <= run.keys():
         raise DataError(f"--run: must be a mapping with {', '.join(sorted(needed))}")
-    registry = load(options.plugin_path, ("problems",))
-    variables, attributes = stage(section_of(run, "problem", registry), run)
-    attributes |= netcdf.provenance("problem", run, code_of_run("generate", run, registry))
+    job = Job(run, load(options.plugin_path, ("problems", "initializations")))
+    variables, attributes = stage(job.problem, run, job.initialization.in_reduced_coordinates)
+    attributes |= netcdf.provenance("problem", run, job.code("generate"))
     netcdf.write(options.output, variables, attributes)
 
 
@@ -109,13 +109,13 @@ def train(options: argparse.Namespace) -> None:
     """Train: weights over time, all seeds of a run."""
     from twolayer.stages.train import train as stage
     from twolayer.storage import netcdf
+    from twolayer.study.job import Job
     from twolayer.study.registry import load
-    from twolayer.study.sections import code_of_run, placed_backend, section_of
 
     problem, attributes = netcdf.read(options.problem)
     run = netcdf.read_run(attributes, options.problem, "problem")
-    registry = load(options.plugin_path, ("problems", "initializations", "dynamics", "backends"))
-    placed, backend = placed_backend(run, options.backend, registry, "--backend")
+    job = Job(run, load(options.plugin_path, ("problems", "initializations", "dynamics", "backends")))
+    placed, backend = job.placed(options.backend, "--backend")
     if placed.note:
         print(f"{options.output}: {placed.note}", file=sys.stderr)
     with prompt_interrupt():
@@ -123,12 +123,12 @@ def train(options: argparse.Namespace) -> None:
             problem,
             attributes,
             run,
-            section_of(run, "initialization", registry),
-            section_of(run, "dynamics", registry),
+            job.initialization,
+            job.dynamics,
             backend,
             options.threads,
         )
-    made = netcdf.provenance("trajectory", run, code_of_run("train", run, registry))
+    made = netcdf.provenance("trajectory", run, job.code("train"))
     made |= {"backend": placed.backend, "notes": "\n".join(notes), **netcdf.coordinates(variables)}
     netcdf.write(options.output, variables, made)
     for note in notes:
@@ -139,20 +139,17 @@ def measure(options: argparse.Namespace) -> None:
     """Measure the observables of a run."""
     from twolayer.stages.measure import measure as stage
     from twolayer.storage import netcdf
+    from twolayer.study.job import Job
     from twolayer.study.registry import load
-    from twolayer.study.sections import code_of_run, section_of, selected_metrics
 
     problem, attributes = netcdf.read(options.problem)
     trajectory, trained = netcdf.read(options.trajectory)
     netcdf.read_run(attributes, options.problem, "problem")
     run = netcdf.read_run(trained, options.trajectory, "trajectory")
-    registry = load(options.plugin_path, ("problems", "metrics", "dynamics"))
-    names = selected_metrics(registry, options.metrics)
-    metrics = {name: registry.find("metrics", name).thing for name in names}
-    made = netcdf.provenance("metrics", run, code_of_run("measure", run, registry, options.metrics))
+    job = Job(run, load(options.plugin_path, ("problems", "metrics", "dynamics")))
+    made = netcdf.provenance("metrics", run, job.code("measure", options.metrics))
     made |= {"backend": trained["backend"], "notes": trained["notes"], "trained_by": trained["code"]}
-    dynamics = section_of(run, "dynamics", registry)
-    variables = stage(problem, attributes, trajectory, run, metrics, dynamics)
+    variables = stage(problem, attributes, trajectory, run, job.metrics(options.metrics), job.dynamics)
     netcdf.write(options.output, variables, made | netcdf.coordinates(variables))
 
 
@@ -183,9 +180,9 @@ def gather(options: argparse.Namespace) -> None:
 
 def render(options: argparse.Namespace) -> None:
     """Draw a figure."""
+    from twolayer.analysis.figures import style_file
     from twolayer.stages.render import render as stage
     from twolayer.study.registry import load
-    from twolayer.study.sections import style_file
 
     registry = load(options.plugin_path, ("figures",))
     drawing = registry.find("figures", options.figure).thing

@@ -11,9 +11,9 @@ from twolayer.stages.generate import generate
 from twolayer.stages.measure import measure
 from twolayer.stages.train import train
 from twolayer.storage import netcdf
+from twolayer.study.job import Job
 from twolayer.study.registry import load
 from twolayer.study.runs import make_experiment
-from twolayer.study.sections import placed_backend, section_of, selected_metrics
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -39,8 +39,6 @@ def run(
     registry = load(plugin_paths or ())
     checked = make_experiment("notebook", "run", experiment, registry, "experiment")
     registry.find("backends", backend, "backend")
-    names = selected_metrics(registry, list(checked.metrics) if checked.metrics is not None else None)
-    metrics = {name: registry.find("metrics", name).thing for name in names}
     words = next(iter(checked.runs.values())).words
     for name in ("hidden", "output"):
         if weights and name in words:
@@ -53,12 +51,15 @@ def run(
     trained_on: dict[str, None] = {}
     for one in checked.runs.values():
         described = one.as_dict()
-        problem, attributes = generate(section_of(described, "problem", registry), described)
-        initialization = section_of(described, "initialization", registry)
-        dynamics = section_of(described, "dynamics", registry)
-        placed, chosen = placed_backend(described, backend, registry)
-        trajectory, told = train(problem, attributes, described, initialization, dynamics, chosen, threads)
-        measured = measure(problem, attributes, trajectory, described, metrics, dynamics)
+        job = Job(described, registry)
+        problem, attributes = generate(job.problem, described, job.initialization.in_reduced_coordinates)
+        placed, chosen = job.placed(backend)
+        trajectory, told = train(
+            problem, attributes, described, job.initialization, job.dynamics, chosen, threads
+        )
+        measured = measure(
+            problem, attributes, trajectory, described, job.metrics(checked.metrics), job.dynamics
+        )
         if weights:
             measured |= {name: trajectory[name] for name in ("hidden", "output")}
         runs.append(described)

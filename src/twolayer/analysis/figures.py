@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from twolayer.errors import ConfigError
 from twolayer.storage import atomic
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["Drawing", "band", "figure", "render"]
+__all__ = ["Drawing", "band", "figure", "render", "style_file"]
 
 Status = Literal["published", "inferred", "theorem"]
 Draw = Callable[["Figure", Mapping[str, "xr.Dataset"]], Any]
@@ -208,3 +209,12 @@ def section_summary(section: Mapping[str, Any], words: Mapping[str, Any]) -> str
 def brief(value: Any) -> str:
     """A number or word, as short as it can be told."""
     return f"{value:.3g}" if isinstance(value, float) else str(value).replace("_", " ")
+
+
+def style_file() -> Path:
+    """The house style of the figures."""
+    package = Path(__file__).parents[1]
+    for style in (package / "figures.mplstyle", package.parents[1] / "workflow" / "figures.mplstyle"):
+        if style.is_file():
+            return style
+    raise ConfigError("figures.mplstyle is missing from the installation")

@@ -50,6 +50,11 @@ class Data(ABC):
         return False
 
     @property
+    def apart(self) -> bool:
+        """Whether a problem is of one seed alone, so that a run of several is as many runs."""
+        return False
+
+    @property
     def attributes(self) -> dict[str, Any]:
         """What a file must know beside the arrays."""
         return {}

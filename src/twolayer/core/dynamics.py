@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import itertools
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import numpy as np
 
-from twolayer.core.network import Weights
+from twolayer.core.network import Network, Weights
 from twolayer.core.problem import Problem
+from twolayer.core.problem_spec import ProblemSpec
 from twolayer.core.times import Times
 from twolayer.core.trajectory import Clock
 
@@ -60,39 +62,61 @@ class WeightDecay:
             yield begin, end, self.at(begin)
 
 
-class Dynamics(Protocol):
+class Dynamics(ABC):
     """How weights move: the fields of a dataclass are its config section, `trajectory` is its rule.
 
     Arrays of a device meet arrays of that device only: a trajectory takes and yields weights that lie where the
-    problem's data lie. One that works on the host takes them there by `model.to_host`, and places its frames back by
-    `model.placed_like`. Whatever looks at frames, here and in metrics, does so on the host.
+    problem's data lie. One that works on the host takes them there by `arrays.to_host`, and places its frames back by
+    `arrays.placed_like`. Whatever looks at frames, here and in metrics, does so on the host.
 
-    A class attribute `stays_in_span` (default: False) says that each update is a combination of weights and
-    gradients so far, with coefficients that no rotation of the features changes: on a teacher it is then run in
-    min(d, m + k) coordinates. One of `host_reason` (default: empty) says why it is computed on the host under every
-    backend; a method `step_count(times)` says how many steps it takes, so that few of them go to the host, too.
+    stays_in_span: whether each update is a combination of weights and gradients so far, with coefficients that no
+    rotation of the features changes: on a teacher it is then run in min(d, m + k) coordinates.
+    kinds: `descent`, `flow`, neither or both: what of the code that accelerates problems it runs.
+    host_reason: why it is computed on the host under every backend; empty where it is not.
     """
+
+    stays_in_span: ClassVar[bool] = False
+    kinds: ClassVar[frozenset[str]] = frozenset()
+    host_reason: ClassVar[str] = ""
 
     def clock(self, times: Times) -> Clock:
         """The saved moments of this dynamics for a `times` section."""
+        return times.clock()
+
+    def step_count(self, times: Times) -> int | None:
+        """How many steps it takes, so that few of them are taken on the host; None where that is not known."""
+        return None
+
+    @property
+    def samples_per_step(self) -> int | None:
+        """How many samples a step looks at; None for all of them."""
+        return None
 
     def weight_decay_at(self, time: float) -> float:
         """λ of the objective L + (λ/2)(|a|² + |W|²) that a moment's weights are seen with; 0 where nothing is added
         to the loss. Where λ changes it is the old one, which led there: the moment belongs to what ended in it."""
+        return 0.0
 
+    @abstractmethod
     def trajectory(
         self, problem: Problem, weights: Weights, clock: Clock, random: Sequence[np.random.Generator]
     ) -> Iterator[Weights]:
         """The weights at each saved moment, the start first, beside the data. `random` holds one generator a seed."""
 
+    def validate(self, problem: ProblemSpec, network: Network) -> None:
+        """Refuse, by a ValueError that begins with a key, what does not go with the problem or the network."""
+
+    def validate_last_stage(self, problem: ProblemSpec, network: Network) -> None:
+        """Refuse what keeps a run that ends with it from ending at a minimum, such as a step that is too large."""
+
 
 @dataclass(frozen=True)
-class Descent:
+class Descent(Dynamics):
     """Base of discrete dynamics. A subclass adds fields and writes `steps`; step k is at time step_size·k."""
 
     step_size: float
 
-    stays_in_span: ClassVar[bool] = False
+    kinds = frozenset({"descent"})
 
     def __post_init__(self) -> None:
         if not self.step_size > 0:
@@ -105,10 +129,6 @@ class Descent:
     def step_count(self, times: Times) -> int:
         """The number of the last saved step."""
         return int(self.clock(times).step[-1])
-
-    def weight_decay_at(self, time: float) -> float:
-        """No penalty, unless a subclass says so."""
-        return 0.0
 
     def steps(
         self, problem: Problem, weights: Weights, random: Sequence[np.random.Generator]
@@ -129,19 +149,11 @@ class Descent:
 
 
 @dataclass(frozen=True)
-class Flow:
+class Flow(Dynamics):
     """Base of continuous dynamics. A subclass adds fields and writes `trajectory`."""
 
-    stays_in_span: ClassVar[bool] = False
-    host_reason: ClassVar[str] = "gradient flow is computed on the host"
-
-    def clock(self, times: Times) -> Clock:
-        """Saved times."""
-        return times.clock()
-
-    def weight_decay_at(self, time: float) -> float:
-        """No penalty, unless a subclass says so."""
-        return 0.0
+    kinds = frozenset({"flow"})
+    host_reason = "gradient flow is computed on the host"
 
     def twin(
         self, problem: Any, weights: Weights, clock: Clock, random: Sequence[np.random.Generator]
@@ -152,20 +164,12 @@ class Flow:
 
 
 @dataclass(frozen=True)
-class Jump:
+class Jump(Dynamics):
     """Base of what acts at once: the start at time 0, and from then on the weights that `jump` makes of it."""
-
-    def clock(self, times: Times) -> Clock:
-        """Saved times."""
-        return times.clock()
 
     def step_count(self, times: Times) -> int:
         """None."""
         return 0
-
-    def weight_decay_at(self, time: float) -> float:
-        """No penalty, unless a subclass says so."""
-        return 0.0
 
     def jump(self, problem: Problem, weights: Weights, random: Sequence[np.random.Generator]) -> Weights:
         """The weights after the jump."""

@@ -24,6 +24,10 @@ class Problem(ABC):
     data: Any
     network: Network
 
+    threads = 1
+    on_population = False
+    """Whether the loss is that of a teacher's whole population."""
+
     @abstractmethod
     def loss(self, weights: Weights) -> Array:
         """L, (…,): never with a penalty."""

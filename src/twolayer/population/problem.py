@@ -51,6 +51,11 @@ class Teacher(Data, law="population"):
         """Whether each seed has a teacher of its own (a leading `seed` axis)."""
         return bool(self.hidden.ndim == 3)
 
+    @property
+    def apart(self) -> bool:
+        """Whether each seed has a teacher of its own: problems are of one teacher."""
+        return self.per_seed
+
     def of_seed(self, index: int) -> Teacher:
         """The teacher of one seed."""
         return self.mapped(lambda array: array[index]) if self.per_seed else self
@@ -140,6 +145,8 @@ class PopulationProblem(Problem):
     """
 
     data: Teacher
+
+    on_population = True
 
     @property
     def factors(self) -> Factors:

@@ -9,6 +9,7 @@ import numpy as np
 
 from twolayer.core.data import Data
 from twolayer.core.network import Network
+from twolayer.core.problem_spec import ProblemSpec
 from twolayer.core.seeds import random_of
 from twolayer.errors import DataError
 from twolayer.storage.netcdf import Variables, in_coordinates_of, pack_problem
@@ -16,22 +17,20 @@ from twolayer.storage.netcdf import Variables, in_coordinates_of, pack_problem
 __all__ = ["generate"]
 
 
-def generate(problem: Any, run: Mapping[str, Any]) -> tuple[Variables, dict[str, Any]]:
+def generate(
+    problem: ProblemSpec, run: Mapping[str, Any], reduced: bool = False
+) -> tuple[Variables, dict[str, Any]]:
     """The variables and attributes of `problem.nc` for a problem plugin's instance.
 
-    A plugin whose `per_seed` is true draws a data set or a teacher for each seed, from that seed's generator. One that
-    must know the network (labels of a teacher of its kind) has `of_network(network)`, which returns what to draw from.
-    Where weights will be drawn in reduced coordinates, the teacher is made in them (`reduced`).
+    A plugin whose `per_seed` is true draws a data set or a teacher for each seed, from that seed's generator.
+    reduced: whether weights will be drawn in reduced coordinates, in which the teacher is then made.
     """
     where = f"{run['paper']}/{run['experiment']}: problem '{run['problem']['name']}'"
-    if run.get("initialization", {}).get("draw") == "reduced":
-        data = problem.reduced(run["network"]["neurons"])
-    else:
-        if hasattr(problem, "of_network"):
-            problem = problem.of_network(Network(**run["network"]))
-        seeds = run["seeds"] if getattr(problem, "per_seed", False) else run["seeds"][:1]
-        drawn = [problem.generate(random_of(seed, "problem")) for seed in seeds]
-        data = stacked(drawn, seeds, where) if getattr(problem, "per_seed", False) else drawn[0]
+    network, seeds = Network(**run["network"]), run["seeds"] if problem.per_seed else run["seeds"][:1]
+    data = problem.reduced(network.neurons) if reduced else None
+    if data is None:
+        drawn = [problem.data(network, random_of(seed, "problem")) for seed in seeds]
+        data = stacked(drawn, seeds, where) if problem.per_seed else drawn[0]
     variables = in_coordinates_of(data, pack_problem(data, run["seeds"]))
     for name, (_, values, _) in variables.items():
         if not np.isfinite(values).all():

@@ -7,7 +7,7 @@ from typing import Any
 
 from twolayer.core.backend import Backend
 from twolayer.core.dynamics import Dynamics
-from twolayer.core.initialization import Initialization
+from twolayer.core.initialization import InitializationSpec
 from twolayer.core.network import Network
 from twolayer.core.times import Times
 from twolayer.storage.netcdf import Variables, in_coordinates_of, pack_trajectory, unpack_problem
@@ -20,7 +20,7 @@ def train(
     problem: Variables,
     attributes: Mapping[str, Any],
     run: Mapping[str, Any],
-    initialization: Initialization,
+    initialization: InitializationSpec,
     dynamics: Dynamics,
     backend: Backend,
     threads: int = 1,

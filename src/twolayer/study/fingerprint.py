@@ -1,8 +1,10 @@
-"""What code a result depends on: a hash over the files of a stage, following their imports.
+"""What code a result depends on: a hash over what the files of a stage compute, following their imports.
 
-Content counts, not time stamps, so a fresh checkout or a touched file reruns nothing. The closure is read
-from the sources (`ast`), imports inside functions included; it stays within this package, a plugin's own
-folder and a plugin's own package. Third-party libraries are recorded by version in each file instead.
+Content counts, not time stamps, so a fresh checkout or a touched file reruns nothing. Of a file counts what can
+change a number: no comment, docstring, layout, error, check of config or note. Imports are read from the sources
+(`ast`); they are followed within this package, a plugin's own folder and a plugin's own package. An acceleration
+counts for the law of data and the kind of dynamics that it serves. Third-party libraries are recorded by version
+in each file instead.
 """
 
 from __future__ import annotations
@@ -10,58 +12,130 @@ from __future__ import annotations
 import ast
 import hashlib
 import importlib.util
+import re
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
-__all__ = ["closure", "code_of", "population_of"]
+__all__ = ["closure", "code_of"]
 
 PACKAGE = Path(__file__).parents[1]
 
-KERNELS = ("finite/numba_descent.py",)
-"""The kernels of every backend count for training: which one ran is no part of a run's identity."""
+ACCELERATIONS = {
+    ("finite", "descent"): ("finite/numba_descent.py", "kernels/minibatch.py"),
+    ("finite", "flow"): ("finite/flow/*.py",),
+    ("population", "descent"): (
+        "population/numba_descent.py",
+        "population/fused_descent.py",
+        "population/cuda_descent.py",
+        "population/cuda_descent.cu",
+        "kernels/minibatch.py",
+    ),
+    ("population", "flow"): ("population/flow.py", "population/numba_flow.py"),
+}
+"""What computes for one law of data and one kind of dynamics. All backends' count: which one ran is no part of a run's
+identity. Whatever else is imported counts for all."""
+
+WITHOUT_NUMBERS = ("errors.py", "study/schema.py", "study/registry.py", "training/diagnosis.py", "cli.py")
+"""What refuses, finds or tells, and computes no number of a result."""
+
+CHECKS = re.compile(r"validate\w*")
+"""The names of functions that only check a config."""
 
 
-POPULATION = (
-    "population/problem.py",
-    "population/numba_descent.py",
-    "population/numba_flow.py",
-    "population/cuda_descent.py",
-    "population/cuda_descent.cu",
-    "population/flow.py",
-)
-"""What training and measuring on a teacher run, and on finite data do not."""
+def code_of(
+    stage: str, plugins: Iterable[Path | None] = (), laws: Iterable[str] = (), kinds: Iterable[str] = ()
+) -> str:
+    """A hash over the code of a stage, the given plugin files and all that they import, 16 hex digits.
+
+    laws: `finite`, `population`, the laws of data it works on. kinds: `descent`, `flow`, the kinds of dynamics.
+    """
+    laws, kinds = set(laws), set(kinds)
+    used = {
+        file for key in ACCELERATIONS if key[0] in laws and key[1] in kinds for file in accelerations(*key)
+    }
+    other = {file for key in ACCELERATIONS for file in accelerations(*key)} - used
+    other |= {file.resolve() for law in {"population"} - laws for file in (PACKAGE / law).glob("*.py")}
+    core = [PACKAGE / "stages" / f"{stage}.py"]
+    files = {file.resolve() for file in (*core, *plugins) if file is not None} | used
+    left_out = other | {(PACKAGE / name).resolve() for name in WITHOUT_NUMBERS}
+    return digest(frozenset(files), frozenset(left_out))
 
 
-def population_of(problem: Path | None) -> list[Path]:
-    """The code of population problems, for a problem plugin that makes a teacher (which it must import)."""
-    files = [PACKAGE / name for name in POPULATION if (PACKAGE / name).is_file()]
-    return files if problem is not None and files[0].resolve() in closure([problem.resolve()]) else []
-
-
-def code_of(stage: str, plugins: Iterable[Path | None] = ()) -> str:
-    """A hash over the code of a stage, the given plugin files and all that they import, 16 hex digits."""
-    core = [PACKAGE / "stages" / f"{stage}.py", *(PACKAGE / name for name in KERNELS if stage == "train")]
-    return digest(frozenset(file.resolve() for file in (*core, *plugins) if file is not None))
+def accelerations(law: str, kind: str) -> set[Path]:
+    """The files of one law of data and kind of dynamics."""
+    return {file.resolve() for pattern in ACCELERATIONS[law, kind] for file in PACKAGE.glob(pattern)}
 
 
 @cache
-def digest(files: frozenset[Path]) -> str:
+def digest(files: frozenset[Path], left_out: frozenset[Path]) -> str:
     """The hash for a set of files; cached, since many runs share one."""
-    hashes = sorted(hashlib.sha256(file.read_bytes()).digest() for file in closure(files))
+    hashes = sorted(computed(file) for file in closure(files, left_out))
     return hashlib.sha256(b"".join(hashes)).hexdigest()[:16]
 
 
-def closure(files: Iterable[Path]) -> set[Path]:
-    """The files and all that they import, directly or not."""
+def closure(files: Iterable[Path], left_out: frozenset[Path] = frozenset()) -> set[Path]:
+    """The files and all that they import, directly or not, without what is left out."""
     seen: set[Path] = set()
     waiting = list(files)
     while waiting:
         file = waiting.pop()
-        if file not in seen:
+        if file not in seen and file not in left_out:
             seen.add(file)
             waiting += imports(file)
     return seen
+
+
+@cache
+def computed(file: Path) -> bytes:
+    """A hash over what a file computes."""
+    if file.suffix == ".py":
+        text = "\n".join(skeleton(ast.parse(source_of(file))))
+    else:
+        text = " ".join(re.sub(r"/\*.*?\*/|//[^\n]*", " ", source_of(file), flags=re.DOTALL).split())
+    return hashlib.sha256(text.encode()).digest()
+
+
+def source_of(file: Path) -> str:
+    """A file's text."""
+    return file.read_text(encoding="utf-8")
+
+
+def skeleton(node: ast.AST) -> Iterator[str]:
+    """The syntax tree in words that do not depend on Python's version, without what changes no number."""
+    yield type(node).__name__
+    for name, value in ast.iter_fields(node):
+        if name in ("ctx", "kind", "type_comment"):
+            continue
+        items = value if isinstance(value, list) else [value]
+        if name in ("body", "orelse", "finalbody") and isinstance(value, list):
+            items = [item for item in items if counts(item)]
+        for item in items:
+            if isinstance(item, ast.AST):
+                yield from skeleton(item)
+            elif item is not None:
+                yield f"{name} {item!r}"
+    yield "."
+
+
+def counts(statement: ast.stmt) -> bool:
+    """Whether a statement can change a number: text that stands alone, an error, and what only refuses cannot."""
+    if isinstance(statement, ast.Raise | ast.Assert | ast.Pass):
+        return False
+    if isinstance(statement, ast.Expr):
+        return not isinstance(statement.value, ast.Constant)
+    if isinstance(statement, ast.If):
+        return any(counts(part) for part in (*statement.body, *statement.orelse))
+    if isinstance(statement, ast.For):
+        return any(counts(part) for part in statement.body)
+    if isinstance(statement, ast.FunctionDef):
+        return not CHECKS.fullmatch(statement.name)
+    return not is_exports(statement)
+
+
+def is_exports(statement: ast.stmt) -> bool:
+    """Whether it is `__all__ = …`."""
+    return isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "__all__"
 
 
 @cache
@@ -73,7 +147,7 @@ def imports(file: Path) -> tuple[Path, ...]:
 
 
 def imported(file: Path) -> Iterator[Path]:
-    for node in ast.walk(ast.parse(file.read_bytes())):
+    for node in ast.walk(ast.parse(source_of(file))):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield from module_files(alias.name, file)

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from twolayer.errors import ConfigError, unknown_name
-from twolayer.study.sections import PLUGIN_SECTIONS
+from twolayer.study.job import PLUGIN_SECTIONS
 
 __all__ = []
 

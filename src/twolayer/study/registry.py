@@ -22,6 +22,13 @@ from typing import Any
 
 import pluggy
 
+from twolayer.analysis.claims import Claim
+from twolayer.analysis.figures import Drawing
+from twolayer.analysis.metric import Metric
+from twolayer.core.backend import Backend
+from twolayer.core.dynamics import Dynamics
+from twolayer.core.initialization import InitializationSpec
+from twolayer.core.problem_spec import ProblemSpec
 from twolayer.core.registration import hooks_of_marks, marked_kinds
 from twolayer.errors import ConfigError, PluginError, unknown_name
 from twolayer.study.schema import build
@@ -42,15 +49,15 @@ class Hooks:
 
     @hookspec
     def register_problems(self, register: Any) -> None:
-        """What is learnt: a dataclass with `generate(random) -> FiniteData`."""
+        """What is learnt: a dataclass derived from `ProblemSpec`."""
 
     @hookspec
     def register_initializations(self, register: Any) -> None:
-        """Where weights start: a dataclass with `draw(data, network, random) -> Weights`."""
+        """Where weights start: a dataclass derived from `InitializationSpec`."""
 
     @hookspec
     def register_dynamics(self, register: Any) -> None:
-        """How weights move: a dataclass derived from `Descent`, `Flow` or `Jump`."""
+        """How weights move: a dataclass derived from `Dynamics`, or from `Descent`, `Flow` or `Jump`."""
 
     @hookspec
     def register_metrics(self, register: Any) -> None:
@@ -248,28 +255,38 @@ def collector(kind: str, module: Any, source: str, found: list[Registered]) -> A
     return register
 
 
-REQUIRED = {
-    "backends": ("asarray", "problem"),
-    "problems": ("generate",),
-    "initializations": ("draw",),
-    "dynamics": ("clock", "trajectory", "weight_decay_at"),
-    "metrics": ("measure", "applies"),
-    "figures": ("status", "draw"),
-    "claims": ("statement", "evaluate"),
+BASES: dict[str, type] = {
+    "backends": Backend,
+    "problems": ProblemSpec,
+    "initializations": InitializationSpec,
+    "dynamics": Dynamics,
+    "metrics": Metric,
+    "figures": Drawing,
+    "claims": Claim,
 }
+"""What a thing of each kind is: an instance of the class, or for what a config section is built into, a subclass."""
+
+SECTIONS = ("problems", "initializations", "dynamics")
 
 
 def check(kind: str, name: str, thing: Any) -> None:
     """Refuse a thing that cannot be what it is registered as."""
-    missing = [attribute for attribute in REQUIRED[kind] if not hasattr(thing, attribute)]
-    if missing:
-        raise PluginError(f"register_{kind}: '{name}' ({thing!r}) has no {', '.join(missing)}")
-    if kind in ("problems", "initializations", "dynamics") and not (
-        isinstance(thing, type) and dataclasses.is_dataclass(thing)
-    ):
-        raise PluginError(
-            f"register_{kind}: '{name}' must be a dataclass (its fields are its config section)"
-        )
+    base = BASES[kind]
+    if kind in SECTIONS:
+        if not (isinstance(thing, type) and issubclass(thing, base)):
+            raise PluginError(
+                f"register_{kind}: '{name}' ({thing!r}) must be a subclass of twolayer.{base.__name__}"
+            )
+        if not dataclasses.is_dataclass(thing):
+            raise PluginError(
+                f"register_{kind}: '{name}' must be a dataclass (its fields are its config section)"
+            )
+        if missing := sorted(getattr(thing, "__abstractmethods__", ())):
+            raise PluginError(
+                f"register_{kind}: '{name}' ({thing.__name__}) must define {', '.join(missing)}"
+            )
+    elif not isinstance(thing, base):
+        raise PluginError(f"register_{kind}: '{name}' ({thing!r}) must be a {base.__name__}")
     if kind in ("figures", "claims") and name.count(".") != 1:
         raise PluginError(f"register_{kind}: '{name}' must be named '<paper>.<{kind.removesuffix('s')}>'")
 

@@ -8,16 +8,15 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from twolayer.core.network import Network
 from twolayer.core.times import Times
 from twolayer.errors import ConfigError, unknown_name
+from twolayer.study.job import PLUGIN_SECTIONS, selected_metrics
 from twolayer.study.registry import Registry
 from twolayer.study.schema import build, canonical, convert, number
-from twolayer.study.sections import PLUGIN_SECTIONS, selected_metrics
 from twolayer.study.sweep import get_path, refuse_taken, set_path, sweep_points
 
 __all__ = ["Experiment", "Run", "make_run"]
@@ -183,11 +182,12 @@ def make_run(
     network = build(Network, raw["network"], f"{where}.network")
     times = build(Times, raw["times"], f"{where}.times")
     checked(lambda: built["dynamics"].clock(times), f"{where}.times")
-    for key, plugin in built.items():
-        for hook in ("check", "check_end"):
-            if hasattr(plugin, hook):
-                checked(partial(getattr(plugin, hook), built["problem"], network), f"{where}.{key}")
-    refuse_reduced(built, sections, where)
+    problem, initialization, dynamics = (built[key] for key in PLUGIN_SECTIONS)
+    checked(lambda: problem.validate(network), f"{where}.problem")
+    checked(lambda: initialization.validate(problem, network), f"{where}.initialization")
+    checked(lambda: dynamics.validate(problem, network), f"{where}.dynamics")
+    checked(lambda: dynamics.validate_last_stage(problem, network), f"{where}.dynamics")
+    refuse_reduced(built, sections, network, where)
     for key in ("problem", "initialization"):
         path = sections[key].get("path")
         if path and not Path(path).is_file() and not Path(path).is_relative_to("results"):
@@ -208,18 +208,19 @@ def make_run(
     return Run(paper, experiment, run_name(words), words, sections)
 
 
-def refuse_reduced(built: Mapping[str, Any], sections: Mapping[str, Any], where: str) -> None:
+def refuse_reduced(
+    built: Mapping[str, Any], sections: Mapping[str, Any], network: Network, where: str
+) -> None:
     """Refuse a draw in reduced coordinates where the problem or the dynamics leaves them."""
-    if sections["initialization"].get("draw") != "reduced":
+    if not built["initialization"].in_reduced_coordinates:
         return
     place, problem, dynamics = f"{where}.initialization.draw: 'reduced'", built["problem"], built["dynamics"]
-    drawn = getattr(problem, "samples", None) is not None or getattr(problem, "per_seed", False)
-    if not hasattr(problem, "reduced") or drawn:
+    if problem.per_seed or problem.reduced(network.neurons) is None:
         raise ConfigError(
             f"{place} needs a teacher on the whole population ('gaussian_teacher' without samples); the inputs of "
             f"'{sections['problem']['name']}' here live in all features: use 'full'"
         )
-    if not getattr(dynamics, "stays_in_span", False):
+    if not dynamics.stays_in_span:
         raise ConfigError(
             f"{place} holds nothing outside of the span of teachers and students, where "
             f"'{sections['dynamics']['name']}' may go (it does not say stays_in_span, see docs/plugins.md): use 'full'"

@@ -10,11 +10,11 @@ from typing import Any
 
 from twolayer.errors import ConfigError, unknown_name
 from twolayer.study.fingerprint import code_of
+from twolayer.study.job import Job
 from twolayer.study.merge import anchored, merge_papers, read_config
 from twolayer.study.registry import Registry, load, plugin_folder
 from twolayer.study.runs import Experiment, Run, identifier, make_experiment
 from twolayer.study.schema import convert
-from twolayer.study.sections import code_of_run, placed_backend
 from twolayer.training.placement import Placement
 
 __all__ = ["Figure", "Paper", "Study", "load_study"]
@@ -66,15 +66,13 @@ class Study:
 
     def placement(self, run: Run) -> Placement:
         """Where a run is trained, and why."""
-        return placed_backend(run.as_dict(), self.backend, self.registry)[0]
+        return Job(run.as_dict(), self.registry).placed(self.backend)[0]
 
     def code(self, stage: str, run: Run | None = None, paper: str = "", figure: str = "") -> str:
         """The fingerprint of the code behind a job: of a run's stage, of a paper's figure or its claims."""
         if run is not None:
             metrics = self.papers[run.paper].experiments[run.experiment].metrics
-            return code_of_run(
-                stage, run.as_dict(), self.registry, list(metrics) if metrics is not None else None
-            )
+            return Job(run.as_dict(), self.registry).code(stage, metrics)
         names = [f"{paper}.{figure}"] if figure else [f"{paper}.{claim}" for claim in self.claims_of(paper)]
         kind = "figures" if figure else "claims"
         return code_of(stage, [self.registry.find(kind, name).file for name in names if paper])
@@ -145,23 +143,7 @@ def make_paper(name: str, body: Mapping[str, Any], registry: Registry, warnings:
     experiments = {
         key: make_experiment(name, key, section, registry) for key, section in body["experiments"].items()
     }
-    figures = {}
-    for key, section in body["figures"].items():
-        where = f"{place}.figures.{key}"
-        identifier(key, where)
-        drawn = registry.find("figures", f"{name}.{key}", where)
-        extra = [part for part in section if part != "experiments"]
-        if extra or not section.get("experiments"):
-            raise ConfigError(
-                f"{where}: needs one key, experiments: [<name>, …], has {sorted(map(str, section))}"
-            )
-        used = convert(section["experiments"], list[str], f"{where}.experiments")
-        for experiment in used:
-            if experiment not in experiments:
-                raise ConfigError(
-                    f"{where}.experiments: {unknown_name('experiment', experiment, experiments)}"
-                )
-        figures[key] = Figure(name, key, tuple(used), drawn.thing.animated)
+    figures = make_figures(name, body["figures"], experiments, registry, warnings)
     used_by_figures = {experiment for figure in figures.values() for experiment in figure.experiments}
     for key in experiments:
         if key not in used_by_figures:
@@ -172,3 +154,44 @@ def make_paper(name: str, body: Mapping[str, Any], registry: Registry, warnings:
         if key.partition(".")[0] == name
     }
     return Paper(name, experiments, figures, claims)
+
+
+def make_figures(
+    paper: str,
+    sections: Mapping[str, Any],
+    experiments: Mapping[str, Experiment],
+    registry: Registry,
+    warnings: list[str],
+) -> dict[str, Figure]:
+    """The figures of a paper: all that are registered for it, each from its own experiments or from those that
+    the config names in their place."""
+    place = f"papers.{paper}.figures"
+    registered = {
+        full.partition(".")[2]: registry.find("figures", full).thing
+        for full in registry.names("figures")
+        if full.partition(".")[0] == paper
+    }
+    used = {key: list(drawing.experiments) for key, drawing in registered.items()}
+    for key, section in sections.items():
+        where = f"{place}.{key}"
+        identifier(key, where)
+        registry.find("figures", f"{paper}.{key}", where)
+        extra = [part for part in section if part != "experiments"]
+        if extra or not section.get("experiments"):
+            raise ConfigError(
+                f"{where}: needs one key, experiments: [<name>, …], has {sorted(map(str, section))}"
+            )
+        used[key] = convert(section["experiments"], list[str], f"{where}.experiments")
+        for experiment in used[key]:
+            if experiment not in experiments:
+                raise ConfigError(
+                    f"{where}.experiments: {unknown_name('experiment', experiment, experiments)}"
+                )
+    figures = {}
+    for key, names in used.items():
+        missing = [name for name in names if name not in experiments]
+        if missing:
+            warnings.append(f"{place}.{key}: is not drawn; the config has no experiment {', '.join(missing)}")
+        elif names:
+            figures[key] = Figure(paper, key, tuple(names), registered[key].animated)
+    return figures

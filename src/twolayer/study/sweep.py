@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from twolayer.errors import ConfigError, unknown_name
+from twolayer.study.job import PLUGIN_SECTIONS
 from twolayer.study.merge import mapping
 from twolayer.study.schema import number
-from twolayer.study.sections import PLUGIN_SECTIONS
 
 __all__ = ["sweep_points"]
 

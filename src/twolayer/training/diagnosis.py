@@ -12,7 +12,6 @@ from twolayer.core.dynamics import Descent
 from twolayer.core.network import Weights
 from twolayer.core.problem import data_of
 from twolayer.core.trajectory import Clock
-from twolayer.finite.problem import EmpiricalProblem
 
 __all__ = []
 
@@ -56,7 +55,7 @@ def broken_off(lost: Any, clock: Clock, seeds: Sequence[int], stalls: Sequence[s
 
 def diagnose(
     dynamics: Descent,
-    problem: EmpiricalProblem,
+    problem: Any,
     weights: Weights,
     random: Sequence[np.random.Generator],
     seeds: Sequence[int],

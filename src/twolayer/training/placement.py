@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from twolayer.core.dynamics import Dynamics
 from twolayer.core.network import Network
+from twolayer.core.problem_spec import ProblemSpec
 from twolayer.core.times import Times
 
 __all__ = ["HOST", "Placement", "placement"]
@@ -46,37 +48,30 @@ class Placement:
         return f"trained on the host ({self.backend}): {self.reason}" if self.reason else ""
 
 
-def placement(name: str, run: Mapping[str, Any], problem: Any, dynamics: Any) -> Placement:
+def placement(name: str, run: Mapping[str, Any], problem: ProblemSpec, dynamics: Dynamics) -> Placement:
     """Where to train a run (its sections, with the problem and dynamics that they describe) for which a backend with
     a device, called `name`, was asked. Sizes not known yet count as large: those of a file that is to be made."""
-    reason = getattr(dynamics, "host_reason", "") or too_small(run, problem, dynamics)
+    reason = dynamics.host_reason or too_small(run, problem, dynamics)
     return Placement(HOST, False, reason) if reason else Placement(name, True)
 
 
-def too_small(run: Mapping[str, Any], problem: Any, dynamics: Any) -> str:
+def too_small(run: Mapping[str, Any], problem: ProblemSpec, dynamics: Dynamics) -> str:
     """Why a descent is not worth a card's start; empty where it is, or where its size is not known."""
-    count = getattr(dynamics, "step_count", None)
-    if count is None:
+    steps, seeds = dynamics.step_count(Times(**run["times"])), len(run["seeds"])
+    if steps is None:
         return ""
-    steps, seeds = count(Times(**run["times"])), len(run["seeds"])
     if steps == 0:
         return "it takes no steps"
-    m, (samples, dimension) = Network(**run["network"]).neurons, shape_of(problem)
-    samples = getattr(dynamics, "batch_size", None) or samples
-    teachers = getattr(problem, "count", None)
+    m, (samples, dimension) = Network(**run["network"]).neurons, problem.size
+    samples = dynamics.samples_per_step or samples
+    teachers = len(problem.teacher_outputs)
     few = f"{steps} steps of {seeds} seeds are done before a card has started"
-    if dimension is None or (samples is None and teachers is None):
+    if dimension is None or (samples is None and not teachers):
         return ""
     if samples is None:
-        units = m + int(teachers or 0)
+        units = m + teachers
         return few if seeds * steps * m * units * min(dimension, units) < KERNEL_WORK else ""
     step = seeds * m * samples * dimension
     if step < ARRAY_STEP:
         return f"a step of {seeds} seeds, {m} neurons and {samples} samples is too small for a card"
     return few if steps * step < ARRAY_WORK else ""
-
-
-def shape_of(problem: Any) -> tuple[int | None, int | None]:
-    """The numbers of samples and of features, None each where it is not known (a population has no samples)."""
-    known: tuple[int, int] | None = getattr(problem, "shape", None)
-    return known or (getattr(problem, "samples", None), getattr(problem, "dimension", None))

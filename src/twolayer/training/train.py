@@ -11,25 +11,25 @@ from twolayer.core.arrays import to_host
 from twolayer.core.backend import Backend
 from twolayer.core.data import Data
 from twolayer.core.dynamics import Descent, Dynamics, Flow
-from twolayer.core.initialization import Initialization
+from twolayer.core.initialization import InitializationSpec
 from twolayer.core.network import Network, Weights
-from twolayer.core.problem import data_of
+from twolayer.core.problem import Problem, data_of
 from twolayer.core.seeds import over_seeds, random_of
 from twolayer.core.times import Times
 from twolayer.core.trajectory import Clock, FlowWeights, Trajectory
-from twolayer.finite.problem import FiniteData
 from twolayer.training import chaos, precision
 from twolayer.training.diagnosis import blown_up, broken_off, diagnose
 
 __all__ = ["train"]
 
 
-def start(initialization: Any, data: Any, network: Network, seeds: Sequence[int]) -> tuple[Any, Any]:
+def start(
+    initialization: InitializationSpec, data: Data, network: Network, seeds: Sequence[int]
+) -> tuple[Any, Any]:
     """The initial weights of all seeds in float64: hidden (seed, neuron, feature), output (seed, neuron)."""
     hidden, output = [], []
     for index, seed in enumerate(seeds):
-        own = initialization.of_seed(seed) if hasattr(initialization, "of_seed") else initialization
-        drawn = own.draw(data_of(data, index), network, random_of(seed, "initialization"))
+        drawn = initialization.weights(data_of(data, index), network, random_of(seed, "initialization"), seed)
         hidden.append(np.asarray(drawn.hidden, dtype=np.float64))
         output.append(np.asarray(drawn.output, dtype=np.float64))
     return np.stack(hidden), np.stack(output)
@@ -38,7 +38,7 @@ def start(initialization: Any, data: Any, network: Network, seeds: Sequence[int]
 def train(
     data: Data,
     network: Network,
-    initialization: Initialization,
+    initialization: InitializationSpec,
     dynamics: Dynamics,
     times: Times,
     seeds: Sequence[int],
@@ -56,7 +56,7 @@ def train(
     that parts from it, the path hangs on rounding (`chaos`).
     Where each seed has a teacher of its own, each is a run of its own, `threads` of them at a time.
     """
-    if data.per_seed and not isinstance(data, FiniteData):
+    if data.apart:
 
         def alone(index: int) -> Trajectory:
             own = data.of_seed(index)
@@ -68,10 +68,10 @@ def train(
         output = np.broadcast_to(np.asarray(network.output_values, dtype=np.float64), output.shape).copy()
     begin = network.closed(Weights(hidden, output))
     inside, few, widen = begin, data, None
-    if getattr(dynamics, "stays_in_span", False):
+    if dynamics.stays_in_span:
         reduced, inside, widen = data.problem(network).in_span(begin)
         few = reduced.data
-    problem = problem_on(backend, few.mapped(lambda array: backend.asarray(array, dtype)), network, threads)
+    problem = problem_on(backend, few, network, dtype, threads)
     on_host = few.mapped(lambda array: np.asarray(array, dtype)).problem(network)
     weights = network.closed(
         Weights(backend.asarray(inside.hidden, dtype), backend.asarray(inside.output, dtype))
@@ -125,7 +125,7 @@ def train(
             dynamics, backend, problem, on_host, few, frames, finite, clock, decay, seeds, dtype, threads
         )
         path_trusted, notes = clock.time[shared], notes + told
-    if isinstance(dynamics, Flow) and not isinstance(data, FiniteData):
+    if isinstance(dynamics, Flow) and problem.on_population:
         shared, told = last_shared_flow(dynamics, problem, weights, frames, finite, clock, seeds, random())
         path_trusted, notes = clock.time[shared], notes + told
     if forks is not None:
@@ -194,9 +194,7 @@ def last_shared(
         return last, ()
     chosen = np.flatnonzero(twins)
     own = data.of_seeds(chosen) if data.per_seed else data
-    again = problem_on(
-        backend, own.mapped(lambda array: backend.asarray(array, dtype)), problem.network, threads
-    )
+    again = problem_on(backend, own, problem.network, dtype, threads)
     paths = [Weights(frame.hidden[chosen], frame.output[chosen]) for frame in frames]
     random = [random_of(seeds[index], "dynamics") for index in chosen.tolist()]
     with np.errstate(over="ignore", invalid="ignore"):
@@ -206,13 +204,10 @@ def last_shared(
     return last, chaos.told(last, twins, lost, clock, seeds, dtype)
 
 
-def problem_on(backend: Backend, data: Any, network: Network, threads: int) -> Any:
-    """The backend's problem on placed data: `problem` for finite data, for a teacher `population` where the
-    backend has it, and the array code elsewhere."""
-    if isinstance(data, FiniteData):
-        return backend.problem(data, network, threads)
-    population = getattr(backend, "population", None)
-    return population(data, network, threads) if population else data.problem(network)
+def problem_on(backend: Backend, data: Data, network: Network, dtype: str, threads: int) -> Problem:
+    """The problem of a network on data of the host, on a backend and in its fastest form there."""
+    placed = data.mapped(lambda array: backend.asarray(array, dtype))
+    return backend.accelerate(placed.problem(network), threads)
 
 
 def forked(forks: Any, seeds: Sequence[int]) -> tuple[str, ...]:

@@ -1,0 +1,79 @@
+"""The strokes that figures are made of: panels by swept value, medians with their range, references, floors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from twolayer.analysis.labels import axis_label, symbol_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from twolayer.analysis.runs import Run
+
+__all__ = ["bands", "facets", "floored", "name_axes", "reference"]
+
+PALE = "0.55"
+"""Grey of what is not measured."""
+
+
+def facets(
+    canvas: Figure, runs: Iterable[Run], symbols: Mapping[str, str] | None = None, **subplots: Any
+) -> list[tuple[Axes, Run]]:
+    """A row of panels, one for each run (as `run.by(word)` gives them), titled by the swept values that it has alone.
+
+    symbols: {swept word: letter}, where a paper's differs from the field's. subplots: as for `Figure.subplots`.
+    """
+    runs = list(runs)
+    shared = {
+        word for word in runs[0].words if all(run.words.get(word) == runs[0].words[word] for run in runs)
+    }
+    row = np.atleast_1d(canvas.subplots(1, len(runs), **{"sharey": True, **subplots}))
+    for axes, run in zip(row, runs, strict=True):
+        own = {word: value for word, value in run.words.items() if word not in shared or len(runs) == 1}
+        axes.set_title(
+            ", ".join(f"{symbol_of(word, symbols)} = {spelled(value)}" for word, value in own.items())
+        )
+    return list(zip(row, runs, strict=True))
+
+
+def bands(axes: Axes, x: Any, values: Any, label: str = "", **style: Any) -> Any:
+    """The median over seeds as a line and the range of all seeds as a band; returns the colour.
+
+    values: a DataArray with a `seed` dimension and one more, along which x (a DataArray or an array) goes.
+    """
+    values = values.transpose("seed", ...).values
+    (line,) = axes.plot(x, np.median(values, axis=0), label=label, **style)
+    low, high = np.min(values, axis=0), np.max(values, axis=0)
+    axes.fill_between(x, low, high, color=line.get_color(), alpha=0.25, lw=0)
+    return line.get_color()
+
+
+def reference(axes: Axes, x: Any, y: Any, label: str = "", **style: Any) -> None:
+    """What theory or another source says: a thin dashed line in black, above the measured ones."""
+    axes.plot(
+        x, y, label=label, **{"color": "black", "linestyle": "--", "linewidth": 0.9, "zorder": 3, **style}
+    )
+
+
+def floored(axes: Axes, values: Any, floor: float, label: str = "") -> Any:
+    """The values of a DataArray above a floor, NaN elsewhere, which the axes show as a grey zone with its label."""
+    axes.axhspan(0.0, floor, color=PALE, alpha=0.15, lw=0, label=label)
+    return values.where(values > floor)
+
+
+def name_axes(axes: Axes, x: Any = None, y: Any = None) -> None:
+    """Label axes by the quantities on them, DataArrays of a dataset."""
+    if x is not None:
+        axes.set_xlabel(axis_label(x))
+    if y is not None:
+        axes.set_ylabel(axis_label(y))
+
+
+def spelled(value: Any) -> str:
+    """A swept value in a title."""
+    return f"{value:g}" if isinstance(value, int | float) else str(value).replace("_", " ")
