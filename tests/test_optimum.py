@@ -84,7 +84,7 @@ def test_a_grid_and_non_negative_least_squares_do_no_better() -> None:
     (best,) = optima(teacher, "abs", [penalty])
     turned = np.linspace(0, np.pi, 180, endpoint=False)
     grid = np.stack([np.cos(turned), np.sin(turned)], -1)
-    gram, force = OutputLayer(PopulationProblem(teacher, Network(180, "abs")), grid).form
+    gram, force = OutputLayer.of(PopulationProblem(teacher, Network(180, "abs")), grid).form
     # p|C|₁ as part of the squares: ½|A x − b|² with AᵀA = [G −G; −G G] + ε, Aᵀb = [h − p; −h − p]
     whole = np.block([[gram, -gram], [-gram, gram]]) + 1e-10 * np.eye(360)
     given = np.concatenate([force - penalty, -force - penalty])

@@ -65,7 +65,7 @@ def test_each_stage_is_its_rule(kind: str, device: str) -> None:
     w = w - 2.0 * problem.gradient(Weights(w, a)).hidden
     np.testing.assert_allclose(path.hidden[:, 1], w, rtol=1e-10)
     np.testing.assert_array_equal(path.output[:, 1], a)
-    gram, slope = OutputLayer(problem, w).form
+    gram, slope = OutputLayer.of(problem, w).form
     a = np.stack([np.linalg.solve(g + 0.05 * np.eye(5), h) for g, h in zip(gram, slope, strict=True)])
     assert np.abs(problem.gradient(Weights(w, a), 0.05).output).max() < 1e-13
     length = np.linalg.norm(w, axis=-1)
@@ -79,7 +79,7 @@ def test_each_stage_is_its_rule(kind: str, device: str) -> None:
         a = a - 0.1 * problem.gradient(Weights(w, a)).output
     np.testing.assert_array_equal(path.hidden[:, 3], path.hidden[:, 2])
     np.testing.assert_allclose(path.output[:, 3], a, rtol=1e-8)
-    layer = OutputLayer(problem, path.hidden[:, 3])
+    layer = OutputLayer.of(problem, path.hidden[:, 3])
     for seed in range(2):
         rest = layer.form[0][seed] + 0.01 * np.eye(5)
         goal = np.linalg.solve(rest, layer.form[1][seed])
@@ -148,7 +148,7 @@ def test_a_fit_without_weight_decay_moves_as_little_as_it_can(kind: str) -> None
     hidden[:, 1] = hidden[:, 0]
     given = random.standard_normal((2, 5))
     problem = DATA[kind].problem(Network(5, "abs"))
-    layer = OutputLayer(problem, hidden)
+    layer = OutputLayer.of(problem, hidden)
     fitted = layer.minimum(Weights(hidden, given), 0.0)
     assert np.abs(problem.gradient(fitted).output).max() < 1e-12
     np.testing.assert_allclose(

@@ -8,18 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from twolayer import EmpiricalProblem, Flow, Problem, Weights, dynamics
+from twolayer import Flow, Problem, Weights, dynamics
 from twolayer.core.arrays import norm, to_host
 from twolayer.core.dynamics import WeightDecay
 from twolayer.core.network import placed_like
-from twolayer.core.output_layer import OutputLayer
 from twolayer.core.seeds import over_seeds
 from twolayer.core.trajectory import Clock, FlowWeights
 from twolayer.errors import TrainingError
 from twolayer.training.chaos import parted
-
-SHORTEST = 1e-100
-"""Starts of a flow on a teacher."""
 
 SMALL = 1e-6
 """Starts on a teacher shorter than this, times the longest teacher, are followed twice: neurons then come so close to
@@ -65,13 +61,18 @@ class GradientFlow(Flow):
         """A flow of a hundredth of the tolerance, or a few times of it where that is below rounding, from small starts
         on a teacher."""
         longest = norm(to_host(weights.hidden)).max()
-        if isinstance(problem, EmpiricalProblem | OutputLayer):
+        if not problem.on_population:
             return None
         if not 0 < longest < SMALL * norm(to_host(problem.data.hidden)).max():
             return None
         rtol = FINER * self.rtol if FINER * self.rtol >= 1e-12 else 3.0 * self.rtol
         reach = max(parted(np.float64), PARTED * self.rtol)
         return replace(self, rtol=rtol).trajectory(problem, weights, clock, random), reach
+
+    def finer(self, factor: float, least: float) -> tuple[GradientFlow, float]:
+        """The flow with a tolerance smaller by a factor, no smaller than the least, and by how much it is smaller."""
+        rtol = max(factor * self.rtol, least)
+        return replace(self, rtol=rtol), rtol / self.rtol
 
     def trajectory(
         self, problem: Problem, weights: Weights, clock: Clock, random: Sequence[np.random.Generator]
@@ -106,75 +107,27 @@ class GradientFlow(Flow):
         resting = weights.resting
         for start, stop, decay in WeightDecay.of(self.weight_decay).pieces(float(times[0]), float(times[-1])):
             saved = times[(times > start) & (times <= stop)]
-            path = self.piece(problem, seed, here, np.union1d([start, stop], saved), decay, resting)
-            if isinstance(path, FlowWeights):
-                forks += path.forks
-                stall = stall or path.stall
-                resting = resting if path.resting is None else path.resting
+            moments = np.union1d([start, stop], saved)
+            if np.isfinite(here.hidden).all() and np.isfinite(here.output).all():
+                path = problem.flow_of_seed(seed, here, moments, decay, (self.rtol, self.atol), resting)
+            else:
+                path = FlowWeights.lost(here, len(moments), resting)
+            forks += path.forks
+            stall = stall or path.stall
+            resting = path.resting
             here = Weights(path.hidden[-1], path.output[-1])  # where λ changes, saved or not
             hidden.append(path.hidden[1 : len(saved) + 1])
             output.append(path.output[1 : len(saved) + 1])
         return FlowWeights(np.concatenate(hidden), np.concatenate(output), forks, stall, resting)
 
-    def piece(
-        self, problem: Any, seed: int, weights: Weights, times: Any, decay: float, resting: Any
-    ) -> Weights:
-        """The path of one seed at `times`, with one λ; a `FlowWeights` where forks and stalls are known."""
-        if not (np.isfinite(weights.hidden).all() and np.isfinite(weights.output).all()):
-            return lost(weights, len(times))
-        if isinstance(problem, OutputLayer):
-            return problem.flow(seed, weights, times, decay)
-        data, network = problem.data, problem.network
-        if not isinstance(problem, EmpiricalProblem):
-            moved = weights.hidden.any(-1) | (resting > 0)  # a neuron at 0 at the start stays there
-            path = problem.flow(weights, times, decay, self.rtol, self.atol, moved)
-            return replace(path, resting=moved.astype(np.int8))
-        from twolayer.finite.flow import (
-            FlowStalled,  # the compiler, for those who flow
-            flow_frames,  # the compiler, for those who flow
-        )
 
-        own = seed if data.per_seed else ...
-        frames = flow_frames(
-            to_host(data.inputs)[own].astype(np.float64),
-            to_host(data.targets)[own].astype(np.float64),
-            weights.hidden,
-            weights.output,
-            times,
-            activation=network.activation,
-            output_layer=network.output,
-            loss_weight=data.loss_weight,
-            output_scale=network.scale,
-            weight_decay=decay,
-            rtol=self.rtol,
-            atol=self.atol,
-            resting=resting,
-        )
-        path, stall = lost(weights, len(times)), ""
-        forks = 0
-        try:
-            for moment, frame in enumerate(frames):
-                path.hidden[moment], path.output[moment], forks = frame.hidden, frame.output, frame.forks
-                resting = frame.resting
-        except FlowStalled as stalled:
-            stall = str(stalled)
-        return FlowWeights(path.hidden, path.output, forks, stall, resting)
-
-
-def refuse_tiny(problem: Any, hidden: Any) -> None:
+def refuse_tiny(problem: Problem, hidden: Any) -> None:
     """Refuse starts on a teacher (seed, neuron, feature) at which squares of rates leave the range of floats."""
     longest = norm(hidden).max(-1)
-    tiny = (longest > 0) & (longest < SHORTEST)
-    if tiny.any() and not isinstance(problem, EmpiricalProblem | OutputLayer):
+    tiny = (longest > 0) & (longest < problem.shortest_start)
+    if tiny.any():
         seed = int(np.argmax(tiny))
         raise TrainingError(
             f"initialization: the longest neuron of seed number {seed} has length {longest[seed]:.3g}; "
-            f"gradient_flow on a teacher starts from {SHORTEST:g} or above, or at exactly 0"
+            f"gradient_flow on a teacher starts from {problem.shortest_start:g} or above, or at exactly 0"
         )
-
-
-def lost(weights: Weights, moments: int) -> Weights:
-    """NaN in place of the weights at that many moments."""
-    return Weights(
-        np.full((moments, *weights.hidden.shape), np.nan), np.full((moments, *weights.output.shape), np.nan)
-    )

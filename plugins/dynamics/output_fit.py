@@ -38,4 +38,4 @@ class OutputFit(Jump):
 
     def jump(self, problem: Problem, weights: Weights, random: Sequence[np.random.Generator]) -> Weights:
         """The fit."""
-        return OutputLayer(problem, weights.hidden).minimum(weights, self.weight_decay)
+        return OutputLayer.of(problem, weights.hidden).minimum(weights, self.weight_decay)

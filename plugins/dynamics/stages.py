@@ -47,7 +47,7 @@ class Stage(Nested):
         """
         if self.layers == "hidden" and problem.network.output == "trained":
             return replace(problem, network=replace(problem.network, output="fixed"))
-        return OutputLayer(problem, weights.hidden) if self.layers == "output" else problem
+        return OutputLayer.of(problem, weights.hidden) if self.layers == "output" else problem
 
 
 @dataclass(frozen=True)

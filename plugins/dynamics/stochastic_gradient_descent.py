@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from twolayer import Descent, FiniteData, Network, Problem, ProblemSpec, Weights, dynamics
+from twolayer import Descent, Network, Problem, ProblemSpec, Weights, dynamics
 from twolayer.core.trajectory import Clock
 from twolayer.errors import TrainingError
 
@@ -75,7 +75,7 @@ class StochasticGradientDescent(Descent):
 
     def refuse_unfit(self, problem: Problem) -> None:
         """Refuse what is known only of the data themselves: the number of samples in a file."""
-        if isinstance(problem.data, FiniteData):
+        if problem.data.law == "finite":
             try:
                 self.refuse_above(problem.data.samples)
             except ValueError as error:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from twolayer import FiniteData, InitializationSpec, Network, ProblemSpec, Weights, initialization
+from twolayer import InitializationSpec, Network, ProblemSpec, Weights, initialization
 from twolayer.core.arrays import norm
 from twolayer.errors import DataError
 
@@ -38,9 +39,9 @@ class Covering(InitializationSpec):
                 f"covering: {self.covering} of each sign need {2 * self.covering} neurons, not {network.neurons}"
             )
 
-    def draw(self, data: FiniteData, network: Network, random: np.random.Generator) -> Weights:
+    def draw(self, data: Any, network: Network, random: np.random.Generator) -> Weights:
         """Draw all neurons, then reflect the first 2·covering, + and − in turn."""
-        if not isinstance(data, FiniteData):
+        if data.law != "finite":
             raise DataError(
                 "initialization.covering: there are no samples to cover; use 'gaussian' on a population"
             )

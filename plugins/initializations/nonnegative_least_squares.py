@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from twolayer import FiniteData, InitializationSpec, Network, ProblemSpec, Weights, initialization
+from twolayer import InitializationSpec, Network, ProblemSpec, Weights, initialization
 from twolayer.core.arrays import norm
 from twolayer.core.output_layer import OutputLayer
 
@@ -56,11 +56,11 @@ def fitted(data: Any, network: Network, hidden: Any) -> Any:
     """z ≥ 0 that minimises the loss of s Σ z_j σ(w_j·x), (neuron,)."""
     from scipy.optimize import nnls  # for those who fit
 
-    if isinstance(data, FiniteData):
+    if data.law == "finite":
         matrix = network.scale * network.activate(data.inputs @ hidden.T)
         target = data.targets
     else:  # ½|Mz − t|² with MᵀM = G and Mᵀt = h is the loss but for a constant
-        layer = OutputLayer(data.problem(network), hidden)
+        layer = OutputLayer.of(data.problem(network), hidden)
         values, vectors, flat = layer.modes()
         roots = np.sqrt(values[~flat])
         matrix = roots[:, None] * vectors[:, ~flat].T
@@ -70,7 +70,7 @@ def fitted(data: Any, network: Network, hidden: Any) -> Any:
 
 def leading(data: Any, count: int) -> Any:
     """The leading eigenvectors of the targets' second Hermite moment, (feature, count)."""
-    if isinstance(data, FiniteData):
+    if data.law == "finite":
         moment = (data.targets[:, None] * data.inputs).T @ data.inputs / data.samples
         moment = moment - data.targets.mean() * np.eye(data.features)
         return np.linalg.eigh(moment)[1][:, ::-1][:, :count]

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from twolayer import EmpiricalProblem, Metric, Weights, hookimpl
+from twolayer import Metric, Problem, Weights, hookimpl
 from twolayer.analysis.metric import each_frame
 from twolayer.core.arrays import norm
 from twolayer.core.trajectory import Trajectory
@@ -15,7 +15,7 @@ ANGLE = 0.05
 SHARE = 0.01
 
 
-def carrying_directions(problem: EmpiricalProblem, weights: Weights) -> Any:
+def carrying_directions(problem: Problem, weights: Weights) -> Any:
     """The number of distinct directions with at least 1 % of Σ|a||w|, (seed,).
 
     Neurons are counted from the heaviest down; one with the same sign of a and within 0.05 rad of a
@@ -44,7 +44,7 @@ def directions_of(hidden: Any, output: Any) -> float:
     return float(found)
 
 
-def covering_neurons(problem: EmpiricalProblem, trajectory: Trajectory) -> Any:
+def covering_neurons(problem: Problem, trajectory: Trajectory) -> Any:
     """The size of S_{±,1} at the start: neurons with ±a > 0 and w·x_k > 0 for every k with ±y_k > 0, (seed, sign).
 
     The order of `sign` is +, −.
@@ -59,7 +59,7 @@ def covering_neurons(problem: EmpiricalProblem, trajectory: Trajectory) -> Any:
     return np.stack(counts, axis=-1)
 
 
-def blind_exponent(problem: EmpiricalProblem, trajectory: Trajectory) -> Any:
+def blind_exponent(problem: Problem, trajectory: Trajectory) -> Any:
     """The power of λ at which the heaviest neuron that misses a sample dies out on orthogonal inputs, (seed,).
 
     min 2(1 − |D_A|/|D_±|) over neurons with ±a > 0 that see only a part A of the samples with ±y_k > 0 at the start,
@@ -78,9 +78,9 @@ def blind_exponent(problem: EmpiricalProblem, trajectory: Trajectory) -> Any:
     return np.where(np.isfinite(smallest), smallest, np.nan)
 
 
-def of_sample(problem: EmpiricalProblem, trajectory: Trajectory) -> bool:
+def of_sample(problem: Problem, trajectory: Trajectory) -> bool:
     """Whether there are finite data."""
-    return isinstance(problem, EmpiricalProblem)
+    return not problem.on_population
 
 
 @hookimpl

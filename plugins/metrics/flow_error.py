@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from twolayer import EmpiricalProblem, Flow, Metric, PopulationProblem, Weights, hookimpl
+from twolayer import EmpiricalProblem, Flow, Metric, Problem, Weights, hookimpl
 from twolayer.core.trajectory import Trajectory
 
 FINER, LEAST = 1e-3, 2.5e-14
@@ -24,22 +23,22 @@ def flow_error(problem: EmpiricalProblem, trajectory: Trajectory) -> Any:
 
     dynamics, clock, weights = trajectory.dynamics, trajectory.clock, trajectory.weights
     data = problem.data.mapped(lambda array: array[0]) if problem.data.per_seed else problem.data
-    own = data.problem(problem.network)
-    again = CompiledPopulationProblem(own.data, own.network) if isinstance(own, PopulationProblem) else own
+    own: Problem = data.problem(problem.network)
+    again = CompiledPopulationProblem(own.data, own.network) if own.on_population else own
     start = Weights(weights.hidden[:1, 0], weights.output[:1, 0])
-    finer = max(FINER * dynamics.rtol, LEAST)
-    path = replace(dynamics, rtol=finer).trajectory(again, start, clock, ())
+    finer, share = dynamics.finer(FINER, LEAST)
+    path = finer.trajectory(again, start, clock, ())
     exact = np.stack([own.loss(frame)[0] for frame in path])
     loss = own.loss(Weights(weights.hidden[0], weights.output[0]))
     error = np.abs(loss - exact) / np.where(exact > 0, exact, np.nan)
-    if finer > 0.1 * dynamics.rtol:
+    if share > 0.1:
         error = np.full_like(error, np.nan)
     return np.where(clock.time <= trajectory.trusted_until[0], error, np.nan)
 
 
 def has_tolerance(problem: EmpiricalProblem, trajectory: Trajectory) -> bool:
     """Whether the run is a flow with a relative tolerance."""
-    return isinstance(trajectory.dynamics, Flow) and hasattr(trajectory.dynamics, "rtol")
+    return isinstance(trajectory.dynamics, Flow) and trajectory.dynamics.finer(FINER, LEAST) is not None
 
 
 @hookimpl

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from twolayer import FiniteData, Metric, Problem, Weights, hookimpl
+from twolayer import Metric, Problem, Weights, hookimpl
 from twolayer.analysis.metric import each_frame
 from twolayer.core.trajectory import Trajectory
 
@@ -75,7 +75,7 @@ def population_loss(problem: Problem, weights: Weights) -> Any:
 
 def of_population(problem: Any, trajectory: Trajectory) -> bool:
     """Whether the data are a sample of a teacher's population."""
-    return isinstance(problem.data, FiniteData) and problem.data.teacher is not None
+    return not problem.on_population and problem.data.teacher is not None
 
 
 def sharpness(problem: Any, weights: Weights) -> Any:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from twolayer import EmpiricalProblem, Metric, hookimpl
+from twolayer import Metric, Problem, hookimpl
 from twolayer.core.arrays import norm
 from twolayer.core.trajectory import Trajectory
 
 
-def of_sample(problem: EmpiricalProblem, trajectory: Trajectory) -> bool:
+def of_sample(problem: Problem, trajectory: Trajectory) -> bool:
     """Whether there are finite data, which all seeds share."""
-    return isinstance(problem, EmpiricalProblem) and not problem.data.per_seed
+    return not problem.on_population and not problem.data.per_seed
 
 
-def of_seed(problem: EmpiricalProblem, trajectory: Trajectory) -> bool:
+def of_seed(problem: Problem, trajectory: Trajectory) -> bool:
     """Whether each seed has a data set of its own."""
-    return isinstance(problem, EmpiricalProblem) and problem.data.per_seed
+    return not problem.on_population and problem.data.per_seed
 
 
 @hookimpl

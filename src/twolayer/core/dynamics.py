@@ -155,6 +155,11 @@ class Flow(Dynamics):
     kinds = frozenset({"flow"})
     host_reason = "gradient flow is computed on the host"
 
+    def finer(self, factor: float, least: float) -> tuple[Flow, float] | None:
+        """The flow with its tolerance smaller by a factor, no smaller than the least, and by how much it is smaller;
+        None for a flow without one."""
+        return None
+
     def twin(
         self, problem: Any, weights: Weights, clock: Clock, random: Sequence[np.random.Generator]
     ) -> tuple[Iterator[Weights], float] | None:

@@ -18,6 +18,7 @@ from array_api_compat import array_namespace
 from twolayer.core.arrays import to_host
 from twolayer.core.network import Weights
 from twolayer.core.problem import Problem
+from twolayer.core.trajectory import FlowWeights
 
 __all__ = ["OutputLayer"]
 
@@ -25,24 +26,24 @@ Array = Any
 
 
 @dataclass(frozen=True)
-class OutputLayer:
+class OutputLayer(Problem):
     """A problem in which the hidden weights are held where they are: its gradient moves output weights only.
 
-    problem: with trained outputs. hidden: W (…, neuron, feature).
+    problem: with trained outputs. hidden: W (…, neuron, feature). Data and network are the problem's.
     """
 
     problem: Problem
     hidden: Array
 
-    @property
-    def network(self) -> Any:
-        """The problem's network."""
-        return self.problem.network
+    @classmethod
+    def of(cls, problem: Problem, hidden: Array) -> OutputLayer:
+        """The output layer of a problem at given hidden weights."""
+        return cls(problem.data, problem.network, problem, hidden)
 
     @property
-    def data(self) -> Any:
-        """The problem's data."""
-        return self.problem.data
+    def threads(self) -> int:  # type: ignore[override]
+        """As many as the problem's."""
+        return self.problem.threads
 
     @cached_property
     def form(self) -> tuple[Array, Array]:
@@ -69,9 +70,9 @@ class OutputLayer:
         output = xp.sum(gram * weights.output[..., None, :], axis=-1) - slope + weight_decay * weights.output
         return Weights(xp.zeros_like(weights.hidden), output)
 
-    def descend(self, weights: Weights, step_size: float, weight_decay: float, count: int) -> Weights:
-        """`count` steps of a ← a − step_size ∇(L + (weight_decay/2)|a|²)."""
-        return Problem.descend(self, weights, step_size, weight_decay, count)  # type: ignore[arg-type]
+    def batch(self, weights: Weights, size: int, random: Sequence[Any]) -> OutputLayer:
+        """The output layer on a batch of the problem's own."""
+        return OutputLayer.of(self.problem.batch(weights, size, random), self.hidden)
 
     def descend_on_batches(
         self, weights: Weights, step_size: float, batch_size: int, count: int, random: Sequence[Any]
@@ -101,7 +102,15 @@ class OutputLayer:
         inverse = xp.where(still, xp.zeros_like(stiff), 1.0 / xp.where(still, xp.ones_like(stiff), stiff))
         return Weights(weights.hidden, weights.output + along(vectors, inverse, force))
 
-    def flow(self, seed: int, weights: Weights, times: Any, weight_decay: float) -> Weights:
+    def flow_of_seed(
+        self,
+        seed: int,
+        weights: Weights,
+        times: Array,
+        weight_decay: float,
+        tolerance: tuple[float, float],
+        resting: Array,
+    ) -> FlowWeights:
         """Gradient flow of one seed on the host at `times`, the first of which is the start's, in closed form:
 
         a(t) = a(0) + V [(1 − e^{−(D + λ)t})/(D + λ)] Vᵀ (h − (G + λ)a(0)), with G = V D Vᵀ.
@@ -114,7 +123,7 @@ class OutputLayer:
         safe = np.where(stiff > 0, stiff, 1.0)
         grown = np.where(stiff > 0, -np.expm1(-safe * passed) / safe, passed)
         hidden = np.broadcast_to(weights.hidden, (len(passed), *weights.hidden.shape))
-        return Weights(hidden, weights.output + (grown * force) @ vectors.T)
+        return FlowWeights(hidden, weights.output + (grown * force) @ vectors.T, resting=resting)
 
     def modes(self) -> tuple[Array, Array, Array]:
         """Eigenvalues of G (…, mode), eigenvectors (…, neuron, mode), and which eigenvalues are 0 but for rounding."""

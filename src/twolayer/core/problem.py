@@ -11,6 +11,8 @@ from array_api_compat import array_namespace
 
 from twolayer.core.arrays import norm, to_host
 from twolayer.core.network import Network, Weights
+from twolayer.core.trajectory import FlowWeights
+from twolayer.errors import TrainingError
 
 __all__ = ["Problem"]
 
@@ -25,8 +27,11 @@ class Problem(ABC):
     network: Network
 
     threads = 1
+    """How many seeds it works on at once."""
     on_population = False
     """Whether the loss is that of a teacher's whole population."""
+    shortest_start = 0.0
+    """The shortest start of a gradient flow, but for 0: below it squares of rates leave the range of floats."""
 
     @abstractmethod
     def loss(self, weights: Weights) -> Array:
@@ -79,6 +84,22 @@ class Problem(ABC):
             gradient = self.batch(weights, batch_size, random).gradient(weights)
             weights = self.network.closed(weights - step_size * gradient)
         return weights
+
+    def flow_of_seed(
+        self,
+        seed: int,
+        weights: Weights,
+        times: Array,
+        weight_decay: float,
+        tolerance: tuple[float, float],
+        resting: Array,
+    ) -> FlowWeights:
+        """Gradient flow of one seed on the host at `times`, the first of which is the start's: hidden (time, neuron,
+        feature), output (time, neuron), NaN from a stall on.
+
+        weights: the seed's own, in float64. tolerance: of a step, relative and absolute. resting: see `FlowWeights`.
+        """
+        raise TrainingError(f"{type(self).__name__} has no gradient flow")
 
     def in_trained(self, weights: Weights, hidden: Array, output: Array, weight_decay: float) -> Weights:
         """The objective's gradient in the trained parameters from ∂L/∂w (…, neuron, feature) and ∂L/∂a.

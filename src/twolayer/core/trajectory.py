@@ -39,6 +39,14 @@ class FlowWeights(Weights):
     stall: Any = ""
     resting: Any = None
 
+    @classmethod
+    def lost(cls, weights: Weights, moments: int, resting: Any = None) -> FlowWeights:
+        """NaN in place of the weights of one seed at that many moments."""
+        hidden, output = (
+            np.full((moments, *part.shape), np.nan) for part in (weights.hidden, weights.output)
+        )
+        return cls(hidden, output, resting=resting)
+
 
 @dataclass(frozen=True)
 class Trajectory:

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 from array_api_compat import array_namespace, device
 
+from twolayer.core.arrays import to_host
 from twolayer.core.data import Arrays, Data, law_of
 from twolayer.core.network import Network, Weights
 from twolayer.core.problem import Problem
 from twolayer.core.seeds import subset
+from twolayer.core.trajectory import FlowWeights
 
 __all__ = ["EmpiricalProblem", "FiniteData"]
 
@@ -186,6 +188,43 @@ class EmpiricalProblem(Problem):
         kernel = kernel + copies * xp.matmul(xp.matrix_transpose(activation), activation)
         factor = 2.0 * self.data.loss_weight * self.network.scale**2
         return factor * xp.max(xp.linalg.eigvalsh(kernel), axis=-1)
+
+    def flow_of_seed(
+        self,
+        seed: int,
+        weights: Weights,
+        times: Array,
+        weight_decay: float,
+        tolerance: tuple[float, float],
+        resting: Array,
+    ) -> FlowWeights:
+        """The exact flow between events (`finite.flow`)."""
+        from twolayer.finite.flow import FlowStalled, flow_frames  # the compiler, for those who flow
+
+        own = seed if self.data.per_seed else ...
+        frames = flow_frames(
+            to_host(self.data.inputs)[own].astype(np.float64),
+            to_host(self.data.targets)[own].astype(np.float64),
+            weights.hidden,
+            weights.output,
+            times,
+            activation=self.network.activation,
+            output_layer=self.network.output,
+            loss_weight=self.data.loss_weight,
+            output_scale=self.network.scale,
+            weight_decay=weight_decay,
+            rtol=tolerance[0],
+            atol=tolerance[1],
+            resting=resting,
+        )
+        path, forks, stall = FlowWeights.lost(weights, len(times)), 0, ""
+        try:
+            for moment, frame in enumerate(frames):
+                path.hidden[moment], path.output[moment], forks = frame.hidden, frame.output, frame.forks
+                resting = frame.resting
+        except FlowStalled as stalled:
+            stall = str(stalled)
+        return FlowWeights(path.hidden, path.output, forks, stall, resting)
 
     def _predict(self, weights: Weights, activation: Array) -> Array:
         xp = array_namespace(activation)

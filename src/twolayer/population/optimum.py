@@ -261,7 +261,7 @@ def weighed(teacher: Teacher, activation: Activation, penalty: float, atoms: Ato
         return atoms
     directions = unit(atoms.vectors)
     network = Network(len(directions), activation)
-    gram, force = OutputLayer(PopulationProblem(teacher, network), directions).form
+    gram, force = OutputLayer.of(PopulationProblem(teacher, network), directions).form
     values, modes = np.linalg.eigh(gram * np.outer(atoms.signs, atoms.signs))
     values = np.maximum(values, values[-1] * 1e-15)
     root = np.sqrt(values)[:, None] * modes.T

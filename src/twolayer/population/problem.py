@@ -147,6 +147,7 @@ class PopulationProblem(Problem):
     data: Teacher
 
     on_population = True
+    shortest_start = 1e-100
 
     @property
     def factors(self) -> Factors:
@@ -314,6 +315,20 @@ class PopulationProblem(Problem):
         path = population_flow(problem.packing(start, weight_decay), times, rtol, atol, moved)
         wide = widened(path, basis)
         return FlowWeights(wide.hidden, wide.output, path.forks)
+
+    def flow_of_seed(
+        self,
+        seed: int,
+        weights: Weights,
+        times: Array,
+        weight_decay: float,
+        tolerance: tuple[float, float],
+        resting: Array,
+    ) -> FlowWeights:
+        """The implicit flow (`population.flow`); a student at 0 at the start, not resting there, stays."""
+        moved = weights.hidden.any(-1) | (resting > 0)
+        path = self.flow(weights, times, weight_decay, *tolerance, moved)
+        return replace(path, resting=moved.astype("int8"))
 
     def packing(self, start: Weights, weight_decay: float) -> Any:
         """The flow's velocity and Jacobian, of one seed."""
