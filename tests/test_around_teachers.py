@@ -135,7 +135,7 @@ def test_dust_has_its_scale_and_may_be_beside_all_teachers() -> None:
 )
 def test_what_cannot_be_is_refused(keys: dict[str, Any], neurons: int, told: str) -> None:
     with pytest.raises(ValueError, match=told.replace("[", r"\[")):
-        AroundTeachers(**keys).check(
+        AroundTeachers(**keys).validate(
             GaussianTeacher(dimension=2, teachers=2), Network(neurons, "abs", "tied")
         )
 
@@ -143,8 +143,8 @@ def test_what_cannot_be_is_refused(keys: dict[str, Any], neurons: int, told: str
 def test_negative_teachers_need_trained_outputs() -> None:
     problem = GaussianTeacher(dimension=3, teachers=2, coefficients=[1.0, -1.0])
     with pytest.raises(ValueError, match="output: a tied output weight"):
-        AroundTeachers(angle=0.1).check(problem, Network(4, "abs", "tied"))
-    AroundTeachers(angle=0.1).check(problem, Network(4, "abs", "trained"))
+        AroundTeachers(angle=0.1).validate(problem, Network(4, "abs", "tied"))
+    AroundTeachers(angle=0.1).validate(problem, Network(4, "abs", "trained"))
 
 
 # ---- descent_progress ----

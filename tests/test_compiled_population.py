@@ -430,7 +430,7 @@ def test_the_backend_walks_it(name: str) -> None:
     network = Network(3, output="fixed")
     teacher = drawn(network, 2, 6, 1)[0]
     device = HostCuda() if name == "cuda on the host" else backend(name)
-    assert isinstance(device.population(teacher, network, 1), FusedPopulationProblem)
+    assert isinstance(device.accelerate(PopulationProblem(teacher, network), 1), FusedPopulationProblem)
     paths = [
         train(
             teacher, network, plugin("initializations", "gaussian", scale=0.1),

@@ -185,7 +185,7 @@ def test_a_network_too_large_for_a_block_on_a_gpu() -> None:
 def test_the_backend_hands_out_this_problem() -> None:
     """Loading the plugin needs no GPU."""
     device = load(kinds=["backends"]).find("backends", "cupy").thing
-    problem = device.population(Teacher(np.eye(1, 2), np.ones(1)), Network(2), 1)
+    problem = device.accelerate(PopulationProblem(Teacher(np.eye(1, 2), np.ones(1)), Network(2)), 1)
     assert isinstance(problem, twolayer.population.cuda_descent.CudaPopulationProblem)
 
 

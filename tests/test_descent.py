@@ -56,14 +56,12 @@ def drawn(
     return data, network.closed(Weights(hidden, output))
 
 
-def placed(
-    device: Backend, data: FiniteData, network: Network, dtype: str, threads: int = 1
-) -> EmpiricalProblem:
+def placed(device: Backend, data: FiniteData, network: Network, dtype: str, threads: int = 1) -> Problem:
     """The problem on a backend."""
     own = dataclasses.replace(
         data, inputs=device.asarray(data.inputs, dtype), targets=device.asarray(data.targets, dtype)
     )
-    return device.problem(own, network, threads)
+    return device.accelerate(own.problem(network), threads)
 
 
 def descended(

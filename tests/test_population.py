@@ -15,7 +15,6 @@ from twolayer.core.arrays import to_host
 from twolayer.errors import ConfigError
 from twolayer.population.problem import reduced
 from twolayer.storage.netcdf import pack_problem, read, unpack_problem, write
-from twolayer.study.fingerprint import closure, population_of
 from twolayer.study.registry import load
 from twolayer.training.train import problem_on
 
@@ -193,8 +192,7 @@ def test_backends_descend_alike(name: str, output: str, activation: str) -> None
         for profile in ("none", "constant", "linear"):
             problem, weights = problem_of(teachers, activation, output, profile, features=12)
             chosen = backend(name)
-            data = problem.data.mapped(lambda array, chosen=chosen: chosen.asarray(array, "float64"))
-            there = problem_on(chosen, data, problem.network, 2)
+            there = problem_on(chosen, problem.data, problem.network, "float64", 2)
             placed = Weights(
                 chosen.asarray(weights.hidden, "float64"), chosen.asarray(weights.output, "float64")
             )
@@ -311,21 +309,3 @@ def test_opposite_teachers_are_one_for_abs_only() -> None:
     twolayer.run(experiment(problem=section))
     with pytest.raises(ConfigError, match="are opposite"):
         twolayer.run(experiment(problem=section, network={"neurons": 4, "activation": "abs"}))
-
-
-def test_runs_on_finite_data_do_not_depend_on_population_code() -> None:
-    registry = load(kinds=["problems", "dynamics", "metrics"])
-    names = [file.name for file in population_of(registry.find("problems", "gaussian_teacher").file)]
-    assert "problem.py" in names
-    assert population_of(registry.find("problems", "points").file) == []
-    flow = registry.find("dynamics", "gradient_flow").file
-    assert flow is not None
-    assert not {file.name for file in closure([flow])} & {
-        "population.py",
-        "gaussian.py",
-        "population_flow.py",
-    }
-    for kind, name in (("dynamics", "stochastic_gradient_descent"), ("metrics", "population_loss")):
-        file = registry.find(kind, name).file
-        assert file is not None
-        assert "population.py" not in {found.name for found in closure([file])}

@@ -91,7 +91,7 @@ def test_gaussian_weights_have_the_law_they_are_said_to_have() -> None:
     """Mean, standard deviation and kurtosis of 2e5 coordinates, and fair signs, within 4 standard errors."""
     gaussian = PLUGINS.find("initializations", "gaussian").thing
     data, network = Teacher(np.eye(500)[:1], np.ones(1)), Network(400)
-    weights = gaussian(scale=0.3).of_seed(0).draw(data, network, np.random.default_rng(1))
+    weights = gaussian(scale=0.3).weights(data, network, np.random.default_rng(1), 0)
     standard = weights.hidden / 0.3
     for power, moment, variance in ((1, 0, 1), (2, 1, 2), (4, 3, 96)):
         error = np.sqrt(variance / standard.size)
@@ -99,12 +99,12 @@ def test_gaussian_weights_have_the_law_they_are_said_to_have() -> None:
     between = standard @ standard.T / 500  # neurons are independent
     assert np.abs(between - np.eye(400)).max() < 6 * np.sqrt(2 / 500)
     assert abs((weights.output / 0.3).std() - 1) < 4 / np.sqrt(2 * 400)
-    balanced = gaussian(scale=1e-150, balanced=True).of_seed(0).draw(data, network, np.random.default_rng(1))
+    balanced = gaussian(scale=1e-150, balanced=True).weights(data, network, np.random.default_rng(1), 0)
     np.testing.assert_allclose(
         np.abs(balanced.output), np.linalg.norm(balanced.hidden * 1e150, axis=1) * 1e-150
     )
     assert abs(np.sign(balanced.output).mean()) < 4 / np.sqrt(400)
-    again = gaussian(scale=0.3).of_seed(0).draw(data, network, np.random.default_rng(1))
+    again = gaussian(scale=0.3).weights(data, network, np.random.default_rng(1), 0)
     np.testing.assert_array_equal(again.hidden, weights.hidden)
 
 

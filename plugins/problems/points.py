@@ -33,10 +33,15 @@ class Points(ProblemSpec):
             raise ValueError(f"targets: {len(self.targets)} targets for {len(self.inputs)} inputs")
 
     @property
-    def dimension(self) -> int:
-        """The number of features, with the constant one."""
+    def laws(self) -> frozenset[str]:
+        """Finite data, of no teacher."""
+        return frozenset({"finite"})
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """The numbers of points and of features."""
         first = self.inputs[0]
-        return (len(first) if isinstance(first, list) else 1) + self.bias
+        return len(self.targets), (len(first) if isinstance(first, list) else 1) + self.bias
 
     def generate(self, random: np.random.Generator) -> FiniteData:
         """The points as arrays."""

@@ -56,8 +56,8 @@ class Data(ABC):
 
     @property
     def attributes(self) -> dict[str, Any]:
-        """What a file must know beside the arrays."""
-        return {}
+        """What a file must know beside the arrays: the law's name first."""
+        return {"law": self.law}
 
     @abstractmethod
     def arrays(self) -> Arrays:

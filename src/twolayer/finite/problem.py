@@ -53,7 +53,7 @@ class FiniteData(Data, law="finite"):
     @property
     def attributes(self) -> dict[str, Any]:
         """What a file must know beside the arrays."""
-        return {"loss": self.loss} | (self.teacher.attributes if self.teacher else {})
+        return (self.teacher.attributes if self.teacher else {}) | {"law": self.law, "loss": self.loss}
 
     def arrays(self) -> Arrays:
         """`inputs(sample, feature)` and `targets(sample)`, and the teacher beside them."""

@@ -77,7 +77,9 @@ class Teacher(Data, law="population"):
     @property
     def attributes(self) -> dict[str, Any]:
         """What a file must know beside the arrays."""
-        return {"profile": self.profile} | ({"dimension": self.dimension} if self.dimension else {})
+        return {"law": self.law, "profile": self.profile} | (
+            {"dimension": self.dimension} if self.dimension else {}
+        )
 
     def arrays(self) -> Arrays:
         """`teacher_hidden(teacher, feature)` and `teacher_output(teacher)`."""

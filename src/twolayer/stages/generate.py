@@ -36,7 +36,7 @@ def generate(
         if not np.isfinite(values).all():
             spot = np.argwhere(~np.isfinite(values))[0].tolist()
             raise DataError(f"{where}: {name}{spot} is {values[tuple(spot)]}; every number must be finite")
-    return variables, {"law": data.law} | data.attributes
+    return variables, data.attributes
 
 
 def stacked(drawn: Sequence[Data], seeds: Sequence[int], where: str) -> Data:
