@@ -3,6 +3,7 @@ what earlier runs gave, as regressions."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,26 @@ import xarray as xr
 from twolayer import EmpiricalProblem, FiniteData, Network, Weights
 from twolayer.study.registry import load_file
 
+ORTHOGONAL = {"name": "orthogonal", "loss": "half_mean_square"}
 FOLDER = Path(__file__).parents[1] / "plugins" / "papers" / "boursier2022"
 claims = load_file(FOLDER / "claims.py", "boursier2022_claims_tested.claims")
 INPUTS, TARGETS = np.eye(5) * [1, 1.3, 0.8, 1.1, 0.9], np.array([1, 0.7, 1.2, -0.6, -0.9])
+
+
+def described(
+    dataset: xr.Dataset, problem: dict[str, Any], dynamics: dict[str, dict[str, Any]] | None = None
+) -> xr.Dataset:
+    """A dataset with the runs that made it, one for each point of the dimensions with swept values that come first in
+    its loss or norm; dynamics: the sections by swept label."""
+    swept = [name for name in ("dynamics", "dtype", "samples", "scale") if name in dataset.dims]
+    runs = np.empty([dataset.sizes[name] for name in swept], dtype=object)
+    for spot in np.ndindex(runs.shape):
+        words = {name: dataset[name].values[place].item() for name, place in zip(swept, spot, strict=True)}
+        run = {"words": words, "problem": problem, "seeds": [0]}
+        if dynamics:
+            run["dynamics"] = dynamics[words["dynamics"]]
+        runs[spot] = json.dumps(run)
+    return dataset.assign(run=(swept, runs))
 
 
 def sweep(stretch: float, noise: float) -> xr.Dataset:
@@ -37,7 +55,7 @@ def sweep(stretch: float, noise: float) -> xr.Dataset:
         "inputs": (("sample", "feature"), INPUTS),
         "targets": (("sample",), TARGETS),
     }
-    return xr.Dataset(variables, {"scale": scales, "time": time})
+    return described(xr.Dataset(variables, {"scale": scales, "time": time}), ORTHOGONAL)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +71,7 @@ def test_the_times_to_fit(stretch: float, noise: float, verdict: str) -> None:
 )
 def test_the_exponent_of_the_excess(factor: float, seeds: int, verdict: str) -> None:
     """Norms with an excess of λ^(factor p) for p as predicted; one seed decides nothing."""
-    least = sum(claims.theory.minimum_norm(INPUTS, TARGETS))
+    least = claims.theory.minimum_norm(INPUTS, TARGETS)
     scales = np.array([1e-16, 1e-64])
     exponents = np.array([0.1, 0.11, 0.12, 0.13, 0.14, 0.15])
     shown = np.where(np.arange(6) < seeds, exponents, 5.0)  # the others' excess is too small to be seen
@@ -70,15 +88,7 @@ def test_the_exponent_of_the_excess(factor: float, seeds: int, verdict: str) -> 
         },
         {"samples": [5], "scale": scales, "time": [0.0]},
     )
-    fixed = xr.Dataset(
-        {
-            "path_norm": (("scale", "seed", "time"), np.full((2, 4, 1), 1.1 * least)),
-            "inputs": (("sample", "feature"), INPUTS),
-            "targets": (("sample",), TARGETS),
-        },
-        {"scale": [1e-18, 1e-30], "time": [0.0]},
-    )
-    found = claims.excess_exponent.evaluate({"implicit_bias": runs, "scale_sweep": fixed})
+    found = claims.excess_exponent.evaluate({"implicit_bias": described(runs, ORTHOGONAL)})
     assert found["n = 5"].verdict == verdict
 
 
@@ -88,10 +98,16 @@ def test_descent_of_another_order_fails(order: int, verdict: str) -> None:
     shapes = [np.zeros(50), *(step**order * np.sin(time) for step in (1e-2, 1e-3, 1e-4))]
     loss = np.exp(-time) + np.array(shapes)
     names = ["flow", "step_1e-2", "step_1e-3", "step_1e-4"]
+    kinds = [
+        {"name": "gradient_flow"},
+        *({"name": "gradient_descent", "step_size": float(name[5:])} for name in names[1:]),
+    ]
     data = xr.Dataset(
         {"loss": (("dynamics", "seed", "time"), loss[:, None])}, {"dynamics": names, "time": time}
     )
-    found = claims.first_order.evaluate({"step_error": data})
+    runs = described(data, ORTHOGONAL, dict(zip(names, kinds, strict=True)))
+    found = claims.first_order.evaluate({"step_error": runs})
+    assert list(found) == ["ratio from 1e-2 to 1e-3", "ratio from 1e-3 to 1e-4"]
     assert {result.verdict for result in found.values()} == {verdict}
 
 
@@ -99,19 +115,59 @@ def test_the_plateau_must_last_as_long_as_the_authors() -> None:
     """The authors' own frames hold; the same curve 1 % later fails."""
     with xr.open_dataset(FOLDER / "data" / "boursier2022_orthogonal_seed0.nc") as file:
         theirs = file.load()
-    time = theirs["iteration"].values * claims.STEP
-    for late, verdict in ((1.0, "holds"), (1.01, "fails")):
+    step, files = theirs.attrs["learning_rate"], authors_files()
+    time = theirs["iteration"].values * step
+    for step_size, late, verdict in (
+        (step, 1.0, "holds"),
+        (step, 1.01, "fails"),
+        (2 * step, 1.0, "inconclusive"),
+    ):
         loss = np.interp(time / late, time, theirs["loss"].values)
+        swept = ("dynamics", "dtype")
         run = xr.Dataset(
             {
-                "loss": (("dynamics", "dtype", "seed", "time"), loss[None, None, None]),
-                "targets": (("dynamics", "dtype", "seed", "sample"), np.array([-1.0, 1.0])[None, None, None]),
+                "loss": ((*swept, "seed", "time"), loss[None, None, None]),
+                "output": (
+                    (*swept, "seed", "time", "neuron"),
+                    np.tile(theirs["initial_output"].values, (1, 1, 1, len(time), 1)),
+                ),
+                "targets": ((*swept, "sample"), theirs["targets"].values[None, None]),
+                "step": ((*swept, "time"), theirs["iteration"].values[None, None]),
             },
             {"time": time, "dynamics": ["descent"], "dtype": ["float64"]},
         )
-        data = {"orthogonal": run, claims.RUNS["orthogonal"]: theirs}
-        found = claims.two_point_plateau.evaluate(data)
-        assert found["iteration with L < 0.125"].verdict == verdict
+        kinds = {"descent": {"name": "gradient_descent", "step_size": step_size}}
+        runs = described(run, {"name": "file", "loss": "mean_square"}, kinds)
+        found = claims.two_point_plateau.evaluate({"orthogonal": runs} | files)
+        assert list(found.values())[-1].verdict == verdict
+
+
+def authors_files() -> dict[str, xr.Dataset]:
+    """The authors' runs that stand beside the claims."""
+    found = {}
+    for name in claims.FILES:
+        with xr.open_dataset(FOLDER / name) as file:
+            found[Path(name).stem] = file.load()
+    return found
+
+
+def test_the_plateau_of_one_sign() -> None:
+    """Five points of the notebooks: 1209/38000, with the line through three points, one point fitted and one not; on
+    orthogonal points the labels of the other sign."""
+    line = np.array([-1.5, -1.0, 0.0, 0.25, 2.0])
+    inputs, targets = np.stack([line, np.ones(5)], axis=1), np.array([0.7, -0.3, -0.3, 0.4, 0.2])
+    assert claims.theory.plateau_of_one_sign(inputs, targets) == pytest.approx(1209 / 38000, rel=1e-12)
+    pair, labels = np.array([[2.0, 1.0], [-0.5, 1.0]]), np.array([1.0, -0.7])
+    assert claims.theory.plateau_of_one_sign(pair, labels) == pytest.approx(0.49 / 4, rel=1e-12)
+
+
+def test_the_stages_come_in_the_order_of_their_drives() -> None:
+    (first, fast, above), (second, slow, below) = claims.theory.fit_stages(INPUTS, TARGETS)
+    assert (first, second) == ("+", "−")
+    assert fast > slow
+    plateau = claims.theory.plateau(TARGETS)
+    assert (above, below) == pytest.approx(((plateau + (TARGETS**2).sum() / 10) / 2, plateau / 2))
+    assert [stage[0] for stage in claims.theory.fit_stages(INPUTS, -TARGETS)] == ["−", "+"]
 
 
 def test_regression_of_the_error_of_descent() -> None:

@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as arrays
 
 from twolayer import Paper, Result, Run, at_least, at_most, close
 from twolayer.analysis.claims import evaluate
-from twolayer.analysis.runs import Varied, runs_of
+from twolayer.analysis.runs import Varied, laid_along, runs_of
 from twolayer.errors import DataError
 
 PAPER = Paper("some2026", "Some, 2026", {"neurons": "n"})
@@ -83,6 +83,16 @@ def test_runs_together_share_what_they_have_in_common(dataset: xr.Dataset) -> No
         {"neurons": 2, "scale": 0.1},
         {"neurons": 3, "scale": 0.1},
     ]
+
+
+def test_what_is_measured_of_each_run_is_laid_along_a_word(dataset: xr.Dataset) -> None:
+    (run,) = runs_of("rate", dataset.isel(scale=[1]))
+    total = laid_along("neurons", run, lambda part: part.length.isel(time=0).sum("neuron"))
+    assert total.dims == ("neurons", "seed")
+    assert total.sel(neurons=2, seed=4) == 2
+    assert total.sel(neurons=3, seed=7) == 3
+    (single,) = run.by(neurons=3)
+    assert laid_along("neurons", single, lambda part: part.loss.max("time")).dims == ("neurons", "seed")
 
 
 @pytest.mark.parametrize(

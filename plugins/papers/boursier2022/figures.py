@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from twolayer import figure, hookimpl
-from twolayer.analysis.figures import Drawing
+from twolayer import Paper, name_axes, reference
 from twolayer.analysis.intervals import chance_interval
-from twolayer.analysis.rates import first_below
+from twolayer.analysis.labels import style_of, symbol_of
+from twolayer.analysis.runs import laid_along
 
 from . import theory
 
@@ -20,15 +21,27 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Data = Mapping[str, "xr.Dataset"]
+    from twolayer import Run
 
-STEP = 1e-3
-GREEN, BLUE, RED, VIOLET, GREY = "#1B7837", "#0072B2", "firebrick", "darkviolet", "0.35"
+paper = Paper("boursier2022", "Boursier, Pillaud-Vivien, Flammarion 2022", {"scale": r"\lambda"})
+
+AUTHORS_RUNS = {
+    "orthogonal": "data/boursier2022_orthogonal_seed0.nc",
+    "nonorthogonal_small": "data/boursier2022_nonorthogonal_small_seed0.nc",
+    "nonorthogonal_large": "data/boursier2022_nonorthogonal_large_seed0.nc",
+    "high_dimension": "data/boursier2022_high_dimension_seed4.nc",
+}
+
+GREEN, BLUE, RED, VIOLET = "#1B7837", "#0072B2", "firebrick", "darkviolet"
 
 
-def run_of(dataset: xr.Dataset, dynamics: str = "descent", dtype: str = "float64") -> xr.Dataset:
-    """One of the three runs from the authors' weights."""
-    return dataset.sel(dynamics=dynamics, dtype=dtype).isel(seed=0)
+def setting(run: Run, theirs: xr.Dataset) -> str:
+    """What was run from whose weights, in words."""
+    samples, features = theory.descent(run).inputs.shape
+    data = f"{samples} points in {features} dimensions"
+    if not theory.starts_like(theory.descent(run), theirs):
+        return f"{data}, other weights than the authors'"
+    return f"{data}, the authors' initial weights, s = {theirs.attrs['init_scale']:g}"
 
 
 # ---- Figure 2 and the animations of one-dimensional networks ----
@@ -39,9 +52,9 @@ def curve(hidden: Any, output: Any, x: Any) -> Any:
     return np.maximum(np.outer(x, hidden[:, 0]) + hidden[:, 1], 0) @ output
 
 
-def network_axes(axes: Axes, run: xr.Dataset) -> tuple[Axes, Any]:
+def network_axes(axes: Axes, run: Run) -> tuple[Axes, Any]:
     """The two axes of Figure 2 with the data on the left one, and the grid of x."""
-    x, y = run["inputs"].values[:, 0], run["targets"].values
+    x, y = run.inputs.values[:, 0], run.targets.values
     grid = np.linspace(x.min() - 1, x.max() + 1, 601)
     right = axes.twinx()
     right.spines["right"].set_visible(True)
@@ -77,117 +90,172 @@ def limits(values: Any, margin: float = 0.1) -> tuple[float, float]:
     return low - room, high + room
 
 
-def stars(run: xr.Dataset) -> tuple[Any, Any]:
+def stars(run: Run) -> tuple[Any, Any]:
     """(time, neuron): the kinks −w_2/w_1, and sign(a)|w|."""
-    hidden, output = run["hidden"].values, run["output"].values
+    hidden, output = run.hidden.values, run.output.values
     with np.errstate(divide="ignore", invalid="ignore"):
         kinks = -hidden[..., 1] / hidden[..., 0]
     return kinks, np.sign(output) * np.linalg.norm(hidden, axis=-1)
 
 
-@figure(
+def moment(run: Run, frame: int) -> str:
+    """The title of a saved frame of a descent."""
+    return f"iteration {int(run.step[frame])}, L = {float(run.loss[frame]):.3g}"
+
+
+@paper.figure(
     "published",
-    "Snapshots of training on two orthogonal points from the authors' initial weights: data (dots) and network "
-    "(curve) on the left axis, neurons (stars; those with kinks in the window) on the right one. Descent in float64.",
+    lambda run, theirs: (
+        f"Snapshots of training by descent in float64: {setting(run, theirs)}. Data (dots) and network (curve) on the "
+        "left axis, neurons (stars; those with kinks in the window) on the right one."
+    ),
+    on="orthogonal",
     size=(9.0, 6.4),
+    files=[AUTHORS_RUNS["orthogonal"]],
 )
-def figure2(canvas: Figure, data: Data) -> None:
-    run = run_of(data["orthogonal"])
-    kinks, sizes = stars(run)
-    step = np.rint(run["time"].values / STEP).astype(int)
-    for axes, iteration in zip(canvas.subplots(2, 2).ravel(), (0, 1881, 9004, 15407), strict=True):
-        frame = int(np.flatnonzero(step == iteration)[0])
-        right, grid = network_axes(axes, run)
-        values = curve(run["hidden"].values[frame], run["output"].values[frame], grid)
+def figure2(canvas: Figure, run: Run, theirs: xr.Dataset) -> None:
+    descent = theory.descent(run).isel(seed=0)
+    kinks, sizes = stars(descent)
+    for axes, iteration in zip(canvas.subplots(2, 2).ravel(), theory.FIGURE_2, strict=True):
+        frame = int(np.argmin(np.abs(descent.step.values - iteration)))
+        right, grid = network_axes(axes, descent)
+        values = curve(descent.hidden.values[frame], descent.output.values[frame], grid)
         axes.plot(grid, values, color=GREEN)
         right.plot(kinks[frame], sizes[frame], "*", color=BLUE, markersize=6, alpha=0.7)
-        height = 1.15 * max(np.abs(values).max(), np.abs(run["targets"].values).max())
+        height = 1.15 * max(np.abs(values).max(), np.abs(descent.targets.values).max())
         axes.set_ylim(-height, height)
         bound = 1.15 * np.abs(sizes[frame]).max()
         right.set_ylim(-bound, bound)
-        axes.set_title(f"iteration {iteration}, L = {float(run['loss'][frame]):.3g}")
+        axes.set_title(moment(descent, frame))
         label_network_axes(axes, right)
 
 
-def network_animation(experiment: str) -> Callable[[Figure, Data], Iterator[list[Artist]]]:
+def network_frames(canvas: Figure, run: Run) -> Iterator[list[Artist]]:
     """The animation of a one-dimensional run, a frame for each saved time."""
+    run = theory.descent(run).isel(seed=0)
+    kinks, sizes = stars(run)
+    axes = canvas.subplots()
+    right, grid = network_axes(axes, run)
+    still = [*axes.lines, *right.lines]  # the data and the line at zero, which lie above the curve
+    curves = np.stack(
+        [curve(*state, grid) for state in zip(run.hidden.values, run.output.values, strict=True)]
+    )
+    (line,) = axes.plot(grid, curves[0], color=GREEN)
+    (points,) = right.plot(kinks[0], sizes[0], "*", color=BLUE, markersize=6, alpha=0.7)
+    axes.set_ylim(limits([*run.targets.values, *curves.ravel()]))
+    bound = 1.1 * np.abs(sizes).max()
+    right.set_ylim(-bound, bound)
+    label_network_axes(axes, right)
+    title = axes.set_title(" ")
+    for frame in range(len(curves)):
+        line.set_ydata(curves[frame])
+        points.set_data(kinks[frame], sizes[frame])
+        title.set_text(moment(run, frame))
+        yield [line, *still, points, title]
 
-    def draw(canvas: Figure, data: Data) -> Iterator[list[Artist]]:
-        run = run_of(data[experiment])
-        kinks, sizes = stars(run)
-        axes = canvas.subplots()
-        right, grid = network_axes(axes, run)
-        still = [*axes.lines, *right.lines]  # the data and the line at zero, which lie above the curve
-        hidden, output = run["hidden"].values, run["output"].values
-        curves = np.stack([curve(*state, grid) for state in zip(hidden, output, strict=True)])
-        (line,) = axes.plot(grid, curves[0], color=GREEN)
-        (points,) = right.plot(kinks[0], sizes[0], "*", color=BLUE, markersize=6, alpha=0.7)
-        axes.set_ylim(limits([*run["targets"].values, *curves.ravel()]))
-        bound = 1.1 * np.abs(sizes).max()
-        right.set_ylim(-bound, bound)
-        label_network_axes(axes, right)
-        title = axes.set_title(" ")
-        for frame, time in enumerate(run["time"].values):
-            line.set_ydata(curves[frame])
-            points.set_data(kinks[frame], sizes[frame])
-            title.set_text(f"iteration {round(time / STEP)}, L = {float(run['loss'][frame]):.3g}")
-            yield [line, *still, points, title]
 
-    return draw
+def film_caption(run: Run, theirs: xr.Dataset) -> str:
+    """The caption of an animation."""
+    return f"Training by descent in float64, a frame for each saved iteration: {setting(run, theirs)}."
+
+
+def film(experiment: str, **drawing: Any) -> Any:
+    """An animation of one of the runs from the authors' weights."""
+    return paper.figure("published", film_caption, on=experiment, files=[AUTHORS_RUNS[experiment]], **drawing)
+
+
+@film("orthogonal", size=(6.0, 4.0), frames_per_second=15)
+def animation_orthogonal(canvas: Figure, run: Run, theirs: xr.Dataset) -> Iterator[list[Artist]]:
+    yield from network_frames(canvas, run)
+
+
+@film("nonorthogonal_small", size=(6.0, 4.0), frames_per_second=15)
+def animation_nonorthogonal_small(canvas: Figure, run: Run, theirs: xr.Dataset) -> Iterator[list[Artist]]:
+    yield from network_frames(canvas, run)
+
+
+@film("nonorthogonal_large", size=(6.0, 4.0), frames_per_second=15)
+def animation_nonorthogonal_large(canvas: Figure, run: Run, theirs: xr.Dataset) -> Iterator[list[Artist]]:
+    yield from network_frames(canvas, run)
 
 
 # ---- loss profiles ----
 
-REFERENCES = {
-    "orthogonal": "boursier2022_orthogonal_seed0",
-    "nonorthogonal_small": "boursier2022_nonorthogonal_small_seed0",
-    "nonorthogonal_large": "boursier2022_nonorthogonal_large_seed0",
-    "high_dimension": "boursier2022_high_dimension_seed4",
-}
 
-
-def loss_profile(experiment: str) -> Callable[[Figure, Data], None]:
+def loss_profile(canvas: Figure, run: Run, theirs: xr.Dataset) -> None:
     """L against iterations: descent in both precisions, the authors' own losses, the flow."""
-
-    def draw(canvas: Figure, data: Data) -> None:
-        theirs = data[REFERENCES[experiment]]
-        linear, logarithmic = canvas.subplots(1, 2)
-        for axes in (linear, logarithmic):
-            for dtype, style, color in (("float64", "-", BLUE), ("float32", "--", "#E69F00")):
-                run = run_of(data[experiment], dtype=dtype)
-                axes.plot(run["time"] / STEP, run["loss"], style, color=color, label=f"descent, {dtype}")
-            run = run_of(data[experiment], "flow")
+    step = theory.descent(run).config.dynamics.step_size
+    linear, logarithmic = canvas.subplots(1, 2)
+    for axes in (linear, logarithmic):
+        for part in run.by("dynamics", "dtype"):
+            loss = part.loss.isel(seed=0)
+            if part.dynamics == "flow":
+                axes.plot(part.time / step, loss, ":k", label=f"exact flow, iteration = t/{step:g}")
+            else:
+                color, style = (BLUE, "-") if part.dtype == "float64" else ("#E69F00", "--")
+                axes.plot(part.step, loss, style, color=color, label=f"descent, {part.dtype}")
+        if theory.starts_like(theory.descent(run), theirs):
             axes.plot(
-                run["time"] / STEP, run["loss"], ":", color="black", label="exact flow, iteration = t/1e-3"
-            )
-            axes.plot(
-                theirs["iteration"], theirs["loss"], "o", color="#D55E00", markersize=3, fillstyle="none", markevery=4,
-                label="authors' run (float32), every 4th frame",
+                theirs["iteration"] * (theirs.attrs["learning_rate"] / step), theirs["loss"], "o", color="#D55E00",
+                markersize=3, fillstyle="none", markevery=4, label="authors' run (float32), every 4th frame",
             )  # fmt: skip
-            axes.set_xlabel("iteration (step size 1e-3)")
-            axes.set_ylabel("loss L(θ) = (1/n) Σ (h(x) − y)²")
-        linear.set_xlim(0, float(run["time"][-1]) / STEP)
-        linear.set_ylim(0, 1.05 * float(theirs["loss"][0]))
-        logarithmic.set_xscale("log")
-        logarithmic.set_yscale("log")
-        logarithmic.legend(loc="lower left")
+        axes.set_xlabel(f"iteration (step size {step:g})")
+        name_axes(axes, y=run.loss)
+    linear.set_xlim(0, float(np.nanmax(run.time)) / step)
+    linear.set_ylim(0, 1.05 * float(run.loss.isel(time=0).max()))
+    logarithmic.set_xscale("log")
+    logarithmic.set_yscale("log")
+    logarithmic.legend(loc="lower left")
 
-    return draw
+
+def loss_caption(run: Run, theirs: xr.Dataset) -> str:
+    """The caption of a loss profile."""
+    return (
+        f"Loss against iterations: {setting(run, theirs)}. Left: the notebook's axes; right: the same, logarithmic. "
+        "Lines join the saved iterations."
+    )
+
+
+def profile(experiment: str) -> Any:
+    """A loss profile of one of the runs from the authors' weights."""
+    return paper.figure(
+        "published", loss_caption, on=experiment, size=(9.0, 3.6), files=[AUTHORS_RUNS[experiment]]
+    )
+
+
+@profile("orthogonal")
+def loss_orthogonal(canvas: Figure, run: Run, theirs: xr.Dataset) -> None:
+    loss_profile(canvas, run, theirs)
+
+
+@profile("nonorthogonal_small")
+def loss_nonorthogonal_small(canvas: Figure, run: Run, theirs: xr.Dataset) -> None:
+    loss_profile(canvas, run, theirs)
+
+
+@profile("nonorthogonal_large")
+def loss_nonorthogonal_large(canvas: Figure, run: Run, theirs: xr.Dataset) -> None:
+    loss_profile(canvas, run, theirs)
+
+
+@profile("high_dimension")
+def loss_high_dimension(canvas: Figure, run: Run, theirs: xr.Dataset) -> None:
+    loss_profile(canvas, run, theirs)
 
 
 # ---- high dimension ----
 
 
-def polar_axes(canvas: Figure, run: xr.Dataset, frame: int) -> tuple[Any, list[Any]]:
+def polar_axes(canvas: Figure, run: Run, frame: int) -> tuple[Any, list[Any]]:
     """The polar plot of the neurons in the two leading principal directions, with its artists."""
     axes: Any = canvas.add_subplot(projection="polar")
     points = []
     for sign, color, label in ((1, VIOLET, "a > 0"), (-1, RED, "a < 0")):
-        chosen = np.sign(run["output"].values[-1]) == sign
+        chosen = np.sign(run.output.values[-1]) == sign
         angle, radius = polar(run, frame, chosen)
         (drawn,) = axes.plot(angle, radius, "*", color=color, markersize=6, alpha=0.6, label=label)
         points.append((drawn, chosen))
-    largest = np.linalg.norm(run["principal_coordinates"].values, axis=-1).max()
+    largest = np.linalg.norm(run.principal_coordinates.values, axis=-1).max()
     axes.set_rlim(0, 1.08 * largest)
     axes.set_rorigin(-0.05 * 1.08 * largest)
     axes.set_rlabel_position(112)
@@ -196,46 +264,52 @@ def polar_axes(canvas: Figure, run: xr.Dataset, frame: int) -> tuple[Any, list[A
     return axes, points
 
 
-def polar(run: xr.Dataset, frame: int, chosen: Any) -> tuple[Any, Any]:
+def polar(run: Run, frame: int, chosen: Any) -> tuple[Any, Any]:
     """Angle and radius of the chosen neurons at a frame."""
-    first, second = np.moveaxis(run["principal_coordinates"].values[frame][chosen], -1, 0)
+    first, second = np.moveaxis(run.principal_coordinates.values[frame][chosen], -1, 0)
     return np.arctan2(second, first), np.hypot(first, second)
 
 
-@figure(
+@paper.figure(
     "published",
     "Neurons at the end of training in high dimension, in the two leading principal directions of the last hidden "
     "weights (uncentred), by descent in float64. The inner circle is radius 0, as in the notebook.",
+    on="high_dimension",
     size=(6.4, 4.6),
 )
-def high_dimension_directions(canvas: Figure, data: Data) -> None:
-    run = run_of(data["high_dimension"])
-    axes, _ = polar_axes(canvas, run, -1)
-    share = run["explained_variance_ratio"].values[:2].sum()
+def high_dimension_directions(canvas: Figure, run: Run) -> None:
+    descent = theory.descent(run).isel(seed=0)
+    axes, _ = polar_axes(canvas, descent, -1)
+    share = float(descent.explained_variance_ratio[:2].sum())
     axes.set_title(f"two principal components hold {100 * share:.1f} % of |W|²")
 
 
-def high_dimension_animation(canvas: Figure, data: Data) -> Iterator[list[Artist]]:
-    run = run_of(data["high_dimension"])
-    axes, points = polar_axes(canvas, run, 0)
+@film("high_dimension", size=(6.4, 4.6), frames_per_second=12)
+def animation_high_dimension(canvas: Figure, run: Run, theirs: xr.Dataset) -> Iterator[list[Artist]]:
+    descent = theory.descent(run).isel(seed=0)
+    axes, points = polar_axes(canvas, descent, 0)
     title = axes.set_title(" ")
-    for frame, time in enumerate(run["time"].values):
+    for frame in range(descent.dataset.sizes["time"]):
         for drawn, chosen in points:
-            drawn.set_data(*polar(run, frame, chosen))
-        title.set_text(f"iteration {round(time / STEP)}, L = {float(run['loss'][frame]):.3g}")
+            drawn.set_data(*polar(descent, frame, chosen))
+        title.set_text(moment(descent, frame))
         yield [*(drawn for drawn, _ in points), title]
 
 
-@figure(
+@paper.figure(
     "published",
     "Share of |W|² along each principal direction of the last hidden weights, uncentred.",
-    (6.0, 3.2),
+    on="high_dimension",
+    size=(6.0, 3.2),
 )
-def explained_variance(canvas: Figure, data: Data) -> None:
+def explained_variance(canvas: Figure, run: Run) -> None:
     axes = canvas.subplots()
-    for dynamics, marker, color in (("descent", "o", BLUE), ("flow", "x", "black")):
-        ratio = run_of(data["high_dimension"], dynamics)["explained_variance_ratio"].values[:12]
-        label = f"{dynamics}: first two {100 * ratio[:2].sum():.1f} %"
+    for name, part, marker, color in (
+        ("descent", theory.descent(run), "o", BLUE),
+        ("flow", theory.flow(run), "x", "black"),
+    ):
+        ratio = part.explained_variance_ratio.isel(seed=0).values[:12]
+        label = f"{name}: first two {100 * ratio[:2].sum():.1f} %"
         axes.plot(np.arange(1, len(ratio) + 1), ratio, marker, color=color, label=label, fillstyle="none")
     axes.set_yscale("log")
     axes.set_xlabel("principal direction")
@@ -246,245 +320,165 @@ def explained_variance(canvas: Figure, data: Data) -> None:
 # ---- checks of the statements ----
 
 
-@figure(
+@paper.figure(
     "theorem",
-    "Largest difference over time between the losses of descent and exact flow on two orthogonal points. The line "
-    "has slope 1.",
-    (5.0, 3.4),
+    "Largest difference over time between the losses of descent and exact flow. The line has slope 1.",
+    on="step_error",
+    size=(5.0, 3.4),
 )
-def step_error(canvas: Figure, data: Data) -> None:
+def step_error(canvas: Figure, run: Run) -> None:
     axes = canvas.subplots()
-    loss = data["step_error"]["loss"].isel(seed=0)
-    steps = np.array([1e-4, 1e-3, 1e-2])
-    names = ["step_1e-4", "step_1e-3", "step_1e-2"]
-    errors = np.array([float(np.abs(loss.sel(dynamics=n) - loss.sel(dynamics="flow")).max()) for n in names])
+    errors = theory.step_errors(run)
+    steps, smallest = errors["step_size"].values, errors[-1]
     axes.loglog(steps, errors, "o", markersize=6, fillstyle="none", label="measured")
-    axes.loglog(steps, errors[0] * steps / steps[0], color="black", linewidth=0.9, label="first order")
+    reference(axes, steps, float(smallest) * steps / float(smallest["step_size"]), "first order")
     axes.margins(x=0.15, y=0.12)
-    for step, error in zip(steps, errors, strict=True):
+    for step, error in zip(steps, errors.values, strict=True):
         axes.annotate(f"{error:.2g}", (step, error), textcoords="offset points", xytext=(6, -9), fontsize=7.5)
-    axes.set_xlabel("step size η")
+    axes.set_xlabel(f"step size {symbol_of('step_size')}")
     axes.set_ylabel(r"max over $t$ of $|L_{descent} - L_{flow}|$")
     axes.legend()
 
 
-def shared(dataset: xr.Dataset, name: str) -> Any:
-    """Inputs or targets that all runs share."""
-    array = dataset[name]
-    return array.isel({d: 0 for d in array.dims if d not in ("sample", "feature")}).values
+def scale_axis(axes: Axes) -> None:
+    """The initial scale, which falls to the right."""
+    axes.set_xscale("log")
+    axes.invert_xaxis()
+    axes.set_xlabel(f"initial scale {symbol_of('scale', paper.symbols)}")
 
 
-@figure(
+@paper.figure(
     "theorem",
-    "Five orthogonal points, exact flow from scales λ = 1e-2 … 1e-30. Left: when the labels of either sign are "
-    "fitted, with lines of slope ln 10/|D±| a decade through the smallest λ, D± = (1/n) Σ y x over ±y > 0. "
-    "Middle: distance of the loss from the plateau half way between. Right: excess of ½|θ|² over the minimum norm, "
-    "with the slope at which neurons blind to one sample die out.",
+    "Orthogonal points, exact flow from small scales λ. Left: when the labels of either sign are fitted, with lines "
+    "of slope ln 10/|D±| a decade through the smallest λ, D± = (1/n) Σ y x over ±y > 0. Middle: distance of the loss "
+    "from the plateau half way between. Right: excess of ½|θ|² over the minimum norm, with the slope at which neurons "
+    "blind to one sample die out.",
+    on="scale_sweep",
     size=(9.6, 3.4),
 )
-def scale_sweep(canvas: Figure, data: Data) -> None:
-    dataset = data["scale_sweep"]
-    inputs, targets = shared(dataset, "inputs"), shared(dataset, "targets")
-    level = theory.plateau(targets)
-    start = float((targets**2).sum() / (2 * len(targets)))
-    scale, time = dataset["scale"].values, dataset["time"].values
-    losses = dataset["loss"].transpose("scale", "seed", "time").values
+def scale_sweep(canvas: Figure, run: Run) -> None:
     left, middle, right = canvas.subplots(1, 3)
-    when = {}
-    for sign, drive, height, color, marker in zip(
-        "+−",
-        theory.drives(inputs, targets),
-        ((start + level) / 2, level / 2),
-        (BLUE, "#D55E00"),
-        "os",
-        strict=True,
-    ):
-        when[sign] = np.array([[first_below(time, one, height) for one in seeds] for seeds in losses])
-        mean = when[sign].mean(-1)
-        left.plot(scale, mean, marker, color=color, label=f"labels {sign}, measured", fillstyle="none")
-        line = mean[-1] + np.log(scale[-1] / scale) / drive
-        left.plot(scale, line, color=color, linewidth=0.9, label=f"slope {np.log(10) / drive:.3f} a decade")
-    left.set_xscale("log")
-    left.invert_xaxis()
+    first = next(run.by("scale"))
+    inputs, targets = first.inputs.values, first.targets.values
+    unit = theory.loss_unit(run)
+    for place, (sign, drive, level) in enumerate(theory.fit_stages(inputs, targets)):
+        when = laid_along("scale", run, partial(theory.time_below, level=unit * level))
+        mean = when.mean("seed").sortby("scale")
+        scale, color = mean["scale"].values, f"C{place}"
+        left.plot(scale, mean, "os"[place], color=color, label=f"labels {sign}, measured", fillstyle="none")
+        line = mean.values[0] + np.log(scale[0] / scale) / drive / unit
+        reference(left, scale, line, f"slope {np.log(10) / drive / unit:.3f} a decade", color=color)
     left.set_ylim(0, None)
-    left.set_ylabel("time t")
-    left.legend()
-    middle_time = 0.5 * (when["+"] + when["−"])
-    between = np.array(
-        [
-            [np.interp(middle_time[i, j], time, losses[i, j]) for j in range(losses.shape[1])]
-            for i in range(len(scale))
-        ]
+    left.set_ylabel("time $t$")
+    between, plateau = (
+        laid_along("scale", run, read) for read in (theory.loss_between, theory.plateau_between)
     )
-    middle.loglog(scale, np.abs(between / level - 1), "o", color=BLUE, markersize=3, fillstyle="none")
-    middle.axhline(1e-3, color="black", linestyle="--", linewidth=0.9, label="0.1 %, the tolerance")
-    middle.invert_xaxis()
-    middle.set_ylabel(f"|L/plateau − 1|, plateau {level:.4g}")
-    middle.legend()
-    excess = (
-        dataset["path_norm"].isel(time=-1).transpose("scale", "seed").values
-        / sum(theory.minimum_norm(inputs, targets))
-        - 1
-    )
-    right.loglog(scale, excess, "o", color=BLUE, markersize=3, fillstyle="none")
-    power = theory.excess_exponent(inputs, targets)
-    middle_of = len(scale) // 2
-    through = np.exp(np.log(excess[middle_of]).mean()) * (scale / scale[middle_of]) ** power
-    right.loglog(scale, through, color="black", linewidth=0.9, label=f"slope 2(1 − |D_A|/|D|) = {power:.3f}")
-    right.set_ylim(1e-13, None)
+    middle.plot(between["scale"], abs(between / plateau - 1).transpose("scale", "seed"), "o", color="C0", markersize=3,
+                fillstyle="none")  # fmt: skip
+    reference(middle, [0, 1], [1e-3, 1e-3], "0.1 %, the tolerance", transform=middle.get_yaxis_transform())
+    middle.set_ylabel(f"|L/plateau − 1|, plateau {float(plateau[0]):.4g}")
+    excess = laid_along("scale", run, theory.norm_excess).transpose("scale", "seed")
+    right.plot(excess["scale"], excess, "o", color="C0", markersize=3, fillstyle="none")
+    power, centre = theory.excess_exponent(inputs, targets), excess[excess.sizes["scale"] // 2]
+    scale = np.sort(excess["scale"].values)
+    through = float(np.exp(np.log(centre).mean())) * (scale / float(centre["scale"])) ** power
+    reference(right, scale, through, f"slope 2(1 − |D_A|/|D|) = {power:.3f}")
     right.set_ylabel("½|θ|²/(|v₊| + |v₋|) − 1")
-    right.invert_xaxis()
-    right.legend()
+    for axes in (middle, right):
+        axes.set_yscale("log")
+    right.set_ylim(1e-13, None)
     for axes in (left, middle, right):
-        axes.set_xlabel("initial scale λ")
-
-
-@figure(
-    "theorem",
-    "Random orthogonal sets in which one neuron of each sign sees all samples of its sign, exact flow to t = 4000, "
-    "6 seeds each. Lines, one a seed: from its value at λ = 1e-16 with the slope 2(1 − |D_A|/|D|) of the heaviest "
-    "neuron that misses a sample.",
-    size=(9.0, 3.6),
-)
-def implicit_bias(canvas: Figure, data: Data) -> None:
-    dataset = data["implicit_bias"]
-    left, right = canvas.subplots(1, 2)
-    colors = (BLUE, "#D55E00", "#009E73", "#CC79A7")
-    for index, (samples, color, marker) in enumerate(
-        zip(dataset["samples"].values, colors, "os^D", strict=True)
-    ):
-        runs = dataset.sel(samples=samples).transpose("scale", "seed", ...)
-        first = runs.isel(scale=0)
-        sets = [
-            theory.without_padding(*one)
-            for one in zip(first["seed_inputs"].values, first["seed_targets"].values, strict=True)
-        ]
-        least = np.array([sum(theory.minimum_norm(*one)) for one in sets])
-        excess = runs["path_norm"].isel(time=-1).values / least - 1
-        scale = runs["scale"].values
-        power = first["blind_exponent"].values
-        label = f"n = {samples}"
-        left.loglog(
-            np.repeat(scale, excess.shape[1]), np.maximum(excess, 1e-16).ravel(), marker, color=color,
-            fillstyle="none", markersize=3.5, label=label,
-        )  # fmt: skip
-        start = int(np.flatnonzero(scale == 1e-16)[0])
-        for seed, exponent in enumerate(power):
-            left.loglog(
-                scale[start:], excess[start, seed] * (scale[start:] / scale[start]) ** exponent, color=color,
-                linewidth=0.6, alpha=0.7,
-            )  # fmt: skip
-        place = scale * 10 ** (1.0 * (index - 1.5))
-        count = runs["carrying_directions"].isel(time=-1).values
-        right.semilogx(
-            np.repeat(place, count.shape[1]), count.ravel(), marker, color=color, fillstyle="none", markersize=3.5,
-            label=label,
-        )  # fmt: skip
-    right.axhline(2, color="black", linewidth=0.9, label="2, the theorem")
-    left.set_ylim(1e-16, None)
-    left.set_ylabel("½|θ|²/(|v₊| + |v₋|) − 1")
-    left.set_xlabel("initial scale λ")
-    right.set_ylabel("directions with ≥ 1 % of Σ|a||w|")
-    right.set_ylim(0, None)
-    right.set_xlabel("initial scale λ (shifted by n to be told apart)")
-    for axes in (left, right):
-        axes.invert_xaxis()
+        scale_axis(axes)
         axes.legend()
 
 
-PLATEAU = 1209 / 38000
-
-
-@figure(
+@paper.figure(
     "theorem",
-    "Five points on a line. Left: when the exact flow leaves the plateau (L below 90 % of it), 24 starts each, mean "
-    "and range, with a straight line through the means. Right: the share of 24 descents that leave it by t = 600, "
-    "with exact 95 % intervals; the flow leaves it from every start.",
+    lambda run: (
+        "Random orthogonal sets in which one neuron of each sign sees all samples of its sign, exact flow to "
+        f"t = {float(run.time.max()):g}. Lines, one per seed: from its value at the largest λ ≤ 1e-16 with the slope "
+        "2(1 − |D_A|/|D|) of the heaviest neuron that misses a sample."
+    ),
+    on="implicit_bias",
     size=(9.0, 3.6),
 )
-def escape(canvas: Figure, data: Data) -> None:
+def implicit_bias(canvas: Figure, run: Run) -> None:
     left, right = canvas.subplots(1, 2)
-    flow = data["escape_of_flow"]
-    time, scale = flow["time"].values, flow["scale"].values * np.sqrt(60)
-    losses = flow["loss"].transpose("scale", "seed", "time").values
-    when = np.array([[first_below(time, one, 0.9 * PLATEAU) for one in seeds] for seeds in losses])
-    mean = np.nanmean(when, axis=-1)
-    spread = [mean - np.nanmin(when, axis=-1), np.nanmax(when, axis=-1) - mean]
-    left.errorbar(
-        scale, mean, yerr=spread, fmt="o", color=BLUE, capsize=2, label="exact flow, mean and range"
-    )
-    small = flow["scale"].values < 1e-3
-    fit = np.polyfit(np.log10(1 / scale[small]), mean[small], 1)
-    left.plot(
-        scale,
-        np.polyval(fit, np.log10(1 / scale)),
-        color="black",
-        linewidth=0.9,
-        label=f"{fit[0]:.1f} a decade",
-    )
-    left.set_xscale("log")
-    left.invert_xaxis()
-    left.set_ylim(0, None)
-    left.set_xlabel("initial scale s (weights have standard deviation s/√m)")
-    left.set_ylabel("escape time t")
-    left.legend()
-    descent = data["escape_of_descent"].sortby("step_size")
-    for value, color, marker in zip(descent["scale"].values, (BLUE, "#D55E00"), "os", strict=True):
-        escaped = (
-            (descent["loss"].sel(scale=value).isel(time=-1) < 0.9 * PLATEAU)
-            .transpose("step_size", "seed")
-            .values
+    groups = list(run.by("samples"))
+    counts = [group.samples for group in groups]
+    for place, (group, marker) in enumerate(zip(groups, "os^Dvp<>*h" * len(groups), strict=False)):
+        line = style_of(group.samples, counts)
+        style = {**line, "linestyle": "none", "marker": marker, "fillstyle": "none", "markersize": 3.5}
+        label = f"{symbol_of('samples')} = {group.samples}"
+        for spot, part in enumerate(group.by("scale")):
+            excess = np.maximum(theory.norm_excess(part).values, 1e-16)
+            scale, told = np.full(excess.shape, part.scale), label if spot == 0 else None
+            left.plot(scale, excess, label=told, **style)
+            directions = part.carrying_directions.isel(time=-1)
+            shifted = scale * 10 ** (place - 0.5 * (len(groups) - 1))
+            right.plot(shifted, directions, label=told, **style)
+        small = sorted(
+            (part for part in group.by("scale") if part.scale <= 1e-16), key=lambda part: -part.scale
         )
-        share = escaped.mean(-1)
-        ends = np.array([chance_interval(int(e.sum()), len(e))[1:] for e in escaped])
-        right.errorbar(
-            descent["step_size"], share, yerr=np.abs(ends.T - share), fmt=marker, color=color, capsize=2,
-            label=f"descent, s = {value * np.sqrt(60):.0e}",
-        )  # fmt: skip
-    right.axhline(
-        float(np.mean(losses[..., -1] < 0.9 * PLATEAU)),
-        color="black",
-        linewidth=0.9,
-        label="exact flow, all scales",
+        if small:
+            scales = np.array([part.scale for part in small])
+            exponents = small[0].blind_exponent.values
+            predicted = theory.norm_excess(small[0]).values * (scales / scales[0])[:, None] ** exponents
+            left.plot(scales, predicted, linewidth=0.6, alpha=0.7, **line)
+    left.set_yscale("log")
+    left.set_ylim(1e-16, None)
+    left.set_ylabel("½|θ|²/(|v₊| + |v₋|) − 1")
+    reference(right, [0, 1], [2, 2], "2, the theorem", transform=right.get_yaxis_transform())
+    right.set_ylabel("directions with ≥ 1 % of Σ|a||w|")
+    right.set_ylim(0, None)
+    for axes in (left, right):
+        scale_axis(axes)
+        axes.legend()
+    right.set_xlabel(f"{right.get_xlabel()} (shifted by n to be told apart)")
+
+
+@paper.figure(
+    "theorem",
+    lambda flow, descent: (
+        f"Points on a line. Left: when the exact flow leaves the plateau (L below 90 % of it), {flow.seeds} starts "
+        "each, mean and range, with a straight line through the means of λ < 1e-3. Right: the share of "
+        f"{descent.seeds} descents that leave it by t = {float(descent.time.max()):g}, with exact 95 % intervals; the "
+        "line is the flow's share. λ is the standard deviation of the weights."
+    ),
+    on=("escape_of_flow", "escape_of_descent"),
+    size=(9.0, 3.6),
+)
+def escape(canvas: Figure, flow: Run, descent: Run) -> None:
+    left, right = canvas.subplots(1, 2)
+    when = laid_along("scale", flow, lambda part: theory.time_below(part, theory.escape_level(part)))
+    mean, scale = when.mean("seed"), when["scale"].values
+    spread = [mean - when.min("seed"), when.max("seed") - mean]
+    left.errorbar(
+        scale, mean, yerr=spread, fmt="o", color="C0", capsize=2, label="exact flow, mean and range"
     )
+    small = (scale < 1e-3) & np.isfinite(mean.values)
+    if small.sum() > 1:
+        fit = np.polyfit(-np.log10(scale[small]), mean.values[small], 1)
+        reference(left, scale, np.polyval(fit, -np.log10(scale)), f"{fit[0]:.1f} a decade")
+    scale_axis(left)
+    left.set_ylim(0, None)
+    left.set_ylabel("escape time $t$")
+    left.legend()
+    parts = list(descent.by("scale"))
+    letter = symbol_of("scale", paper.symbols)
+    for part, marker in zip(parts, "os^Dvp<>*h" * len(parts), strict=False):
+        style = style_of(part.scale, [other.scale for other in parts])
+        for spot, run in enumerate(part.by("step_size")):
+            escaped = run.loss.isel(time=-1) < theory.escape_level(run)
+            share, low, high = chance_interval(int(escaped.sum()), run.seeds)
+            right.errorbar(
+                run.step_size, share, yerr=[[share - low], [high - share]], fmt=marker, color=style["color"],
+                capsize=2, label=f"descent, {letter} = {part.scale:.2g}" if spot == 0 else None,
+            )  # fmt: skip
+    reference(right, [0, 1], 2 * [float(when.notnull().mean())], "exact flow, all scales",
+              transform=right.get_yaxis_transform())  # fmt: skip
     right.set_xscale("log")
     right.set_ylim(-0.03, 1.05)
-    right.set_xlabel("step size η (the paper's time; the notebooks' 1e-3 is 2e-3 here)")
+    right.set_xlabel(f"step size {symbol_of('step_size')} (in the paper's time)")
     right.set_ylabel("share of starts that leave the plateau")
     right.legend()
-
-
-TITLES = {
-    "orthogonal": "two orthogonal points, s = 1e-6",
-    "nonorthogonal_small": "five points, s = 1e-4",
-    "nonorthogonal_large": "five points, s = 10",
-    "high_dimension": "n = 75 points in d = 150 dimensions, s = 1e-20",
-}
-
-
-@hookimpl
-def register_figures(register: Callable[[str, Drawing], None]) -> None:
-    for name, thing in globals().items():
-        if isinstance(thing, Drawing):
-            register(f"boursier2022.{name}", thing)
-    for experiment, told in TITLES.items():
-        caption = (
-            f"Loss against iterations from the authors' initial weights: {told}. Left: the notebook's axes; right: "
-            "the same, logarithmic. Lines join the iterations that the authors saved."
-        )
-        files = (f"data/{REFERENCES[experiment]}.nc",)
-        register(
-            f"boursier2022.loss_{experiment}",
-            Drawing(loss_profile(experiment), "published", caption, (9.0, 3.6), files=files),
-        )
-        film = (
-            f"Training from the authors' initial weights, a frame for each iteration that they saved: {told}."
-        )
-        if experiment == "high_dimension":
-            register(
-                "boursier2022.animation_high_dimension",
-                Drawing(high_dimension_animation, "published", film, (6.4, 4.6), frames_per_second=12),
-            )
-        else:
-            drawn = Drawing(network_animation(experiment), "published", film, frames_per_second=15)
-            register(f"boursier2022.animation_{experiment}", drawn)

@@ -7,7 +7,7 @@ values here, and never a copy of them.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from twolayer.errors import DataError
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["Config", "Run", "Varied", "runs_of"]
+__all__ = ["Config", "Run", "Varied", "laid_along", "runs_of"]
 
 Select = Mapping[str, Any]
 
@@ -164,3 +164,14 @@ def runs_of(
 def listed(values: Any) -> list[Any]:
     """One value or several, as a list."""
     return list(values) if isinstance(values, list | tuple) else [values]
+
+
+def laid_along(word: str, run: Run, measure: Callable[[Run], xr.DataArray]) -> xr.DataArray:
+    """`measure` of each of the runs taken together, without padding, laid along a swept word."""
+    import xarray as xr
+
+    runs = list(run.by(word))
+    values = [measure(part) for part in runs]
+    values = [value.drop_vars([name for name in value.coords if name not in value.dims]) for value in values]
+    along = xr.DataArray([part.words[word] for part in runs], dims=word, name=word)
+    return xr.concat(values, along)
