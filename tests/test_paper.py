@@ -91,6 +91,8 @@ def test_what_is_measured_of_each_run_is_laid_along_a_word(dataset: xr.Dataset) 
     assert total.dims == ("neurons", "seed")
     assert total.sel(neurons=2, seed=4) == 2
     assert total.sel(neurons=3, seed=7) == 3
+    with pytest.raises(DataError, match="'rate' sweeps scale too"):
+        laid_along("neurons", next(runs_of("rate", dataset)), lambda part: part.loss)
     (single,) = run.by(neurons=3)
     assert laid_along("neurons", single, lambda part: part.loss.max("time")).dims == ("neurons", "seed")
 

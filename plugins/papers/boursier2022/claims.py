@@ -12,7 +12,7 @@ import numpy as np
 from twolayer import Paper, Result, at_least, at_most, close, equivalent, inconclusive
 from twolayer.analysis.intervals import chance_interval, mean_interval, slope_interval
 from twolayer.analysis.rates import first_below
-from twolayer.analysis.runs import laid_along
+from twolayer.analysis.runs import laid_along, single_runs
 from twolayer.errors import DataError
 
 from . import theory
@@ -33,6 +33,8 @@ def authors_run(run: Run, files: tuple[xr.Dataset, ...]) -> xr.Dataset:
     """The authors' own run from the weights, and with the step size, of a descent."""
     for theirs in files:
         if theory.starts_like(run, theirs):
+            if run.config.problem.loss != "mean_square":
+                raise DataError(f"the authors minimise the mean square, this run {run.config.problem.loss}")
             if not np.isclose(run.config.dynamics.step_size, theirs.attrs["learning_rate"]):
                 raise DataError(
                     f"the authors' step size is {theirs.attrs['learning_rate']:g}, this run's "
@@ -202,10 +204,22 @@ def first_order(run: Run) -> dict[str, Result]:
 
 def small_scales(run: Run, largest: float = 1e-10) -> Run:
     """The runs from λ ≤ `largest`, where statements on λ → 0 are read."""
-    scales = [part.scale for part in run.by("scale") if part.scale <= largest]
+    scales = [part.scale for part in single_runs("scale", run) if part.scale <= largest]
     if len(scales) < 3:
         raise DataError(f"a statement on λ → 0 is read at three scales λ ≤ {largest:g} or more")
     return next(run.by(scale=scales))
+
+
+def followed(run: Run) -> Run:
+    """The runs, if each is followed long enough to fit all labels: 1.25 times −ln λ/|D_±| to leading order."""
+    for part in single_runs("scale", run):
+        drive = min(drive for _, drive, _ in theory.fit_stages(part.inputs.values, part.targets.values))
+        needed = -1.25 * np.log(part.scale) / drive / theory.loss_unit(run)
+        if part.time.max() < needed:
+            raise DataError(
+                f"the flow from λ = {part.scale:g} fits all labels by t = {needed:.3g}, later than its last time"
+            )
+    return run
 
 
 @paper.claim(
@@ -247,7 +261,7 @@ def plateau(run: Run) -> Result:
 
 @paper.claim("For small λ the flow reaches zero loss", "abstract", "published", on="scale_sweep")
 def zero_loss(run: Run) -> Result:
-    return at_most(run.loss.isel(time=-1), 1e-25, "final loss")
+    return at_most(followed(run).loss.isel(time=-1), 1e-25, "final loss")
 
 
 @paper.claim(
@@ -258,15 +272,19 @@ def zero_loss(run: Run) -> Result:
     figures=["scale_sweep"],
 )
 def minimum_norm(run: Run) -> dict[str, Result]:
-    excess = laid_along("scale", run, theory.norm_excess).mean("seed").sortby("scale", ascending=False)
-    last, larger = small_scales(run).scale.min(), excess.shift(scale=1)
+    excess = laid_along("scale", followed(run), theory.norm_excess).mean("seed")
+    excess = excess.sortby("scale", ascending=False)
+    last, larger = float(excess["scale"][-1]), excess.shift(scale=1)
     first = next(run.by("scale"))
-    least = theory.minimum_norm(first.inputs.values, first.targets.values)
+    data = first.inputs.values, first.targets.values
+    least, left = theory.minimum_norm(*data), last ** theory.excess_exponent(*data)
+    if left > 1e-6:
+        norm = inconclusive(f"λ is too large: the excess falls to λ^p = {left:.2g} only")
+    else:
+        norm = close(float((1 + excess[-1]) * least), least, relative=1e-6)
     detail = "ratio of the mean excess to that of the next larger λ"
-    return {
-        f"½|θ|² at λ = {last:g}": close(float((1 + excess[-1]) * least), least, relative=1e-6),
-        "excess falls with λ": at_most((excess / larger).where(larger > 1e-12), 1.0, detail),
-    }
+    falls = at_most((excess / larger).where(larger > 1e-12), 1.0, detail)
+    return {f"½|θ|² at λ = {last:g}": norm, "excess falls with λ": falls}
 
 
 @paper.claim(
@@ -278,7 +296,7 @@ def minimum_norm(run: Run) -> dict[str, Result]:
     figures=["implicit_bias"],
 )
 def implicit_bias(run: Run) -> dict[str, Result]:
-    last = min(run.by("scale"), key=lambda part: float(part.scale))
+    last = min(single_runs("scale", run), key=lambda part: float(part.scale))
     count = last.carrying_directions.isel(time=-1)
     left = (last.scale**last.blind_exponent).where(count > 2)
     if left.min() > 1e-2:
@@ -301,7 +319,8 @@ EXCESS = (
 def measured_exponent(run: Run, largest: float) -> xr.DataArray:
     """p of an excess ∝ λ^p between the largest λ ≤ `largest` and the smallest; NaN where none is left, (seed,)."""
     parts = sorted(
-        (part for part in run.by("scale") if part.scale <= largest), key=lambda part: float(part.scale)
+        (part for part in single_runs("scale", run) if part.scale <= largest),
+        key=lambda part: float(part.scale),
     )
     if len(parts) < 2:
         raise DataError(f"an exponent of λ → 0 is read between two scales λ ≤ {largest:g}")

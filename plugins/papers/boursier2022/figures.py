@@ -11,7 +11,7 @@ import numpy as np
 from twolayer import Paper, name_axes, reference
 from twolayer.analysis.intervals import chance_interval
 from twolayer.analysis.labels import style_of, symbol_of
-from twolayer.analysis.runs import laid_along
+from twolayer.analysis.runs import laid_along, single_runs
 
 from . import theory
 
@@ -370,19 +370,25 @@ def scale_sweep(canvas: Figure, run: Run) -> None:
         reference(left, scale, line, f"slope {np.log(10) / drive / unit:.3f} a decade", color=color)
     left.set_ylim(0, None)
     left.set_ylabel("time $t$")
-    between, plateau = (
-        laid_along("scale", run, read) for read in (theory.loss_between, theory.plateau_between)
-    )
-    middle.plot(between["scale"], abs(between / plateau - 1).transpose("scale", "seed"), "o", color="C0", markersize=3,
-                fillstyle="none")  # fmt: skip
-    reference(middle, [0, 1], [1e-3, 1e-3], "0.1 %, the tolerance", transform=middle.get_yaxis_transform())
-    middle.set_ylabel(f"|L/plateau − 1|, plateau {float(plateau[0]):.4g}")
+    if targets.min() < 0 < targets.max():
+        between, plateau = (
+            laid_along("scale", run, read) for read in (theory.loss_between, theory.plateau_between)
+        )
+        distance = abs(between / plateau - 1).transpose("scale", "seed")
+        middle.plot(between["scale"], distance, "o", color="C0", markersize=3, fillstyle="none")
+        reference(
+            middle, [0, 1], [1e-3, 1e-3], "0.1 %, the tolerance", transform=middle.get_yaxis_transform()
+        )
+        middle.set_ylabel(f"|L/plateau − 1|, plateau {float(plateau[0]):.4g}")
+    else:
+        middle.set_title("all labels have one sign: no plateau")
     excess = laid_along("scale", run, theory.norm_excess).transpose("scale", "seed")
     right.plot(excess["scale"], excess, "o", color="C0", markersize=3, fillstyle="none")
     power, centre = theory.excess_exponent(inputs, targets), excess[excess.sizes["scale"] // 2]
     scale = np.sort(excess["scale"].values)
     through = float(np.exp(np.log(centre).mean())) * (scale / float(centre["scale"])) ** power
-    reference(right, scale, through, f"slope 2(1 − |D_A|/|D|) = {power:.3f}")
+    if np.isfinite(power):
+        reference(right, scale, through, f"slope 2(1 − |D_A|/|D|) = {power:.3f}")
     right.set_ylabel("½|θ|²/(|v₊| + |v₋|) − 1")
     for axes in (middle, right):
         axes.set_yscale("log")
@@ -410,7 +416,7 @@ def implicit_bias(canvas: Figure, run: Run) -> None:
         line = style_of(group.samples, counts)
         style = {**line, "linestyle": "none", "marker": marker, "fillstyle": "none", "markersize": 3.5}
         label = f"{symbol_of('samples')} = {group.samples}"
-        for spot, part in enumerate(group.by("scale")):
+        for spot, part in enumerate(single_runs("scale", group)):
             excess = np.maximum(theory.norm_excess(part).values, 1e-16)
             scale, told = np.full(excess.shape, part.scale), label if spot == 0 else None
             left.plot(scale, excess, label=told, **style)
@@ -418,7 +424,8 @@ def implicit_bias(canvas: Figure, run: Run) -> None:
             shifted = scale * 10 ** (place - 0.5 * (len(groups) - 1))
             right.plot(shifted, directions, label=told, **style)
         small = sorted(
-            (part for part in group.by("scale") if part.scale <= 1e-16), key=lambda part: -part.scale
+            (part for part in single_runs("scale", group) if part.scale <= 1e-16),
+            key=lambda part: -part.scale,
         )
         if small:
             scales = np.array([part.scale for part in small])
@@ -468,7 +475,7 @@ def escape(canvas: Figure, flow: Run, descent: Run) -> None:
     letter = symbol_of("scale", paper.symbols)
     for part, marker in zip(parts, "os^Dvp<>*h" * len(parts), strict=False):
         style = style_of(part.scale, [other.scale for other in parts])
-        for spot, run in enumerate(part.by("step_size")):
+        for spot, run in enumerate(single_runs("step_size", part)):
             escaped = run.loss.isel(time=-1) < theory.escape_level(run)
             share, low, high = chance_interval(int(escaped.sum()), run.seeds)
             right.errorbar(

@@ -49,14 +49,15 @@ def excess_exponent(inputs: Any, targets: Any) -> float:
     """The exponent p of the excess norm, ∝ λ^p as λ → 0 for orthogonal inputs: p = min 2(1 − |D_A|/|D_±|).
 
     A neuron that sees only the samples A of its sign has grown by e^{|D_A| T} when those of D_± fit their labels at
-    T = −ln λ/|D_±|, and keeps a share λ^{2(1 − |D_A|/|D_±|)} of the mass. The slowest A leaves out one sample.
+    T = −ln λ/|D_±|, and keeps a share λ^{2(1 − |D_A|/|D_±|)} of the mass. The slowest A leaves out one sample;
+    ∞ where each sign has one sample only.
     """
     exponents = []
     for sign in (1, -1):
         parts = (targets * np.linalg.norm(inputs, axis=-1))[sign * targets > 0] ** 2
         if len(parts) > 1:
             exponents.append(2 * (1 - np.sqrt(1 - parts.min() / parts.sum())))
-    return float(min(exponents))
+    return float(min(exponents, default=np.inf))
 
 
 def plateau(targets: Any, fitted_sign: float = 1.0) -> float:
@@ -252,7 +253,7 @@ def loss_between(run: Run) -> xr.DataArray:
 def norm_excess(run: Run) -> xr.DataArray:
     """½|θ|²/(|v_+| + |v_−|) − 1 at the last time, (seed,)."""
     names = ("seed_inputs", "seed_targets") if "seed_inputs" in run.dataset else ("inputs", "targets")
-    return run.path_norm.isel(time=-1) / minimum_norm(*(run.dataset[name].values for name in names)) - 1
+    return run.path_norm.isel(time=-1) / minimum_norm(*(getattr(run, name).values for name in names)) - 1
 
 
 def escape_level(run: Run) -> float:

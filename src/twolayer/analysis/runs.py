@@ -18,7 +18,7 @@ from twolayer.errors import DataError
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["Config", "Run", "Varied", "laid_along", "runs_of"]
+__all__ = ["Config", "Run", "Varied", "laid_along", "runs_of", "single_runs"]
 
 Select = Mapping[str, Any]
 
@@ -166,11 +166,26 @@ def listed(values: Any) -> list[Any]:
     return list(values) if isinstance(values, list | tuple) else [values]
 
 
+def single_runs(word: str, run: Run) -> list[Run]:
+    """The runs taken together, one for each value of a swept word and without padding.
+
+    A DataError where they differ in another word too, so that a value of this one has several.
+    """
+    found = list(run.by(word))
+    for part in found:
+        if others := [name for name in map(str, part.dataset["run"].dims) if part.dataset.sizes[name] > 1]:
+            raise DataError(
+                f"the experiment '{run.experiment}' sweeps {' and '.join(others)} too; along '{word}' one run for "
+                "each value can be shown"
+            )
+    return found
+
+
 def laid_along(word: str, run: Run, measure: Callable[[Run], xr.DataArray]) -> xr.DataArray:
-    """`measure` of each of the runs taken together, without padding, laid along a swept word."""
+    """`measure` of each of the runs taken together (see `single_runs`), laid along a swept word."""
     import xarray as xr
 
-    runs = list(run.by(word))
+    runs = single_runs(word, run)
     values = [measure(part) for part in runs]
     values = [value.drop_vars([name for name in value.coords if name not in value.dims]) for value in values]
     along = xr.DataArray([part.words[word] for part in runs], dims=word, name=word)
