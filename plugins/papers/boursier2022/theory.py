@@ -152,6 +152,8 @@ def least_interpolation(inputs: Any, targets: Any, directions: int = 20000) -> f
     """
     from scipy.optimize import linprog
 
+    if inputs.shape[-1] != 2:
+        raise DataError(f"the least norm is known for points with 2 features, not with {inputs.shape[-1]}")
     angles = np.linspace(0, 2 * np.pi, directions, endpoint=False)
     borders = np.arctan2(inputs[:, 1], inputs[:, 0])[:, None] + np.array([0.5, -0.5]) * np.pi
     angles = np.concatenate([angles, borders.ravel()])
