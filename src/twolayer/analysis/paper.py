@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from twolayer.analysis.claims import Claim, Tag
 from twolayer.analysis.comparison import Result, as_read, inconclusive
 from twolayer.analysis.figures import Drawing, Status
-from twolayer.analysis.runs import Run, Select, Varied, runs_of
+from twolayer.analysis.runs import EACH, Run, Select, Varied, runs_of, telling_words
 from twolayer.core.registration import mark
 from twolayer.errors import DataError
 
@@ -61,7 +61,8 @@ class Paper:
 
         statement: the sentence. source: where in the paper, or how it is known. tag: see `Claim`.
         on: the experiment whose runs it is about; several are taken one after the other, each a case of its own.
-        by: the swept words that make a case each; without them the function gets all runs at once.
+        by: the swept words that make a case each; without them the function gets all runs at once, and with "run"
+        each run alone, whatever was swept. Of a run for which it returns {} the statement says nothing.
         select: {swept word: value or values}, the runs it is about; default all.
         beside: other experiments that the function gets as further arguments, each a `Run` of all its runs.
         figures: the figures that show it. files: netCDF files beside the plugin, further arguments in this order.
@@ -83,7 +84,7 @@ class Paper:
                         for name, result in found.items():
                             spelled = ", ".join([*prefix, *case, *[name] * bool(name)])
                             results[spelled] = as_read(result) if own_reading else result
-                return results
+                return results or {"": inconclusive("there is no run that it speaks of")}
 
             claim = Claim(
                 evaluate,
@@ -169,6 +170,7 @@ class Paper:
             word: [value for value in values if (word, value) not in missing]
             for word, values in wanted.items()
         }
+        words = telling_words(dataset) if tuple(words) == EACH else words
         if all(kept.values()):
             for run in runs_of(experiment, dataset, words, kept):
                 yield [self.spelled(word, run.words[word]) for word in words], run

@@ -8,6 +8,8 @@ What lies past `trusted_until` may be rounding, and is left out unless a caller 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -15,7 +17,15 @@ import numpy as np
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["decay_rate", "first_below", "fit_rate", "local_slope", "power_slope", "within_trust"]
+__all__ = [
+    "along_time",
+    "decay_rate",
+    "first_below",
+    "fit_rate",
+    "local_slope",
+    "power_slope",
+    "within_trust",
+]
 
 FITTED = {
     "constant": "C of L = C/(t + t₀)^p",
@@ -152,6 +162,26 @@ def local_slope(dataset: xr.Dataset, variable: str = "loss", *, trusted_only: bo
     )
     return slope.assign_coords(time=dataset["time"]).assign_attrs(
         long_name=f"local slope of log {variable} against log t", units="1"
+    )
+
+
+def along_time(
+    read: Callable[..., float], values: xr.DataArray, *arguments: Any, **settings: Any
+) -> xr.DataArray:
+    """What `read(time, values, …)` reads off one curve, of each curve of values (…, time): dimensions without time.
+
+    arguments: numbers, or DataArrays without `time`, each curve's own. settings: passed on as they are.
+    """
+    import xarray as xr
+
+    return xr.apply_ufunc(
+        partial(read, **settings),
+        values["time"].reset_coords(drop=True),
+        values.reset_coords(drop=True),
+        *arguments,
+        input_core_dims=[["time"], ["time"], *[[] for _ in arguments]],
+        vectorize=True,
+        output_dtypes=[float],
     )
 
 

@@ -7,7 +7,9 @@ values here, and never a copy of them.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 __all__ = ["Config", "Run", "Varied", "laid_along", "runs_of", "single_runs"]
 
 Select = Mapping[str, Any]
+
+EACH = ("run",)
+"""What stands for the words that tell a sweep's runs apart."""
 
 
 class Varied:
@@ -122,16 +127,45 @@ class Run:
         """The runs taken together here, grouped by swept words: see `runs_of`."""
         return runs_of(self.experiment, self.dataset, words, select)
 
+    def one(self, **select: Any) -> Run:
+        """The single run with these swept values; a DataError where there is none, or more than one."""
+        found = list(self.by("run", **select))
+        if len(found) != 1:
+            told = ", ".join(f"{word} = {value}" for word, value in select.items())
+            raise DataError(f"the experiment '{self.experiment}' has {len(found)} runs with {told}, not one")
+        return found[0]
+
+    def across(self, word: str) -> Iterator[Run]:
+        """The runs in groups in which they differ in one swept word alone; where it is not swept, each alone."""
+        return self.by(*(swept for swept in swept_words(self.dataset) if swept != word))
+
+    def neighbours(self, word: str) -> Iterator[tuple[Run, Run]]:
+        """Pairs of single runs that differ in one swept word alone, by values of it next to each other, rising."""
+        for group in self.across(word):
+            yield from pairwise(sorted(group.by(word), key=lambda run: run.words[word]))
+
+    def near(self, time: float) -> Run:
+        """The run at the saved time nearest to one above 0, by the ratio; a DataError where it ends before it."""
+        if not 0 < time <= float(self.time[-1]):
+            raise DataError(
+                f"the experiment '{self.experiment}' ends at {float(self.time[-1]):.3g}, before {time:.3g}"
+            )
+        known = self.time.values > 0
+        apart = np.abs(np.log(np.where(known, self.time.values, math.inf) / time))
+        return self.isel(time=int(np.argmin(apart)))
+
 
 def runs_of(
     experiment: str, dataset: xr.Dataset, by: Sequence[str] = (), select: Select | None = None
 ) -> Iterator[Run]:
     """The runs of a sweep, grouped by the swept words `by`, of those that `select` (word -> value or values) keeps.
 
-    With no words all kept runs come as one. Groups come in the order of the dataset; where `select` lists values of a
-    word in `by`, a value that no run has is a DataError (raised when its turn comes).
+    With no words all kept runs come as one; with the word "run" each comes alone, whatever was swept. Groups come in
+    the order of the dataset; where `select` lists values of a word in `by`, a value that no run has is a DataError
+    (raised when its turn comes).
     """
     stored = dataset["run"]
+    by = telling_words(dataset) if tuple(by) == EACH else by
     places = [tuple(map(int, place)) for place in np.argwhere(stored.values != "")]
     described = {place: json.loads(str(stored.values[place])) for place in places}
     known = next(iter(described.values()))["words"]
@@ -159,6 +193,22 @@ def runs_of(
         else:
             part = dataset.isel(chosen)
         yield Run(experiment, part, [described[place] for place in members])
+
+
+def swept_words(dataset: xr.Dataset) -> list[str]:
+    """The words that a sweep sweeps, in the order of its config."""
+    described = next(text for text in dataset["run"].values.ravel() if text)
+    return list(json.loads(described)["words"])
+
+
+def telling_words(dataset: xr.Dataset) -> list[str]:
+    """The fewest of a sweep's first words that tell its runs apart: a zip's label, and not the horizon beside it."""
+    described = [json.loads(text)["words"] for text in dataset["run"].values.ravel() if text]
+    words = list(described[0])
+    for count in range(len(words)):
+        if len({tuple(run[word] for word in words[:count]) for run in described}) == len(described):
+            return words[:count]
+    return words
 
 
 def listed(values: Any) -> list[Any]:

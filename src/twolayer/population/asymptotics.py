@@ -64,6 +64,6 @@ def loss_by_spread(projections: Any) -> float:
     return float(1 / (24 * np.pi * np.prod(projections)))
 
 
-def gradient_limit(constant: float) -> float:
+def gradient_limit(constant: Any) -> Any:
     """lim |∇L|/L^{2/3} = √3 C^(−1/6), from L = C/T³ and dL/dT = −|∇L|²."""
     return math.sqrt(3) * constant ** (-1 / 6)
