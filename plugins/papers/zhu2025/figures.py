@@ -199,6 +199,13 @@ FLOOR = 1e-14
 """Of |H_l| in float64."""
 
 
+def decaying(values: Any, rate: float, level: float) -> Any:
+    """e^(−rate t) through the point of values (time,) that is nearest to a level."""
+    apart = abs(np.log(values.values / level))
+    index = int(np.argmin(np.where(np.isfinite(apart), apart, math.inf)))
+    return float(values[index]) * np.exp(-rate * (values.time - float(values.time[index])))
+
+
 def rate_name(groups: Sequence[Sequence[float]]) -> str:
     """`theory.growth_rate` as mathematics."""
     if len(groups) == 1:
@@ -227,10 +234,7 @@ def growth(canvas: Figure, runs: Run) -> None:
         shown = abs(theory.left_over(run))
         shown = shown.where(shown > FLOOR)
         bands(left, run.time, shown, f"{name}, {rate_name(groups)}", color=color)
-        middle = shown.mean("seed")
-        apart: Any = np.log(middle / math.sqrt(top * FLOOR))
-        index = int(abs(apart).fillna(math.inf).argmin())
-        exact = middle[index] * np.exp(-rate * (run.time - run.time[index]))
+        exact = decaying(shown.median("seed"), rate, math.sqrt(top * FLOOR))
         reference(left, run.time, exact.where((exact > FLOOR) & (exact < 2 * top)))
         scaled = run.time * students / teachers
         for teacher in range(teachers):
@@ -338,9 +342,7 @@ def draw_exponential(axes: Axes, each: Sequence[Run]) -> None:
         teachers = run.config.problem.teachers
         exponent = 2 * theory.slowest_rate(teachers, run.config.network.neurons / teachers)
         bands(axes, exponent * run.time, run.loss, f"{name}: rate {exponent:.4g}", **style_of(name, names))
-        middle = run.loss.median("seed")
-        index = int(abs(np.log(middle.clip(min=1e-30) / 1e-12)).argmin())
-        exact = middle[index] * np.exp(-exponent * (run.time - run.time[index]))
+        exact = decaying(run.loss.median("seed"), exponent, 1e-12)
         reference(axes, exponent * run.time, exact.where(exact > floor))
     axes.set(xlabel=r"rate $\times$ time $t$", yscale="log", ylim=(floor, 10))
     name_axes(axes, y=each[0].loss)
