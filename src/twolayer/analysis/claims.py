@@ -68,6 +68,8 @@ def evaluate(claims: Mapping[str, Claim], data: Mapping[str, xr.Dataset]) -> lis
             try:
                 names = (*held.experiments, *(Path(file).stem for file in held.files))
                 found = held.evaluate({name: data[name] for name in names})
+            except DataError as error:  # what the config lacks is told in its own words
+                found = inconclusive(str(error))
             except Exception as error:  # a plugin's own mistake must not cost the other claims
                 found = inconclusive(f"the claim could not be evaluated: {type(error).__name__}: {error}")
         cases = {"": found} if isinstance(found, Result) else found

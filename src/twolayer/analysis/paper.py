@@ -175,6 +175,12 @@ class Paper:
             for run in runs_of(experiment, dataset, words, kept):
                 yield [self.spelled(word, run.words[word]) for word in words], run
 
+    def named(self, run: Run, *without: str) -> str:
+        """`k = 4, m = 20`: runs by the swept words that they share, but for some."""
+        return ", ".join(
+            self.spelled(word, value) for word, value in run.words.items() if word not in without
+        )
+
     def spelled(self, word: str, value: Any) -> str:
         """`n = 5`, or a label as it is."""
         if isinstance(value, str):

@@ -131,8 +131,10 @@ class Run:
         """The single run with these swept values; a DataError where there is none, or more than one."""
         found = list(self.by("run", **select))
         if len(found) != 1:
-            told = ", ".join(f"{word} = {value}" for word, value in select.items())
-            raise DataError(f"the experiment '{self.experiment}' has {len(found)} runs with {told}, not one")
+            wanted = " with " * bool(select) + ", ".join(
+                f"{word} = {value}" for word, value in select.items()
+            )
+            raise DataError(f"the experiment '{self.experiment}' has {len(found)} runs{wanted}, not one")
         return found[0]
 
     def across(self, word: str) -> Iterator[Run]:
