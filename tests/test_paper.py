@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as arrays
 
 from twolayer import Paper, Result, Run, at_least, at_most, close
 from twolayer.analysis.claims import evaluate
-from twolayer.analysis.runs import Varied, laid_along, runs_of
+from twolayer.analysis.runs import Varied, laid_along, runs_of, telling_words
 from twolayer.errors import DataError
 
 PAPER = Paper("some2026", "Some, 2026", {"neurons": "n"})
@@ -95,6 +95,59 @@ def test_what_is_measured_of_each_run_is_laid_along_a_word(dataset: xr.Dataset) 
         laid_along("neurons", next(runs_of("rate", dataset)), lambda part: part.loss)
     (single,) = run.by(neurons=3)
     assert laid_along("neurons", single, lambda part: part.loss.max("time")).dims == ("neurons", "seed")
+
+
+def test_each_run_alone_whatever_was_swept(dataset: xr.Dataset) -> None:
+    assert [run.words for run in runs_of("rate", dataset, ("run",), {"scale": 1.0})] == [
+        {"neurons": 2, "scale": 1.0},
+        {"neurons": 3, "scale": 1.0},
+    ]
+    (run,) = runs_of("rate", dataset)
+    assert [part.length.sizes["neuron"] for part in run.by("run")] == [2, 2, 3, 3]
+    zipped = dataset.isel(scale=[0])  # a zip of two words: the first tells the runs apart, and names them
+    assert telling_words(zipped) == ["neurons"]
+    assert telling_words(dataset) == ["neurons", "scale"]
+    assert telling_words(dataset.isel(neurons=[0], scale=[0])) == []
+
+
+def test_one_run_and_runs_that_differ_in_one_word(dataset: xr.Dataset) -> None:
+    (run,) = runs_of("rate", dataset)
+    assert run.one(neurons=3, scale=0.1).words == {"neurons": 3, "scale": 0.1}
+    with pytest.raises(DataError, match="has 2 runs with neurons = 3, not one"):
+        run.one(neurons=3)
+    assert [group.words for group in run.across("neurons")] == [{"scale": 0.1}, {"scale": 1.0}]
+    pairs = [(few.words, many.words) for few, many in run.neighbours("neurons")]
+    assert pairs == [({"neurons": 2, "scale": scale}, {"neurons": 3, "scale": scale}) for scale in (0.1, 1.0)]
+    assert [
+        (one.scale, other.scale) for one, other in run.one(neurons=2, scale=0.1).neighbours("scale")
+    ] == []
+
+
+def test_the_saved_time_that_is_nearest(dataset: xr.Dataset) -> None:
+    (run,) = runs_of("rate", dataset)
+    assert [float(run.near(time).time) for time in (0.01, 1.3, 1.5, 2.0)] == [1.0, 1.0, 2.0, 2.0]
+    with pytest.raises(DataError, match="ends at 2, before 3"):
+        run.near(3.0)
+
+
+def test_a_case_for_each_run_and_a_statement_that_does_not_speak_of_all(dataset: xr.Dataset) -> None:
+    @PAPER.claim("large ones only", "x", "derived", on="rate", by="run")
+    def large(run: Run) -> Result | dict[str, Result]:
+        return at_least(run.loss, 3.0) if run.neurons > 2 else {}
+
+    assert list(rows(large, rate=dataset)) == ["it[n = 3, scale = 0.1]", "it[n = 3, scale = 1]"]
+    (row,) = rows(large, rate=dataset.isel(neurons=[0])).values()
+    assert (row["verdict"], row["detail"]) == ("inconclusive", "there is no run that it speaks of")
+
+
+def test_a_word_that_is_not_swept_is_told_in_its_own_words(dataset: xr.Dataset) -> None:
+    @PAPER.claim("x", "x", "derived", on="rate", by="angle")
+    def turned(run: Run) -> Result:
+        return at_least(run.loss, 3.0)
+
+    (row,) = rows(turned, rate=dataset).values()
+    assert row["verdict"] == "inconclusive"
+    assert row["detail"].startswith("the experiment 'rate' does not sweep 'angle'")
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from twolayer import fit_rate, local_slope, within_trust
-from twolayer.analysis.rates import decay_rate, first_below, power_slope
+from twolayer.analysis.rates import along_time, decay_rate, first_below, power_slope
 
 
 def decaying(constants: Any, offset: float, exponent: float = 3.0, stop: float = 1e6) -> xr.Dataset:
@@ -124,6 +124,22 @@ def test_readings_of_curves() -> None:
     assert rate == pytest.approx(1.7)
     assert misfit < 1e-12
     assert math.isnan(decay_rate(linear, np.ones(50), 1e-6, 1e-1)[0])
+
+
+def test_readings_of_labelled_curves_are_those_of_each_curve() -> None:
+    time = np.geomspace(1, 100, 20)
+    values = xr.DataArray(
+        [[time**-1.0, time**-3.0], [time**-2.0, time**0.5]],
+        dims=("seed", "n", "time"),
+        coords={"seed": [4, 7], "time": time},
+    ).transpose("time", "seed", "n")
+    start = xr.DataArray([1.0, np.nan], dims="seed", coords={"seed": [7, 4]})
+    found = along_time(power_slope, values, start, 100.0)
+    assert np.allclose(found.sel(seed=7).transpose("n"), [-2.0, 0.5])
+    assert found.sel(seed=4).isnull().all()
+    halved = along_time(first_below, values.isel(n=0), 0.5, spacing="log")
+    for seed, curve in ((4, time**-1.0), (7, time**-2.0)):
+        assert halved.sel(seed=seed) == first_below(time, curve, 0.5, "log")
 
 
 def test_when_a_curve_first_falls_below_a_level() -> None:

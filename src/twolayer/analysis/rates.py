@@ -180,6 +180,7 @@ def along_time(
         values.reset_coords(drop=True),
         *arguments,
         input_core_dims=[["time"], ["time"], *[[] for _ in arguments]],
+        join="inner",
         vectorize=True,
         output_dtypes=[float],
     )
