@@ -79,7 +79,7 @@ def draw_panels(canvas: Figure, runs: Run) -> None:
     name_axes(grid[-1, 0], y=runs.loss)
     for axes in grid[-1]:
         name_axes(axes, x=runs.time)
-    canvas.legend(*grid[-1, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    canvas.legend(*grid[-1, 0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
 
 
 def draw_panel(column: Any, run: Run) -> None:
@@ -99,7 +99,7 @@ def draw_panel(column: Any, run: Run) -> None:
     for factor in (0.25, 4):
         reference(column[2], time[[0, -1]], [factor] * 2)
     bands(column[3], time, run.loss, "median and range of seeds", color="0.25")
-    late = time[time >= 0.01 * time[-1]]
+    late = time[time >= 0.02 * time[-1]]
     end = float(run.loss[..., -1].median())
     reference(column[3], late, end * (late[-1] / late) ** 3, "1/T³ through the end")
     column[0].set(title=named(run, separator="\n"))
