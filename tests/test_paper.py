@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from twolayer import Paper, Result, Run, at_least, at_most, close
+from twolayer import Paper, Result, Run, at_least, at_most, close, fit_slope
 from twolayer.analysis.claims import evaluate
 from twolayer.analysis.runs import Varied, laid_along, runs_of, telling_words
 from twolayer.errors import DataError
@@ -227,6 +227,56 @@ def test_an_own_reading_and_another_experiment_beside(dataset: xr.Dataset) -> No
     assert found["it[n = 2]"]["experiments"] == ["rate", "other"]
 
 
+def test_each_run_is_a_case_and_parts_of_it_too(dataset: xr.Dataset) -> None:
+    def late(run: Run) -> Any:
+        for time in (1.0, 2.0):
+            if run.neurons == 2 and run.words["scale"] < time:
+                yield run.part(time=time)
+
+    @PAPER.claim("x", "x", "derived", on="rate", by="*", of=late)
+    def parts(run: Run) -> Result:
+        return close(run.loss, run.neurons * (1 + run.words["time"]), relative=1.0)
+
+    found = rows(parts, rate=dataset)
+    assert {name: (row["measured"], row["verdict"]) for name, row in found.items()} == {
+        "it[n = 2, scale = 0.1, time = 1]": (8.0, "holds"),
+        "it[n = 2, scale = 0.1, time = 2]": (12.0, "holds"),
+        "it[n = 2, scale = 1, time = 2]": (12.0, "holds"),
+    }
+
+
+def test_a_sentence_that_speaks_of_no_run_says_so(dataset: xr.Dataset) -> None:
+    def refused(run: Run) -> Any:
+        if run.neurons == 3:
+            raise DataError("three are too many")
+        return iter(())
+
+    claims = [
+        PAPER.claim("x", "x", "derived", on="rate", by="*", of=of)(lambda run: close(run.loss, 1.0))
+        for of in (lambda run: iter(()), refused)
+    ]
+    none, some = (rows(claim, rate=dataset) for claim in claims)
+    assert none["it"]["verdict"] == "inconclusive"
+    assert none["it"]["detail"] == "no run of the experiment 'rate' is one that the sentence speaks of"
+    assert {row["detail"] for row in some.values()} == {"three are too many"}
+
+
+def test_runs_one_by_one(dataset: xr.Dataset) -> None:
+    (run,) = runs_of("rate", dataset)
+    assert run.swept == ("neurons", "scale")
+    single = list(run.each())
+    assert [one.words for one in single] == [one.words for one in run.by("neurons", "scale")]
+    assert [one.swept for one in single] == [run.swept] * 4
+    (again,) = single[0].each()
+    assert again.words == single[0].words
+
+
+def test_the_largest_value_is_found_far_below_its_limit() -> None:
+    tiny = np.array([1e-30, 3e-30, 2e-30])
+    assert at_most(tiny, 1.0).measured == 3e-30
+    assert at_least(-tiny, -1.0).measured == -3e-30
+
+
 @given(
     values=arrays.arrays(float, (3, 4), elements=st.floats(-1e6, 1e6) | st.just(math.nan)),
     limit=st.floats(-1e6, 1e6),
@@ -254,3 +304,13 @@ def test_labels_not_positions_are_compared() -> None:
         "inconclusive",
         "nothing was measured. no number is left to compare",
     )
+
+
+def test_slopes_by_label() -> None:
+    """Of straight lines, to rounding; what is no number takes no part, and one point has no slope."""
+    time = xr.DataArray([0.0, 1.0, 3.0, 4.0], dims="time", coords={"time": [0.0, 1.0, 3.0, 4.0]})
+    slopes = xr.DataArray([2.0, -1.0, 5.0], dims="seed")
+    values = (7.0 + slopes * time).where((slopes < 5) | (time == 3.0))
+    values = values.where((slopes > 0) | (time != 1.0), math.nan)
+    found = fit_slope(values, time, "time")
+    np.testing.assert_allclose(found, [2.0, -1.0, math.nan], rtol=1e-14)

@@ -40,6 +40,7 @@ EXPORTS = {
     "inconclusive": "analysis.comparison",
     "figure": "analysis.figures",
     "fit_rate": "analysis.rates",
+    "fit_slope": "analysis.rates",
     "local_slope": "analysis.rates",
     "within_trust": "analysis.rates",
     "backend": "core.registration",
@@ -83,6 +84,7 @@ if TYPE_CHECKING:
     from twolayer.analysis.metric import each_frame as each_frame
     from twolayer.analysis.paper import Paper as Paper
     from twolayer.analysis.rates import fit_rate as fit_rate
+    from twolayer.analysis.rates import fit_slope as fit_slope
     from twolayer.analysis.rates import local_slope as local_slope
     from twolayer.analysis.rates import within_trust as within_trust
     from twolayer.analysis.runs import Run as Run

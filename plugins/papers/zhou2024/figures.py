@@ -2,118 +2,121 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from twolayer import band, figure, hookimpl
-from twolayer.analysis.figures import Drawing
+from twolayer import Paper, Run, bands, facets, name_axes, reference
+from twolayer.analysis.labels import style_of
+from twolayer.population.closed_form import unit
 
 from . import theory
 
 if TYPE_CHECKING:
-    import xarray as xr
     from matplotlib.figure import Figure
 
-Data = Mapping[str, "xr.Dataset"]
+PAPER = Paper("zhou2024", "Zhou, Ge, NeurIPS 2024")
 
 PLUS, MINUS = "C0", "C1"
 """Colours of positive and negative masses, and of their teachers."""
 
-SCHEDULES = {
-    "none": "λ = 0",
-    "0.05": "λ = 0.05",
-    "0.02": "λ = 0.02",
-    "0.01": "λ = 0.01",
-    "halved": "λ halved",
-}
-"""How the runs of `descents` are named."""
+MARKERS = "os^Dv"
 
 
-@figure(
-    status="inferred",
-    caption=(
-        "After Zhou and Ge 2024, Figure 1, which illustrates the descent direction: a state near a solution, |·| "
-        "neurons in the plane, each drawn on the side of its teacher. Grey: −∇ of the objective for a balanced neuron "
-        "at each place, of positive sign left and of negative sign right. Dotted rays: teachers of that sign. Blue or "
-        "orange: −∂L_λ/∂w of the neurons (direction); black: the descent direction q v − w (full length). Setting and "
-        "q are recalled."
-    ),
+def schedule(run: Run) -> str:
+    """`λ = 0.02`, or how a λ that changes is called."""
+    least, most = float(run.regularization.min()), float(run.regularization.max())
+    return f"λ = {most:g}" if least == most else f"λ {run.words.get('weight_decay', 'changes')}"
+
+
+def styled(runs: list[Run]) -> list[tuple[Run, dict[str, str], bool]]:
+    """Runs with the style of their weight decay, and whether that is constant and above 0."""
+    names = [schedule(run) for run in runs]
+    steady = [run.regularization.min() == run.regularization.max() > 0 for run in runs]
+    return [
+        (run, style_of(name, names), bool(one)) for run, name, one in zip(runs, names, steady, strict=True)
+    ]
+
+
+@PAPER.figure(
+    "inferred",
+    "After Zhou and Ge 2024, Figure 1, which illustrates the descent direction: a state near a solution, |·| "
+    "neurons in the plane, each drawn on the side of its teacher. Grey: −∇ of the objective for a balanced neuron "
+    "at each place, of positive sign left and of negative sign right. Dotted rays: teachers of that sign. Blue or "
+    "orange: −∂L_λ/∂w of the neurons (direction); black: the descent direction q v − w (full length). Setting and "
+    "q are recalled.",
+    on="near_solution",
     size=(7.5, 3.0),
 )
-def figure1(canvas: Figure, data: Data) -> None:
-    run = data["near_solution"].isel(seed=0, time=2)
-    sections = next(theory.runs(data["near_solution"]))
-    vectors, coefficients = theory.teachers(sections)
-    hidden, output = run["hidden"].values, run["output"].values
+def figure1(canvas: Figure, runs: Run) -> None:
+    later = next(runs.each()).isel(seed=0, time=slice(1, None))
+    run = later.isel(time=later.time.size // 2)
+    vectors, masses = theory.teachers(run.config.problem)
+    hidden, output = run.hidden.values, run.output.values
     up = np.where(hidden[:, 1] < 0, -1.0, 1.0)[:, None]  # |−w·x| = |w·x|
     hidden = up * hidden
-    gradient, towards = up * run["hidden_gradient"].values, up * run["descent_direction"].values
-    angle = data["near_solution"]["certificate_angle"].values
+    gradient, towards = up * run.hidden_gradient.values, up * run.descent_direction.values
+    reach = max(1.0, 1.1 * float(np.linalg.norm(hidden, axis=-1).max()))
+    count = run.certificate_angle.size
+    radius, turned = np.meshgrid(reach * np.linspace(0.15, 0.95, 6), np.arange(20, count, count // 21))
+    place = run.certificate_angle.values[turned]
     for axes, sign, colour in zip(
         canvas.subplots(1, 2, sharey=True), (1.0, -1.0), (PLUS, MINUS), strict=True
     ):
-        radius, turned = np.meshgrid(np.linspace(0.15, 0.95, 6), np.arange(20, 701, 34))
-        place = angle[turned]
-        x, y = radius * np.cos(place), radius * np.sin(place)
-        fall = theory.fall(
-            run["certificate"].values[turned], run["certificate_slope"].values[turned], sign, radius
-        )
-        outward, around = float(run["regularization"]) * np.stack(fall)
+        fall = theory.fall(run.certificate.values[turned], run.certificate_slope.values[turned], sign, radius)
+        outward, around = float(run.regularization) * np.stack(fall)
         axes.quiver(
-            x,
-            y,
+            radius * np.cos(place),
+            radius * np.sin(place),
             outward * np.cos(place) - around * np.sin(place),
             outward * np.sin(place) + around * np.cos(place),
             color="0.72",
             angles="xy",
             width=0.004,
         )
-        for vector, coefficient in zip(vectors, coefficients, strict=True):
-            if coefficient * sign > 0:
-                axes.plot([0, vector[0]], [0, vector[1]], ":", color="0.2", lw=1.2)
+        for vector in vectors[masses * sign > 0]:
+            axes.plot([0, vector[0]], [0, vector[1]], ":", color="0.2", lw=1.2)
         own = output * sign > 0
         axes.plot(hidden[own, 0], hidden[own, 1], "o", color=colour, ms=5, mec="black", mew=0.5, zorder=4)
-        length = np.linalg.norm(gradient[own], axis=-1, keepdims=True)
-        arrow = -0.14 * gradient[own] / length
         kind = {"angles": "xy", "scale_units": "xy", "scale": 1.0, "zorder": 3}
         axes.quiver(*hidden[own].T, *(-towards[own].T), color="black", width=0.005, **kind)
-        axes.quiver(*hidden[own].T, *arrow.T, color=colour, width=0.008, **kind)
-        axes.set(xlabel="$w_1$", xlim=(-1.0, 1.0), ylim=(-0.08, 1.0), aspect="equal")
+        axes.quiver(*hidden[own].T, *(-0.14 * unit(gradient[own])).T, color=colour, width=0.008, **kind)
+        axes.set(xlabel="$w_1$", xlim=(-reach, reach), ylim=(-0.08 * reach, reach), aspect="equal")
         axes.set_title("positive neurons, a > 0" if sign > 0 else "negative neurons, a < 0")
     canvas.axes[0].set_ylabel("$w_2$")
 
 
-@figure(
-    status="inferred",
-    caption=(
-        "After Zhou and Ge 2024, Figure 2: the dual certificate. Black: η₀, of least norm with η₀ = s at the teachers "
-        "and no slope there. Colours: η_λ(u) = ⟨f* − f, σ(u·x)⟩/λ of the network that flow has trained. Below: about "
-        "a teacher, with the two parabolas of the one-sided curvatures of η₀ (dashed, numbers). Teachers and λ are "
-        "ours."
-    ),
+@PAPER.figure(
+    "inferred",
+    "After Zhou and Ge 2024, Figure 2: the dual certificate. Black: η₀, of least norm with η₀ = s at the teachers "
+    "and no slope there. Colours: η_λ(u) = ⟨f* − f, σ(u·x)⟩/λ of the network that flow has trained. Below: about "
+    "a teacher, with the two parabolas of the one-sided curvatures of η₀ (dashed, numbers). Teachers and λ are "
+    "ours.",
+    on="plane",
     size=(7.0, 5.2),
 )
-def figure2(canvas: Figure, data: Data) -> None:
-    dataset = data["plane"]
-    run = next(theory.runs(dataset))
-    vectors, coefficients = theory.teachers(run)
-    exact, degrees = theory.certificate_of(run), np.asarray(run["problem"]["angles"], dtype=np.float64)
-    angle = np.rad2deg(dataset["certificate_angle"].values)
-    grid = np.linspace(0, 180, 1441)
-    parts = canvas.subplot_mosaic([["all", "all", "all"], ["0", "1", "2"]])
-    whole = parts["all"]
-    moments = [moment for moment in range(1, dataset.sizes["time"]) if moment in (1, 2, 3, 5)]
+def figure2(canvas: Figure, runs: Run) -> None:
+    run = next(runs.each()).isel(seed=0)
+    vectors, masses = theory.teachers(run.config.problem)
+    exact, signs = theory.certificate_of(run.config), np.sign(masses)
+    centres = np.rad2deg(np.arctan2(vectors[:, 1], vectors[:, 0])) % 180
+    angle, grid = np.rad2deg(run.certificate_angle), np.linspace(0, 180, 1441)
+    panels = [str(teacher) for teacher in range(len(vectors))]
+    mosaic: list[Any] = [["all"] * len(panels), panels]
+    parts = canvas.subplot_mosaic(mosaic)
+    ladder = run.last_at("regularization")
+    ladder = ladder.sel(regularization=ladder.regularization > 0)
+    shown = [place for place in (0, 1, 2, 4) if place < ladder.regularization.size]
     for axes in parts.values():
-        for number, moment in enumerate(moments):
-            at = dataset.isel(time=moment, seed=0)
-            label = f"$\\eta_\\lambda$, λ = {float(at['regularization']):g}"
-            axes.plot(angle, at["certificate"], color=f"C{number}", lw=2.2, alpha=0.75, label=label)
+        for number, place in enumerate(shown):
+            level = ladder.isel(regularization=place)
+            label = f"$\\eta_\\lambda$, λ = {float(level.regularization):g}"
+            axes.plot(angle, level.certificate, color=f"C{number}", lw=2.2, alpha=0.75, label=label)
         axes.plot(grid, exact(theory.plane(grid)), color="black", lw=0.9, label=r"$\eta_0$")
+    whole = parts["all"]
     for side in (-1, 1):
         whole.axhline(side, color="0.5", lw=0.8, ls=":")
-    whole.plot(degrees, np.sign(coefficients), "o", mfc="white", color="black", zorder=5, label="teachers")
+    whole.plot(centres, signs, "o", mfc="white", color="black", zorder=5, label="teachers")
     whole.set(
         xlabel="angle of u in degrees",
         ylabel=r"certificate $\eta(u)$",
@@ -121,132 +124,113 @@ def figure2(canvas: Figure, data: Data) -> None:
         xticks=range(0, 181, 30),
     )
     whole.legend(ncol=2, loc="upper center", bbox_to_anchor=(0.5, 1.0))
-    for teacher, (vector, centre) in enumerate(zip(vectors, degrees, strict=True)):
-        axes, sign = parts[str(teacher)], np.sign(coefficients[teacher])
-        left, right = exact.curvatures(teacher, np.array([-vector[1], vector[0]]))
-        for side, curvature in ((-1, left), (1, right)):
+    for teacher, (vector, centre, sign) in enumerate(zip(vectors, centres, signs, strict=True)):
+        axes = parts[str(teacher)]
+        bends = exact.curvatures(teacher, np.array([-vector[1], vector[0]]))
+        for side, curvature in zip((-1, 1), bends, strict=True):
             away = np.linspace(0, 12, 50)
-            bent = sign + 0.5 * curvature * np.deg2rad(away) ** 2
-            axes.plot(centre + side * away, bent, "--", color="0.35", lw=1)
+            reference(
+                axes, centre + side * away, sign + 0.5 * curvature * np.deg2rad(away) ** 2, color="0.35"
+            )
             box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}
-            place = (centre + 8.5 * side, sign * 0.79)
-            axes.text(*place, f"{curvature:+.2f}", ha="center", va="center", fontsize=8, bbox=box, zorder=6)
+            at = (centre + 8.5 * side, sign * 0.79)
+            axes.text(*at, f"{curvature:+.2f}", ha="center", va="center", fontsize=8, bbox=box, zorder=6)
         axes.plot(centre, sign, "o", mfc="white", color="black", zorder=5)
         axes.set(xlim=(centre - 12, centre + 12), xlabel="angle of u in degrees")
         axes.set_ylim(*((0.75, 1.03) if sign > 0 else (-1.03, -0.75)))
     parts["0"].set_ylabel(r"$\eta(u)$")
 
 
-@figure(
-    status="theorem",
-    caption=(
-        "Loss at the end of each λ, 30/λ or more. Left: loss, and ½|η₀|²λ² (lines). Right: L/λ² over ½|η₀|², and the "
-        "mass deficit over λ|η₀|² (open marks); plane: three teachers at 60°, otherwise orthonormal. Crosses: the "
-        "measure problem min ½|f_μ − f*|² + λ|μ|₁, solved apart from training. Seeds coincide."
-    ),
+@PAPER.figure(
+    "theorem",
+    "Loss at the end of each λ. Left: loss, and ½|η₀|²λ² (lines). Right: L/λ² over ½|η₀|², and the mass deficit "
+    "over λ|η₀|² (open marks). Crosses: the measure problem min ½|f_μ − f*|² + λ|μ|₁, solved apart from training. "
+    "The first seed is drawn.",
+    on=["plane", "ladder", "ladder_descent"],
     size=(7.2, 3.4),
 )
-def loss_by_decay(canvas: Figure, data: Data) -> None:
+def loss_by_decay(canvas: Figure, *experiments: Run) -> None:
     left, right = canvas.subplots(1, 2)
-    names = {"plane": "plane, flow", "ladder": "orthonormal, flow", "ladder_descent": "orthonormal, descent"}
-    for number, (name, label) in enumerate(names.items()):
-        dataset = data[name].isel(time=slice(1, None))
-        run = next(theory.runs(dataset))
-        square = theory.certificate_of(run).square_norm
-        total = np.abs(run["problem"]["coefficients"]).sum()
-        decay = dataset["regularization"].values
-        loss, best = dataset["loss"].transpose("time", "seed").values, dataset["optimal_loss"].values
-        style = {
-            "color": f"C{number}",
-            "marker": ("o", "s", "^")[number],
-            "ls": "none",
-            "ms": 6 - 1.5 * (number == 2),
-        }
-        left.loglog(decay, loss[:, 0], label=label, **style)
-        right.semilogx(decay, loss[:, 0] / decay**2 / (0.5 * square), **style)
-        if name == "ladder_descent":
+    for number, run in enumerate(run for runs in experiments for run in runs.each()):
+        square = theory.certificate_of(run.config).square_norm
+        total = np.abs(theory.teachers(run.config.problem)[1]).sum()
+        ladder = run.isel(seed=0).last_at("regularization")
+        decay = ladder.regularization
+        solved = "optimal_path_norm" in ladder.dataset
+        style: dict[str, Any] = {"color": f"C{number}", "marker": MARKERS[number % 5], "ls": "none"}
+        style["ms"] = 6 if solved else 4.5
+        name = ", ".join([run.experiment.replace("_", " "), *map(str, run.words.values())])
+        left.loglog(decay, ladder.loss, label=name, **style)
+        right.semilogx(decay, ladder.loss / decay**2 / (0.5 * square), **style)
+        if not solved:
             continue
-        left.loglog(
-            decay, best, "x", color="black", zorder=4, label="measure problem" if number == 0 else None
-        )
-        right.semilogx(decay, best / decay**2 / (0.5 * square), "x", color="black", zorder=4)
-        deficit = (total - dataset["path_norm"].transpose("time", "seed").values[:, 0]) / decay / square
+        cross = {"marker": "x", "ls": "none", "color": "black", "ms": 4, "zorder": 4}
+        left.loglog(decay, ladder.optimal_loss, label="" if number else "measure problem", **cross)
+        right.semilogx(decay, ladder.optimal_loss / decay**2 / (0.5 * square), **cross)
+        deficit = (total - ladder.path_norm) / decay / square
         right.semilogx(decay, deficit, **{**style, "mfc": "none", "ms": 9})
-        fine = np.geomspace(decay.min(), decay.max(), 50)
+        fine = np.geomspace(float(decay.min()), float(decay.max()), 50)
         left.loglog(fine, 0.5 * square * fine**2, color=f"C{number}", lw=0.8)
     right.axhline(1, color="0.5", lw=0.8)
-    left.set(xlabel="weight decay λ", ylabel="loss L")
-    right.set(xlabel="weight decay λ", ylabel="measured / limit for λ → 0")
-    right.plot([], [], "o", color="0.4", label=r"$L/\lambda^2$ over $\frac{1}{2}|\eta_0|^2$")
-    right.plot(
-        [],
-        [],
-        "o",
-        color="0.4",
-        mfc="none",
-        ms=9,
-        label=r"$(|\mu^*|-\Sigma|a||w|)/\lambda$ over $|\eta_0|^2$",
-    )
+    name_axes(left, x=experiments[0].regularization, y=experiments[0].loss)
+    name_axes(right, x=experiments[0].regularization)
+    right.set_ylabel("measured / limit for λ → 0")
+    for size, face, label in (
+        (6, "0.4", r"$L/\lambda^2$ over $\frac{1}{2}|\eta_0|^2$"),
+        (9, "none", r"$(|\mu^*|-\Sigma|a||w|)/\lambda$ over $|\eta_0|^2$"),
+    ):
+        right.plot([], [], "o", color="0.4", ms=size, mfc=face, label=label)
     left.legend(loc="upper left")
     right.legend(loc="lower left")
 
 
-@figure(
-    status="theorem",
-    caption=(
-        "What weight decay buys: nine students near their teachers and nine grains of dust of random sign, the same "
-        "starts for each λ. Median and range over seeds. Dashed: slope of e^(−2λt). λ halved: 0.08 down to 0.005 at t "
-        "= 100, 300, 700, 1500."
-    ),
+@PAPER.figure(
+    "theorem",
+    "What weight decay buys: students near their teachers and as many grains of dust of random sign, the same "
+    "starts for each λ. Median and range over seeds. Dashed: slope of e^(−2κλt), κ the least curvature of the "
+    "certificate at a teacher.",
+    on="descents",
     size=(7.2, 3.4),
 )
-def directions(canvas: Figure, data: Data) -> None:
+def directions(canvas: Figure, runs: Run) -> None:
     left, right = canvas.subplots(1, 2)
-    dataset = data["descents"].isel(time=slice(1, None))
-    time = dataset["time"].values
-    for name, label in SCHEDULES.items():
-        run = dataset.sel(weight_decay=name)
-        square = np.maximum(run["mass_weighted_square_angle"].transpose("seed", "time").values, 1e-34)
-        band(left, time, square, label)
-        band(right, time, run["loss"].transpose("seed", "time").values, label)
-    for number, name in enumerate(("0.05", "0.02", "0.01"), start=1):
-        square = np.median(
-            dataset.sel(weight_decay=name)["mass_weighted_square_angle"].transpose("seed", "time"), axis=0
-        )
-        late = (square < 1e-4) & (square > 1e-26)
-        last = np.flatnonzero(late)[-1]
-        line = square[last] * np.exp(-2 * float(name) * (time - time[last]))
-        left.plot(
-            time[late],
-            line[late],
-            "--",
-            color="black",
-            lw=1,
-            zorder=4,
-            label="$e^{-2λt}$" if number == 1 else None,
-        )
-    left.set(xscale="log", yscale="log", ylim=(1e-30, 3), xlabel="time t", ylabel=r"$\Sigma|a||w|\theta^2$")
-    right.set(xscale="log", yscale="log", xlabel="time t", ylabel="loss L")
+    label = r"$e^{-2\kappa\lambda t}$"
+    for run, style, steady in styled([run.isel(time=slice(1, None)) for run in runs.each()]):
+        square = run.mass_weighted_square_angle
+        bands(left, run.time, square.clip(min=1e-34), schedule(run), **style)
+        bands(right, run.time, run.loss, schedule(run), **style)
+        middle = square.median("seed")
+        late = middle[((middle < 1e-4) & (middle > 1e-26)).values]
+        if steady and late.size:
+            rate = (
+                2 * theory.least_curvature(theory.certificate_of(run.config)) * float(run.regularization[-1])
+            )
+            line = late[-1] * np.exp(-rate * (late.time - late.time[-1]))
+            reference(left, late.time, line, label, zorder=4)
+            label = ""
+    for axes, quantity in ((left, runs.mass_weighted_square_angle), (right, runs.loss)):
+        axes.set(xscale="log", yscale="log")
+        name_axes(axes, x=runs.time, y=quantity)
+    left.set(ylim=(1e-30, 3), ylabel=r"$\Sigma|a||w|\theta^2$")
     left.legend(loc="lower left")
 
 
-@figure(
-    status="theorem",
-    caption=(
-        "Every neuron at the end: its mass |a||w| and its angle to the closest teacher. Blue: the sign of that "
-        "teacher; orange: the other. Masses below 2e-9 are drawn there. Dashed: the limits of “aligned” and "
-        "“vanished”; a neuron in the upper right is neither."
-    ),
+@PAPER.figure(
+    "theorem",
+    "Every neuron at the end: its mass |a||w| and its angle to the closest teacher. Blue: the sign of that "
+    "teacher; orange: the other. Masses below 2e-9 are drawn there. Dashed: the limits of “aligned” and "
+    "“vanished”; a neuron in the upper right is neither. Of several λ the first, the middle one and the last.",
+    on="descents",
     size=(7.5, 3.0),
 )
-def align_or_vanish(canvas: Figure, data: Data) -> None:
-    dataset = data["descents"].isel(time=-1)
-    signs = np.sign(next(theory.runs(dataset))["problem"]["coefficients"])
-    names = ("none", "0.02", "halved")
-    for axes, name in zip(canvas.subplots(1, 3, sharey=True), names, strict=True):
-        run = dataset.sel(weight_decay=name)
-        mass, angle = run["mass"].values.ravel(), np.maximum(run["teacher_angle"].values.ravel(), 1e-18)
-        right = np.sign(mass) == signs[run["closest_teacher"].values.ravel().astype(int)]
+def align_or_vanish(canvas: Figure, runs: Run) -> None:
+    every = list(runs.each())
+    chosen = [every[place] for place in sorted({0, len(every) // 2, len(every) - 1})]
+    for axes, run in facets(canvas, chosen):
+        last = run.isel(time=-1)
+        signs = np.sign(theory.teachers(run.config.problem)[1])
+        mass, angle = np.ravel(last.mass), np.maximum(np.ravel(last.teacher_angle), 1e-18)
+        right = np.sign(mass) == signs[np.ravel(last.closest_teacher).astype(int)]
         for own, colour, marker, label in (
             (right, PLUS, "o", "right sign"),
             (~right, MINUS, "s", "wrong sign"),
@@ -255,62 +239,57 @@ def align_or_vanish(canvas: Figure, data: Data) -> None:
             axes.loglog(size, angle[own], marker, color=colour, alpha=0.5, ms=4.5, mew=0, label=label)
         axes.axhline(1e-6, color="0.4", ls="--", lw=0.8)
         axes.axvline(1e-6, color="0.4", ls="--", lw=0.8)
-        axes.set(xlim=(1e-9, 3), ylim=(1e-19, 9), xlabel="mass |a||w|")
-        axes.set_title(SCHEDULES[name])
+        axes.set(xlim=(1e-9, 3), ylim=(1e-19, 9), xlabel="mass |a||w|", title=schedule(run))
     canvas.axes[0].set_ylabel("angle θ to the closest teacher")
     canvas.axes[0].legend(loc="lower left")
 
 
-@figure(
-    status="theorem",
-    caption=(
-        "Balance: |a² − |w|²| of each neuron from unbalanced Gaussian starts. Dashed: e^(−2λt) from the largest "
-        "start. Descent has step size 0.05."
-    ),
+@PAPER.figure(
+    "theorem",
+    "Balance: |a² − |w|²| of each neuron from unbalanced Gaussian starts. Dashed: e^(−2λt) from the largest start.",
+    on="balance",
     size=(7.2, 3.0),
 )
-def balance(canvas: Figure, data: Data) -> None:
-    dataset = data["balance"]
-    for axes, name in zip(canvas.subplots(1, 3, sharey=True), dataset["dynamics"].values, strict=True):
-        run = dataset.sel(dynamics=name)
-        time, decay = run["time"].values, float(run["regularization"].isel(time=-1))
-        size = np.abs(run["imbalance"].transpose("time", "seed", "neuron").values).reshape(len(time), -1)
-        axes.semilogy(time, size, color="C0", alpha=0.5, lw=0.8)
-        exact = size[0].max() * np.exp(-2 * decay * time)
-        axes.semilogy(time, exact, "--", color="black", lw=1.4, label=r"$e^{-2\lambda t}$")
-        axes.set(xlabel="time t", title=f"{str(name).split('_')[0]}, λ = {decay:g}")
+def balance(canvas: Figure, runs: Run) -> None:
+    for axes, run in facets(canvas, runs.each()):
+        size = np.abs(run.imbalance).stack(one=("seed", "neuron")).transpose("time", "one")
+        axes.semilogy(run.time, size, color="C0", alpha=0.5, lw=0.8)
+        decay = run.regularization[-1]
+        reference(
+            axes, run.time, size[0].max() * np.exp(-2 * decay * run.time), r"$e^{-2\lambda t}$", linewidth=1.4
+        )
+        name_axes(axes, x=run.time)
+        dynamics = run.config.dynamics
+        descent = "step_size" in dynamics
+        name = f"descent, step {dynamics.step_size:g}" if descent else dynamics.name.replace("_", " ")
+        axes.set_title(f"{name}, {schedule(run)}")
         axes.legend(loc="lower left")
     canvas.axes[0].set_ylabel(r"$|a^2-|w|^2|$")
 
 
-@figure(
-    status="theorem",
-    caption=(
-        "All saved states of all seeds. Left: |∇L_λ|² against the excess ζ; dashed: the recalled bound ζ⁴/λ² with "
-        "constant 1. Right: |∇L_λ|²/(λζ); shaded: [2, 5]; vertical lines: ζ = λ², below which a state is called near "
-        "the optimum."
-    ),
+@PAPER.figure(
+    "theorem",
+    "All saved states of all seeds. Left: |∇L_λ|² against the excess ζ; dashed: the recalled bound ζ⁴/λ² with "
+    "constant 1. Right: |∇L_λ|²/(λζ); shaded: [2, 5]; vertical lines: ζ = λ², below which a state is called near "
+    "the optimum.",
+    on="descents",
     size=(7.2, 3.4),
 )
-def gradient_bound(canvas: Figure, data: Data) -> None:
+def gradient_bound(canvas: Figure, runs: Run) -> None:
     left, right = canvas.subplots(1, 2)
-    for number, name in enumerate(("0.05", "0.02", "0.01")):
-        run, decay = data["descents"].sel(weight_decay=name), float(name)
-        excess, slope = run["excess"].values.ravel(), run["gradient_norm"].values.ravel() ** 2
-        own = excess > 1e-13
-        style = {
-            "color": f"C{number}",
-            "ls": "none",
-            "marker": ("o", "s", "^")[number],
-            "ms": 3,
-            "mew": 0,
-            "alpha": 0.6,
-        }
-        left.loglog(excess[own], slope[own], label=SCHEDULES[name], **style)
-        right.loglog(excess[own], slope[own] / (decay * excess[own]), **style)
-        fine = np.geomspace(1e-13, excess.max(), 40)
-        left.loglog(fine, fine**4 / decay**2, "--", color=f"C{number}", lw=1)
-        right.axvline(decay**2, color=f"C{number}", lw=0.8)
+    for number, (run, style, steady) in enumerate(styled(list(runs.each()))):
+        if not steady:
+            continue
+        decay = float(run.regularization[-1])
+        excess = np.ravel(run.excess.where(run.excess > 1e-13))
+        square = np.ravel(run.gradient_norm**2)
+        marks: dict[str, Any] = {**style, "linestyle": "none", "marker": MARKERS[number % 5]}
+        marks.update(ms=3, mew=0, alpha=0.6)
+        left.loglog(excess, square, label=schedule(run), **marks)
+        right.loglog(excess, square / (decay * excess), **marks)
+        fine = np.geomspace(1e-13, np.nanmax(excess), 40)
+        reference(left, fine, fine**4 / decay**2, color=style["color"])
+        right.axvline(decay**2, color=style["color"], lw=0.8)
     left.plot([], [], "--", color="0.3", label=r"$\zeta^4/\lambda^2$")
     left.set(ylim=(1e-17, 100), xlabel="excess ζ of the objective", ylabel=r"$|\nabla L_\lambda|^2$")
     right.axhspan(2, 5, color="0.85", zorder=0)
@@ -318,136 +297,137 @@ def gradient_bound(canvas: Figure, data: Data) -> None:
     left.legend(loc="lower right")
 
 
-@figure(
-    status="theorem",
-    caption=(
-        "The first big step, from 512 directions for each d. Left: energy outside the teachers' span, times d: "
-        "median, quartiles, 5th and 95th percentile; shaded: [0.1, 0.3]. Right: each entry of the step against its "
-        "closed form, d = 20."
-    ),
-    size=(7.0, 3.2),
-)
-def first_step(canvas: Figure, data: Data) -> None:
+def first_step_caption(steps: Run, one: Run) -> str:
+    """What was drawn of each run."""
+    directions = steps.off_span_energy.sizes["neuron"] * steps.seeds
+    return (
+        f"The first big step, from up to {directions} directions for each d. Left: energy outside the teachers' span, "
+        "times d: median, quartiles, 5th and 95th percentile; shaded: [0.1, 0.3]. Right: each entry of the step "
+        f"against its closed form, d = {one.config.problem.dimension}."
+    )
+
+
+@PAPER.figure("theorem", first_step_caption, on=["first_step", "one_step"], size=(7.0, 3.2))
+def first_step(canvas: Figure, steps: Run, single: Run) -> None:
     left, right = canvas.subplots(1, 2)
-    dataset = data["first_step"].isel(time=-1)
-    names = {"signed": "a* = (1, −0.8, 1.2)", "equal": "a* = (1, 1, 1)"}
-    for number, (name, label) in enumerate(names.items()):
-        run = dataset["off_span_energy"].sel(coefficients=name)
-        values = run.transpose("dimension", "seed", "neuron").values.reshape(run.sizes["dimension"], -1)
-        own = np.isfinite(values).all(1)
-        dimension = dataset["dimension"].values[own]
-        low, first, middle, third, high = np.percentile(
-            values[own] * dimension[:, None], (5, 25, 50, 75, 95), axis=1
-        )
-        place = dimension * (1 + 0.12 * number)
-        left.vlines(place, low, high, color=f"C{number}", lw=0.8)
-        left.vlines(place, first, third, color=f"C{number}", lw=3.5)
-        left.plot(place, middle, "os"[number], color=f"C{number}", mec="black", label=f"{label}, r = 3")
+    drawn: dict[str, int] = {}
+    for run in steps.each():
+        dimension = run.config.problem.dimension
+        masses = theory.teachers(run.config.problem)[1]
+        label = f"a* = ({', '.join(f'{mass:g}' for mass in masses)})"
+        number = drawn.setdefault(label, len(drawn))
+        energy = dimension * run.off_span_energy.isel(time=-1)
+        low, first, middle, third, high = np.percentile(energy, (5, 25, 50, 75, 95))
+        place, colour = dimension * (1 + 0.12 * number), f"C{number}"
+        left.vlines(place, low, high, color=colour, lw=0.8)
+        left.vlines(place, first, third, color=colour, lw=3.5)
+        known = label in left.get_legend_handles_labels()[1]
+        left.plot(place, middle, MARKERS[number % 5], color=colour, mec="black", label="" if known else label)
     left.axhspan(0.1, 0.3, color="0.88", zorder=0)
     left.set(
         xscale="log", yscale="log", xlabel="dimension d", ylabel="energy off the span × d", ylim=(1e-3, 8)
     )
     left.legend(loc="upper left")
-    one = data["one_step"].isel(seed=0)
-    coefficients = np.asarray(next(theory.runs(data["one_step"]))["problem"]["coefficients"])
-    start, end = one["initial_hidden"].values, one["final_hidden"].values
-    start = start / np.linalg.norm(start, axis=-1, keepdims=True)
-    vectors = np.eye(len(coefficients), start.shape[1])
-    exact = np.stack([theory.first_step(row, vectors, coefficients) for row in start])
-    linear = (2 / np.pi) * (start @ vectors.T * coefficients) @ vectors
+    one = next(single.each()).isel(seed=0)
+    vectors, masses = theory.orthonormal_teachers(one.config.problem)
+    start, end = unit(one.initial_hidden.values), one.final_hidden.values
+    size = theory.step_size(one.config)
+    exact = size * theory.first_step(start, vectors, masses)
+    linear = size * (2 / np.pi) * (start @ vectors.T * masses)
     right.plot(exact.ravel(), end.ravel(), "o", color="C0", ms=4, mew=0, alpha=0.6, label="closed form")
     right.plot(
-        linear[:, :3].ravel(),
-        end[:, :3].ravel(),
+        linear.ravel(),
+        (end @ vectors.T).ravel(),
         "x",
         color="C1",
         ms=4,
         label=r"$(2/\pi)H\hat w$, in the span",
     )
     ends = [end.min(), end.max()]
-    right.plot(ends, ends, color="black", lw=0.8)
+    reference(right, ends, ends, linestyle="-")
     right.set(xlabel="predicted entry of w after the step", ylabel="measured entry")
     right.legend(loc="upper left")
 
 
-@figure(
-    status="theorem",
-    caption=(
-        "Two teachers at an angle Δ: L/λ² at the end of a flow at λ = 1e-6, and ½|η₀|² (lines). Crosses: the measure "
-        "problem at the same λ. Below 10° the limit λ → 0 is not reached at this λ."
-    ),
+@PAPER.figure(
+    "theorem",
+    "Two teachers at an angle Δ: L/λ² at the end of a flow, and ½|η₀|² (lines). Crosses: the measure problem at the "
+    "same λ; where they leave the line the limit λ → 0 is not reached at this λ.",
+    on="close_teachers",
     size=(4.6, 3.6),
 )
-def close_teachers(canvas: Figure, data: Data) -> None:
+def close_teachers(canvas: Figure, runs: Run) -> None:
     axes = canvas.subplots()
-    dataset = data["close_teachers"].isel(time=-1, seed=0)
-    fine = np.geomspace(4, 90, 60)
-    for name, signs, colour, label in (
-        ("opposite", (1.0, -1.0), MINUS, "opposite signs"),
-        ("same", (1.0, 1.0), PLUS, "same sign"),
-    ):
-        run = dataset.sel(coefficients=name)
-        degrees = run["angles"].values.astype(float)
-        exact = [
-            0.5 * theory.Certificate(theory.plane([0, one]), np.array(signs)).square_norm for one in fine
-        ]
+    found: dict[float, list[tuple[float, float, float]]] = {-1.0: [], 1.0: []}
+    for run in runs.each():
+        vectors, masses = theory.teachers(run.config.problem)
+        last = run.isel(time=-1, seed=0)
+        square = float(last.regularization) ** 2
+        gap = float(np.rad2deg(np.arccos(abs(vectors[0] @ vectors[1]))))
+        point = (gap, float(last.loss) / square, float(last.optimal_loss) / square)
+        found[float(np.sign(masses[0] * masses[1]))].append(point)
+    gaps = [gap for points in found.values() for gap, _, _ in points]
+    fine = np.geomspace(0.8 * min(gaps), 90, 60)
+    for sign, colour, label in ((-1.0, MINUS, "opposite signs"), (1.0, PLUS, "same sign")):
+        pairs = [theory.Certificate(theory.plane([0, gap]), np.array([1.0, sign])) for gap in fine]
+        exact = [0.5 * pair.square_norm for pair in pairs]
         axes.loglog(fine, exact, color=colour, lw=1, label=rf"$\frac{{1}}{{2}}|\eta_0|^2$, {label}")
-        square = run["regularization"].values ** 2
-        axes.loglog(degrees, run["loss"] / square, "o", color=colour, label=f"flow, {label}")
-        axes.loglog(degrees, run["optimal_loss"] / square, "x", color="black", ms=5, zorder=4)
+        if found[sign]:
+            degrees, trained, solved = zip(*found[sign], strict=True)
+            axes.loglog(degrees, trained, "o", color=colour, label=f"flow, {label}")
+            axes.loglog(degrees, solved, "x", color="black", ms=5, zorder=4)
     axes.plot([], [], "x", color="black", label="measure problem")
-    reference = np.array([4.5, 40.0])
-    axes.loglog(reference, 4e5 * reference**-3.0, ":", color="0.4", label=r"slope $-3$")
+    line = np.array([0.9 * min(gaps), 40.0])
+    axes.loglog(line, 6.25 * (line / 40.0) ** -3.0, ":", color="0.4", label=r"slope $-3$")
     axes.set(xlabel="angle Δ between the teachers, degrees", ylabel=r"$L/\lambda^2$")
-    axes.set_xticks([5, 10, 20, 40, 90], ["5", "10", "20", "40", "90"])
+    ticks = [tick for tick in (1, 2, 5, 10, 20, 40, 90) if tick >= 0.8 * min(gaps)]
+    axes.set_xticks(ticks, list(map(str, ticks)))
     axes.minorticks_off()
     axes.legend(loc="upper right")
 
 
-@figure(
-    status="inferred",
-    caption=(
-        "The whole algorithm, as recalled: one big step on W and a ridge regression of the layer a (before t = 0), "
-        "balancing, then both layers at falling λ (vertical lines), by descent to λ = 0.01 and below that by flow "
-        "(m = 60) or descent (m = 200). One line a seed. Time counts from the end of the regression. "
-        "Dashed: ½|η₀|²λ²; crosses: the measure problem."
-    ),
+@PAPER.figure(
+    "inferred",
+    "The whole algorithm, as recalled: one big step on W and a ridge regression of the layer a (before t = 0), "
+    "balancing, then both layers at falling λ (vertical lines). One line per seed. Time counts from the end of the "
+    "regression. Dashed: ½|η₀|²λ²; crosses: the measure problem.",
+    on=["pipeline", "pipeline_wide"],
     size=(7.4, 4.6),
 )
-def pipeline(canvas: Figure, data: Data) -> None:
-    exact = theory.certificate_of(next(theory.runs(data["pipeline"])))
+def pipeline(canvas: Figure, *experiments: Run) -> None:
     rows, drawn = canvas.subplots(2, 2, sharex=True).ravel(), 0
-    for dataset in (data["pipeline"], data["pipeline_wide"]):
-        late = dataset["time"].values > 1001
-        time, decay = dataset["time"].values[late] - 1001, dataset["regularization"].values[late]
-        for seed in range(dataset.sizes["seed"]):
-            run = dataset.isel(seed=seed, time=late)
-            style = {"color": f"C{drawn}", "marker": "os^"[drawn], "ms": 3, "lw": 1}
-            rows[0].plot(
-                time, run["loss"], label=f"m = {run['off_span_energy'].sizes['neuron']}, seed {seed}", **style
-            )
-            rows[1].plot(time, run["excess"] / decay**2, **style)
-            rows[2].plot(time, run["mass_weighted_square_angle"], **style)
-            rows[3].plot(time, np.maximum(run["off_span_energy"].median("neuron"), 1e-20), **style)
+    every = [run for runs in experiments for run in runs.each()]
+    for run in every:
+        fitted = run.config.dynamics.stages[1]["until"]
+        for seed in run.dataset["seed"].values:
+            one = run.sel(seed=seed, time=slice(fitted * (1 + 1e-12), None))
+            time = one.time - fitted
+            style = {"color": f"C{drawn}", "marker": MARKERS[drawn % 5], "ms": 3, "lw": 1}
+            label = f"m = {run.config.network.neurons}, seed {seed}"
+            rows[0].plot(time, one.loss, label=label, **style)
+            rows[1].plot(time, one.excess / one.regularization**2, **style)
+            rows[2].plot(time, one.mass_weighted_square_angle, **style)
+            rows[3].plot(time, one.off_span_energy.median("neuron").clip(min=1e-20), **style)
             drawn += 1
-    ends = np.append(np.flatnonzero(np.diff(decay)), len(decay) - 1)
-    limit, best = 0.5 * exact.square_norm * decay**2, dataset["optimal_loss"].values[late]
-    rows[0].step(time, limit, "k--", lw=1, where="mid", label=r"$\frac{1}{2}|\eta_0|^2\lambda^2$")
-    rows[0].plot(time[ends], best[ends], "x", color="black", ms=6, zorder=5, label="measure problem")
+    first = every[0]
+    fitted = first.config.dynamics.stages[1]["until"]
+    late = first.sel(time=slice(fitted * (1 + 1e-12), None))
+    ladder = first.last_at("regularization")
+    ladder = ladder.isel(regularization=np.flatnonzero(ladder.time > fitted))
+    limit = 0.5 * theory.certificate_of(first.config).square_norm * late.regularization**2
+    rows[0].step(
+        late.time - fitted, limit, "k--", lw=1, where="mid", label=r"$\frac{1}{2}|\eta_0|^2\lambda^2$"
+    )
+    ends = ladder.time - fitted
+    rows[0].plot(ends, ladder.optimal_loss, "x", color="black", ms=6, zorder=5, label="measure problem")
     names = ("loss L", r"excess $\zeta/\lambda^2$", r"$\Sigma|a||w|\theta^2$", "energy off the span, median")
     for axes, name in zip(rows, names, strict=True):
-        for end in ends[:-1]:
-            axes.axvline(time[end], color="0.7", lw=0.7, zorder=0)
+        for end in ends.values[:-1]:
+            axes.axvline(end, color="0.7", lw=0.7, zorder=0)
         axes.set(xscale="log", yscale="log", ylabel=name)
-    start, step = (float(data["pipeline"]["off_span_energy"].isel(time=moment).median()) for moment in (0, 1))
-    rows[3].set_title(f"before the big step {start:.2f}, after it {step:.1e}", fontsize=8)
-    rows[2].set_xlabel("time t after the regression")
-    rows[3].set_xlabel("time t after the regression")
+    energy = first.off_span_energy.median(("seed", "neuron"))
+    step = energy.sel(time=first.config.dynamics.stages[0]["until"], method="nearest")
+    rows[3].set_title(f"before the big step {energy[0]:.2f}, after it {step:.1e}", fontsize=8)
+    for axes in rows[2:]:
+        axes.set_xlabel("time t after the regression")
     rows[0].legend(loc="lower left")
-
-
-@hookimpl
-def register_figures(register: Callable[[str, Drawing], None]) -> None:
-    for name, thing in globals().items():
-        if isinstance(thing, Drawing):
-            register(f"zhou2024.{name}", thing)

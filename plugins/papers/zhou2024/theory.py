@@ -7,15 +7,13 @@ angle φ up to sign. Balanced weights turn the objective into ½|f_μ − f*|² 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from functools import cache
+from typing import Any
 
 import numpy as np
 
+from twolayer.errors import DataError
 from twolayer.population.closed_form import angles, unit
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 ORTHONORMAL = 1 - 2 / np.pi
 """|σ_u|², the constant removed: of orthonormal teachers L = λ²r/2 over this, and the mass deficit is λr over it."""
@@ -100,30 +98,63 @@ def plane(degrees: Any) -> Any:
     return np.stack([np.cos(turned), np.sin(turned)], axis=-1)
 
 
-def teachers(run: dict[str, Any]) -> tuple[Any, Any]:
-    """Unit teachers (teacher, feature) in their own span, and their coefficients, of a run's problem section."""
-    problem = run["problem"]
-    coefficients = np.asarray(problem["coefficients"], dtype=np.float64)
-    if problem.get("angles") is not None:
-        return plane(problem["angles"]), coefficients
-    return np.eye(problem["teachers"]), coefficients
+def teachers(problem: Any) -> tuple[Any, Any]:
+    """Unit teachers (teacher, feature) in their own span and the masses b|v| they stand for, of a problem section."""
+    coefficients = np.asarray(problem.coefficients, dtype=np.float64)
+    if problem.vectors is not None:
+        vectors = np.asarray(problem.vectors, dtype=np.float64)
+        norms = np.linalg.norm(vectors, axis=-1)
+        return vectors / norms[:, None], coefficients * norms
+    vectors = np.eye(problem.teachers) if problem.angles is None else plane(problem.angles)
+    norms = 1.0 if problem.norms is None else np.asarray(problem.norms, dtype=np.float64)
+    return vectors, np.broadcast_to(coefficients * norms, len(vectors))
 
 
-def runs(dataset: xr.Dataset) -> Iterator[dict[str, Any]]:
-    """The runs of a dataset, as their sections."""
-    import json
-
-    for text in dataset["run"].values.ravel():
-        if text:
-            yield json.loads(text)
+@cache
+def certificate(vectors: tuple[tuple[float, ...], ...], signs: tuple[float, ...]) -> Certificate:
+    """η₀, worked out once for the same teachers."""
+    return Certificate(np.array(vectors), np.array(signs))
 
 
-def certificate_of(run: dict[str, Any]) -> Certificate:
-    """η₀ of a run's teachers."""
-    vectors, coefficients = teachers(run)
-    return Certificate(vectors, np.sign(coefficients))
+def certificate_of(config: Any) -> Certificate:
+    """η₀ of a run's teachers; a DataError where they are not those of this theory."""
+    network, problem = config.network, config.problem
+    if network.activation != "abs" or problem.profile != "constant" or problem.samples is not None:
+        raise DataError(
+            "the certificate is that of the population, |·| and the constant removed (activation: abs, profile: "
+            "constant, no samples); the run has another law"
+        )
+    vectors, masses = teachers(problem)
+    return certificate(tuple(map(tuple, vectors.tolist())), tuple(np.sign(masses).tolist()))
 
 
+def orthonormal_teachers(problem: Any) -> tuple[Any, Any]:
+    """`teachers`, in all of the features; a DataError where they are not orthonormal."""
+    vectors, masses = teachers(problem)
+    if np.abs(vectors @ vectors.T - np.eye(len(vectors))).max() > 1e-12:
+        raise DataError("the closed form is of orthonormal teachers; the run's are not")
+    return np.pad(vectors, ((0, 0), (0, problem.dimension - vectors.shape[1]))), masses
+
+
+def least_curvature(certificate: Certificate, count: int = 200) -> float:
+    """κ, the least of −sη₀'' at a teacher along a great circle to either side, as far as a search finds it.
+
+    Near the optimum Σ|a||w|θ² falls as e^(−2κλt). Tried: towards each other teacher, off the teachers' span, and
+    random tangents.
+    """
+    wide = np.pad(certificate.vectors, ((0, 0), (0, 1)))
+    signs = np.sign(certificate(certificate.vectors))
+    known = Certificate(wide, signs)
+    drawn = np.random.default_rng(0).standard_normal((count, wide.shape[1]))
+    found = []
+    for teacher, vector in enumerate(wide):
+        tried = np.concatenate([np.delete(wide, teacher, axis=0), np.eye(wide.shape[1])[-1:], drawn])
+        tangents = unit(tried - (tried @ vector)[:, None] * vector)
+        found += [-max(signs[teacher] * np.array(known.curvatures(teacher, tangent))) for tangent in tangents]
+    return float(min(found))
+
+
+@cache
 def quadratic_growth(certificate: Certificate, count: int = 20000) -> float:
     """c = min over u of (1 − |η₀(u)|)/θ(u)², θ the angle to the closest teacher, as far as a search finds it.
 
@@ -152,6 +183,7 @@ def quadratic_growth(certificate: Certificate, count: int = 20000) -> float:
     return float(min(slid))
 
 
+@cache
 def gradient_constant(certificate: Certificate, count: int = 4000, step: float = 1e-5) -> float:
     """c of |∇L_λ|² ≥ cλζ near the optimum, min over u of 2(1 − |η₀|) + |∇η₀|²/(1 − |η₀|), as far as a search finds it.
 
@@ -190,7 +222,8 @@ def off_span_energies(dimension: int, coefficients: Any, count: int) -> Any:
     """
     random = np.random.default_rng(0)
     inside = random.standard_normal((count, len(coefficients)))
-    outside = random.chisquare(dimension - len(coefficients), count)
+    free = dimension - len(coefficients)
+    outside = random.chisquare(free, count) if free else np.zeros(count)
     length = np.sqrt((inside**2).sum(-1) + outside)
     cosine = inside / length[:, None]
     phi = np.arccos(np.abs(cosine))
@@ -200,12 +233,20 @@ def off_span_energies(dimension: int, coefficients: Any, count: int) -> Any:
     return across / ((span**2).sum(-1) + across)
 
 
-def first_step(direction: Any, vectors: Any, coefficients: Any) -> Any:
-    """Σ_k a_k[(1 − 2φ_k/π) s_k v_k + (2/π)(sin φ_k − 1) ŵ]: the first big step from ŵ, up to a factor, (feature,)."""
-    theta = angles(direction[None], vectors)[0]
-    sine = np.sin(theta)
-    share = 1 - 2 * theta / math.pi
-    return (coefficients * share) @ vectors + (coefficients * (sine - 1)).sum() * (2 / math.pi) * direction
+def first_step(directions: Any, vectors: Any, coefficients: Any) -> Any:
+    """Σ_k a_k[(1 − 2φ_k/π) s_k v_k + (2/π)(sin φ_k − 1) ŵ]: the first big step from unit ŵ (…, feature), over η."""
+    flat = np.reshape(directions, (-1, vectors.shape[-1]))
+    theta = angles(flat, vectors)
+    span = (coefficients * (1 - 2 * theta / math.pi)) @ vectors
+    back = (coefficients * (np.sin(theta) - 1)).sum(-1, keepdims=True) * (2 / math.pi)
+    return np.reshape(span + back * flat, np.shape(directions))
+
+
+def step_size(config: Any) -> Any:
+    """η s a: by what a first step from ŵ is `first_step`, of a run's config, a number or (neuron, 1)."""
+    network = config.network
+    size = config.dynamics.step_size * network.output_scale * np.asarray(network.output_values)
+    return size[..., None] if np.ndim(size) else size
 
 
 def fall(height: Any, slope: Any, sign: float, radius: Any) -> tuple[Any, Any]:

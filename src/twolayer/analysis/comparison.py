@@ -53,13 +53,16 @@ def close(
 
 def at_most(measured: Any, limit: Any, detail: str = "") -> Result:
     """Holds if measured ≤ limit, everywhere."""
-    found, bound, place = worst(measured, limit, measured - limit, "largest")
+    # of one limit the largest value, which a difference from it would round away
+    violation = measured - limit if np.ndim(limit) else measured
+    found, bound, place = worst(measured, limit, violation, "largest")
     return judged(bound, found, "at most", found <= bound, joined(place, detail))
 
 
 def at_least(measured: Any, limit: Any, detail: str = "") -> Result:
     """Holds if measured ≥ limit, everywhere."""
-    found, bound, place = worst(measured, limit, limit - measured, "least")
+    violation = limit - measured if np.ndim(limit) else -measured
+    found, bound, place = worst(measured, limit, violation, "least")
     return judged(bound, found, "at least", found >= bound, joined(place, detail))
 
 

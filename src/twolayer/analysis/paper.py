@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Paper"]
 
 Found = Result | Mapping[str, Result]
+Parts = Callable[[Run], Iterable[Run]]
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class Paper:
         on: str | Sequence[str],
         by: str | Sequence[str] = (),
         select: Select | None = None,
+        of: Parts | None = None,
         beside: str | Sequence[str] = (),
         figures: Iterable[str] = (),
         files: Iterable[str] = (),
@@ -61,8 +63,11 @@ class Paper:
 
         statement: the sentence. source: where in the paper, or how it is known. tag: see `Claim`.
         on: the experiment whose runs it is about; several are taken one after the other, each a case of its own.
-        by: the swept words that make a case each; without them the function gets all runs at once, and with "run"
-        each run alone, whatever was swept. Of a run for which it returns {} the statement says nothing.
+        by: the swept words that make a case each; without them the function gets all runs at once, and with "run" or
+        "*" each run alone, whatever was swept, named by the first words that tell runs apart or by all of them. Of a run
+        for which it returns {} the statement says nothing.
+        of: which of these, or which parts of each (`Run.part`, whose labels its case names), the sentence speaks of:
+        a function of a run that gives them. An experiment without any is inconclusive.
         select: {swept word: value or values}, the runs it is about; default all.
         beside: other experiments that the function gets as further arguments, each a `Run` of all its runs.
         figures: the figures that show it. files: netCDF files beside the plugin, further arguments in this order.
@@ -79,7 +84,8 @@ class Paper:
                 stored = [data[Path(file).stem] for file in read]
                 for experiment in experiments:
                     prefix = [experiment] if len(experiments) > 1 else []
-                    for case, run in self.cases(experiment, data[experiment], words, select):
+                    cases = self.cases(experiment, data[experiment], words, select)
+                    for case, run in self.parts(experiment, cases, of):
                         found = attempt(check, run, *further, *stored)
                         for name, result in found.items():
                             spelled = ", ".join([*prefix, *case, *[name] * bool(name)])
@@ -155,7 +161,9 @@ class Paper:
             word: value if isinstance(value, list | tuple) else [value]
             for word, value in (select or {}).items()
         }
-        known = next(runs_of(experiment, dataset)).config.words
+        together = next(runs_of(experiment, dataset))
+        known = together.config.words
+        words = together.swept if tuple(words) == ("*",) else words
         missing = []
         for word, values in wanted.items():
             found = getattr(known, word)
@@ -180,6 +188,32 @@ class Paper:
         return ", ".join(
             self.spelled(word, value) for word, value in run.words.items() if word not in without
         )
+
+    def parts(
+        self, experiment: str, cases: Iterable[tuple[list[str], Run | str]], of: Parts | None
+    ) -> Iterable[tuple[list[str], Run | str]]:
+        """The cases that `of` makes of each."""
+        if of is None:
+            yield from cases
+            return
+        some = False
+        for case, run in cases:
+            if isinstance(run, str):
+                some = True
+                yield case, run
+                continue
+            try:
+                parts = list(of(run))
+            except DataError as error:
+                some = True
+                yield case, str(error)
+                continue
+            for part in parts:
+                some = True
+                added = [word for word in part.words if word not in run.words]
+                yield [*case, *(self.spelled(word, part.words[word]) for word in added)], part
+        if not some:
+            yield [], f"no run of the experiment '{experiment}' is one that the sentence speaks of"
 
     def spelled(self, word: str, value: Any) -> str:
         """`n = 5`, or a label as it is."""

@@ -22,6 +22,7 @@ __all__ = [
     "decay_rate",
     "first_below",
     "fit_rate",
+    "fit_slope",
     "local_slope",
     "power_slope",
     "within_trust",
@@ -195,6 +196,18 @@ def power_slope(time: Any, values: Any, start: float, stop: float) -> float:
     if own.sum() < 2:
         return math.nan
     return float(np.polyfit(np.log(time[own]), np.log(values[own]), 1)[0])
+
+
+def fit_slope(values: Any, over: Any, dimension: str) -> Any:
+    """The least-squares slope of a DataArray over another along a dimension, where both are numbers.
+
+    Logarithms of the two give a power's exponent, of values alone a rate. NaN where fewer than two points are left.
+    """
+    place = (over + 0 * values).where(np.isfinite(values))
+    known = values.where(np.isfinite(values))
+    place = place - place.mean(dimension)
+    square = (place**2).sum(dimension)
+    return (place * (known - known.mean(dimension))).sum(dimension) / square.where(square > 0)
 
 
 def decay_rate(time: Any, values: Any, low: float, high: float) -> tuple[float, float]:

@@ -123,6 +123,17 @@ class Run:
         """A part of the run by places, as `xarray.Dataset.isel`."""
         return self.with_dataset(self.dataset.isel(places))
 
+    def part(self, **labels: Any) -> Run:
+        """A part of the run by labels that its words name, too; dimensions of length 1 stay."""
+        part = self.with_dataset(self.dataset.sel({name: [value] for name, value in labels.items()}))
+        part.words = {**self.words, **labels}
+        return part
+
+    def last_at(self, variable: str) -> Run:
+        """The last moment with each value that a variable (time,) takes after the start, labelled by that value."""
+        later = self.dataset.isel(time=slice(1, None)).swap_dims(time=variable)
+        return self.with_dataset(later.drop_duplicates(variable, keep="last"))
+
     def by(self, *words: str, **select: Any) -> Iterator[Run]:
         """The runs taken together here, grouped by swept words: see `runs_of`."""
         return runs_of(self.experiment, self.dataset, words, select)
@@ -155,6 +166,15 @@ class Run:
         known = self.time.values > 0
         apart = np.abs(np.log(np.where(known, self.time.values, math.inf) / time))
         return self.isel(time=int(np.argmin(apart)))
+
+    @property
+    def swept(self) -> tuple[str, ...]:
+        """The words that the experiment sweeps, fixed here or not."""
+        return tuple(json.loads(next(text for text in self.dataset["run"].values.ravel() if text))["words"])
+
+    def each(self) -> Iterator[Run]:
+        """The single runs of those taken together here."""
+        return self.by(*self.swept)
 
 
 def runs_of(
