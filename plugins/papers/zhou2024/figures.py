@@ -141,6 +141,14 @@ def figure2(canvas: Figure, runs: Run) -> None:
     parts["0"].set_ylabel(r"$\eta(u)$")
 
 
+def setting(run: Run) -> str:
+    """`orthonormal, flow`: the teachers, and how a run was trained."""
+    vectors, _ = theory.teachers(run.config.problem)
+    apart = np.abs(vectors @ vectors.T - np.eye(len(vectors))).max() < 1e-12
+    teachers = "orthonormal" if apart else run.experiment.replace("_", " ")
+    return f"{teachers}, {'descent' if 'step_size' in run.config.dynamics else 'flow'}"
+
+
 @PAPER.figure(
     "theorem",
     "Loss at the end of each λ. Left: loss, and ½|η₀|²λ² (lines). Right: L/λ² over ½|η₀|², and the mass deficit "
@@ -159,7 +167,7 @@ def loss_by_decay(canvas: Figure, *experiments: Run) -> None:
         solved = "optimal_path_norm" in ladder.dataset
         style: dict[str, Any] = {"color": f"C{number}", "marker": MARKERS[number % 5], "ls": "none"}
         style["ms"] = 6 if solved else 4.5
-        name = ", ".join([run.experiment.replace("_", " "), *map(str, run.words.values())])
+        name = ", ".join([setting(run), *map(str, run.words.values())])
         left.loglog(decay, ladder.loss, label=name, **style)
         right.semilogx(decay, ladder.loss / decay**2 / (0.5 * square), **style)
         if not solved:
@@ -184,30 +192,39 @@ def loss_by_decay(canvas: Figure, *experiments: Run) -> None:
     right.legend(loc="lower left")
 
 
-@PAPER.figure(
-    "theorem",
-    "What weight decay buys: students near their teachers and as many grains of dust of random sign, the same "
-    "starts for each λ. Median and range over seeds. Dashed: slope of e^(−2κλt), κ the least curvature of the "
-    "certificate at a teacher.",
-    on="descents",
-    size=(7.2, 3.4),
-)
+def directions_caption(runs: Run) -> str:
+    """With the schedules of λ that changes."""
+    text = (
+        "What weight decay buys: students near their teachers and grains of dust of random sign, the same starts for "
+        "each λ. Median and range over seeds. Dashed: slope of e^(−2κλt), κ the least curvature of the certificate at "
+        "a teacher."
+    )
+    for run in runs.each():
+        decay = run.config.dynamics.weight_decay
+        if not isinstance(decay, float | int):
+            values, until = (
+                ", ".join(f"{value:g}" for value in part) for part in (decay.values, decay.until)
+            )
+            text += f" {schedule(run)}: {values}, changed at t = {until}."
+    return text
+
+
+@PAPER.figure("theorem", directions_caption, on="descents", size=(7.2, 3.4))
 def directions(canvas: Figure, runs: Run) -> None:
     left, right = canvas.subplots(1, 2)
-    label = r"$e^{-2\kappa\lambda t}$"
     for run, style, steady in styled([run.isel(time=slice(1, None)) for run in runs.each()]):
         square = run.mass_weighted_square_angle
         bands(left, run.time, square.clip(min=1e-34), schedule(run), **style)
         bands(right, run.time, run.loss, schedule(run), **style)
         middle = square.median("seed")
         late = middle[((middle < 1e-4) & (middle > 1e-26)).values]
-        if steady and late.size:
+        if steady and late.size and theory.applies(run.config):
             rate = (
                 2 * theory.least_curvature(theory.certificate_of(run.config)) * float(run.regularization[-1])
             )
             line = late[-1] * np.exp(-rate * (late.time - late.time[-1]))
-            reference(left, late.time, line, label, zorder=4)
-            label = ""
+            reference(left, late.time, line, zorder=4)
+    reference(left, [], [], r"$e^{-2\kappa\lambda t}$")
     for axes, quantity in ((left, runs.mass_weighted_square_angle), (right, runs.loss)):
         axes.set(xscale="log", yscale="log")
         name_axes(axes, x=runs.time, y=quantity)
@@ -414,10 +431,10 @@ def pipeline(canvas: Figure, *experiments: Run) -> None:
     late = first.sel(time=slice(fitted * (1 + 1e-12), None))
     ladder = first.last_at("regularization")
     ladder = ladder.isel(regularization=np.flatnonzero(ladder.time > fitted))
-    limit = 0.5 * theory.certificate_of(first.config).square_norm * late.regularization**2
-    rows[0].step(
-        late.time - fitted, limit, "k--", lw=1, where="mid", label=r"$\frac{1}{2}|\eta_0|^2\lambda^2$"
-    )
+    if theory.applies(first.config):
+        limit = 0.5 * theory.certificate_of(first.config).square_norm * late.regularization**2
+        label = r"$\frac{1}{2}|\eta_0|^2\lambda^2$"
+        rows[0].step(late.time - fitted, limit, "k--", lw=1, where="mid", label=label)
     ends = ladder.time - fitted
     rows[0].plot(ends, ladder.optimal_loss, "x", color="black", ms=6, zorder=5, label="measure problem")
     names = ("loss L", r"excess $\zeta/\lambda^2$", r"$\Sigma|a||w|\theta^2$", "energy off the span, median")

@@ -116,15 +116,20 @@ def certificate(vectors: tuple[tuple[float, ...], ...], signs: tuple[float, ...]
     return Certificate(np.array(vectors), np.array(signs))
 
 
-def certificate_of(config: Any) -> Certificate:
-    """η₀ of a run's teachers; a DataError where they are not those of this theory."""
+def applies(config: Any) -> bool:
+    """Whether a run learns from a population with |·| and the constant removed: what this theory is of."""
     network, problem = config.network, config.problem
-    if network.activation != "abs" or problem.profile != "constant" or problem.samples is not None:
+    return network.activation == "abs" and problem.profile == "constant" and problem.samples is None
+
+
+def certificate_of(config: Any) -> Certificate:
+    """η₀ of a run's teachers; a DataError where the theory is not of its law."""
+    if not applies(config):
         raise DataError(
             "the certificate is that of the population, |·| and the constant removed (activation: abs, profile: "
             "constant, no samples); the run has another law"
         )
-    vectors, masses = teachers(problem)
+    vectors, masses = teachers(config.problem)
     return certificate(tuple(map(tuple, vectors.tolist())), tuple(np.sign(masses).tolist()))
 
 
