@@ -267,8 +267,18 @@ def test_runs_one_by_one(dataset: xr.Dataset) -> None:
     single = list(run.each())
     assert [one.words for one in single] == [one.words for one in run.by("neurons", "scale")]
     assert [one.swept for one in single] == [run.swept] * 4
+    assert single[0].config.network == single[1].config.network != single[2].config.network
     (again,) = single[0].each()
     assert again.words == single[0].words
+
+
+def test_the_last_moment_of_each_level(dataset: xr.Dataset) -> None:
+    level = ("time", [0.3, 0.1, 0.1])
+    (run,) = runs_of("rate", dataset.assign(decay=level))
+    ladder = run.last_at("decay")
+    assert ladder.decay.values.tolist() == [0.1]
+    assert ladder.loss.dims == ("neurons", "scale", "seed", "decay")
+    assert np.array_equal(ladder.loss.isel(decay=0), run.loss.isel(time=2))
 
 
 def test_the_largest_value_is_found_far_below_its_limit() -> None:

@@ -120,18 +120,29 @@ def test_close_teachers_are_as_hard_as_was_measured(power: float, verdict: str) 
     assert verdicts(claims.same_sign.evaluate({"close_teachers": data})) == {"inconclusive"}
 
 
-@pytest.mark.parametrize(
-    ("change", "reason"),
-    [
-        ({"profile": "none"}, "the run has another law"),
-        ({"vectors": [[1, 0, 0, 0, 0], [1, 1, 0, 0, 0], [0, 0, 1, 0, 0]]}, "are not"),
-    ],
-)
-def test_what_the_closed_forms_do_not_know_is_told(change: dict[str, Any], reason: str) -> None:
-    data = xr.Dataset({"run": described(**change)}, {"time": [0.0, 1.0], "step": ("time", [0, 1])})
-    (result,) = claims.orthonormal.evaluate({"ladder": data}).values()
-    assert result.verdict == "inconclusive"
-    assert reason in result.detail
-    (result,) = claims.first_step_form.evaluate({"one_step": data}).values()
-    assert result.verdict == "inconclusive"
-    assert reason in result.detail
+def test_what_the_closed_forms_do_not_know_is_told() -> None:
+    skewed = described(vectors=[[1, 0, 0, 0, 0], [1, 1, 0, 0, 0], [0, 0, 1, 0, 0]])
+    for run, claim, reason in (
+        (described(profile="none"), claims.orthonormal, "the run has another law"),
+        (described(profile="none"), claims.first_step, "the run has another law"),
+        (skewed, claims.orthonormal, "the run's are not"),
+        (skewed, claims.first_step, "the run's are not"),
+    ):
+        data = xr.Dataset({"run": run}, {"time": [0.0, 1.0], "step": ("time", [0, 1])})
+        (result,) = claim.evaluate(dict.fromkeys(claim.experiments, data)).values()
+        assert result.verdict == "inconclusive"
+        assert reason in result.detail
+
+
+def test_directions_need_time_to_be_captured() -> None:
+    """λt = 30 and Σ|a||w|θ² = 1e-20 hold, 1e-6 fails, and λt = 3 is too short."""
+    found = []
+    for stop, last in ((3000.0, 1e-20), (3000.0, 1e-6), (300.0, 1e-20)):
+        variables = {
+            "mass_weighted_square_angle": (("seed", "time"), [[0.1, last]]),
+            "regularization": (("time",), [0.01, 0.01]),
+            "run": described(),
+        }
+        data = xr.Dataset(variables, {"time": [0.0, stop]})
+        found += [result.verdict for result in claims.directions.evaluate({"descents": data}).values()]
+    assert found == ["holds", "fails", "inconclusive"]

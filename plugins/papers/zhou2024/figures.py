@@ -143,9 +143,7 @@ def figure2(canvas: Figure, runs: Run) -> None:
 
 def setting(run: Run) -> str:
     """`orthonormal, flow`: the teachers, and how a run was trained."""
-    vectors, _ = theory.teachers(run.config.problem)
-    apart = np.abs(vectors @ vectors.T - np.eye(len(vectors))).max() < 1e-12
-    teachers = "orthonormal" if apart else run.experiment.replace("_", " ")
+    teachers = "orthonormal" if theory.orthonormal(run.config.problem) else run.experiment.replace("_", " ")
     return f"{teachers}, {'descent' if 'step_size' in run.config.dynamics else 'flow'}"
 
 
@@ -346,20 +344,16 @@ def first_step(canvas: Figure, steps: Run, single: Run) -> None:
     )
     left.legend(loc="upper left")
     one = next(single.each()).isel(seed=0)
-    vectors, masses = theory.orthonormal_teachers(one.config.problem)
+    vectors, masses = theory.embedded_teachers(one.config.problem)
     start, end = unit(one.initial_hidden.values), one.final_hidden.values
-    size = theory.step_size(one.config)
-    exact = size * theory.first_step(start, vectors, masses)
-    linear = size * (2 / np.pi) * (start @ vectors.T * masses)
-    right.plot(exact.ravel(), end.ravel(), "o", color="C0", ms=4, mew=0, alpha=0.6, label="closed form")
-    right.plot(
-        linear.ravel(),
-        (end @ vectors.T).ravel(),
-        "x",
-        color="C1",
-        ms=4,
-        label=r"$(2/\pi)H\hat w$, in the span",
-    )
+    if theory.applies(one.config):
+        size = theory.step_size(one.config)
+        exact = size * theory.first_step(start, vectors, masses)
+        linear = size * (2 / np.pi) * (start @ vectors.T * masses) @ vectors
+        span = np.abs(vectors).max(0) > 0
+        right.plot(exact.ravel(), end.ravel(), "o", color="C0", ms=4, mew=0, alpha=0.6, label="closed form")
+        label = r"$(2/\pi)H\hat w$, in the span"
+        right.plot(linear[:, span].ravel(), end[:, span].ravel(), "x", color="C1", ms=4, label=label)
     ends = [end.min(), end.max()]
     reference(right, ends, ends, linestyle="-")
     right.set(xlabel="predicted entry of w after the step", ylabel="measured entry")
@@ -415,9 +409,9 @@ def pipeline(canvas: Figure, *experiments: Run) -> None:
     rows, drawn = canvas.subplots(2, 2, sharex=True).ravel(), 0
     every = [run for runs in experiments for run in runs.each()]
     for run in every:
-        fitted = run.config.dynamics.stages[1]["until"]
+        fitted = theory.regression_end(run.config)
         for seed in run.dataset["seed"].values:
-            one = run.sel(seed=seed, time=slice(fitted * (1 + 1e-12), None))
+            one = run.sel(seed=seed, time=run.time > fitted)
             time = one.time - fitted
             style = {"color": f"C{drawn}", "marker": MARKERS[drawn % 5], "ms": 3, "lw": 1}
             label = f"m = {run.config.network.neurons}, seed {seed}"
@@ -427,8 +421,8 @@ def pipeline(canvas: Figure, *experiments: Run) -> None:
             rows[3].plot(time, one.off_span_energy.median("neuron").clip(min=1e-20), **style)
             drawn += 1
     first = every[0]
-    fitted = first.config.dynamics.stages[1]["until"]
-    late = first.sel(time=slice(fitted * (1 + 1e-12), None))
+    fitted = theory.regression_end(first.config)
+    late = first.sel(time=first.time > fitted)
     ladder = first.last_at("regularization")
     ladder = ladder.isel(regularization=np.flatnonzero(ladder.time > fitted))
     if theory.applies(first.config):
@@ -442,9 +436,10 @@ def pipeline(canvas: Figure, *experiments: Run) -> None:
         for end in ends.values[:-1]:
             axes.axvline(end, color="0.7", lw=0.7, zorder=0)
         axes.set(xscale="log", yscale="log", ylabel=name)
-    energy = first.off_span_energy.median(("seed", "neuron"))
-    step = energy.sel(time=first.config.dynamics.stages[0]["until"], method="nearest")
-    rows[3].set_title(f"before the big step {energy[0]:.2f}, after it {step:.1e}", fontsize=8)
+    if "stages" in first.config.dynamics:
+        energy = first.off_span_energy.median(("seed", "neuron"))
+        step = energy.sel(time=first.config.dynamics.stages[0]["until"], method="nearest")
+        rows[3].set_title(f"before the big step {energy[0]:.2f}, after it {step:.1e}", fontsize=8)
     for axes in rows[2:]:
         axes.set_xlabel("time t after the regression")
     rows[0].legend(loc="lower left")

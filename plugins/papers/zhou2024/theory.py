@@ -133,14 +133,26 @@ def certificate_of(config: Any) -> Certificate:
     return certificate(tuple(map(tuple, vectors.tolist())), tuple(np.sign(masses).tolist()))
 
 
-def orthonormal_teachers(problem: Any) -> tuple[Any, Any]:
-    """`teachers`, in all of the features; a DataError where they are not orthonormal."""
+def embedded_teachers(problem: Any) -> tuple[Any, Any]:
+    """`teachers`, with all of the problem's features."""
     vectors, masses = teachers(problem)
-    if np.abs(vectors @ vectors.T - np.eye(len(vectors))).max() > 1e-12:
-        raise DataError("the closed form is of orthonormal teachers; the run's are not")
     return np.pad(vectors, ((0, 0), (0, problem.dimension - vectors.shape[1]))), masses
 
 
+def orthonormal(problem: Any) -> bool:
+    """Whether a problem's teachers are at right angles."""
+    vectors, _ = teachers(problem)
+    return bool(np.abs(vectors @ vectors.T - np.eye(len(vectors))).max() < 1e-12)
+
+
+def orthonormal_masses(problem: Any) -> Any:
+    """The masses of orthonormal teachers (teacher,); a DataError where they are not orthonormal."""
+    if not orthonormal(problem):
+        raise DataError("the closed form is of orthonormal teachers; the run's are not")
+    return teachers(problem)[1]
+
+
+@cache
 def least_curvature(certificate: Certificate, count: int = 200) -> float:
     """κ, the least of −sη₀'' at a teacher along a great circle to either side, as far as a search finds it.
 
@@ -252,6 +264,13 @@ def step_size(config: Any) -> Any:
     network = config.network
     size = config.dynamics.step_size * network.output_scale * np.asarray(network.output_values)
     return size[..., None] if np.ndim(size) else size
+
+
+def regression_end(config: Any) -> float:
+    """When both layers start to move together: the end of the last regression of the output layer, 0 without one."""
+    stages = config.dynamics.stages if "stages" in config.dynamics else []
+    ends = [stage["until"] for stage in stages if stage["name"] == "output_fit"]
+    return float(ends[-1]) if ends else 0.0
 
 
 def fall(height: Any, slope: Any, sign: float, radius: Any) -> tuple[Any, Any]:

@@ -65,6 +65,11 @@ class Config:
         distinct = [value for place, value in enumerate(found) if value not in found[:place]]
         return distinct[0] if len(distinct) == 1 else Varied(distinct)
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Config) and self._sections == other._sections
+
+    __hash__ = None  # type: ignore[assignment]
+
     def __contains__(self, key: str) -> bool:
         return any(key in section for section in self._sections)
 
