@@ -287,6 +287,18 @@ def test_the_largest_value_is_found_far_below_its_limit() -> None:
     assert at_least(-tiny, -1.0).measured == -3e-30
 
 
+def test_a_statement_in_closed_form_needs_no_run() -> None:
+    @PAPER.claim("1 + 1 = 2", "x", "derived", on=())
+    def identity() -> dict[str, Result]:
+        return {"sum": close(1 + 1, 2), "difference": at_most(1 - 1, 0)}
+
+    assert identity.experiments == ()
+    assert {name: row["verdict"] for name, row in rows(identity).items()} == {
+        "it[sum]": "holds",
+        "it[difference]": "holds",
+    }
+
+
 @given(
     values=arrays.arrays(float, (3, 4), elements=st.floats(-1e6, 1e6) | st.just(math.nan)),
     limit=st.floats(-1e6, 1e6),
@@ -302,6 +314,15 @@ def test_a_comparison_holds_if_it_holds_at_every_number(values: Any, limit: floa
         expected = ("holds" if holds else "fails") if len(known) else "inconclusive"
         assert compare(array, limit).verdict == expected  # type: ignore[operator]
         assert compare(values, limit).verdict == expected  # type: ignore[operator]
+
+
+def test_a_point_of_runs_with_times_of_their_own_is_told_by_its_time() -> None:
+    loss = xr.DataArray(
+        [[1.0, 2.0], [9.0, 3.0]],
+        dims=("n", "time"),
+        coords={"n": [2, 3], "time": (("n", "time"), [[0.0, 1.0], [0.0, 0.5]])},
+    )
+    assert at_most(loss, 4.0).detail == "largest of 4, at n = 3, time = 0; median 2.5"
 
 
 def test_labels_not_positions_are_compared() -> None:

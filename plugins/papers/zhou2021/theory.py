@@ -1,4 +1,4 @@
-"""What the paper states, what follows from it, and how a run is read.
+"""What the paper states, and what follows from it, as functions of their arguments; and what is read off a run.
 
 Teachers have norm 1 unless said otherwise. δ_j: angle of student j to its closest teacher, up to sign; p_j = |w_j|²
 its mass; Δ the smallest angle between teachers (π/2 for a single one); r the number of teachers.
@@ -22,24 +22,19 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from twolayer import runs_by
 from twolayer.analysis.rates import first_below, power_slope, within_trust
+from twolayer.analysis.runs import Varied
+from twolayer.errors import DataError
 
 if TYPE_CHECKING:
     import xarray as xr
 
-ANGLES = np.radians([22.28, 58.27, 149.29])
-"""Teachers of Figure 1, read off the print."""
-
-TEACHERS = 3
-"""r of Figure 1 and of the runs in d = 5."""
-
-FALL = 0.1
-"""A last decade of time begins at this fraction of its end."""
+    from twolayer import Run
 
 
 # ---- what is derived in closed form ----
@@ -84,18 +79,23 @@ def smallest_of_two(separation: Any) -> Any:
     return (2 / np.pi) * (separation - np.sin(separation))
 
 
-def curvatures(axes: Any) -> Any:
-    """The eigenvalues of A M A: of the Hessian at the minimum with a student for each teacher, ascending."""
-    features = axes.shape[1]
-    grown = [np.eye(features) + np.outer(v, v) for v in axes]
-    both = np.zeros((len(axes) * features,) * 2)
-    for place, block in enumerate(grown):
-        both[place * features : (place + 1) * features, place * features : (place + 1) * features] = block
-    return np.linalg.eigvalsh(both @ separation(axes) @ both)
+def curvatures(teachers: Any) -> Any:
+    """The eigenvalues of A M A, ascending, for teachers (teacher, feature).
+
+    That is the Hessian at the minimum with a student for each teacher, A_ii = |w_i|(I + ŵŵᵀ), |w_i|² = |w_i*|.
+    """
+    count, features = teachers.shape
+    both = np.zeros((count, features, count, features))
+    length = np.linalg.norm(teachers, axis=-1)
+    axes = teachers / length[:, None]
+    for place, v in enumerate(axes):
+        both[place, :, place] = math.sqrt(length[place]) * (np.eye(features) + np.outer(v, v))
+    blocks = both.reshape((count * features,) * 2)
+    return np.linalg.eigvalsh(blocks @ separation(axes) @ blocks)
 
 
 def step_limit(gram: Any) -> float:
-    """1/(2 λ_max(K)), K_ij = E|v_i·x||v_j·x|: a larger step makes every minimum unstable."""
+    """1/(2 λ_max(K)), K_ij = E|w_i*·x||w_j*·x|/√(|w_i*||w_j*|): a larger step makes every minimum unstable."""
     return float(1 / (2 * np.linalg.eigvalsh(gram)[-1]))
 
 
@@ -123,20 +123,28 @@ def cross_loss(delta: Any) -> float:
     return float(1 + kernel(delta) - 0.5 * height @ mass)
 
 
+def cross_state(delta: float) -> tuple[float, float]:
+    """L and |∇L| of students on both bisectors of two unit teachers, at the best masses, by the exact gradient."""
+    from twolayer import Network, Teacher, Weights
+
+    height = 2 * kernel(np.array([delta / 2, np.pi / 2 - delta / 2]))
+    mass = np.linalg.solve(orthonormal_gram(2), height)
+    hidden = np.sqrt(mass)[:, None] * plane(np.array([delta / 2, delta / 2 + math.pi / 2]))
+    network = Network(2, "abs", "tied")
+    problem = Teacher(plane(np.array([0.0, delta])), np.ones(2)).problem(network)
+    weights = network.closed(Weights(hidden, np.zeros(2)))
+    return float(problem.loss(weights)), float(np.linalg.norm(problem.gradient(weights).hidden))
+
+
 def ceiling(separation: float) -> float:
     """Half the loss of that cross, the least stationary one we know: what we take for a small loss."""
     return 0.5 * cross_loss(separation)
 
 
-def beside_curvature(teachers: int) -> float:
-    """κ of L = ½κμ², μ the mass of a student at right angles to all orthonormal teachers."""
-    k = np.full(teachers, 2 / np.pi)
-    return float(1 - k @ np.linalg.solve(orthonormal_gram(teachers), k))
-
-
-def beside_constant(teachers: int) -> float:
-    """lim L t² of a student at right angles to all orthonormal teachers, 1/(32κ)."""
-    return 1 / (32 * beside_curvature(teachers))
+def beside_curvature(teachers: Any) -> float:
+    """κ of L = ½κμ², μ the mass of a student at right angles to all teachers (teacher, feature)."""
+    k = (2 / np.pi) * np.sqrt(np.linalg.norm(teachers, axis=-1))
+    return float(1 - k @ np.linalg.solve(gram(teachers), k))
 
 
 def half_mass_constant(dimension: int) -> float:
@@ -153,6 +161,21 @@ def half_mass_constant(dimension: int) -> float:
     return float(np.cbrt(3 * math.pi / (0.25 * cube - 0.5)))
 
 
+def half_mass_ratio(dimension: int, delta: float) -> float:
+    """δ/L^{1/3} with half of the mass on a unit teacher and the rest at δ from it, along all axes across it."""
+    from twolayer import Network, Teacher, Weights
+
+    axes = np.eye(dimension)[1:]
+    turned = np.concatenate([axes, -axes])
+    points = np.concatenate([np.zeros((1, dimension)), math.tan(delta) * turned]) + np.eye(dimension)[0]
+    heavy = np.array([0.5, *np.full(len(turned), 0.5 / len(turned))])[:, None] * points
+    hidden = heavy / np.sqrt(np.linalg.norm(heavy, axis=-1))[:, None]
+    network = Network(len(hidden), "abs", "tied")
+    problem = Teacher(np.eye(dimension)[:1], np.ones(1)).problem(network)
+    loss = float(problem.loss(network.closed(Weights(hidden, np.zeros(len(hidden))))))
+    return delta / float(np.cbrt(loss))
+
+
 STEEPEST = 4 * (1 + math.sqrt(math.pi / 2))
 """Of |∇L|² ≤ STEEPEST r³w_max³ where L ≤ L(0)."""
 
@@ -162,17 +185,20 @@ def loss_at_zero(lengths: Any) -> float:
     return float(0.5 * lengths @ orthonormal_gram(len(lengths)) @ lengths)
 
 
-def largest_stable_step(students: int, teachers: int = 3, count: int = 400) -> float:
+def largest_stable_step(students: int, teachers: Any, count: int = 400) -> float:
     """The largest step with which descent goes back to the minimum it starts 1e-6 away from, by bisection to 1e-3.
 
-    Students stand on orthonormal teachers in turn and share them equally. At a relative distance ε above the largest
-    step the top mode grows by 1 + 2ε a step, by e^0.4 in the last 200 of `count` = 400 steps at ε = 1e-3.
+    Students stand on the teachers (teacher, feature), of norm |w_i*|, in turn and share them equally. At a relative
+    distance ε above the largest step the top mode grows by 1 + 2ε a step, by e^0.4 in the last 200 of `count` = 400
+    steps at ε = 1e-3.
     """
     from twolayer import Network, Teacher, Weights
 
     network = Network(students, "abs", "tied")
-    problem = Teacher(np.eye(teachers + 2)[:teachers], np.ones(teachers)).problem(network)
-    hidden = np.sqrt(teachers / students) * np.eye(teachers + 2)[np.arange(students) % teachers]
+    length = np.linalg.norm(teachers, axis=-1)
+    problem = Teacher(teachers / length[:, None], length).problem(network)
+    order = np.arange(students) % len(teachers)
+    hidden = (teachers / np.sqrt(length * np.bincount(order))[:, None])[order]
     hidden += 1e-6 * np.random.default_rng(0).standard_normal(hidden.shape)
 
     def returns(step: float) -> bool:
@@ -185,23 +211,39 @@ def largest_stable_step(students: int, teachers: int = 3, count: int = 400) -> f
             return after < 1e-9 and (after < before or after < 1e-28)
 
     low, high = 0.15, 0.35
+    while not returns(low):
+        low, high = 0.5 * low, low
+    while returns(high):
+        low, high = high, 2 * high
     while high - low > 1e-3 * low:
         middle = 0.5 * (low + high)
         low, high = (middle, high) if returns(middle) else (low, middle)
     return 0.5 * (low + high)
 
 
-def pair_constant(run: xr.Dataset) -> Any:
-    """lim L t³ = Σ_i π²/(48 p q) over teachers with two students, p + q = 1 at the end of the run, (seed,)."""
-    last = run.isel(time=-1)
-    mass = last["mass"].transpose("seed", "neuron").values
-    closest = last["closest_teacher"].transpose("seed", "neuron").values
-    total = np.zeros(len(mass))
-    for teacher in range(run.sizes["teacher"]):
-        own = closest == teacher
-        product = np.where(own, mass, 1.0).prod(-1)
-        total += np.where(own.sum(-1) == 2, np.pi**2 / 48 / product, np.nan)
-    return total
+def log_slope(x: Any, y: Any) -> float:
+    """The slope of log y against log x by least squares; NaN where x has a single value."""
+    if len(np.unique(x)) < 2:
+        return math.nan
+    return float(np.polyfit(np.log(x), np.log(y), 1)[0])
+
+
+def growth(lengths: Sequence[Any], values: Sequence[float]) -> dict[str, float]:
+    """Exponents of values in r, of teachers of one length, and in w_max, where one of as many teachers is longer.
+
+    lengths: |w_i*| of the teachers that belong to each value. NaN where only one size is there.
+    """
+    rows = [
+        (len(length), length.max(), length.min() == length.max(), value)
+        for length, value in zip(lengths, values, strict=True)
+    ]
+    numbers = {number for number, _, even, _ in rows if not even}
+    more = [(number, value) for number, _, even, value in rows if even]
+    longer = [(length, value) for number, length, _, value in rows if {number} == numbers]
+    return {
+        word: log_slope(*np.transpose(pairs)) if pairs else math.nan
+        for word, pairs in (("r", more), ("w_max", longer))
+    }
 
 
 # ---- functions of one state in the plane, on the circle x = (cos φ, sin φ) ----
@@ -258,61 +300,205 @@ def kink_bound(delta: float) -> float:
     return ((delta - sine) - math.sin(delta) ** 4 / (delta + sine)) / math.pi
 
 
-# ---- how a run is read ----
+# ---- what is read off a run ----
 
 
-def values(run: xr.Dataset, name: str) -> Any:
-    """A variable as an array (seed, time, …); the loss is NaN where it is not to be trusted."""
-    known = within_trust(run, name) if name == "loss" else run[name]
-    rest = [dimension for dimension in known.dims if dimension not in ("seed", "time")]
-    return known.transpose("seed", "time", *rest).values
+def teachers_of(run: Run) -> Any:
+    """w_i*, (teacher, feature), of length |w_i*| in f* = Σ |w_i*·x|, from a run's problem section.
+
+    Raises DataError where runs that are taken together have different ones.
+    """
+    problem = run.config.problem
+    for key in ("dimension", "teachers", "angles", "vectors", "norms", "coefficients"):
+        if isinstance(getattr(problem, key), Varied):
+            raise DataError(f"the runs of '{run.experiment}' have different teachers: problem.{key} differs")
+    if problem.vectors is not None:
+        placed = np.asarray(problem.vectors, dtype=np.float64)
+    elif problem.angles is not None:
+        placed = np.zeros((len(problem.angles), problem.dimension))
+        placed[:, :2] = plane(np.radians(problem.angles))
+    else:
+        placed = np.eye(problem.teachers, problem.dimension)
+    norms = 1.0 if problem.norms is None else np.asarray(problem.norms, dtype=np.float64)
+    length = np.broadcast_to(norms * np.asarray(problem.coefficients, dtype=np.float64), len(placed))
+    return placed * length[:, None]
 
 
-def lengths(run: xr.Dataset) -> Any:
-    """|w_i*|, (teacher,), of a run's problem section."""
-    problem = json.loads(str(run["run"].values))["problem"]
-    count = problem.get("teachers") or len(problem["angles"])
-    return np.ones(count) * np.asarray(problem.get("coefficients", 1.0), dtype=np.float64)
+def plane_teachers(run: Run) -> Any:
+    """The same in the plane, (teacher, 2); DataError elsewhere."""
+    if run.config.problem.dimension != 2:
+        raise DataError(f"the experiment '{run.experiment}' is not in the plane: problem.dimension is not 2")
+    return teachers_of(run)
 
 
-def half_mass_angle(run: xr.Dataset) -> Any:
+def lengths(run: Run) -> Any:
+    """|w_i*|, (teacher,)."""
+    return np.linalg.norm(teachers_of(run), axis=-1)
+
+
+def gram(teachers: Any) -> Any:
+    """K_ij = E|w_i*·x||w_j*·x|/√(|w_i*||w_j*|), (teacher, teacher)."""
+    length = np.linalg.norm(teachers, axis=-1)
+    angle = np.arccos(np.clip(np.abs(teachers @ teachers.T) / np.outer(length, length), 0, 1))
+    np.fill_diagonal(angle, 0.0)
+    return np.sqrt(np.outer(length, length)) * kernel(angle)
+
+
+def smallest_angle(teachers: Any) -> float:
+    """Δ, the smallest angle between teachers up to sign; π/2 for a single one."""
+    directions = teachers / np.linalg.norm(teachers, axis=-1, keepdims=True)
+    angles = [
+        2 * math.atan2(float(np.linalg.norm(u - sign * v)), float(np.linalg.norm(u + sign * v)))
+        for place, u in enumerate(directions)
+        for v in directions[:place]
+        for sign in (1.0, -1.0)
+    ]
+    return min(angles, default=math.pi / 2)
+
+
+def starts(run: Run) -> str:
+    """How the students of a run start, by its config: all near teachers, with dust, or one at right angles."""
+    section = run.config.initialization
+    if section.dust_beside and section.dust:
+        return "one at right angles"
+    return "with dust" if section.dust else "all near"
+
+
+def spelled(run: Run) -> str:
+    """A run in words, by its config."""
+    return f"m = {run.config.network.neurons}, {starts(run)}"
+
+
+def loss_of(run: Run) -> xr.DataArray:
+    """L, NaN where it is not to be trusted."""
+    return within_trust(run.dataset)
+
+
+FLOOR = 1e-20
+"""Of the loss. With one student for each teacher L ends at 1e-32, where the gradient is rounding."""
+
+
+def small_loss(run: Run) -> xr.DataArray:
+    """L where it is small for the run's teachers, but large enough for rounding not to show in ratios; else NaN."""
+    loss, teachers = loss_of(run), teachers_of(run)
+    least = float((teachers**2).sum(-1).min())
+    return loss.where((loss <= least * ceiling(smallest_angle(teachers))) & (loss > FLOOR))
+
+
+def each(function: Callable[..., Any], *arrays: xr.DataArray) -> xr.DataArray:
+    """A function of arrays (time,) for every seed."""
+    import xarray as xr
+
+    return xr.apply_ufunc(function, *arrays, input_core_dims=[["time"]] * len(arrays), vectorize=True)
+
+
+def exponent(run: Run, measure: xr.DataArray, high: float = 1e-6, low: float = FLOOR) -> xr.DataArray:
+    """p of measure ~ L^p while low < L < high, by least squares of the logarithms, (seed,)."""
+    return each(
+        lambda loss, value: power_slope(loss, value, low, high), loss_of(run), measure.where(measure > 0)
+    )
+
+
+def last_decade(run: Run) -> xr.DataArray:
+    """The slope of log L against log t over the last decade of time, (seed,)."""
+    stop = float(run.time[-1])
+    return each(lambda time, loss: power_slope(time, loss, 0.1 * stop, stop), run.time, loss_of(run))
+
+
+def time_to(run: Run, level: float) -> xr.DataArray:
+    """The first time at which L is level, between saved ones by power laws, (seed,); NaN where it is not reached."""
+    return each(
+        lambda time, loss: first_below(time, np.log(loss), math.log(level), "log"), run.time, loss_of(run)
+    )
+
+
+def at_times(run: Run, time: xr.DataArray) -> xr.DataArray:
+    """L at other times, by power laws between saved ones, (seed, time); NaN outside of the run."""
+    import xarray as xr
+
+    later = run.isel(time=slice(1, None))  # log 0 is no number
+    known, wanted = np.log(later.time), np.log(time.where(time > 0).rename(time="moment"))
+    logs = xr.apply_ufunc(
+        lambda at, t, loss: np.interp(at, t, loss, math.nan, math.nan),
+        wanted, known, np.log(loss_of(later)),
+        input_core_dims=[["moment"], ["time"], ["time"]], output_core_dims=[["moment"]], vectorize=True,
+    )  # fmt: skip
+    return np.exp(logs).rename(moment="time").assign_coords(time=time.values)
+
+
+def starts_alike(run: Run, other: Run) -> bool:
+    """Whether two runs have the same problem, network and starts."""
+    return all(sections(run)[key] == sections(other)[key] for key in ("problem", "network", "initialization"))
+
+
+def same_start(run: Run, others: Iterable[Run]) -> Run:
+    """The one of other runs that starts alike; DataError if there is none."""
+    for other in others:
+        if starts_alike(run, other):
+            return other
+    raise DataError(f"no run starts as one of '{run.experiment}' does: problem, network and initialization")
+
+
+def sections(run: Run) -> Any:
+    """What a single run was, as its file carries it."""
+    return json.loads(str(run.dataset["run"].item()))
+
+
+LEVELS = (1e-2, 1e-3, 1e-4, 1e-5)
+"""ε of the times to a loss."""
+
+
+def by_start(run: Run) -> dict[str, dict[int, Run]]:
+    """The runs of a sweep of m by how their students start, and by m; starts with more than one m."""
+    found: dict[str, dict[int, Run]] = {}
+    for part in run.by("initialization"):
+        found.setdefault(starts(part), {})[part.config.network.neurons] = part
+    return {start: runs for start, runs in found.items() if len(runs) > 1}
+
+
+def drawn_dimension(run: Run) -> int:
+    """The dimension that the directions of Appendix E's start are drawn in."""
+    subspace = run.config.initialization.subspace
+    return int(run.config.problem.dimension if subspace is None else subspace)
+
+
+def fits(run: Run) -> tuple[Any, Any]:
+    """m, (run,), and the loss at the start, (run, seed), of the runs of a sweep of m."""
+    parts = list(run.by("neurons"))
+    return np.array([part.neurons for part in parts]), np.array([part.loss.isel(time=0) for part in parts])
+
+
+def pair_constant(run: Run) -> xr.DataArray:
+    """lim L t³ = Σ_i π²/(48 p q) over teachers with two students, p + q = 1 at the end of the run, (seed,)."""
+    last = run.isel(time=-1)
+    total = 0.0 * last.mass.isel(neuron=0)
+    for teacher in range(len(teachers_of(run))):
+        near = last.closest_teacher == teacher
+        product = last.mass.where(near, 1.0).prod("neuron")
+        total = total + (np.pi**2 / 48 / product).where(near.sum("neuron") == 2)
+    return total
+
+
+def half_mass_angle(run: Run) -> xr.DataArray:
     """δ_i of Lemma 9: within it the students closest to a teacher carry Σ|w_j|² ≥ ½|w_i*|, (seed, time, teacher).
 
     Infinite where all of them carry less.
     """
-    angle, mass = values(run, "teacher_angles"), values(run, "mass")[..., None]
-    own = angle == np.nanmin(angle, axis=-1, keepdims=True)
-    angle = np.where(own, angle, np.inf)
-    order = np.argsort(angle, axis=2)
-    carried = np.cumsum(np.take_along_axis(np.where(own, mass, 0.0), order, 2), axis=2)
+    order = ("seed", "time", "neuron", "teacher")
+    angle = run.teacher_angles.transpose(*order)
+    angle = angle.where(angle == angle.min("teacher"), np.inf)
+    mass = run.mass.where(np.isfinite(angle), 0.0).transpose(*order)
+    place = np.argsort(angle.values, axis=2)
+    carried = np.cumsum(np.take_along_axis(mass.values, place, 2), axis=2)
     # half of a mass that is shared evenly by two is half but for rounding
     enough = carried >= 0.5 * (1 - 1e-12) * lengths(run)
-    first = np.take_along_axis(np.take_along_axis(angle, order, 2), enough.argmax(2)[:, :, None], 2)[:, :, 0]
-    return np.where(enough.any(2), first, np.inf)
+    reached = np.where(enough, np.take_along_axis(angle.values, place, 2), np.inf).min(2)
+    return angle.isel(neuron=0, drop=True).copy(data=reached)
 
 
-def exponents(run: xr.Dataset, measure: Any, high: float = 1e-6, low: float = 1e-20) -> Any:
-    """p of measure ~ L^p while low < L < high, by least squares of the logarithms, (seed,); measure (seed, time)."""
-    found = []
-    for loss, value in zip(values(run, "loss"), measure, strict=True):
-        own = (loss > low) & (loss < high) & (value > 0)
-        found.append(np.polyfit(np.log(loss[own]), np.log(value[own]), 1)[0] if own.sum() > 2 else np.nan)
-    return np.array(found)
-
-
-def nearest(run: xr.Dataset) -> Any:
+def nearest(run: Run) -> xr.DataArray:
     """The angle from the teacher that is farthest from all students to its nearest one, (seed, time)."""
-    return values(run, "teacher_angles").min(2).max(-1)
-
-
-def late_slopes(time: Any, losses: Any) -> Any:
-    """The slope of log L against log t over the last decade, (seed,)."""
-    return np.array([power_slope(time, loss, FALL * time[-1], time[-1]) for loss in losses])
-
-
-def time_to(time: Any, losses: Any, level: float) -> Any:
-    """The first time at which L is level, between saved ones by power laws, (seed,); NaN where it is not reached."""
-    return np.array([first_below(time, np.log(loss), math.log(level), "log") for loss in losses])
+    return run.teacher_angles.min("neuron").max("teacher")
 
 
 def shared_angles(hidden: Any, axes: Any) -> tuple[Any, Any]:
@@ -328,65 +514,6 @@ def shared_angles(hidden: Any, axes: Any) -> tuple[Any, Any]:
     close = np.arctan2(across, np.abs((left * right).sum(-1))) < math.radians(0.02)
     close &= ~np.eye(hidden.shape[-2], dtype=bool) & far[..., None, :]
     return (far & close.any(-1)).sum(-1), np.where(far, mass, 0.0).sum(-1) / mass.sum(-1)
-
-
-LEVELS = (1e-2, 1e-3, 1e-4, 1e-5)
-"""ε of the times to a loss."""
-
-LAWS = {
-    "with dust": ("dust_6", "dust_12", "dust_24", "dust_48", "dust_96"),
-    "all near": ("near_6", "near_96"),
-}
-"""The runs of `width` by the law of their starts."""
-
-
-def spelled(label: str) -> str:
-    """A run of `width` in words."""
-    kind, _, neurons = label.partition("_")
-    return {
-        "dust": f"m = {neurons} with dust",
-        "near": f"m = {neurons}, all near",
-        "beside": "m = 4, one at right angles",
-    }[kind]
-
-
-def times_of(dataset: xr.Dataset, labels: Any, level: float) -> dict[int, Any]:
-    """The times to a loss by m, each (seed,)."""
-    runs = runs_by(dataset, "initialization")
-    return {
-        int(runs[label]["neurons"]): time_to(runs[label]["time"].values, values(runs[label], "loss"), level)
-        for label in labels
-    }
-
-
-FLOWS = {
-    "one": "m = 3, one a teacher",
-    "two": "m = 6, two a teacher",
-    "four": "m = 12, four a teacher",
-    "dust": "m = 12, one a teacher and dust",
-}
-"""The runs of `rates` in words."""
-
-
-def told_state(label: str) -> str:
-    """A run of `states` in words."""
-    kind, _, teachers = label.partition("_")
-    return f"d = {2 if kind == 'plane' else 5}, r = {teachers}"
-
-
-def told_scaling(label: str) -> str:
-    """A run of `scaling` in words."""
-    kind, _, number = label.partition("_")
-    return f"r = {number}" if kind == "r" else f"w_max = {number}, r = 2"
-
-
-def along(values: dict[str, float], kind: str) -> tuple[Any, Any]:
-    """Sizes and values of the runs of `scaling` in which r ("r") or w_max ("w") grows; r_2 begins the latter."""
-    found = {int(label[2:]): value for label, value in values.items() if label.startswith(kind)}
-    if kind == "w":
-        found[1] = values["r_2"]
-    sizes = sorted(found)
-    return np.array(sizes), np.array([found[size] for size in sizes])
 
 
 def loneliest(hidden: Any, axes: Any) -> tuple[int, float]:

@@ -62,7 +62,8 @@ class Paper:
         """Mark `check(run, …)` as a claim.
 
         statement: the sentence. source: where in the paper, or how it is known. tag: see `Claim`.
-        on: the experiment whose runs it is about; several are taken one after the other, each a case of its own.
+        on: the experiment whose runs it is about; several are taken one after the other, each a case of its own; with
+        none, as for an identity in closed form, the function gets no run.
         by: the swept words that make a case each; without them the function gets all runs at once, and with "run" or
         "*" each run alone, whatever was swept, named by the first words that tell runs apart or by all of them. Of a run
         for which it returns {} the statement says nothing.
@@ -82,6 +83,8 @@ class Paper:
                 results: dict[str, Result] = {}
                 further = [next(runs_of(name, data[name])) for name in others]
                 stored = [data[Path(file).stem] for file in read]
+                if not experiments:
+                    return attempt(check, *further, *stored)
                 for experiment in experiments:
                     prefix = [experiment] if len(experiments) > 1 else []
                     cases = self.cases(experiment, data[experiment], words, select)
@@ -222,12 +225,15 @@ class Paper:
         return f"{self.symbols.get(word, word)} = {value:g}"
 
 
-def attempt(check: Callable[..., Found], run: Run | str, *more: Any) -> dict[str, Result]:
-    """The results of a check by name; what the config does not have is inconclusive and says what."""
-    if isinstance(run, str):
-        return {"": inconclusive(run)}
+def attempt(check: Callable[..., Found], *arguments: Any) -> dict[str, Result]:
+    """The results of a check by name; what the config does not have is inconclusive and says what.
+
+    arguments: a run and what else the check takes, or why there is no run.
+    """
+    if arguments and isinstance(arguments[0], str):
+        return {"": inconclusive(arguments[0])}
     try:
-        found = check(run, *more)
+        found = check(*arguments)
     except DataError as error:
         return {"": inconclusive(str(error))}
     return {"": found} if isinstance(found, Result) else dict(found)
