@@ -299,6 +299,16 @@ def test_a_statement_in_closed_form_needs_no_run() -> None:
     }
 
 
+def test_a_sentence_that_speaks_of_no_run_says_so(dataset: xr.Dataset) -> None:
+    @PAPER.claim("of n = 3", "x", "derived", on="rate", by="neurons")
+    def some(run: Run) -> Result | dict[str, Result]:
+        return at_most(run.loss, 100.0) if run.neurons == 3 else {}
+
+    assert list(rows(some, rate=dataset)) == ["it[n = 3]"]
+    (row,) = rows(some, rate=dataset.isel(neurons=[0])).values()
+    assert (row["verdict"], row["detail"]) == ("inconclusive", "there is no run that it speaks of")
+
+
 @given(
     values=arrays.arrays(float, (3, 4), elements=st.floats(-1e6, 1e6) | st.just(math.nan)),
     limit=st.floats(-1e6, 1e6),

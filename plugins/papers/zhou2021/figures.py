@@ -58,10 +58,15 @@ FIGURE1 = (
     "population (rows). Blue: directions of the teachers. Black: trajectories of |w_j| w_j. Red: {end}. The paper "
     "states m and r; angles and scales of starts are read off the print; η, ηT and N are ours. Axes differ in scale."
 )
-NOTE: dict[str, Any] = {"xy": (0.03, 0.03), "xycoords": "axes fraction", "fontsize": 6}
+NOTE: dict[str, Any] = {
+    "xy": (0.03, 0.03),
+    "xycoords": "axes fraction",
+    "fontsize": 6,
+    "bbox": {"facecolor": "white", "alpha": 0.7, "linewidth": 0, "pad": 0.5},
+}
 
 
-@paper.figure("inferred", FIGURE1.format(end="end points"), on="figure1", size=(5.5, 4.2))
+@paper.figure("inferred", FIGURE1.format(end="end points"), on="figure1", size=(5.5, 3.9))
 def figure1(canvas: Figure, run: Run) -> None:
     for axes, points, time, loss in planes(canvas, run):
         axes.plot(points[..., 0], points[..., 1], color="black", linewidth=0.6, zorder=2)
@@ -73,7 +78,7 @@ def figure1(canvas: Figure, run: Run) -> None:
     "inferred",
     FIGURE1.format(end="where students are"),
     on="figure1",
-    size=(5.5, 4.2),
+    size=(5.5, 3.9),
     frames_per_second=10,
 )
 def figure1_film(canvas: Figure, run: Run) -> Iterator[list[Any]]:
@@ -369,7 +374,7 @@ def limits(axes: Axes, run: Run) -> None:
         late = np.geomspace(0.003 * stop, 10 * stop, 40)
         reference(axes, late, 1 / (32 * theory.beside_curvature(teachers)) / late**2)
         axes.annotate("$(\\eta t)^{-2}/32\\kappa$", (late[-1], 0.1 / late[-1] ** 2), fontsize=6.5)
-    elif start == "all near" and run.config.network.neurons == len(teachers):
+    elif start == "all near" and not theory.overparameterized(run):
         loss = theory.loss_of(run).median("seed")
         place = nearest_place(np.log(loss), math.log(1e-9))
         begin, rate = float(run.time[place]), 2 * float(theory.curvatures(teachers)[0])
@@ -465,11 +470,7 @@ def batches(canvas: Figure, run: Run, width: Run) -> None:
 )
 def lemmas(canvas: Figure, states: Run, rates: Run) -> None:
     grid = canvas.subplots(2, 3, sharex=True).ravel()
-    flows = [
-        (run, style)
-        for run, _, style in styled(rates)
-        if run.config.network.neurons > len(theory.lengths(run))
-    ]
+    flows = [(run, style) for run, _, style in styled(rates) if theory.overparameterized(run)]
     for axes, (title, measure, power) in zip(grid, MEASURES, strict=True):
         for place, run in enumerate(states.by("initialization")):
             start = run.isel(time=0)
@@ -551,5 +552,5 @@ def teachers(canvas: Figure, bisector: Run, start: Run, subspace: Run) -> None:
     ticks = sorted({int(m) for run in cases for m in theory.fits(run)[0]})
     right.set_xticks(ticks, [str(m) for m in ticks])
     right.minorticks_off()
-    right.set_ylim(1e-7, 1e4)
+    right.set_ylim(1e-7, 3e2)
     right.legend(fontsize=5.5)

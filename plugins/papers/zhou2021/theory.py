@@ -364,6 +364,11 @@ def starts(run: Run) -> str:
     return "with dust" if section.dust else "all near"
 
 
+def overparameterized(run: Run) -> bool:
+    """Whether m > r."""
+    return bool(run.config.network.neurons > len(teachers_of(run)))
+
+
 def spelled(run: Run) -> str:
     """A run in words, by its config."""
     return f"m = {run.config.network.neurons}, {starts(run)}"

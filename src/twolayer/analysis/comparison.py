@@ -148,13 +148,14 @@ def where(violation: Any, index: int, values: Any, word: str) -> str:
     """`largest of 480, at seed = 3, time = 12.5; median .31`."""
     text = f"{word} of {len(values)}"
     if is_labelled(violation):
+        places = dict(zip(violation.dims, np.unravel_index(index, violation.shape), strict=True))
         point = violation.isel(
-            dict(zip(violation.dims, map(int, np.unravel_index(index, violation.shape)), strict=True))
-        )
+            places
+        )  # a coordinate may have further dimensions: times that differ between runs
         labels = [
-            f"{dimension} = {label(point[dimension].item())}"
-            for dimension in violation.dims
-            if violation.sizes[dimension] > 1 and dimension in point.coords
+            f"{dimension} = {label(point[dimension].values if dimension in point.coords else place)}"
+            for dimension, place in places.items()
+            if violation.sizes[dimension] > 1
         ]
         text += f", at {', '.join(labels)}" if labels else ""
     return f"{text}; median {np.median(values):.3g}" if len(values) > 1 else text
@@ -169,7 +170,7 @@ def is_labelled(array: Any) -> bool:
 
 def label(value: Any) -> str:
     """A coordinate's value, as short as it can be told."""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return f"{value:.4g}" if np.asarray(value).dtype.kind == "f" else str(value)
 
 
 def joined(*parts: str) -> str:

@@ -84,7 +84,8 @@ class Paper:
                 further = [next(runs_of(name, data[name])) for name in others]
                 stored = [data[Path(file).stem] for file in read]
                 if not experiments:
-                    return attempt(check, *further, *stored)
+                    found = check(*further, *stored)
+                    return {"": found} if isinstance(found, Result) else found
                 for experiment in experiments:
                     prefix = [experiment] if len(experiments) > 1 else []
                     cases = self.cases(experiment, data[experiment], words, select)
@@ -225,15 +226,12 @@ class Paper:
         return f"{self.symbols.get(word, word)} = {value:g}"
 
 
-def attempt(check: Callable[..., Found], *arguments: Any) -> dict[str, Result]:
-    """The results of a check by name; what the config does not have is inconclusive and says what.
-
-    arguments: a run and what else the check takes, or why there is no run.
-    """
-    if arguments and isinstance(arguments[0], str):
-        return {"": inconclusive(arguments[0])}
+def attempt(check: Callable[..., Found], run: Run | str, *more: Any) -> dict[str, Result]:
+    """The results of a check by name; what the config does not have is inconclusive and says what."""
+    if isinstance(run, str):
+        return {"": inconclusive(run)}
     try:
-        found = check(*arguments)
+        found = check(run, *more)
     except DataError as error:
         return {"": inconclusive(str(error))}
     return {"": found} if isinstance(found, Result) else dict(found)
