@@ -12,6 +12,8 @@ import pytest
 import xarray as xr
 
 from twolayer import Network, Teacher, Weights
+from twolayer.analysis.runs import runs_of
+from twolayer.errors import DataError
 from twolayer.study.registry import load_file
 
 FOLDER = Path(__file__).parents[1] / "plugins" / "papers" / "zhou2021"
@@ -20,50 +22,85 @@ theory = load_file(FOLDER / "theory.py", "zhou2021_claims_tested.theory")
 TIME = np.array([0.0, *np.geomspace(1, 2e3, 30)])
 
 
-def dataset(word: str, runs: dict[str, dict[str, Any]], **sections: Any) -> xr.Dataset:
-    """Runs by label: variables (seed, time, …) beside the swept word; the problem's section as `problem`."""
+def described(words: dict[str, Any], neurons: int, problem: dict[str, Any], start: dict[str, Any]) -> str:
+    """A run as files carry it."""
+    section = {"name": "gaussian_teacher", "dimension": 2, "teachers": 1, "coefficients": 1.0, **problem}
+    return json.dumps(
+        {
+            "words": words,
+            "network": {"neurons": neurons},
+            "problem": {"angles": None, "vectors": None, "norms": None, **section},
+            "initialization": {"name": "around_teachers", "dust": 0.0, "dust_beside": False, **start},
+        }
+    )
+
+
+def dataset(
+    word: str,
+    runs: dict[str, dict[str, Any]],
+    problems: dict[str, dict[str, Any]] | None = None,
+    starts: dict[str, dict[str, Any]] | None = None,
+    neurons: int = 2,
+    **fixed: str,
+) -> xr.Dataset:
+    """Runs by label: variables (seed, time, …) beside the swept word; sections by label; further words, fixed."""
     parts = []
     for label, variables in runs.items():
-        section = {"problem": sections.get(label, {"dimension": 2, "teachers": 1})}
-        time = variables.pop("time", TIME)
+        problem, start = (problems or {}).get(label, {}), (starts or {}).get(label, {})
         part = {
             name: (("seed", "time", "neuron", "teacher")[: np.ndim(value)], value)
             for name, value in variables.items()
+            if name != "time"
         }
-        parts.append(xr.Dataset({**part, "run": json.dumps(section)}, {"time": time, word: label}))
-    return xr.concat(parts, word)
+        run = described({word: label, **fixed}, neurons, problem, start)
+        parts.append(
+            xr.Dataset(
+                {**part, "run": run}, {"time": variables.get("time", TIME), word: label}
+            ).assign_coords(seed=range(len(next(iter(part.values()))[1])))
+        )
+    whole = xr.concat(parts, word)
+    return whole.expand_dims({key: [value] for key, value in fixed.items()})
 
 
-def pair(half: float) -> xr.Dataset:
-    """A pair at ±δ of one teacher in the plane, by the exact loss; then δ is told to be `half` times as much."""
+def pair(stretched: float) -> xr.Dataset:
+    """A pair at ±δ of one teacher in the plane, by the exact loss; then δ is given as `stretched` times as much."""
     network, problem = Network(2, "abs", "tied"), Teacher(np.eye(2)[:1], np.ones(1))
     losses, angles = [], np.geomspace(1e-3, 3e-2, 20)
     for delta in angles:
         hidden = np.array([[math.cos(delta), side * math.sin(delta)] for side in (1, -1)])
         hidden *= math.sqrt(0.5 / math.cos(delta))
         losses.append(float(problem.problem(network).loss(network.closed(Weights(hidden, np.zeros(2))))))
-    turned = np.repeat(half * angles[:, None, None, None], 2, axis=2)
+    turned = np.repeat(stretched * angles[:, None, None, None], 2, axis=2)
     run = {"loss": np.array(losses)[:, None], "teacher_angles": turned, "mass": np.full((20, 1, 2), 0.5)}
-    return dataset("problem", {"plane_1": {**run, "time": np.zeros(1)}}).sel(problem="plane_1")
+    return dataset("initialization", {"pair": {**run, "time": np.zeros(1)}})
 
 
-@pytest.mark.parametrize(("stretched", "within"), [(1.0, True), (1.55, True), (1.65, False)])
-def test_half_a_teachers_mass_is_within_the_angle(stretched: float, within: bool) -> None:
+@pytest.mark.parametrize(("stretched", "verdict"), [(1.0, "holds"), (1.55, "holds"), (1.65, "fails")])
+def test_half_a_teachers_mass_is_within_the_angle(stretched: float, verdict: str) -> None:
     """A pair is at 1.68 L^{1/3}, the constant in the plane is 2.66 = 1.587 times that."""
-    run = pair(stretched)
-    ratio, _ = claims.half_mass_states(run, math.pi / 2, published=False)
-    assert (ratio.max() <= 1.01 * theory.half_mass_constant(2)) == within
-    assert theory.half_mass_angle(run)[:, 0, 0] == pytest.approx(run["teacher_angles"][:, 0, 0, 0].values)
+    data = pair(stretched)
+    for claim in (claims.half_masses, claims.near_students):
+        assert claim.evaluate({"states": data, "rates": data})["states, pair"].verdict == verdict
+    (run,) = runs_of("states", data, ("initialization",))
+    assert theory.half_mass_angle(run)[:, 0, 0].values == pytest.approx(run.teacher_angles[:, 0, 0, 0].values)
+
+
+def test_a_teacher_without_half_of_its_mass_fails_lemma_9() -> None:
+    data = pair(1.0)
+    data["mass"] = 0.4 * data["mass"]
+    found = claims.near_students.evaluate({"states": data, "rates": data})
+    assert found["states, pair"].verdict == "fails"
 
 
 def test_the_angle_that_holds_half_a_mass_by_a_loop() -> None:
     random = np.random.default_rng(9)
     angle, mass = random.uniform(0, 1.5, (3, 2, 5, 2)), random.uniform(0, 0.5, (3, 2, 5))
-    run = dataset(
+    whole = dataset(
         "problem",
         {"a": {"loss": np.ones((3, 2)), "teacher_angles": angle, "mass": mass, "time": np.arange(2.0)}},
-        a={"dimension": 5, "teachers": 2, "coefficients": [1.0, 1.6]},
-    ).sel(problem="a")
+        {"a": {"dimension": 5, "teachers": 2, "coefficients": [1.0, 1.6]}},
+    )
+    (run,) = runs_of("states", whole, ("problem",))
     found = theory.half_mass_angle(run)
     for seed, moment, teacher in np.ndindex(3, 2, 2):
         own = sorted(
@@ -104,14 +141,9 @@ def test_lemma_9_fails_where_its_constant_grows(power: float, verdict: str) -> N
         run["teacher_angles"] = np.pad(
             run["teacher_angles"], ((0, 0), (0, 0), (0, short), (0, short)), constant_values=np.nan
         )
-    near = dataset("problem", runs, **sections).expand_dims(initialization=["near"])
-    steady = pair(1.0).assign_coords(problem="plane_1").expand_dims("problem")
-    data = {
-        "scaling": near,
-        "states": steady,
-        "rates": steady.rename(problem="initialization").assign_coords(initialization=["two"]),
-    }
-    found = claims.near_students.evaluate(data)
+    found = claims.near_students_growth.evaluate(
+        {"scaling": dataset("problem", runs, sections, initialization="near")}
+    )
     assert found["exponent of r"].verdict == verdict
     assert found["exponent of r"].measured == pytest.approx(power, abs=1e-9)
     assert found["exponent of w_max"].verdict == verdict
@@ -152,8 +184,9 @@ def test_lemma_14_fails_where_the_gradient_grows_faster(power: float, verdict: s
             "gradient_norm": np.full((3, 1), math.sqrt(7 * first * size**power)),
             "time": np.zeros(1),
         }
-    far = dataset("problem", runs, **sections).expand_dims(initialization=["far"])
-    found = claims.gradient_size.evaluate({"scaling": far})
+    found = claims.gradient_size.evaluate(
+        {"scaling": dataset("problem", runs, sections, initialization="far")}
+    )
     assert found["exponent of r"].verdict == verdict
     assert found["exponent of w_max"].verdict == verdict
     assert found["c"].verdict == ("holds" if power < 3 else "fails")
@@ -166,10 +199,13 @@ def test_batches_are_equivalent_to_descent_only_within_the_margin() -> None:
     for apart, noisy, verdict in ((0.0, 0.02, "holds"), (0.5, 0.02, "fails"), (0.0, 0.5, "inconclusive")):
         losses = descent * (TIME + 1.0) ** (-apart + noisy * noise)
         data = {
-            "batches": dataset("x", {"all": {"loss": losses}}).sel(x="all"),
+            "batches": dataset("x", {"all": {"loss": losses}}),
             "width": dataset("initialization", {"dust_12": {"loss": descent}}),
         }
         assert claims.batches.evaluate(data)["slope"].verdict == verdict
+    data["width"] = dataset("initialization", {"dust_12": {"loss": descent}}, neurons=3)
+    found = claims.batches.evaluate(data)[""]
+    assert (found.verdict, found.detail[:13]) == ("inconclusive", "no run starts")
 
 
 @pytest.mark.parametrize(("power", "verdict"), [(2.5, "holds"), (0.2, "fails")])
@@ -181,27 +217,34 @@ def test_the_fit_must_fall_with_the_number_of_students(power: float, verdict: st
         m = np.array([8, 16, 32, 64])
         values = m[:, None] ** -exponent * np.exp(spread * random.standard_normal((4, 32)))
         whole = np.broadcast_to(values[:, None, :, None], (4, len(labels), 32, 1))
+        problem = {"dimension": 3, "teachers": 3}
+        runs = [
+            [described({"neurons": int(n), word: at}, int(n), problem, {"subspace": None}) for at in labels]
+            for n in m
+        ]
         return xr.Dataset(
-            {"loss": (("neurons", word, "seed", "time"), whole)},
+            {
+                "loss": (("neurons", word, "seed", "time"), whole),
+                "run": (("neurons", word), np.array(runs, dtype=object)),
+            },
             {"neurons": m, word: list(labels), "time": [0.0]},
         )
 
-    def found(spread: float) -> Any:
-        return claims.start.evaluate(
-            {
-                "start": losses(power, spread, "problem", ("plane", "space")),
-                "subspace": losses(power, spread, "initialization", ("all", "leading")),
-            }
-        )["d = 3"]
-
-    assert found(0.5).verdict == verdict
-    assert found(60.0).verdict == "inconclusive"
+    for word, label, claim in (
+        ("problem", "space", claims.start),
+        ("initialization", "all", claims.start_in_subspace),
+    ):
+        for spread, expected in ((0.5, verdict), (60.0, "inconclusive")):
+            data = losses(power, spread, word, (label,))
+            assert claim.evaluate({"start": data, "subspace": data})[label].verdict == expected
 
 
 @pytest.mark.slow
 def test_the_largest_step_is_found_by_descents() -> None:
     exact = theory.step_limit(theory.orthonormal_gram(2))
-    assert theory.largest_stable_step(2, teachers=2) == pytest.approx(exact, rel=2e-3)
+    assert theory.largest_stable_step(2, np.eye(4)[:2]) == pytest.approx(exact, rel=2e-3)
+    one = np.array([[3.0, 0.0]])
+    assert theory.largest_stable_step(1, one) == pytest.approx(theory.step_limit(theory.gram(one)), rel=2e-3)
 
 
 def test_the_cross_is_stationary() -> None:
@@ -218,15 +261,69 @@ def test_sharp_exponents_fail_where_the_exponent_is_the_published_one() -> None:
     for power, verdict in ((2 / 3, "holds"), (3 / 8, "fails")):
         run = {
             "loss": loss,
-            "average_neuron_residual": np.abs(loss) ** power,
+            "average_neuron_residual": np.repeat(loss[..., None, None] ** power, 2, axis=-1),
             "mass_weighted_square_angle": loss ** (2 / 3),
             "r2_norm": np.sqrt(2 * loss),
             "time": np.arange(60.0),
         }
-        data = {"rates": dataset("initialization", {"two": dict(run), "four": dict(run)})}
+        data = {"rates": dataset("initialization", {"two": run, "four": run})}
         found = claims.sharp_exponents.evaluate(data)
-        assert found["|v_i|, two"].verdict == verdict
-        assert found["|R₂|²/2L, four"].verdict == "holds"
+        assert found["two, |v_i|"].verdict == verdict
+        assert found["four, |R₂|²/2L"].verdict == "holds"
+
+
+def test_the_last_slope_is_that_of_the_start() -> None:
+    """−3 with all students near teachers, −2 with one at right angles to all; runs that end early are left out."""
+    time = np.geomspace(1, 1e4, 40)
+    starts = {"aside": {"dust": 0.1, "dust_beside": True}}
+    for power, near, aside in ((-3.0, "holds", "fails"), (-2.0, "fails", "holds")):
+        run = {"loss": np.stack([time**power] * 3), "time": time}
+        data = dataset("initialization", {"near": run, "aside": run}, starts=starts)
+        short = dataset("initialization", {"short": {**run, "time": time / 100}})
+        found = claims.late_slopes.evaluate({"rates": data, "width": short})
+        assert {name: result.verdict for name, result in found.items()} == {
+            "rates, near": near,
+            "rates, aside": aside,
+        }
+
+
+@pytest.mark.parametrize(("power", "verdict"), [(0.5, "fails"), (0.02, "holds")])
+def test_times_must_not_grow_with_the_number_of_students(power: float, verdict: str) -> None:
+    time = np.geomspace(1, 1e6, 80)
+    runs = {f"any_{m}": {"loss": np.stack([(time / m**power) ** -3.0] * 3), "time": time} for m in (6, 96)}
+    parts = [dataset("initialization", {label: run}, neurons=int(label[4:])) for label, run in runs.items()]
+    found = claims.independence.evaluate({"width": xr.concat(parts, "initialization")})
+    assert set(found) == {f"all near, ε = {level:.0e}" for level in theory.LEVELS}
+    assert {result.verdict for result in found.values()} == {verdict}
+    alone = claims.independence.evaluate({"width": parts[0]})
+    assert alone[""].verdict == "inconclusive"
+
+
+def test_teachers_are_those_of_the_run() -> None:
+    """Places and lengths from the config, against the problem that is made of it."""
+    problem = {
+        "dimension": 3,
+        "teachers": None,
+        "angles": [10.0, 75.0],
+        "norms": 2.0,
+        "coefficients": [1.0, 3.0],
+    }
+    data = dataset("problem", {"a": {"loss": np.ones((1, 31))}}, {"a": problem})
+    (run,) = runs_of("states", data, ("problem",))
+    assert theory.lengths(run) == pytest.approx([2.0, 6.0])
+    assert theory.smallest_angle(theory.teachers_of(run)) == pytest.approx(math.radians(65), rel=1e-12)
+    network, teachers = Network(2, "abs", "tied"), theory.teachers_of(run)
+    made = Teacher(teachers / theory.lengths(run)[:, None], theory.lengths(run)).problem(network)
+    exact = Weights(teachers / np.sqrt(theory.lengths(run))[:, None], np.zeros(2))
+    assert float(made.loss(network.closed(exact))) == pytest.approx(0.0, abs=1e-14)
+    hessian = made.hessian(network.closed(exact))
+    assert theory.curvatures(teachers) == pytest.approx(np.linalg.eigvalsh(hessian), abs=1e-9)
+    with pytest.raises(DataError, match="orthogonal teachers"):
+        theory.largest_step(teachers)
+    teachers = np.array([[2.0, 0.0, 0.0], [0.0, 6.0, 0.0]])
+    assert theory.largest_step(teachers) == pytest.approx(2 / theory.curvatures(teachers)[-1], rel=1e-12)
+    with pytest.raises(DataError, match="not in the plane"):
+        theory.plane_teachers(run)
 
 
 @pytest.mark.slow

@@ -661,7 +661,7 @@ LARGEST_STEP = (
     by="initialization",
 )
 def largest_step(run: Run) -> Result:
-    exact = theory.step_limit(theory.gram(theory.teachers_of(run)))
+    exact = theory.largest_step(theory.teachers_of(run))
     return close(2 / run.sharpness.isel(time=-1), exact, relative=0.01)
 
 
@@ -674,7 +674,7 @@ def largest_step(run: Run) -> Result:
 )
 def largest_step_of_descents(run: Run) -> Mapping[str, Result]:
     teachers = theory.teachers_of(run)
-    exact = theory.step_limit(theory.gram(teachers))
+    exact = theory.largest_step(teachers)
     return {
         f"m = {students}": close(theory.largest_stable_step(students, teachers), exact, relative=2e-3)
         for students in (len(teachers), 2 * len(teachers))

@@ -99,6 +99,14 @@ def step_limit(gram: Any) -> float:
     return float(1 / (2 * np.linalg.eigvalsh(gram)[-1]))
 
 
+def largest_step(teachers: Any) -> float:
+    """The same for teachers (teacher, feature) that are orthogonal; DataError for others, whose Hessian at the minimum
+    has a larger eigenvalue than 4 λ_max(K)."""
+    if smallest_angle(teachers) < math.pi / 2 - 1e-9:
+        raise DataError("the largest step in closed form is one of orthogonal teachers")
+    return step_limit(gram(teachers))
+
+
 def orthonormal_gram(teachers: int) -> Any:
     """K of orthonormal teachers: 1 on the diagonal, 2/π beside it."""
     return np.full((teachers, teachers), 2 / np.pi) + (1 - 2 / np.pi) * np.eye(teachers)
