@@ -216,7 +216,7 @@ def late_slopes(run: Run) -> Found:
         return {}
     if start == "with dust":
         return close(theory.last_decade(run), -2.35, absolute=0.85, detail="that is in [−3.2, −1.5]")
-    return close(theory.last_decade(run), SLOPES[start], absolute=0.1)
+    return close(theory.last_decade(run), SLOPES[start], absolute=0.1) if start in SLOPES else {}
 
 
 @paper.claim(

@@ -365,8 +365,13 @@ def smallest_angle(teachers: Any) -> float:
 
 
 def starts(run: Run) -> str:
-    """How the students of a run start, by its config: all near teachers, with dust, or one at right angles."""
+    """How the students of a run start, by its config: all near teachers, with dust, or one at right angles.
+
+    Of starts that are not around teachers, their name.
+    """
     section = run.config.initialization
+    if "dust" not in section:
+        return str(section.name).replace("_", " ")
     if section.dust_beside and section.dust:
         return "one at right angles"
     return "with dust" if section.dust else "all near"
@@ -453,7 +458,9 @@ def same_start(run: Run, others: Iterable[Run]) -> Run:
 
 
 def sections(run: Run) -> Any:
-    """What a single run was, as its file carries it."""
+    """What a single run was, as its file carries it; DataError for several."""
+    if run.dataset["run"].size > 1:
+        raise DataError(f"the experiment '{run.experiment}' has several runs where one is compared")
     return json.loads(str(run.dataset["run"].item()))
 
 
