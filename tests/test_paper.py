@@ -299,7 +299,7 @@ def test_a_statement_in_closed_form_needs_no_run() -> None:
     }
 
 
-def test_a_sentence_that_speaks_of_no_run_says_so(dataset: xr.Dataset) -> None:
+def test_a_claim_whose_cases_are_all_empty_says_so(dataset: xr.Dataset) -> None:
     @PAPER.claim("of n = 3", "x", "derived", on="rate", by="neurons")
     def some(run: Run) -> Result | dict[str, Result]:
         return at_most(run.loss, 100.0) if run.neurons == 3 else {}

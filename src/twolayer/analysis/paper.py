@@ -65,8 +65,8 @@ class Paper:
         on: the experiment whose runs it is about; several are taken one after the other, each a case of its own; with
         none, as for an identity in closed form, the function gets no run.
         by: the swept words that make a case each; without them the function gets all runs at once, and with "run" or
-        "*" each run alone, whatever was swept, named by the first words that tell runs apart or by all of them. Of a run
-        for which it returns {} the statement says nothing.
+        "*" each run alone, whatever was swept, named by the first words that tell runs apart or by all of them. Of a
+        run for which it returns {} the statement says nothing.
         of: which of these, or which parts of each (`Run.part`, whose labels its case names), the sentence speaks of:
         a function of a run that gives them. An experiment without any is inconclusive.
         select: {swept word: value or values}, the runs it is about; default all.
