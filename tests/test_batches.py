@@ -23,7 +23,7 @@ from twolayer import (
 )
 from twolayer.core.seeds import random_of, subset
 from twolayer.core.times import Times
-from twolayer.errors import ConfigError, TrainingError
+from twolayer.errors import ConfigError
 from twolayer.finite.numba_descent import CompiledProblem
 from twolayer.kernels.minibatch import pick
 from twolayer.population.numba_descent import CompiledPopulationProblem
@@ -395,7 +395,7 @@ def test_a_file_with_too_few_samples(tmp_path: Path, name: str) -> None:
     )
     section = {"name": "file", "path": str(tmp_path / "data.nc")}
     twolayer.run(experiment(section, 3), name)
-    with pytest.raises(TrainingError, match=r"dynamics\.batch_size: 4 of 3 samples"):
+    with pytest.raises(ConfigError, match=r"dynamics\.batch_size: 4 of 3 samples"):
         twolayer.run(experiment(section, 4), name)
 
 

@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 
 import twolayer
-from twolayer import Network
+from twolayer import Backend, Network, Problem
 from twolayer.core.network import Weights
 from twolayer.core.times import Times
 from twolayer.finite.problem import EmpiricalProblem, FiniteData
@@ -101,7 +101,7 @@ def test_a_diverged_seed_has_its_path_to_the_last_finite_frame() -> None:
         assert dataset["path_trusted_until"].values[seed] <= dataset["time"].values[gone[seed].argmax() - 1]
 
 
-class Counting:
+class Counting(Backend):
     """numpy, counting the steps of descents."""
 
     steps = 0
@@ -109,7 +109,7 @@ class Counting:
     def asarray(self, array: Any, dtype: str) -> Any:
         return np.asarray(array, dtype=dtype)
 
-    def problem(self, data: FiniteData, network: Network, threads: int) -> EmpiricalProblem:
+    def accelerate(self, problem: Problem, threads: int) -> Problem:
         backend = self
 
         class Counted(EmpiricalProblem):
@@ -117,7 +117,7 @@ class Counting:
                 backend.steps += count
                 return super().descend(weights, step_size, weight_decay, count)
 
-        return Counted(data, network)
+        return Counted(problem.data, problem.network)
 
 
 @pytest.mark.parametrize(

@@ -216,13 +216,13 @@ WRITE = """
 import resource, sys
 import numpy as np
 from pathlib import Path
-from twolayer import datasets
+from twolayer.storage import netcdf
 from twolayer.errors import DataError
 path, limit, size = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 if limit:
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 try:
-    datasets.write(path, {"x": (("n",), np.random.default_rng(0).random(size), {})}, {})
+    netcdf.write(path, {"x": (("n",), np.random.default_rng(0).random(size), {})}, {})
 except DataError as error:
     sys.exit(str(error))
 """
@@ -268,7 +268,7 @@ def test_a_full_disk_is_told_and_leaves_the_old_file(tmp_path: Path) -> None:
 HOLD = """
 import sys
 from pathlib import Path
-from twolayer import atomic
+from twolayer.storage import atomic
 with atomic.locked(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()

@@ -48,7 +48,7 @@ def experiment(samples: int | None = 30, **sections: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("activation", ["relu", "abs"])
 def test_labels_are_the_teachers(activation: str) -> None:
     variables, attributes = sample(activation)
-    assert attributes == {"loss": "half_mean_square", "profile": "none"}
+    assert attributes == {"law": "finite", "loss": "half_mean_square", "profile": "none"}
     inputs, targets = variables["inputs"][1], variables["targets"][1]
     for part, dimensions in (
         ("inputs", ("seed", "sample", "feature")),

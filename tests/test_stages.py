@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from namespaces import BACKENDS, backend
 
 import twolayer
-from twolayer import FiniteData, Network, Teacher, Weights
+from twolayer import FiniteData, InitializationSpec, Network, Teacher, Weights
 from twolayer.core.arrays import to_host
 from twolayer.core.output_layer import OutputLayer
 from twolayer.core.seeds import random_of
@@ -284,17 +284,13 @@ def test_a_stage_that_diverges_is_named() -> None:
 
 
 @dataclass(frozen=True)
-class OneFarOff:
+class OneFarOff(InitializationSpec):
     """A start of size .5, and 100 times as large for seed 1."""
 
-    scale: float = 0.5
-
-    def of_seed(self, seed: int) -> OneFarOff:
-        return OneFarOff(50.0 if seed == 1 else 0.5)
-
-    def draw(self, data: Any, network: Network, random: np.random.Generator) -> Weights:
-        hidden = self.scale * random.standard_normal((network.neurons, data.features))
-        return Weights(hidden, self.scale * random.standard_normal(network.neurons))
+    def weights(self, data: Any, network: Network, random: np.random.Generator, seed: int) -> Weights:
+        scale = 50.0 if seed == 1 else 0.5
+        hidden = scale * random.standard_normal((network.neurons, data.features))
+        return Weights(hidden, scale * random.standard_normal(network.neurons))
 
 
 def first_by_descent(seeds: list[int], then: list[dict[str, Any]], kind: str, device: str) -> Any:
@@ -517,7 +513,7 @@ def test_the_code_of_every_stage_counts(tmp_path: Path) -> None:
         "        return weights\n\n@hookimpl\ndef register_dynamics(register):\n    register('still', Still)\n"
     )
     hashes = []
-    for name, body in (("one", text), ("two", text + "# changed\n")):
+    for name, body in (("one", text), ("two", text + "CHANGED = True\n")):
         file = tmp_path / name / "dynamics" / "still.py"
         file.parent.mkdir(parents=True)
         file.write_text(body)

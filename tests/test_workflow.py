@@ -270,18 +270,18 @@ EDITS = {
     "the figures of a paper": (append("plugins/papers/tiny/figures.py"), {"render": 1}, "tiny/figures/"),
     "the claims of a paper": (append("plugins/papers/tiny/claims.py"), {"claims": 1}, "tiny/claims.json"),
     "the exact flow": (
-        append("src/twolayer/finite_flow/events.py"),
+        append("src/twolayer/finite/flow/events.py"),
         {"train": 1, **FOLLOW, "claims": 1},
         "tiny/",
     ),
     "the model": (
-        append("src/twolayer/model.py"),
+        append("src/twolayer/core/network.py"),
         {"generate": 4, "train": 4, "measure": 4, "gather": 3, "render": 2, "claims": 1},
         "",
     ),
     "a kernel of a backend that did not run": (
-        append("src/twolayer/compiled.py"),
-        {"train": 4, "measure": 4, "gather": 3, "render": 2, "claims": 1},
+        append("src/twolayer/finite/numba_descent.py"),
+        {"train": 3, "measure": 3, "gather": 2, "render": 2, "claims": 1},
         "",
     ),
     "the style": (append("workflow/figures.mplstyle"), {"render": 2}, ""),
