@@ -32,7 +32,7 @@ class FlowWeights(Weights):
     forks: how many times it met a point where the limit of small descent steps is not unique, or None where none was
     run, only descents that were lost. stall: why it could not be carried further, or "".
     resting (neuron,): which neurons came to 0, where they leave when a direction of descent opens, as the flow that
-    goes on is to know: 0 for those that do not, and those that start at 0 (`finite_flow.FlowFrame`).
+    goes on is to know: 0 for those that do not, and those that start at 0 (`finite.flow.FlowFrame`).
     """
 
     forks: Any = 0
