@@ -504,3 +504,19 @@ def test_mistakes_are_told_before_anything_runs(pristine: Project) -> None:
     assert "Traceback" not in told
     told = pristine.snakemake("--dry-run", "results/tiny/descent/neurons=9/metrics.nc", status=1)
     assert "there is no run 'neurons=9'. Did you mean" in told
+
+
+def test_a_figure_that_cannot_be_drawn_leaves_the_last_one_as_a_copy(project: Project) -> None:
+    before = {
+        suffix: project.result(f"tiny/figures/losses.{suffix}").read_bytes() for suffix in ("pdf", "png")
+    }
+    project.edit("plugins/papers/tiny/figures.py", "axes = canvas.subplots()", "axes = canvas.subplots_()")
+    project.edit("plugins/papers/other/figures.py", "axes = canvas.subplots()", "axes = canvas.subplots( )")
+    output = project.snakemake("tiny", "other", status=1)
+    assert "tiny.losses: could not be drawn; the last one that could is" in output
+    for suffix, content in before.items():
+        assert project.result(f"tiny/figures/previous/losses.{suffix}").read_bytes() == content
+    assert project.result("other/figures/losses.pdf").is_file()
+    project.edit("plugins/papers/tiny/figures.py", "canvas.subplots_()", "canvas.subplots()")
+    assert planned(project.snakemake("tiny", "other")) == {"render": 1}
+    assert project.result("tiny/figures/losses.pdf").read_bytes() == before["pdf"]

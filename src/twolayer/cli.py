@@ -10,6 +10,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import argparse
 import contextlib
 import json
+import shutil
 import signal
 import sys
 from collections.abc import Iterator
@@ -187,7 +188,23 @@ def render(options: argparse.Namespace) -> None:
     registry = load(options.plugin_path, ("figures",))
     drawing = registry.find("figures", options.figure).thing
     data = opened(options.datasets, options.files)
-    stage(drawing, options.figure, data, options.output, options.style or style_file())
+    kept = [output.parent / "previous" / output.name for output in options.output]
+    try:
+        stage(drawing, options.figure, data, options.output, options.style or style_file())
+    except Exception:
+        for copy in kept:
+            if copy.is_file():
+                print(
+                    f"{options.figure}: could not be drawn; the last one that could is {copy}",
+                    file=sys.stderr,
+                )
+        raise
+    for output, copy in zip(
+        options.output, kept, strict=True
+    ):  # Snakemake deletes what a failed job was to make
+        copy.parent.mkdir(exist_ok=True)
+        copy.unlink(missing_ok=True)
+        shutil.copy2(output, copy)
 
 
 def claims(options: argparse.Namespace) -> None:
