@@ -215,7 +215,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
 
 def test_an_experiment_that_no_figure_uses_is_told(tmp_path: Path) -> None:
     warnings = study(tmp_path, one_paper(e=EXPERIMENT)).warnings
-    assert "papers.mine.experiments.e: no figure uses it; `snakemake mine` makes it" in warnings
+    assert "papers.mine.experiments.e: no figure or claim uses it; `snakemake mine` makes it" in warnings
 
 
 # ---- sweeps and names ----

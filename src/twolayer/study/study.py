@@ -144,15 +144,18 @@ def make_paper(name: str, body: Mapping[str, Any], registry: Registry, warnings:
         key: make_experiment(name, key, section, registry) for key, section in body["experiments"].items()
     }
     figures = make_figures(name, body["figures"], experiments, registry, warnings)
-    used_by_figures = {experiment for figure in figures.values() for experiment in figure.experiments}
-    for key in experiments:
-        if key not in used_by_figures:
-            warnings.append(f"{place}.experiments.{key}: no figure uses it; `snakemake {name}` makes it")
     claims = {
         key.partition(".")[2]: tuple(registry.find("claims", key).thing.experiments)
         for key in registry.names("claims")
         if key.partition(".")[0] == name
     }
+    used = {experiment for figure in figures.values() for experiment in figure.experiments}
+    used |= {experiment for names in claims.values() for experiment in names}
+    for key in experiments:
+        if key not in used:
+            warnings.append(
+                f"{place}.experiments.{key}: no figure or claim uses it; `snakemake {name}` makes it"
+            )
     return Paper(name, experiments, figures, claims)
 
 
