@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from twolayer import Paper, Result, Run, at_least, at_most, close, fit_slope
+from twolayer import Paper, Result, Run, above, at_least, at_most, close, equivalent, fit_slope
 from twolayer.analysis.claims import evaluate
 from twolayer.analysis.runs import Varied, laid_along, runs_of, telling_words
 from twolayer.errors import DataError
@@ -324,6 +324,37 @@ def test_a_comparison_holds_if_it_holds_at_every_number(values: Any, limit: floa
         expected = ("holds" if holds else "fails") if len(known) else "inconclusive"
         assert compare(array, limit).verdict == expected  # type: ignore[operator]
         assert compare(values, limit).verdict == expected  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf])
+def test_a_prediction_or_tolerance_that_is_not_finite_decides_nothing(wrong: float) -> None:
+    found = [
+        at_most(1.0, wrong),
+        at_least(1.0, wrong),
+        close(1.0, wrong, absolute=1.0),
+        close(1.0, 1.0, absolute=wrong),
+        close(1.0, 1.0, relative=wrong),
+        at_most(xr.DataArray([1.0, 2.0], dims="n"), wrong),
+        above(1.0, wrong, (0.5, 1.5)),
+        above(1.0, 2.0, (wrong, 1.5)),
+        equivalent(1.0, 1.0, (0.9, 1.1), wrong),
+    ]
+    assert [result.verdict for result in found] == ["inconclusive"] * len(found)
+
+
+def test_a_claim_that_returns_nothing_is_inconclusive(dataset: xr.Dataset) -> None:
+    @PAPER.claim("x", "x", "derived", on="rate", by="neurons")
+    def nothing(run: Run) -> Any:
+        return None
+
+    @PAPER.claim("x", "x", "derived", on=())
+    def empty() -> dict[str, Result]:
+        return {}
+
+    found = [*rows(nothing, rate=dataset).values(), *rows(empty).values()]
+    assert [(row["verdict"], row["detail"]) for row in found] == [
+        ("inconclusive", "the claim returned no result")
+    ] * 3
 
 
 def test_a_point_of_runs_with_times_of_their_own_is_told_by_its_time() -> None:

@@ -73,7 +73,9 @@ def evaluate(claims: Mapping[str, Claim], data: Mapping[str, xr.Dataset]) -> lis
             except Exception as error:  # a plugin's own mistake must not cost the other claims
                 found = inconclusive(f"the claim could not be evaluated: {type(error).__name__}: {error}")
         cases = {"": found} if isinstance(found, Result) else found
-        if not isinstance(cases, Mapping) or any(not isinstance(case, Result) for case in cases.values()):
+        if found is None or (isinstance(cases, Mapping) and not cases):
+            cases = {"": inconclusive("the claim returned no result")}
+        elif not isinstance(cases, Mapping) or any(not isinstance(case, Result) for case in cases.values()):
             cases = {"": inconclusive(f"the claim gave {found!r}; it must give a Result, or several by name")}
         for case, result in cases.items():
             rows.append(

@@ -47,8 +47,9 @@ def close(
     )
     room = absolute + relative * abs(predicted)
     found, exact, place = worst(measured, predicted, abs(measured - predicted) - room, "farthest")
-    holds = abs(found - exact) <= absolute + relative * abs(exact)
-    return judged(exact, found, f"within {tolerance}", holds, joined(place, detail))
+    allowed = absolute + relative * abs(exact)
+    holds = abs(found - exact) <= allowed
+    return judged(exact, found, f"within {tolerance}", holds, joined(place, detail), allowed)
 
 
 def at_most(measured: Any, limit: Any, detail: str = "") -> Result:
@@ -69,7 +70,7 @@ def at_least(measured: Any, limit: Any, detail: str = "") -> Result:
 def above(measured: float, limit: float, interval: tuple[float, float], detail: str = "") -> Result:
     """Holds if the whole interval around measured lies above the limit, fails if it lies below; else inconclusive."""
     low, high = interval
-    found = judged(limit, measured, f"above, by [{low:.4g}, {high:.4g}]", low > limit, detail)
+    found = judged(limit, measured, f"above, by [{low:.4g}, {high:.4g}]", low > limit, detail, low, high)
     if found.verdict == "fails" and not high < limit:
         return replace(
             found, verdict="inconclusive", detail=f"the interval has the limit in it. {detail}".strip()
@@ -90,7 +91,12 @@ def equivalent(
         return inconclusive(f"no interval was measured. {detail}".strip())
     tolerance = f"within {margin:.3g} absolute, by [{low:.4g}, {high:.4g}]"
     found = judged(
-        predicted, measured, tolerance, predicted - margin <= low and high <= predicted + margin, detail
+        predicted,
+        measured,
+        tolerance,
+        predicted - margin <= low and high <= predicted + margin,
+        detail,
+        margin,
     )
     if found.verdict == "fails" and low <= predicted + margin and high >= predicted - margin:
         return replace(
@@ -117,12 +123,18 @@ def inconclusive(reason: str) -> Result:
     return Result(math.nan, math.nan, "", "inconclusive", reason)
 
 
-def judged(predicted: float, measured: float, tolerance: str, holds: bool, detail: str) -> Result:
-    """A result; a measurement that is not a number decides nothing."""
+def judged(
+    predicted: float, measured: float, tolerance: str, holds: bool, detail: str, *allowed: float
+) -> Result:
+    """A result; a measurement, a prediction or a tolerance (`allowed`) that is not finite decides nothing."""
+    verdict: Verdict = "holds" if holds else "fails"
     if not math.isfinite(measured):
-        detail = joined("nothing was measured", detail)
-        return Result(float(predicted), float(measured), tolerance, "inconclusive", detail)
-    return Result(float(predicted), float(measured), tolerance, "holds" if holds else "fails", detail)
+        verdict, detail = "inconclusive", joined("nothing was measured", detail)
+    elif not math.isfinite(predicted):
+        verdict, detail = "inconclusive", joined("the prediction is not a finite number", detail)
+    elif not all(map(math.isfinite, allowed)):
+        verdict, detail = "inconclusive", joined("the tolerance is not a finite number", detail)
+    return Result(float(predicted), float(measured), tolerance, verdict, detail)
 
 
 def worst(measured: Any, predicted: Any, violation: Any, word: str) -> tuple[float, float, str]:

@@ -234,6 +234,8 @@ def attempt(check: Callable[..., Found], run: Run | str, *more: Any) -> dict[str
         found = check(run, *more)
     except DataError as error:
         return {"": inconclusive(str(error))}
+    if found is None:
+        return {"": inconclusive("the claim returned no result")}
     return {"": found} if isinstance(found, Result) else dict(found)
 
 
