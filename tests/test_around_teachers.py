@@ -100,12 +100,14 @@ def test_a_range_of_angles_is_drawn_by_seed_uniform_in_the_logarithm() -> None:
     assert stats.kstest(logs, "uniform").pvalue > 1e-3
 
 
-def test_dust_has_its_scale_and_may_be_beside_all_teachers() -> None:
+def test_background_neurons_have_its_scale_and_may_be_beside_all_teachers() -> None:
     network = Network(5000, "abs", "tied")
-    start = AroundTeachers(angle=0.0, shares=[1.0], dust=0.1)
-    dust = drawn(start, network).hidden[2:]
-    assert dust.std() == pytest.approx(0.1, rel=5 / math.sqrt(2 * dust.size))
-    beside = drawn(AroundTeachers(angle=0.0, shares=[1.0], dust=0.1, dust_beside=True), network).hidden[2:]
+    start = AroundTeachers(angle=0.0, shares=[1.0], background_neurons=0.1)
+    background = drawn(start, network).hidden[2:]
+    assert background.std() == pytest.approx(0.1, rel=5 / math.sqrt(2 * background.size))
+    beside = drawn(
+        AroundTeachers(angle=0.0, shares=[1.0], background_neurons=0.1, background_orthogonal=True), network
+    ).hidden[2:]
     assert np.abs(beside @ TEACHERS.hidden.T).max() < 1e-15
     assert beside[:, 2:].std() == pytest.approx(0.1, rel=5 / math.sqrt(beside.size))
 
@@ -121,15 +123,15 @@ def test_dust_has_its_scale_and_may_be_beside_all_teachers() -> None:
             4,
             "shares: mirrored students come in pairs",
         ),
-        ({"angle": 0.1, "dust": -1.0}, 4, "dust: must be 0 or above"),
+        ({"angle": 0.1, "background_neurons": -1.0}, 4, "background_neurons: must be 0 or above"),
         ({"angle": 0.1}, 5, "shares: 5 neurons cannot be dealt"),
         ({"angle": 0.1, "mirrored": True}, 6, "mirrored: 3 students of a teacher make no pairs"),
         ({"angle": 0.1, "shares": [0.5, 0.4, 0.1]}, 4, "shares: 3 students for each of 2 teachers are more"),
-        ({"angle": 0.1, "shares": [1.0]}, 4, "dust: 2 neurons are beyond the shares"),
+        ({"angle": 0.1, "shares": [1.0]}, 4, "background_neurons: 2 neurons are beyond the shares"),
         (
-            {"angle": 0.1, "shares": [1.0], "dust": 0.1, "dust_beside": True},
+            {"angle": 0.1, "shares": [1.0], "background_neurons": 0.1, "background_orthogonal": True},
             4,
-            "dust_beside: 2 teachers leave no",
+            "background_orthogonal: 2 teachers leave no",
         ),
     ],
 )
@@ -192,7 +194,7 @@ def by_definition(hidden: Any, teacher: Teacher) -> float:
 @pytest.mark.parametrize("seed", range(4))
 def test_progress_by_its_definition(seed: int) -> None:
     random = np.random.default_rng(seed)
-    start = AroundTeachers(angle=0.3, shares=[0.6, 0.3], dust=0.2)
+    start = AroundTeachers(angle=0.3, shares=[0.6, 0.3], background_neurons=0.2)
     hidden = drawn(start, Network(9, "abs", "tied"), seed).hidden + 0.05 * random.standard_normal((9, 4))
     assert progress(hidden, TEACHERS) == pytest.approx(by_definition(hidden, TEACHERS), rel=1e-6)
 

@@ -49,7 +49,7 @@ def drawn(kind: str, network: Network, features: int, seeds: int, samples: int =
     output = random.standard_normal((seeds, network.neurons))
     if network.output == "fixed":
         output = np.broadcast_to(np.asarray(network.output_values, dtype=float), output.shape).copy()
-    weights = network.closed(Weights(hidden, output))
+    weights = network.with_tied_outputs(Weights(hidden, output))
     if kind.startswith("finite"):
         lead = (seeds,) if kind == "finite per seed" else ()
         inputs = random.standard_normal((*lead, samples, features))

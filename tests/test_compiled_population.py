@@ -56,7 +56,7 @@ def drawn(
     output = scale * random.standard_normal((seeds, network.neurons))
     if network.output == "fixed":
         output = np.broadcast_to(np.asarray(network.output_values, dtype=float), output.shape).copy()
-    return teacher, network.closed(Weights(hidden, output))
+    return teacher, network.with_tied_outputs(Weights(hidden, output))
 
 
 def obvious(teacher: Teacher, network: Network, weights: Weights, *step: Any) -> Weights:

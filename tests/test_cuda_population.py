@@ -34,7 +34,7 @@ def drawn(
     teacher = Teacher(random.standard_normal((teachers, features)), np.ones(teachers))
     hidden = random.standard_normal((seeds, neurons, features))
     weights = Weights(hidden, random.standard_normal((seeds, neurons)))
-    return HostCudaProblem(teacher, network), network.closed(weights)
+    return HostCudaProblem(teacher, network), network.with_tied_outputs(weights)
 
 
 def same_bits(left: Weights, right: Weights) -> bool:

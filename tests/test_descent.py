@@ -53,7 +53,7 @@ def drawn(
     output = random.standard_normal((seeds, network.neurons)) / np.sqrt(network.neurons)
     if network.output == "fixed":
         output = np.ones_like(output)
-    return data, network.closed(Weights(hidden, output))
+    return data, network.with_tied_outputs(Weights(hidden, output))
 
 
 def placed(device: Backend, data: FiniteData, network: Network, dtype: str, threads: int = 1) -> Problem:
@@ -253,7 +253,7 @@ def test_a_descent_is_stable_just_below_two_over_the_sharpness(name: str, output
     problem = EmpiricalProblem(data, network)
     sharpness = float(problem.sharpness(minimum)[0])
     nudge = 1e-6 * np.random.default_rng(1).standard_normal(minimum.hidden.shape)
-    near = network.closed(Weights(minimum.hidden + nudge, minimum.output))
+    near = network.with_tied_outputs(Weights(minimum.hidden + nudge, minimum.output))
     start = float(problem.loss(near)[0])
     below = descended(backend(name), data, network, near, "float64", 1.9 / sharpness, 0.0, 100)
     above = descended(backend(name), data, network, near, "float64", 2.1 / sharpness, 0.0, 100)
@@ -271,7 +271,7 @@ def states_by_hand(
     states = [weights]
     for decay in decays:
         gradient = problem.gradient(states[-1], decay)
-        states.append(problem.network.closed(states[-1] - step_size * gradient))
+        states.append(problem.network.with_tied_outputs(states[-1] - step_size * gradient))
     return states
 
 

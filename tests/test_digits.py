@@ -13,8 +13,8 @@ import xarray as xr
 import twolayer
 from twolayer import FiniteData, Network, PopulationProblem, Teacher, Weights
 from twolayer.population import flow
-from twolayer.population.flow import Packing
-from twolayer.population.numba_flow import CompiledPacking
+from twolayer.population.flow import OdeSystem
+from twolayer.population.numba_flow import CompiledOdeSystem
 from twolayer.training import precision
 
 
@@ -75,7 +75,7 @@ def near_solution(seed: int, wanted: float) -> tuple[PopulationProblem, Weights]
         output_scale=scale,
     )  # type: ignore[arg-type]
     problem = Teacher(norms[:, None] * axes, given, str(profile)).problem(network)
-    return problem, network.closed(Weights(hidden, values))
+    return problem, network.with_tied_outputs(Weights(hidden, values))
 
 
 def exact(problem: PopulationProblem, weights: Weights) -> tuple[Any, Any]:
@@ -150,7 +150,7 @@ def test_digits_of_a_near_solution(seed: int) -> None:
 def test_the_compiled_field_of_a_near_solution(seed: int) -> None:
     """The velocity of the array code to 1e-15 of the forces of single units."""
     problem, weights = near_solution(seed, [1e-25, 1e-12, 1e-4][seed % 3])
-    reference, compiled = Packing(problem, weights, 0.0), CompiledPacking(problem, weights, 0.0)
+    reference, compiled = OdeSystem(problem, weights, 0.0), CompiledOdeSystem(problem, weights, 0.0)
     state = reference.packed(weights)
     size = np.abs(state).max() ** 2 * np.abs(problem.data.output).max() * 4
     np.testing.assert_allclose(
@@ -187,9 +187,15 @@ def test_a_loss_of_0_is_not_trusted() -> None:
     assert not precision.trusted(finite, Weights(np.array([[[-1.0, 0.0]]]), np.ones((1, 1))))[0]
 
 
-def with_dust(dust: float, seed: int) -> xr.Dataset:
-    """A flow to T = 1e4 from around two teachers, with dust of either sign."""
-    start = {"name": "around_teachers", "angle": 0.1, "shares": [1.0], "dust": dust, "dust_signs": "random"}
+def with_background_neurons(background_neurons: float, seed: int) -> xr.Dataset:
+    """A flow to T = 1e4 from around two teachers, with background neurons of either sign."""
+    start = {
+        "name": "around_teachers",
+        "angle": 0.1,
+        "shares": [1.0],
+        "background_neurons": background_neurons,
+        "background_signs": "random",
+    }
     return twolayer.run(
         {
             "problem": {"name": "gaussian_teacher", "dimension": 6, "teachers": 2},
@@ -209,17 +215,21 @@ def weights_at(frames: xr.Dataset, index: int) -> Weights:
 
 
 FLOWS = [
-    pytest.param(dust, seed, marks=() if (dust, seed) in {(1e-6, 3), (1e-7, 5)} else pytest.mark.slow)
-    for dust in (1e-6, 1e-7)
+    pytest.param(
+        background,
+        seed,
+        marks=() if (background, seed) in {(1e-6, 3), (1e-7, 5)} else pytest.mark.slow,
+    )
+    for background in (1e-6, 1e-7)
     for seed in range(8)
 ]
 
 
-@pytest.mark.parametrize(("dust", "seed"), FLOWS)
-def test_flows_with_dust_print_what_their_weights_have(dust: float, seed: int) -> None:
+@pytest.mark.parametrize(("background_neurons", "seed"), FLOWS)
+def test_flows_with_background_print_what_their_weights_have(background_neurons: float, seed: int) -> None:
     """To T = 1e4, every frame finite: 1e-6 relative of the loss of the stored weights wherever it is trusted, in 60
     digits."""
-    frames = with_dust(dust, seed)
+    frames = with_background_neurons(background_neurons, seed)
     assert np.isfinite(frames["loss"].values).all()
     assert np.isfinite(frames["hidden"].values).all()
     problem = Teacher(np.eye(2, 6), np.ones(2)).problem(Network(8))
@@ -232,13 +242,13 @@ def test_flows_with_dust_print_what_their_weights_have(dust: float, seed: int) -
 
 def test_a_flow_at_rest_stands_where_no_step_is_within_tolerance(monkeypatch: pytest.MonkeyPatch) -> None:
     """An integrator that gives up at once: a state at rest is held to the horizon, one that moves ends in NaN."""
-    frames = with_dust(1e-6, 3)
+    frames = with_background_neurons(1e-6, 3)
     problem = Teacher(np.eye(2, 6), np.ones(2)).problem(Network(8))
     monkeypatch.setattr(flow, "STEPS", 0)
     times = np.array([0.0, 1e3, 1e4])
     for index, held in ((-1, True), (4, False), (0, False)):
         start = weights_at(frames, index)
-        for kind in (Packing, CompiledPacking):
+        for kind in (OdeSystem, CompiledOdeSystem):
             path = flow.population_flow(kind(problem, start, 0.0), times, 1e-9, 1e-12)
             assert np.isfinite(path.hidden[1:]).all() if held else np.isnan(path.hidden[1:]).all()
             if held:
@@ -249,9 +259,9 @@ def test_what_is_at_rest() -> None:
     """The linear flow's fall of L: of one neuron off its minimum by x, L = ¼x² falls by 1 − e^(−t); a saddle does not
     rest, however small its forces."""
     problem = Teacher(np.eye(1, 2), np.ones(1)).problem(Network(1, output="fixed"))
-    near = Packing(problem, Weights(np.array([[1.0 + 1e-5, 0.0]]), np.ones(1)), 0.0)
+    near = OdeSystem(problem, Weights(np.array([[1.0 + 1e-5, 0.0]]), np.ones(1)), 0.0)
     state = near.packed(near.start)
     assert near.rests(state, 0.0099)
     assert not near.rests(state, 0.0102)
-    saddle = Packing(problem, Weights(np.array([[-0.5, 1e-9]]), np.ones(1)), 0.0)
+    saddle = OdeSystem(problem, Weights(np.array([[-0.5, 1e-9]]), np.ones(1)), 0.0)
     assert not saddle.rests(saddle.packed(saddle.start), 1e3)

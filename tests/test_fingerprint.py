@@ -24,7 +24,7 @@ DYNAMICS = {
     "descent": {"name": "gradient_descent", "step_size": 0.01},
     "flow": {"name": "gradient_flow"},
     "stages": {
-        "name": "stages",
+        "name": "sequence",
         "stages": [{"name": "gradient_descent", "step_size": 0.01, "until": 0.5}, {"name": "gradient_flow"}],
     },
 }

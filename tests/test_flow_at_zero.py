@@ -200,7 +200,7 @@ def test_neurons_that_rest_are_remembered_where_weight_decay_changes_and_between
     flow = {"name": "gradient_flow", "weight_decay": 0.2}
     step = {"name": "gradient_descent", "step_size": 1e-12, "until": 0.5 + 1e-12}
     for between in ([], [step]):
-        stages = {"name": "stages", "stages": [{**flow, "until": 0.5}, *between, flow]}
+        stages = {"name": "sequence", "stages": [{**flow, "until": 0.5}, *between, flow]}
         _, built = load().build("dynamics", stages, "dynamics")
         assert np.max(np.abs(flow_of_two(built) - whole)) < 1e-7
     # Without decay h > y until t = 2: it leaves after λ has come, as in descent. (With steps of 1e-5 and less, descent

@@ -243,7 +243,7 @@ def network_near_teachers(
         m, activation, output, outputs.tolist() if output == "fixed" else 1.0, output_scale=scale
     )  # type: ignore[arg-type]
     teacher = Teacher(norms[:, None] * np.eye(d)[:teachers], coefficients, profile)
-    return teacher.problem(network), network.closed(Weights(hidden, outputs))
+    return teacher.problem(network), network.with_tied_outputs(Weights(hidden, outputs))
 
 
 @pytest.mark.parametrize(("output", "teachers"), [("fixed", 2), ("trained", 1), ("trained", 2), ("tied", 2)])
@@ -355,7 +355,7 @@ def test_no_network_breaks_where_vectors_meet(
     problem = Teacher(np.stack([v, np.array(second)]), np.array([1.0, -0.5]), profile).problem(
         Network(7, activation, output)  # type: ignore[arg-type]
     )
-    weights = problem.network.closed(Weights(hidden, np.array([1.0, -1, 1, 1, 0, -2, 1])))
+    weights = problem.network.with_tied_outputs(Weights(hidden, np.array([1.0, -1, 1, 1, 0, -2, 1])))
     with np.errstate(all="raise", under="ignore"):
         loss, gradient = problem.loss(weights), problem.gradient(weights)
         hessian, top = problem.hessian(weights), problem.sharpness(weights)

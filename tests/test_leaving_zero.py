@@ -88,7 +88,7 @@ def random_problem(number: int) -> tuple[CompiledPopulationProblem, Weights, flo
     network = Network(m, activation, output)  # type: ignore[arg-type]
     data = Teacher(teachers, random.choice([1.0, 1.0, -1.0], k))
     decay = float(random.choice([0.0, 0.0, 0.05]))
-    return CompiledPopulationProblem(data, network), network.closed(Weights(hidden, given)), decay
+    return CompiledPopulationProblem(data, network), network.with_tied_outputs(Weights(hidden, given)), decay
 
 
 def parted(problem: Any, path: Any, descended: Any) -> float:

@@ -151,7 +151,8 @@ def test_what_is_said_of_the_function_counts_the_output_scale(activation: Any) -
     hidden, output = students(0.3)
     scaled, plain = Network(7, activation, output_scale=0.4), Network(7, activation)
     names = [
-        "loss", "mass", "path_norm", "growth", "teacher_mass", "mass_weighted_angle", "mass_weighted_square_angle",
+        "loss", "mass", "path_norm", "teacher_deficit", "teacher_mass",
+        "mass_weighted_angle", "mass_weighted_square_angle",
         "teacher_mass_weighted_angle", "teacher_mass_weighted_square_angle", "average_neuron_residual", "r1_norm",
         "r2_norm", "carrying_directions", "certificate_maximum", "neuron_certificate",
     ]  # fmt: skip

@@ -44,7 +44,7 @@ def all_cases() -> Iterator[Case]:
         )
         network = Network(NEURONS, activation, output, output_scale=scale)
         hidden = random.standard_normal((SEEDS, NEURONS, FEATURES))
-        weights = network.closed(Weights(hidden, random.standard_normal((SEEDS, NEURONS))))
+        weights = network.with_tied_outputs(Weights(hidden, random.standard_normal((SEEDS, NEURONS))))
         yield Case(EmpiricalProblem(data, network), weights)
 
 
@@ -279,7 +279,7 @@ def everything(problem: Problem, weights: Weights) -> dict[str, Any]:
         "gradient": problem.gradient(weights),
         "regularized gradient": problem.gradient(weights, 0.1),
         "descend": problem.descend(weights, 0.01, 0.1, 3),
-        "closed": problem.network.closed(weights),
+        "closed": problem.network.with_tied_outputs(weights),
         "vector space": weights - 0.5 * (weights + weights),
     }
     for name, state in states.items():

@@ -1,4 +1,4 @@
-"""What is measured near a solution, against its definition; dust of either sign."""
+"""What is measured near a solution, against its definition; background neurons of either sign."""
 
 from __future__ import annotations
 
@@ -13,7 +13,13 @@ THREE = {
     "profile": "constant",
 }  # fmt: skip
 
-START = {"name": "around_teachers", "shares": [0.5, 0.5], "angle": 0.2, "dust": 0.1, "dust_signs": "random"}
+START = {
+    "name": "around_teachers",
+    "shares": [0.5, 0.5],
+    "angle": 0.2,
+    "background_neurons": 0.1,
+    "background_signs": "random",
+}
 
 
 def run(**sections: object) -> object:
@@ -29,21 +35,21 @@ def run(**sections: object) -> object:
     return twolayer.run(experiment)
 
 
-def test_dust_of_either_sign_or_positive() -> None:
+def test_background_neurons_of_either_sign_or_positive() -> None:
     """The coins are drawn last: nothing else changes with them."""
     names = ["mass", "hidden", "imbalance"]
     drawn = run(metrics=names).isel(time=0)
     mass = drawn["mass"].values[:, 6:]
     assert {-1.0, 1.0} == set(np.sign(mass).ravel())
     np.testing.assert_allclose(drawn["imbalance"].values, 0.0, atol=1e-15)
-    positive = run(metrics=names, initialization={**START, "dust_signs": "positive"}).isel(time=0)
+    positive = run(metrics=names, initialization={**START, "background_signs": "positive"}).isel(time=0)
     np.testing.assert_array_equal(positive["mass"].values[:, 6:], np.abs(mass))
     np.testing.assert_array_equal(positive["hidden"].values, drawn["hidden"].values)
 
 
 def test_outputs_that_are_not_trained_have_no_signs_to_draw() -> None:
     problem = {"name": "gaussian_teacher", "dimension": 5, "teachers": 3}
-    with pytest.raises(ConfigError, match="dust_signs: a tied output weight has no sign to draw"):
+    with pytest.raises(ConfigError, match="background_signs: a tied output weight has no sign to draw"):
         run(problem=problem, network={"neurons": 10, "activation": "abs", "output": "tied"})
 
 
@@ -73,7 +79,15 @@ def test_the_certificate_around_the_circle() -> None:
 
 def test_descent_direction_shares_each_teacher() -> None:
     """Σ a_j q_ij = b_i|v_i| over the neurons of the right sign: the directions' own first-order condition."""
-    names = ["descent_direction", "hidden", "output", "mass", "closest_teacher", "hidden_gradient", "descent"]
+    names = [
+        "descent_direction",
+        "hidden",
+        "output",
+        "mass",
+        "closest_teacher",
+        "hidden_gradient",
+        "descent_inner_product",
+    ]
     dataset = run(metrics=names).isel(time=0)
     towards = dataset["hidden"].values - dataset["descent_direction"].values  # q v̂
     output, mass, closest = (dataset[name].values for name in ("output", "mass", "closest_teacher"))
@@ -85,7 +99,7 @@ def test_descent_direction_shares_each_teacher() -> None:
         total = (np.abs(output[seed]) * share[seed])[own].sum()
         assert total == pytest.approx(abs(b[teacher]))
     along = (dataset["hidden_gradient"] * dataset["descent_direction"]).sum(("neuron", "feature"))
-    np.testing.assert_allclose(dataset["descent"].values, along.values, rtol=1e-12)
+    np.testing.assert_allclose(dataset["descent_inner_product"].values, along.values, rtol=1e-12)
 
 
 def test_energy_outside_the_teachers_span() -> None:

@@ -10,7 +10,7 @@ import twolayer
 from twolayer import Network, PopulationProblem, Teacher, Weights
 from twolayer.core.output_layer import OutputLayer
 from twolayer.population.closed_form import unit
-from twolayer.population.optimum import Optimum, certificate, excess, highest, optima
+from twolayer.population.optimum import Optimum, certificate, highest, optima, suboptimality
 
 
 def plane(degrees: list[float], coefficients: list[float], profile: str = "constant") -> Teacher:
@@ -107,14 +107,14 @@ def test_training_reaches_it() -> None:
         "initialization": {"name": "around_teachers", "angle": 0.2},
         "dynamics": {"name": "gradient_flow", "weight_decay": 0.05, "rtol": 1e-6},
         "times": {"values": [1000]},
-        "metrics": ["excess", "optimal_loss", "optimal_path_norm", "optimal_violation", "path_norm"],
+        "metrics": ["suboptimality", "optimal_loss", "optimal_path_norm", "dual_infeasibility", "path_norm"],
     }  # fmt: skip
     dataset = twolayer.run(experiment)
     last = dataset.isel(time=-1, seed=0)
     assert float(last["loss"]) == pytest.approx(float(last["optimal_loss"]), rel=1e-6)
     assert float(last["path_norm"]) == pytest.approx(float(last["optimal_path_norm"]), rel=1e-6)
-    assert float(last["excess"]) < 1e-12
-    assert float(last["optimal_violation"]) < 1e-8
+    assert float(last["suboptimality"]) < 1e-12
+    assert float(last["dual_infeasibility"]) < 1e-8
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.25])
@@ -127,9 +127,9 @@ def test_the_excess_is_the_difference_of_objectives(activation: str, scale: floa
     (best,) = optima(teacher, activation, [decay / scale])
     weights = Weights(random.standard_normal((3, 5, 2)), random.standard_normal((3, 5)))
     exact = problem.loss(weights) + problem.penalty(weights, decay) - best.objective
-    np.testing.assert_allclose(excess(problem, weights, best), exact, rtol=1e-10)
+    np.testing.assert_allclose(suboptimality(problem, weights, best), exact, rtol=1e-10)
     at_zero = Weights(np.zeros((5, 2)), np.zeros(5))
-    assert float(excess(problem, at_zero, best)) == pytest.approx(
+    assert float(suboptimality(problem, at_zero, best)) == pytest.approx(
         float(problem.loss(at_zero)) - best.objective
     )
 
@@ -141,7 +141,7 @@ def test_the_excess_keeps_its_digits_near_the_optimum() -> None:
     problem = PopulationProblem(teacher, Network(2, "abs"))
     weights, step = balanced(best), np.random.default_rng(0).standard_normal((2, 3))
     small, large = (
-        float(excess(problem, Weights(weights.hidden + shift * step, weights.output), best))
+        float(suboptimality(problem, Weights(weights.hidden + shift * step, weights.output), best))
         for shift in (1e-6, 2e-6)
     )
     assert large / small == pytest.approx(4.0, rel=1e-3)

@@ -38,7 +38,7 @@ def placed(backend: str = "cupy", **sections: Any) -> Any:
 
 
 def stages(*listed: dict[str, Any]) -> dict[str, Any]:
-    return {"name": "stages", "stages": list(listed)}
+    return {"name": "sequence", "stages": list(listed)}
 
 
 ON_HOST: dict[str, tuple[dict[str, Any], str]] = {

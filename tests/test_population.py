@@ -46,7 +46,7 @@ def problem_of(
     given = random.standard_normal((2, neurons))
     if output == "fixed":
         given = np.broadcast_to([1.0, -0.5, 2.0], (2, 3)).copy()
-    return data.problem(network), network.closed(Weights(hidden, given))
+    return data.problem(network), network.with_tied_outputs(Weights(hidden, given))
 
 
 def parameters(problem: Any, weights: Weights) -> list[tuple[str, tuple[int, ...]]]:
@@ -61,7 +61,7 @@ def nudged(problem: Any, weights: Weights, where: tuple[str, tuple[int, ...]], s
     hidden, output = weights.hidden.copy(), weights.output.copy()
     array, spot = (hidden if where[0] == "hidden" else output), where[1]
     array[(slice(None), *spot)] += step
-    return problem.network.closed(Weights(hidden, output))
+    return problem.network.with_tied_outputs(Weights(hidden, output))
 
 
 @pytest.mark.parametrize("teachers", TEACHERS)
@@ -154,7 +154,7 @@ def test_zero_students_stay(activation: str) -> None:
     for output in OUTPUTS:
         problem, weights = problem_of(activation=activation, output=output)
         weights.hidden[:, 1] = 0
-        weights = problem.network.closed(weights)
+        weights = problem.network.with_tied_outputs(weights)
         gradient = problem.gradient(weights)
         assert (gradient.hidden[:, 1] == 0).all()
         assert (gradient.output[:, 1] == 0).all()

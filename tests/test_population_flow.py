@@ -11,8 +11,8 @@ from scipy.integrate import solve_ivp
 import twolayer
 from twolayer import Network, PopulationProblem, Teacher, Weights
 from twolayer.errors import TrainingError
-from twolayer.population.flow import Packing
-from twolayer.population.numba_flow import CompiledPacking
+from twolayer.population.flow import OdeSystem
+from twolayer.population.numba_flow import CompiledOdeSystem
 
 
 def experiment(**sections: Any) -> dict[str, Any]:
@@ -134,7 +134,7 @@ def test_alone_a_student_converges_exponentially() -> None:
         )
     )
     exact = 0.75 * np.exp(-0.5 * dataset["time"].values)
-    np.testing.assert_allclose(dataset["growth"].values[0, :, 0], exact, rtol=1e-6)
+    np.testing.assert_allclose(dataset["teacher_deficit"].values[0, :, 0], exact, rtol=1e-6)
 
 
 def test_balance_is_conserved() -> None:
@@ -160,11 +160,11 @@ def test_another_integrator_agrees(output: str) -> None:
     problem = teacher.problem(Network(3, "relu", output, output_scale=0.5))  # type: ignore[arg-type]
     hidden = 0.4 * random.standard_normal((3, 7))
     given = np.ones(3) if output == "fixed" else random.standard_normal(3)
-    start = problem.network.closed(Weights(hidden, given))
+    start = problem.network.with_tied_outputs(Weights(hidden, given))
     for decay in (0.0, 0.1):
 
         def velocity(_: float, y: Any, decay: float = decay) -> Any:
-            state = problem.network.closed(Weights(y[:21].reshape(3, 7), y[21:]))
+            state = problem.network.with_tied_outputs(Weights(y[:21].reshape(3, 7), y[21:]))
             slope = problem.gradient(state, decay)
             return -np.concatenate([slope.hidden.ravel(), slope.output])
 
@@ -219,9 +219,9 @@ def test_compiled_velocity_and_jacobian_are_those_of_the_array_code(
         hidden = teachers[[0, 1, 2, 0, 1]] * random.uniform(0.2, 0.8, (5, 1)) + 1e-5 * hidden
     if activation == "abs":
         hidden[::2] *= -1.0
-    start = network.closed(Weights(hidden, random.standard_normal(5)))
+    start = network.with_tied_outputs(Weights(hidden, random.standard_normal(5)))
     for decay in (0.0, 0.1):
-        reference, compiled = Packing(problem, start, decay), CompiledPacking(problem, start, decay)
+        reference, compiled = OdeSystem(problem, start, decay), CompiledOdeSystem(problem, start, decay)
         state = reference.packed(start)
         for name in ("velocity", "jacobian"):
             expected = getattr(reference, name)(state)
@@ -235,7 +235,7 @@ def test_compiled_velocity_of_special_students() -> None:
     problem = PopulationProblem(Teacher(np.eye(2, 4), np.ones(2)), Network(5, "relu", "trained"))
     hidden = np.array([[0.0, 0, 0, 0], [2.0, 0, 0, 0], [-1.0, 0, 0, 0], [1.0, 1, 1, 0], [1.0, 1, 1, 0]])
     start = Weights(hidden, np.array([1.0, 0.5, 0.5, -1.0, 2.0]))
-    reference, compiled = Packing(problem, start, 0.0), CompiledPacking(problem, start, 0.0)
+    reference, compiled = OdeSystem(problem, start, 0.0), CompiledOdeSystem(problem, start, 0.0)
     state = reference.packed(start)
     np.testing.assert_allclose(compiled.velocity(state), reference.velocity(state), atol=1e-14)
     np.testing.assert_allclose(compiled.jacobian(state), reference.jacobian(state), atol=1e-13)

@@ -93,7 +93,7 @@ def test_a_run_in_the_span_is_the_run_in_all_dimensions(name: str, output: Any, 
     where = PLUGINS.find("backends", backend).thing
     path = train(teacher, network, gaussian, decayed, Times(steps=[3, 30]), [0, 1], where).weights
     hidden, drawn = start(gaussian, teacher, network, [0, 1])
-    state = network.closed(Weights(hidden, np.ones_like(drawn) if output == "fixed" else drawn))
+    state = network.with_tied_outputs(Weights(hidden, np.ones_like(drawn) if output == "fixed" else drawn))
     np.testing.assert_array_equal(path.hidden[:, 0], hidden)  # as it was drawn, to the bit
     for moment, count in ((1, 3), (2, 27)):
         state = Problem.descend(PopulationProblem(teacher, network), state, 0.1, 0.05, count)
@@ -373,7 +373,7 @@ def far(**sections: Any) -> dict[str, Any]:
 def test_runs_in_a_thousand_million_dimensions(backend: str, activation: str) -> None:
     start_ = {"name": "gaussian", "scale": 1e-6, "draw": "reduced", "balanced": True}
     network = {"neurons": 3, "activation": activation}
-    metrics = ["hidden", "final_hidden", "imbalance", "teacher_angle", "sharpness", "growth"]
+    metrics = ["hidden", "final_hidden", "imbalance", "teacher_angle", "sharpness", "teacher_deficit"]
     sections = far(initialization=start_, network=network, metrics=metrics)
     measured = twolayer.run(sections, backend, weights=True)
     assert measured["hidden"].shape == (2, 4, 3, 5)

@@ -141,7 +141,7 @@ def test_the_loss_tends_to_the_populations() -> None:
 
 def test_students_are_measured_against_their_teachers() -> None:
     """All that is said of students of the population is said here, and the same of the same start."""
-    names = {"teacher_angle", "closest_teacher", "projection", "growth", "residual_norm"}
+    names = {"teacher_angle", "closest_teacher", "projection", "teacher_deficit", "residual_norm"}
     finite, exact = twolayer.run(experiment()), twolayer.run(experiment(None))
     assert names | {"population_loss"} <= set(finite)
     assert "population_loss" not in exact

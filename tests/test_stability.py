@@ -37,7 +37,7 @@ def random_minimum(random: Any, activation: Any, output: str, profile: str) -> t
     values: Any = outputs.tolist() if output == "fixed" else 1.0
     network = Network(neurons, activation, output, values, scale)  # type: ignore[arg-type]
     problem = Teacher(teacher, given, profile).problem(network)
-    return problem, network.closed(Weights(hidden, outputs))
+    return problem, network.with_tied_outputs(Weights(hidden, outputs))
 
 
 @pytest.mark.parametrize("profile", ["none", "constant", "linear"])
@@ -107,7 +107,7 @@ def test_one_big_step_may_begin_stages_and_not_end_them(last: bool) -> None:
     small = {"name": "gradient_descent", "step_size": 0.1}
     stages = [{**small, "until": 1.0}, big] if last else [{**big, "until": 10.0}, small]
     staged = section(step_size=0.1) | {
-        "dynamics": {"name": "stages", "stages": stages},
+        "dynamics": {"name": "sequence", "stages": stages},
         "times": {"values": [20.0]},
     }
     if last:

@@ -46,7 +46,7 @@ WHOLE = [
 
 
 def stages(listed: list[dict[str, Any]]) -> Any:
-    return REGISTRY.build("dynamics", {"name": "stages", "stages": listed}, "dynamics")[1]
+    return REGISTRY.build("dynamics", {"name": "sequence", "stages": listed}, "dynamics")[1]
 
 
 def trained(data: Any, dynamics: Any, times: Any, device: str = "numpy", **fields: Any) -> Any:
@@ -249,18 +249,18 @@ def test_a_moment_of_change_belongs_to_what_ended_in_it(name: str) -> None:
                 "dynamics": dynamics,
                 "times": {"values": [0.5, 1.0, 1.5, 2.5, 3.0]},
                 "seeds": 2,
-                "metrics": ["loss", "objective", "regularization", "gradient_norm", "excess"],
+                "metrics": ["loss", "objective", "regularization", "gradient_norm", "suboptimality"],
             },
             weights=True,
         )
         for dynamics in (
             {"name": name, **step, "weight_decay": schedule},
-            {"name": "stages", "stages": parts},
+            {"name": "sequence", "stages": parts},
         )
     ]
     scheduled, staged = found
     assert scheduled["regularization"].values.tolist() == [0.3, 0.3, 0.3, 0.1, 0.1, 0.02]
-    for metric in ("regularization", "objective", "gradient_norm", "excess", "hidden"):
+    for metric in ("regularization", "objective", "gradient_norm", "suboptimality", "hidden"):
         np.testing.assert_allclose(scheduled[metric].values, staged[metric].values, rtol=1e-7, atol=1e-15)
     squares = (scheduled["hidden"] ** 2).sum(("neuron", "feature")) + (scheduled["output"] ** 2).sum("neuron")
     by_hand = scheduled["loss"] + 0.5 * scheduled["regularization"] * squares
@@ -359,13 +359,13 @@ EXPERIMENT: dict[str, Any] = {
     "problem": {"name": "gaussian_teacher", "dimension": 4, "teachers": 2},
     "network": {"neurons": 5},
     "initialization": {"name": "gaussian", "scale": 0.5},
-    "dynamics": {"name": "stages", "stages": WHOLE},
+    "dynamics": {"name": "sequence", "stages": WHOLE},
     "times": {"values": [1.0, 7.0]},
 }
 
 
 def made(listed: Any, **changes: Any) -> Any:
-    section = {**EXPERIMENT, "dynamics": {"name": "stages", "stages": listed}, **changes}
+    section = {**EXPERIMENT, "dynamics": {"name": "sequence", "stages": listed}, **changes}
     return make_experiment("paper", "e", section, REGISTRY)
 
 
@@ -403,9 +403,9 @@ BAD: dict[str, tuple[Any, dict[str, Any], str]] = {
         PLACE + r"\[0\]\.until: is 2\.0, not one step of 10\.0 after 0\.0",
     ),
     "stages in stages": (
-        [{"name": "stages", "stages": [GD]}],
+        [{"name": "sequence", "stages": [GD]}],
         {},
-        PLACE + r"\[0\]\.name: stages do not hold stages",
+        PLACE + r"\[0\]\.name: sequence do not hold stages",
     ),
     "tied": (
         [{**GD, "layers": "hidden"}],
@@ -508,8 +508,8 @@ def test_a_stage_can_be_swept() -> None:
 def test_the_code_of_every_stage_counts(tmp_path: Path) -> None:
     """Editing a dynamics reruns the runs that have it as a stage, and no others."""
     text = (
-        "from dataclasses import dataclass\nfrom twolayer import Jump, hookimpl\n\n"
-        "@dataclass(frozen=True)\nclass Still(Jump):\n    def jump(self, problem, weights, random):\n"
+        "from dataclasses import dataclass\nfrom twolayer import InstantUpdate, hookimpl\n\n"
+        "@dataclass(frozen=True)\nclass Still(InstantUpdate):\n    def jump(self, problem, weights, random):\n"
         "        return weights\n\n@hookimpl\ndef register_dynamics(register):\n    register('still', Still)\n"
     )
     hashes = []
@@ -521,7 +521,7 @@ def test_the_code_of_every_stage_counts(tmp_path: Path) -> None:
         with_it, without = ([{"name": "still"}, GD], [GD])
         runs = []
         for listed in (with_it, without):
-            section = {**EXPERIMENT, "dynamics": {"name": "stages", "stages": listed}}
+            section = {**EXPERIMENT, "dynamics": {"name": "sequence", "stages": listed}}
             (run,) = make_experiment("paper", "e", section, registry).runs.values()
             runs.append(Job(run.as_dict(), registry).code("train"))
         hashes.append(runs)
@@ -530,7 +530,7 @@ def test_the_code_of_every_stage_counts(tmp_path: Path) -> None:
 
 
 def test_a_section_that_names_a_plugin_needs_a_lookup() -> None:
-    cls = REGISTRY.find("dynamics", "stages").thing
+    cls = REGISTRY.find("dynamics", "sequence").thing
     with pytest.raises(ConfigError, match="none can be looked up"):
         build(cls, {"stages": [GD]}, "here")
 

@@ -18,7 +18,7 @@ BASE: dict[str, Any] = {
     "dynamics": {"name": "gradient_descent", "step_size": 0.1},
     "times": {"values": [0.5, 1.0]},
     "seeds": 2,
-    "metrics": ["loss", "teacher_angles", "closest_teacher", "growth"],
+    "metrics": ["loss", "teacher_angles", "closest_teacher", "teacher_deficit"],
 }
 ROWS: list[dict[str, Any]] = [
     {"problem.teachers": 1, "network.neurons": 2, "times": {"short": {"values": [0.5, 1.0]}}},
@@ -43,7 +43,7 @@ def test_runs_of_a_zip_come_back(word: str) -> None:
     assert len(found) == 3
     for row, run in zip(ROWS, found.values(), strict=True):
         expected = alone(row)
-        for name in ("loss", "teacher_angles", "closest_teacher", "growth", "time"):
+        for name in ("loss", "teacher_angles", "closest_teacher", "teacher_deficit", "time"):
             assert run[name].dims == expected[name].dims
             np.testing.assert_array_equal(run[name], expected[name])
 

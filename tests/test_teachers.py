@@ -193,8 +193,10 @@ def test_angles_and_closest_teachers() -> None:
 def test_projection_growth_and_residual() -> None:
     np.testing.assert_allclose(measured("projection", STUDENTS), [1.0, 0.1, 0.2, np.nan])
     np.testing.assert_allclose(measured("projection", STUDENTS, "abs"), [1.0, 0.5, 0.2, np.nan])
-    np.testing.assert_allclose(measured("growth", STUDENTS), [0.9, 0.8])
-    np.testing.assert_allclose(measured("growth", STUDENTS, output=[2.0, 1.0, -1.0, 1.0]), [-0.1, 1.2])
+    np.testing.assert_allclose(measured("teacher_deficit", STUDENTS), [0.9, 0.8])
+    np.testing.assert_allclose(
+        measured("teacher_deficit", STUDENTS, output=[2.0, 1.0, -1.0, 1.0]), [-0.1, 1.2]
+    )
     r = np.array([1.1 - 2, 0.1 - 0.5 + 0.2 - 1, 0.2])
     assert measured("residual_norm", STUDENTS) == pytest.approx(np.linalg.norm(r))
 
@@ -217,7 +219,7 @@ def test_all_angles_and_norms() -> None:
 
 
 def test_growth_below_what_weights_carry_is_not_printed() -> None:
-    grown = measured("growth", [[2.0 - 4e-16, 0, 0], [0, 1.0 - 1e-14, 0]])
+    grown = measured("teacher_deficit", [[2.0 - 4e-16, 0, 0], [0, 1.0 - 1e-14, 0]])
     assert np.isnan(grown[0])
     assert grown[1] == pytest.approx(1e-14, rel=0.05)
 
@@ -257,7 +259,7 @@ def test_spread_keeps_small_parts_beside_axes_and_tells_of_noise_elsewhere() -> 
 
 
 def test_teachers_are_measured_where_there_are_some() -> None:
-    names = {"teacher_angle", "closest_teacher", "projection", "growth", "residual_norm"}
+    names = {"teacher_angle", "closest_teacher", "projection", "teacher_deficit", "residual_norm"}
     assert names <= set(twolayer.run(experiment()))
     points = {"name": "points", "inputs": [[1.0, 2.0]], "targets": [1.0]}
     finite = experiment(problem=points, initialization={"name": "gaussian", "scale": 1.0})

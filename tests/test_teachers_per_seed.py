@@ -187,10 +187,10 @@ def test_every_metric_of_a_sample_takes_the_seeds_own_teacher(plugins: list[str]
     """Every metric that applies, of all seeds at once and of each alone: the same numbers."""
     names = load(plugins, kinds=["metrics"]).names("metrics")
     skipped = {
-        "excess",
+        "suboptimality",
         "optimal_loss",
         "optimal_path_norm",
-        "optimal_violation",
+        "dual_infeasibility",
     }  # of populations with decay
     measured = 0
     for samples in (None, 20):
@@ -202,7 +202,9 @@ def test_every_metric_of_a_sample_takes_the_seeds_own_teacher(plugins: list[str]
                 if "seed" in values.dims:
                     np.testing.assert_array_equal(both[name].values[index], values.values[0])
                     measured += 1
-        assert {"growth", "residual_norm", "teacher_angle", "average_neuron_residual"} <= set(both.data_vars)
+        assert {"teacher_deficit", "residual_norm", "teacher_angle", "average_neuron_residual"} <= set(
+            both.data_vars
+        )
     assert measured > 100
 
 

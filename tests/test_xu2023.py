@@ -144,7 +144,7 @@ def phases(
             "projection": (("neurons", "seed", "time", "neuron"), height),
             "hidden_norm": (("neurons", "seed", "time", "neuron"), height),
             "teacher_angle": (("neurons", "seed", "time", "neuron"), angles),
-            "growth": (("neurons", "seed", "time", "teacher"), growth),
+            "teacher_deficit": (("neurons", "seed", "time", "teacher"), growth),
             "loss": (("neurons", "seed", "time"), np.broadcast_to(loss(TIME), shape[:3])),
         },
         coords={"neurons": list(sizes), "time": TIME},

@@ -179,7 +179,7 @@ def test_from_the_digitised_starts_the_sample_ends_like_the_figure(panel: str, s
     steps = round(stop / 0.05)
 
     def ended(problem: Any, count: int) -> Any:
-        weights = network.closed(Weights(np.repeat(start[None], count, 0), np.zeros((count, 20))))
+        weights = network.with_tied_outputs(Weights(np.repeat(start[None], count, 0), np.zeros((count, 20))))
         return statistics(problem.descend(weights, 0.05, 0.0, steps).hidden)
 
     found, printed = ended(sample, DRAWS), statistics(end)

@@ -30,7 +30,12 @@ def described(words: dict[str, Any], neurons: int, problem: dict[str, Any], star
             "words": words,
             "network": {"neurons": neurons},
             "problem": {"angles": None, "vectors": None, "norms": None, **section},
-            "initialization": {"name": "around_teachers", "dust": 0.0, "dust_beside": False, **start},
+            "initialization": {
+                "name": "around_teachers",
+                "background_neurons": 0.0,
+                "background_orthogonal": False,
+                **start,
+            },
         }
     )
 
@@ -69,7 +74,9 @@ def pair(stretched: float) -> xr.Dataset:
     for delta in angles:
         hidden = np.array([[math.cos(delta), side * math.sin(delta)] for side in (1, -1)])
         hidden *= math.sqrt(0.5 / math.cos(delta))
-        losses.append(float(problem.problem(network).loss(network.closed(Weights(hidden, np.zeros(2))))))
+        losses.append(
+            float(problem.problem(network).loss(network.with_tied_outputs(Weights(hidden, np.zeros(2)))))
+        )
     turned = np.repeat(stretched * angles[:, None, None, None], 2, axis=2)
     run = {"loss": np.array(losses)[:, None], "teacher_angles": turned, "mass": np.full((20, 1, 2), 0.5)}
     return dataset("initialization", {"pair": {**run, "time": np.zeros(1)}})
@@ -153,7 +160,9 @@ def teacher_missed(share: float, teachers: int) -> tuple[float, float]:
     """L and |∇L|² with `share` times its mass on each of orthonormal teachers."""
     network = Network(teachers, "abs", "tied")
     problem = Teacher(np.eye(teachers + 1)[:teachers], np.ones(teachers)).problem(network)
-    weights = network.closed(Weights(math.sqrt(share) * np.eye(teachers + 1)[:teachers], np.zeros(teachers)))
+    weights = network.with_tied_outputs(
+        Weights(math.sqrt(share) * np.eye(teachers + 1)[:teachers], np.zeros(teachers))
+    )
     return float(problem.loss(weights)), float((problem.gradient(weights).hidden ** 2).sum())
 
 
@@ -200,10 +209,10 @@ def test_batches_are_equivalent_to_descent_only_within_the_margin() -> None:
         losses = descent * (TIME + 1.0) ** (-apart + noisy * noise)
         data = {
             "batches": dataset("x", {"all": {"loss": losses}}),
-            "width": dataset("initialization", {"dust_12": {"loss": descent}}),
+            "width": dataset("initialization", {"background_12": {"loss": descent}}),
         }
         assert claims.batches.evaluate(data)["slope"].verdict == verdict
-    data["width"] = dataset("initialization", {"dust_12": {"loss": descent}}, neurons=3)
+    data["width"] = dataset("initialization", {"background_12": {"loss": descent}}, neurons=3)
     found = claims.batches.evaluate(data)[""]
     assert (found.verdict, found.detail[:13]) == ("inconclusive", "no run starts")
 
@@ -275,7 +284,7 @@ def test_sharp_exponents_fail_where_the_exponent_is_the_published_one() -> None:
 def test_the_last_slope_is_that_of_the_start() -> None:
     """−3 with all students near teachers, −2 with one at right angles to all; runs that end early are left out."""
     time = np.geomspace(1, 1e4, 40)
-    starts = {"aside": {"dust": 0.1, "dust_beside": True}}
+    starts = {"aside": {"background_neurons": 0.1, "background_orthogonal": True}}
     for power, near, aside in ((-3.0, "holds", "fails"), (-2.0, "fails", "holds")):
         run = {"loss": np.stack([time**power] * 3), "time": time}
         data = dataset("initialization", {"near": run, "aside": run}, starts=starts)
@@ -315,8 +324,8 @@ def test_teachers_are_those_of_the_run() -> None:
     network, teachers = Network(2, "abs", "tied"), theory.teachers_of(run)
     made = Teacher(teachers / theory.lengths(run)[:, None], theory.lengths(run)).problem(network)
     exact = Weights(teachers / np.sqrt(theory.lengths(run))[:, None], np.zeros(2))
-    assert float(made.loss(network.closed(exact))) == pytest.approx(0.0, abs=1e-14)
-    hessian = made.hessian(network.closed(exact))
+    assert float(made.loss(network.with_tied_outputs(exact))) == pytest.approx(0.0, abs=1e-14)
+    hessian = made.hessian(network.with_tied_outputs(exact))
     assert theory.curvatures(teachers) == pytest.approx(np.linalg.eigvalsh(hessian), abs=1e-9)
     with pytest.raises(DataError, match="orthogonal teachers"):
         theory.largest_step(teachers)
@@ -340,7 +349,7 @@ def test_a_search_finds_no_stationary_state_below_the_ceiling(angles: tuple[floa
     random = np.random.default_rng(0)
 
     def weights(flat: Any) -> Weights:
-        return network.closed(Weights(flat.reshape(neurons, 2), np.zeros(neurons)))
+        return network.with_tied_outputs(Weights(flat.reshape(neurons, 2), np.zeros(neurons)))
 
     def gradient(flat: Any) -> Any:
         return problem.gradient(weights(flat)).hidden.ravel()

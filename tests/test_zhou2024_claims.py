@@ -37,7 +37,7 @@ def descents(square: Any) -> xr.Dataset:
     for decay in (0.0, 0.05, 0.02, 0.01):
         known = excess if decay else np.full(60, np.nan)
         variables = {
-            "excess": (("seed", "time"), known[None]),
+            "suboptimality": (("seed", "time"), known[None]),
             "gradient_norm": (("seed", "time"), np.sqrt(square(decay, excess))[None]),
             "regularization": (("time",), np.full(60, decay)),
         }

@@ -96,7 +96,7 @@ def panels(
             "teacher_angles": ((*dims, "neuron", "teacher"), angles),
             "closest_teacher": ((*dims, "neuron"), closest),
             "hidden_norm": ((*dims, "neuron"), norm),
-            "growth": ((*dims, "teacher"), growth),
+            "teacher_deficit": ((*dims, "teacher"), growth),
         },
         coords={"teachers": [2, 4], "neurons": [20, 12, 40], "time": time},
     )

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from array_api_compat import array_namespace
 
-from twolayer import Jump, Network, Problem, ProblemSpec, Weights, dynamics
+from twolayer import InstantUpdate, Network, Problem, ProblemSpec, Weights, dynamics
 from twolayer.core.arrays import norm
 
 
 @dynamics("balancing")
 @dataclass(frozen=True)
-class Balancing(Jump):
+class Balancing(InstantUpdate):
     """w_j ← √(|a_j||w_j|) ŵ_j and a_j ← ±√(|a_j||w_j|): the same function with |a_j| = |w_j|.
 
     Of all ways to write the function by these directions it has the least |a|² + |W|². A neuron with a_j = 0 or

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from twolayer import Jump, Network, Problem, ProblemSpec, Weights, dynamics
+from twolayer import InstantUpdate, Network, Problem, ProblemSpec, Weights, dynamics
 from twolayer.core.output_layer import OutputLayer
 
 
 @dynamics("output_fit")
 @dataclass(frozen=True)
-class OutputFit(Jump):
+class OutputFit(InstantUpdate):
     """a ← argmin_a L(W, a) + (weight_decay/2)|a|², by one linear solve; W stays.
 
     Without weight decay it is, of the minima, the one nearest to the output weights as they were.

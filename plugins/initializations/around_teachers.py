@@ -1,4 +1,4 @@
-"""around_teachers: students at a given angle to their teachers, in random directions, and dust."""
+"""around_teachers: students at a given angle to their teachers, in random directions, and background neurons."""
 
 from __future__ import annotations
 
@@ -23,17 +23,18 @@ class AroundTeachers(InitializationSpec):
     of each teacher.
     angle: in radians, one number; or [low, high], between which each seed draws its own, uniform in the logarithm.
     mirrored: students come in pairs ±e, so that shares that sum to 1 leave no residual; pairs share alike.
-    dust: the neurons beyond the shares are w_j ~ N(0, dust² I), orthogonal to all teachers if dust_beside.
-    Trained outputs are a_j = ±|w_j| with the sign of b; those of dust are positive, or have signs by fair coins if
-    dust_signs is random. For |·| each hidden weight has a random sign.
+    background_neurons: the scale ε of the neurons beyond the shares, w_j ~ N(0, ε² I), orthogonal to all teachers if
+    background_orthogonal.
+    Trained outputs are a_j = ±|w_j| with the sign of b; those of background neurons are positive, or have signs by
+    fair coins if background_signs is random. For |·| each hidden weight has a random sign.
     """
 
     angle: float | list[float]
     shares: list[float] | None = None
     mirrored: bool = False
-    dust: float = 0.0
-    dust_beside: bool = False
-    dust_signs: Literal["positive", "random"] = "positive"
+    background_neurons: float = 0.0
+    background_orthogonal: bool = False
+    background_signs: Literal["positive", "random"] = "positive"
 
     def __post_init__(self) -> None:
         ends = self.angle if isinstance(self.angle, list) else [self.angle]
@@ -43,8 +44,8 @@ class AroundTeachers(InitializationSpec):
             raise ValueError(f"angle: must be 0 or above, is {self.angle!r}")
         if max(ends) >= math.pi / 2:
             raise ValueError(f"angle: is in radians, and must be below π/2; is {self.angle!r}")
-        if self.dust < 0:
-            raise ValueError(f"dust: must be 0 or above, is {self.dust!r}")
+        if self.background_neurons < 0:
+            raise ValueError(f"background_neurons: must be 0 or above, is {self.background_neurons!r}")
         if self.shares is not None:
             if not all(share > 0 for share in self.shares):
                 raise ValueError(f"shares: must be above 0, as in {self.shares}")
@@ -74,17 +75,18 @@ class AroundTeachers(InitializationSpec):
                 f"shares: {len(self.shares)} students for each of {teachers} teachers are more than "
                 f"{network.neurons} neurons"
             )
-        elif len(self.shares) * teachers < network.neurons and not self.dust > 0:
+        elif len(self.shares) * teachers < network.neurons and not self.background_neurons > 0:
             raise ValueError(
-                f"dust: {network.neurons - len(self.shares) * teachers} neurons are beyond the shares; give a scale"
+                f"background_neurons: {network.neurons - len(self.shares) * teachers} neurons are beyond the shares; "
+                "give a scale"
             )
-        if self.dust_signs == "random" and network.output != "trained":
+        if self.background_signs == "random" and network.output != "trained":
             raise ValueError(
-                f"dust_signs: a {network.output} output weight has no sign to draw; must be positive"
+                f"background_signs: a {network.output} output weight has no sign to draw; must be positive"
             )
-        if self.dust_beside and teachers >= dimension:
+        if self.background_orthogonal and teachers >= dimension:
             raise ValueError(
-                f"dust_beside: {teachers} teachers leave no direction beside them in dimension {dimension}"
+                f"background_orthogonal: {teachers} teachers leave no direction beside them in dimension {dimension}"
             )
         if dimension == 1 and self.angle != 0:
             raise ValueError("angle: there is nothing beside a teacher in 1 dimension; give 0")
@@ -97,7 +99,7 @@ class AroundTeachers(InitializationSpec):
             )
 
     def draw(self, data: Any, network: Network, random: np.random.Generator) -> Weights:
-        """Draw the students of each teacher, one teacher after the other in each round, then the dust."""
+        """Draw the students of each teacher, teacher after teacher in each round, then the background neurons."""
         teacher: Teacher = data.teacher
         count, features = teacher.hidden.shape
         shares = self.shares or [count / network.neurons] * (network.neurons // count)
@@ -118,10 +120,12 @@ class AroundTeachers(InitializationSpec):
             heavy[place] = share * length[:, None] * (axes + rest)
         heavy = heavy.reshape(-1, features) / network.scale
         mass = np.linalg.norm(heavy, axis=-1)
-        dust = self.dust * random.standard_normal((network.neurons - len(heavy), features))
-        if self.dust_beside:
+        background = self.background_neurons * random.standard_normal(
+            (network.neurons - len(heavy), features)
+        )
+        if self.background_orthogonal:
             span = np.linalg.qr(axes.T)[0]
-            dust -= dust @ span @ span.T
+            background -= background @ span @ span.T
         sign = np.tile(np.sign(length), len(shares))
         if network.output == "fixed":
             output = np.broadcast_to(
@@ -130,10 +134,10 @@ class AroundTeachers(InitializationSpec):
             hidden = heavy / output[: len(heavy), None]
         else:
             hidden = heavy * (sign / np.sqrt(mass))[:, None]
-            output = np.concatenate([sign * np.sqrt(mass), np.linalg.norm(dust, axis=-1)])
-        hidden = np.concatenate([hidden, dust])
+            output = np.concatenate([sign * np.sqrt(mass), np.linalg.norm(background, axis=-1)])
+        hidden = np.concatenate([hidden, background])
         if network.activation == "abs":
             hidden *= random.choice([-1.0, 1.0], (network.neurons, 1))
-        if self.dust_signs == "random":
-            output[len(heavy) :] *= random.choice([-1.0, 1.0], len(dust))
+        if self.background_signs == "random":
+            output[len(heavy) :] *= random.choice([-1.0, 1.0], len(background))
         return Weights(hidden, output)

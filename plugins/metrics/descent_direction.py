@@ -43,7 +43,7 @@ def hidden_gradient(problem: Any, trajectory: Any) -> Any:
     return np.stack([problem.gradient(weights, decay).hidden for weights, decay in moments], axis=1)
 
 
-def descent(problem: Any, trajectory: Any) -> Any:
+def descent_inner_product(problem: Any, trajectory: Any) -> Any:
     """Σ_j ⟨∂L_λ/∂w_j, w_j − q_ij v̂_i⟩, (seed, time): above 0 where it is a direction of descent."""
     along = np.stack([descent_direction(problem, frame) for frame in frames(trajectory)], axis=1)
     return (hidden_gradient(problem, trajectory) * along).sum((-2, -1))
@@ -69,6 +69,12 @@ def register_metrics(register: Any) -> None:
     add("descent_direction", each_frame(descent_direction), vector, told, has_teachers)
     told = "gradient of the objective in the hidden weights"
     add("hidden_gradient", hidden_gradient, vector, told, lambda problem, trajectory: True)
-    add("descent", descent, time, "gradient along the descent direction Σ⟨∂L/∂w, w − q v⟩", has_teachers)
+    add(
+        "descent_inner_product",
+        descent_inner_product,
+        time,
+        "gradient along the descent direction Σ⟨∂L/∂w, w − q v⟩",
+        has_teachers,
+    )
     told = "share of |w|² outside the span of the teachers"
     add("off_span_energy", each_frame(off_span_energy), neuron, told, has_teachers)

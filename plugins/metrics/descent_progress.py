@@ -30,7 +30,7 @@ def descent_progress(problem: Any, weights: Weights) -> Any:
     """The ratio, (seed,)."""
     teacher = problem.data.teacher
     of_population = teacher.problem(problem.network)
-    weights = problem.network.closed(weights)
+    weights = problem.network.with_tied_outputs(weights)
     loss = of_population.loss(weights)
     heavy = teacher.output[:, None] * teacher.hidden
     reach = np.cbrt(6.0 * math.pi * loss)[:, None] / np.cbrt(norm(heavy)) ** 2

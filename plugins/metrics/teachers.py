@@ -25,7 +25,7 @@ def projection(problem: Problem, weights: Weights) -> Any:
     return np.where(closest >= 0, own, np.nan)
 
 
-def growth(problem: Problem, weights: Weights) -> Any:
+def teacher_deficit(problem: Problem, weights: Weights) -> Any:
     """H_l = b_l|v_l| − Σ s a_i h_i over the students closest to teacher l at that time, (seed, teacher).
 
     Float64 weights carry it to about 1e-16 |v_l|: what is below eight roundings of its largest term is NaN.
@@ -95,10 +95,10 @@ def register_metrics(register: Any) -> None:
     add("closest_teacher", closest_teacher, neuron, "index of the closest teacher at that time; −1: none")
     add("projection", projection, neuron, "projection h on the closest teacher")
     add(
-        "growth",
-        growth,
+        "teacher_deficit",
+        teacher_deficit,
         ("seed", "time", "teacher"),
-        "growth still to come H = b|v| − Σ s a h over the teacher's students; NaN below its floor 8 ε b|v|",
+        "deficit of the teacher H = b|v| − Σ s a h over the teacher's students; NaN below its floor 8 ε b|v|",
     )
     add("residual_norm", residual_norm, ("seed", "time"), "residual |Σ s a w − Σ b v|")
     beyond = "loss ½E(f − f*)² over the population of the teacher"

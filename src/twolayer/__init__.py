@@ -26,7 +26,7 @@ EXPORTS = {
     "Weights": "core.network",
     "Descent": "core.dynamics",
     "Flow": "core.dynamics",
-    "Jump": "core.dynamics",
+    "InstantUpdate": "core.dynamics",
     "Metric": "analysis.metric",
     "each_frame": "analysis.metric",
     "Claim": "analysis.claims",
@@ -95,7 +95,7 @@ if TYPE_CHECKING:
     from twolayer.core.dynamics import Descent as Descent
     from twolayer.core.dynamics import Dynamics as Dynamics
     from twolayer.core.dynamics import Flow as Flow
-    from twolayer.core.dynamics import Jump as Jump
+    from twolayer.core.dynamics import InstantUpdate as InstantUpdate
     from twolayer.core.initialization import InitializationSpec as InitializationSpec
     from twolayer.core.network import Network as Network
     from twolayer.core.network import Weights as Weights

@@ -66,7 +66,7 @@ def reached(time: Any, moment: float) -> int:
 
 def second_phase(run: xr.Dataset, neurons: int) -> list[tuple[float, int]]:
     """For each seed the smallest ε₂, and the place of T₂ among the times."""
-    growth, time = theory.carried(run["growth"].isel(teacher=0).values, neurons), run["time"].values
+    growth, time = theory.carried(run["teacher_deficit"].isel(teacher=0).values, neurons), run["time"].values
     begin = theory.aligned_by(neurons)
     return [theory.smallest_growth_error(time, of_seed, neurons, begin) for of_seed in growth]
 
@@ -229,7 +229,7 @@ def phase2(data: Data) -> Mapping[str, Result]:
         begin, time = theory.aligned_by(neurons), run["time"].values
         found = second_phase(run, neurons)
         early = reached(time, begin)
-        growth, angle = run["growth"].isel(teacher=0).values, run["teacher_angle"].values
+        growth, angle = run["teacher_deficit"].isel(teacher=0).values, run["teacher_angle"].values
         carried = theory.carried(growth, neurons)
         shares = np.array(
             [

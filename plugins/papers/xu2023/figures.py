@@ -106,7 +106,7 @@ def phases(canvas: Figure, data: Data) -> None:
     for column, neurons in zip(grid.T, dataset["neurons"].values, strict=True):
         run = dataset.sel(neurons=neurons).isel(neuron=slice(int(neurons)), teacher=0)
         begin = theory.aligned_by(neurons)
-        growth = theory.carried(run["growth"].values, neurons)
+        growth = theory.carried(run["teacher_deficit"].values, neurons)
         found = [theory.smallest_growth_error(time, row, neurons, begin) for row in growth]
         error = max(smallest for smallest, _ in found)
         end = begin + np.log(1 / (36 * error)) / neurons

@@ -118,7 +118,7 @@ def gradient_exponents(run: Run) -> Result:
 
 
 @paper.claim(
-    "Theorem 4's exponent 1 is not sharp: |∇L| ~ 2^{7/4} κ^{1/4} L^{3/4} with far dust",
+    "Theorem 4's exponent 1 is not sharp: |∇L| ~ 2^{7/4} κ^{1/4} L^{3/4} with far background neurons",
     "κ of a student at right angles to all teachers; while L < 1e-6, the constant at the end",
     "derived",
     on="width",
@@ -126,7 +126,7 @@ def gradient_exponents(run: Run) -> Result:
     select={"initialization": "beside"},
     figures=["lojasiewicz"],
 )
-def gradient_of_dust(run: Run) -> Mapping[str, Result]:
+def gradient_of_background_neurons(run: Run) -> Mapping[str, Result]:
     constant = 2**1.75 * theory.beside_curvature(theory.teachers_of(run)) ** 0.25
     last = run.isel(time=-1)
     return {
@@ -203,8 +203,8 @@ SLOPES = {"all near": -3.0, "one at right angles": -2.0}
 
 @paper.claim(
     "With m > r the last decade to ηT ≥ 1e4 has a slope of log L against log ηt of −3 where all students are near "
-    "teachers, of −2 with one at right angles to all, and in [−3.2, −1.5] with dust anywhere",
-    "L ~ T⁻³ near teachers, T⁻² while far dust lasts",
+    "teachers, of −2 with one at right angles to all, and in [−3.2, −1.5] with background neurons anywhere",
+    "L ~ T⁻³ near teachers, T⁻² while far background neurons lasts",
     "derived",
     on=("rates", "width"),
     by="initialization",
@@ -214,7 +214,7 @@ def late_slopes(run: Run) -> Found:
     start = theory.starts(run)
     if not theory.overparameterized(run) or run.time[-1] < 9e3:
         return {}
-    if start == "with dust":
+    if start == "with background neurons":
         return close(theory.last_decade(run), -2.35, absolute=0.85, detail="that is in [−3.2, −1.5]")
     return close(theory.last_decade(run), SLOPES[start], absolute=0.1) if start in SLOPES else {}
 
@@ -255,7 +255,7 @@ def third_power(run: Run) -> Result:
 
 
 @paper.claim(
-    "A student at right angles to all teachers dies as L t² → 1/(32κ): far dust gives T⁻²",
+    "A student at right angles to all teachers dies as L t² → 1/(32κ): far background neurons gives T⁻²",
     "κ = 1 − kᵀK⁻¹k, k = 2/π, K the teachers' Gram matrix under |·|",
     "derived",
     on="width",
@@ -374,7 +374,7 @@ def directions_along(run: Run) -> Found:
     select={"initialization": "beside"},
     figures=["lemmas"],
 )
-def directions_of_dust(run: Run) -> Found:
+def directions_of_background_neurons(run: Run) -> Found:
     return at_least_exponent(run, square_angle(run), 0.5)
 
 
@@ -439,7 +439,7 @@ def turning(run: Run) -> Result:
     by="initialization",
     select={"initialization": "beside"},
 )
-def turning_of_dust(run: Run) -> Result:
+def turning_of_background_neurons(run: Run) -> Result:
     share = (square_angle(run) / np.sqrt(theory.loss_of(run))).isel(time=-1)
     exact = 0.25 * np.pi**2 * math.sqrt(2 / theory.beside_curvature(theory.teachers_of(run)))
     return close(share, exact, relative=0.01)

@@ -268,7 +268,7 @@ def scatter(axes: Axes, x: Any, y: Any, marker: str, style: dict[str, Any], labe
     "Theorem 4, √(r w_max)|∇L|/L against L. Left: random states; triangles at the bottom: saddles on the bisector of "
     "two teachers, with |∇L| = 0 and L = Δ³/3π. Right: along flows, a line for each seed. Dashed: the bound ½, which "
     "is claimed up to half the loss of students on both bisectors (dotted), and the slopes −1/3 (|∇L| ~ L^{2/3}) of "
-    "near students and −1/4 (L^{3/4}) of far dust.",
+    "near students and −1/4 (L^{3/4}) of far background neurons.",
     on=["states", "rates", "bisector"],
     size=(5.5, 3.4),
 )
@@ -398,21 +398,23 @@ def limits(axes: Axes, run: Run) -> None:
 @paper.figure(
     "theorem",
     "Theorem 5, independence of m: gradient descent, median and range of all seeds. Left: a student for each teacher, "
-    "and dust of one whole mass for every m; dotted: the losses of the right panel. Right: the time to a loss; open "
-    "squares: all students around teachers, without dust.",
+    "and background neurons of one whole mass for every m; dotted: the losses of the right panel. Right: the time to "
+    "a loss; open squares: all students around teachers, without background neurons.",
     on="width",
     size=(5.5, 2.9),
 )
 def width(canvas: Figure, run: Run) -> None:
     left, right = canvas.subplots(1, 2)
     starts = theory.by_start(run)
-    dusty = starts.get("with dust", {})
-    for m, part in dusty.items():
-        losses(left, part, style_of(m, list(dusty)), f"m = {m}")
+    with_background = starts.get("with background neurons", {})
+    for m, part in with_background.items():
+        losses(left, part, style_of(m, list(with_background)), f"m = {m}")
     for place, level in enumerate(theory.LEVELS):
         left.axhline(level, color="0.6", linewidth=0.6, linestyle=":")
         for start, parts in starts.items():
-            marker, fill, shift = ("o", "full", 1.0) if start == "with dust" else ("s", "none", 1.06)
+            marker, fill, shift = (
+                ("o", "full", 1.0) if start == "with background neurons" else ("s", "none", 1.06)
+            )
             times = np.array([theory.time_to(part, level).values for part in parts.values()])
             middle = np.median(times, axis=1)
             reach = np.abs(np.stack([times.min(1), times.max(1)]) - middle)
@@ -421,7 +423,7 @@ def width(canvas: Figure, run: Run) -> None:
                 markersize=3.5, fillstyle=fill,
                 label=f"L = $10^{{{round(math.log10(level))}}}$" if parts is next(iter(starts.values())) else None,
             )  # fmt: skip
-    ends = [float(part.time[-1]) for part in dusty.values()]
+    ends = [float(part.time[-1]) for part in with_background.values()]
     left.set(xlim=(1, min(ends, default=10.0)), ylim=(0.1 * min(theory.LEVELS), 2))
     name_axes(left, run.time, run.loss)
     left.legend()
@@ -430,7 +432,7 @@ def width(canvas: Figure, run: Run) -> None:
     ticks = sorted({m for parts in starts.values() for m in parts})
     right.set_xticks(ticks, [str(m) for m in ticks])
     right.minorticks_off()
-    right.plot([], [], "s", color="0.3", fillstyle="none", markersize=3.5, label="without dust")
+    right.plot([], [], "s", color="0.3", fillstyle="none", markersize=3.5, label="without background neurons")
     right.legend(ncols=2, loc="upper left")
 
 

@@ -140,7 +140,7 @@ def cross_state(delta: float) -> tuple[float, float]:
     hidden = np.sqrt(mass)[:, None] * plane(np.array([delta / 2, delta / 2 + math.pi / 2]))
     network = Network(2, "abs", "tied")
     problem = Teacher(plane(np.array([0.0, delta])), np.ones(2)).problem(network)
-    weights = network.closed(Weights(hidden, np.zeros(2)))
+    weights = network.with_tied_outputs(Weights(hidden, np.zeros(2)))
     return float(problem.loss(weights)), float(np.linalg.norm(problem.gradient(weights).hidden))
 
 
@@ -180,7 +180,7 @@ def half_mass_ratio(dimension: int, delta: float) -> float:
     hidden = heavy / np.sqrt(np.linalg.norm(heavy, axis=-1))[:, None]
     network = Network(len(hidden), "abs", "tied")
     problem = Teacher(np.eye(dimension)[:1], np.ones(1)).problem(network)
-    loss = float(problem.loss(network.closed(Weights(hidden, np.zeros(len(hidden))))))
+    loss = float(problem.loss(network.with_tied_outputs(Weights(hidden, np.zeros(len(hidden))))))
     return delta / float(np.cbrt(loss))
 
 
@@ -210,7 +210,7 @@ def largest_stable_step(students: int, teachers: Any, count: int = 400) -> float
     hidden += 1e-6 * np.random.default_rng(0).standard_normal(hidden.shape)
 
     def returns(step: float) -> bool:
-        weights = network.closed(Weights(hidden, np.zeros(students)))
+        weights = network.with_tied_outputs(Weights(hidden, np.zeros(students)))
         with np.errstate(all="ignore"):
             half = problem.descend(weights, step, 0.0, count // 2)
             whole = problem.descend(half, step, 0.0, count - count // 2)
@@ -365,16 +365,16 @@ def smallest_angle(teachers: Any) -> float:
 
 
 def starts(run: Run) -> str:
-    """How the students of a run start, by its config: all near teachers, with dust, or one at right angles.
+    """How the students of a run start, by its config: all near teachers, with background neurons, or orthogonal.
 
     Of starts that are not around teachers, their name.
     """
     section = run.config.initialization
-    if "dust" not in section:
+    if "background_neurons" not in section:
         return str(section.name).replace("_", " ")
-    if section.dust_beside and section.dust:
+    if section.background_orthogonal and section.background_neurons:
         return "one at right angles"
-    return "with dust" if section.dust else "all near"
+    return "with background neurons" if section.background_neurons else "all near"
 
 
 def overparameterized(run: Run) -> bool:

@@ -107,7 +107,7 @@ def limit_of(run: Run, decay: float) -> float:
 
 def states(run: Run) -> tuple[Any, Any]:
     """ζ of all saved states, where it is above its rounding, and |∇L_λ|²."""
-    return run.excess.where(run.excess > LEAST_EXCESS), run.gradient_norm**2
+    return run.suboptimality.where(run.suboptimality > LEAST_EXCESS), run.gradient_norm**2
 
 
 @PAPER.claim(
@@ -118,7 +118,7 @@ def states(run: Run) -> tuple[Any, Any]:
     figures=["loss_by_decay", "close_teachers"],
 )
 def measure_problem(run: Run) -> Result:
-    return at_most(run.optimal_violation, 1e-8, "max|η| − 1, by ascents from many directions")
+    return at_most(run.dual_infeasibility, 1e-8, "max|η| − 1, by ascents from many directions")
 
 
 @PAPER.claim(
@@ -132,7 +132,7 @@ def measure_problem(run: Run) -> Result:
     late="the flow's first levels were made longer than 60/λ after shorter ones had ended above the optimum",
 )
 def training_reaches_the_optimum(run: Run) -> Result:
-    excess = float((run.excess / run.regularization**2).max())
+    excess = float((run.suboptimality / run.regularization**2).max())
     return close(run.loss / run.optimal_loss, 1.0, absolute=1e-4, detail=f"excess ζ/λ² up to {excess:.1e}")
 
 
@@ -459,7 +459,7 @@ SHARES = "q_ij recalled: a_i* a_j/Σa² over the teacher's neurons of its sign"
 def descent_direction(run: Run) -> Result:
     later = run.isel(time=slice(1, None))
     drawn = later.isel(time=later.time.size // 2)
-    return at_least(drawn.descent / drawn.excess, 0.0, "over ζ")
+    return at_least(drawn.descent_inner_product / drawn.suboptimality, 0.0, "over ζ")
 
 
 @PAPER.claim(
@@ -474,7 +474,9 @@ def descent_direction(run: Run) -> Result:
 )
 def descent_directions(run: Run) -> Result:
     excess, _ = states(run)
-    return at_least((run.descent / excess).where(excess <= run.regularization**2), 0.0, "over ζ")
+    return at_least(
+        (run.descent_inner_product / excess).where(excess <= run.regularization**2), 0.0, "over ζ"
+    )
 
 
 @PAPER.claim(
@@ -609,7 +611,7 @@ def pipeline(run: Run) -> Result:
     last = run.isel(time=-1)
     decay = float(last.regularization)
     detail = f"the measure problem gives {float(last.optimal_loss) / decay**2:.4f}, at λ = {decay:g}; "
-    detail += f"ζ/λ² up to {float(last.excess.max()) / decay**2:.1e}"
+    detail += f"ζ/λ² up to {float(last.suboptimality.max()) / decay**2:.1e}"
     return close(last.loss / decay**2, limit_of(run, decay), relative=0.05, detail=detail)
 
 

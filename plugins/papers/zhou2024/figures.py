@@ -193,9 +193,9 @@ def loss_by_decay(canvas: Figure, *experiments: Run) -> None:
 def directions_caption(runs: Run) -> str:
     """With the schedules of λ that changes."""
     text = (
-        "What weight decay buys: students near their teachers and grains of dust of random sign, the same starts for "
-        "each λ. Median and range over seeds. Dashed: slope of e^(−2κλt), κ the least curvature of the certificate at "
-        "a teacher."
+        "What weight decay buys: students near their teachers and background neurons of random sign, the same starts "
+        "for each λ. Median and range over seeds. Dashed: slope of e^(−2κλt), κ the least curvature of the "
+        "certificate at a teacher."
     )
     for run in runs.each():
         decay = run.config.dynamics.weight_decay
@@ -296,7 +296,7 @@ def gradient_bound(canvas: Figure, runs: Run) -> None:
         if not steady:
             continue
         decay = float(run.regularization[-1])
-        excess = np.ravel(run.excess.where(run.excess > 1e-13))
+        excess = np.ravel(run.suboptimality.where(run.suboptimality > 1e-13))
         square = np.ravel(run.gradient_norm**2)
         marks: dict[str, Any] = {**style, "linestyle": "none", "marker": MARKERS[number % 5]}
         marks.update(ms=3, mew=0, alpha=0.6)
@@ -306,9 +306,9 @@ def gradient_bound(canvas: Figure, runs: Run) -> None:
         reference(left, fine, fine**4 / decay**2, color=style["color"])
         right.axvline(decay**2, color=style["color"], lw=0.8)
     left.plot([], [], "--", color="0.3", label=r"$\zeta^4/\lambda^2$")
-    left.set(ylim=(1e-17, 100), xlabel="excess ζ of the objective", ylabel=r"$|\nabla L_\lambda|^2$")
+    left.set(ylim=(1e-17, 100), xlabel="suboptimality ζ of the objective", ylabel=r"$|\nabla L_\lambda|^2$")
     right.axhspan(2, 5, color="0.85", zorder=0)
-    right.set(xlabel="excess ζ of the objective", ylabel=r"$|\nabla L_\lambda|^2/(\lambda\zeta)$")
+    right.set(xlabel="suboptimality ζ of the objective", ylabel=r"$|\nabla L_\lambda|^2/(\lambda\zeta)$")
     left.legend(loc="lower right")
 
 
@@ -416,7 +416,7 @@ def pipeline(canvas: Figure, *experiments: Run) -> None:
             style = {"color": f"C{drawn}", "marker": MARKERS[drawn % 5], "ms": 3, "lw": 1}
             label = f"m = {run.config.network.neurons}, seed {seed}"
             rows[0].plot(time, one.loss, label=label, **style)
-            rows[1].plot(time, one.excess / one.regularization**2, **style)
+            rows[1].plot(time, one.suboptimality / one.regularization**2, **style)
             rows[2].plot(time, one.mass_weighted_square_angle, **style)
             rows[3].plot(time, one.off_span_energy.median("neuron").clip(min=1e-20), **style)
             drawn += 1
@@ -431,7 +431,12 @@ def pipeline(canvas: Figure, *experiments: Run) -> None:
         rows[0].step(late.time - fitted, limit, "k--", lw=1, where="mid", label=label)
     ends = ladder.time - fitted
     rows[0].plot(ends, ladder.optimal_loss, "x", color="black", ms=6, zorder=5, label="measure problem")
-    names = ("loss L", r"excess $\zeta/\lambda^2$", r"$\Sigma|a||w|\theta^2$", "energy off the span, median")
+    names = (
+        "loss L",
+        r"suboptimality $\zeta/\lambda^2$",
+        r"$\Sigma|a||w|\theta^2$",
+        "energy off the span, median",
+    )
     for axes, name in zip(rows, names, strict=True):
         for end in ends.values[:-1]:
             axes.axvline(end, color="0.7", lw=0.7, zorder=0)

@@ -93,7 +93,7 @@ def draw_panel(column: Any, run: Run) -> None:
         for other in set(range(teachers)) - {teacher}:
             bundle(column[0], time, own.isel(teacher=other), color="0.75", linewidth=0.4, zorder=1)
         bundle(column[0], time, own.isel(teacher=teacher), color=colour, linewidth=0.6, zorder=2)
-        column[1].plot(time, one.growth.isel(teacher=teacher), color=colour)
+        column[1].plot(time, one.teacher_deficit.isel(teacher=teacher), color=colour)
         bundle(column[2], time, norms.isel(neuron=mine), color=colour, linewidth=0.6)
     reference(column[0], time[[0, -1]], [math.degrees(theory.plateau(teachers))] * 2)
     for factor in (0.25, 4):
@@ -228,13 +228,13 @@ def rate_name(groups: Sequence[Sequence[float]]) -> str:
     "What is left of teachers once students are aligned. Left: the largest H_l − H_l' (|H_1| where all sums are "
     "equal), and dashed the derived rates. Right: each |H_l| against mηt/k, and dotted the factor (1 − ηm/9k)^t that "
     "is quoted from phase 2, as e^(−mηt/9k).",
-    on="growth",
+    on="teacher_deficit",
     size=(7.0, 3.2),
 )
 def growth(canvas: Figure, runs: Run) -> None:
     left, right = canvas.subplots(1, 2, sharey=True)
     each = {named(run): run for run in runs.by("run")}
-    top = float(abs(runs.growth).isel(time=0).max())
+    top = float(abs(runs.teacher_deficit).isel(time=0).max())
     ends = []
     for name, run in each.items():
         color = style_of(name, list(each))["color"]
@@ -247,7 +247,7 @@ def growth(canvas: Figure, runs: Run) -> None:
         reference(left, run.time, exact.where((exact > FLOOR) & (exact < 2 * top)))
         scaled = run.time * students / teachers
         for teacher in range(teachers):
-            bands(right, scaled, abs(run.growth.isel(teacher=teacher)), color=color, linewidth=0.9)
+            bands(right, scaled, abs(run.teacher_deficit.isel(teacher=teacher)), color=color, linewidth=0.9)
         equal = ", equal sums" * (teachers > 1 and theory.have_equal_sums(groups))
         right.plot([], [], color=color, label=f"$k$ = {teachers}, $m$ = {students}{equal}")
         ends.append(float(scaled[-1]))

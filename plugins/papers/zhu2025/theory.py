@@ -193,7 +193,7 @@ def norm_excess(moment: Run) -> xr.DataArray:
 
 def phase_times(run: Run) -> tuple[xr.DataArray, xr.DataArray]:
     """t₁ and t₂ of each seed, (seed,): see NEAR and GROWN."""
-    angle, left = closest_angle(run).mean("neuron"), abs(run.growth).max("teacher")
+    angle, left = closest_angle(run).mean("neuron"), abs(run.teacher_deficit).max("teacher")
     return (
         along_time(first_below, angle, NEAR, spacing="log"),
         along_time(first_below, left, GROWN, spacing="log"),
@@ -213,8 +213,8 @@ def decay(values: xr.DataArray, low: float, high: float) -> xr.DataArray:
 def left_over(run: Run) -> xr.DataArray:
     """What decays slowest from the run's start: H_1 where all sums are equal, else the largest H_l − H_l'."""
     if have_equal_sums(run.config.initialization.projections):
-        return run.growth.isel(teacher=0)
-    return run.growth.max("teacher") - run.growth.min("teacher")
+        return run.teacher_deficit.isel(teacher=0)
+    return run.teacher_deficit.max("teacher") - run.teacher_deficit.min("teacher")
 
 
 def constant(run: Run) -> xr.DataArray:

@@ -17,7 +17,7 @@ from twolayer.core.problem_spec import ProblemSpec
 from twolayer.core.times import Times
 from twolayer.core.trajectory import Clock
 
-__all__ = ["Descent", "Dynamics", "Flow", "Jump", "WeightDecay"]
+__all__ = ["Descent", "Dynamics", "Flow", "InstantUpdate", "WeightDecay"]
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ class Descent(Dynamics):
         steps, done = self.steps(problem, weights, random), 0
         for step in clock.step:
             for _ in range(int(step) - done):
-                weights = problem.network.closed(next(steps))
+                weights = problem.network.with_tied_outputs(next(steps))
             done = int(step)
             yield weights
 
@@ -169,7 +169,7 @@ class Flow(Dynamics):
 
 
 @dataclass(frozen=True)
-class Jump(Dynamics):
+class InstantUpdate(Dynamics):
     """Base of what acts at once: the start at time 0, and from then on the weights that `jump` makes of it."""
 
     def step_count(self, times: Times) -> int:
@@ -185,6 +185,6 @@ class Jump(Dynamics):
     ) -> Iterator[Weights]:
         """The start, then the jumped weights at every later time."""
         yield weights
-        jumped = problem.network.closed(self.jump(problem, weights, random))
+        jumped = problem.network.with_tied_outputs(self.jump(problem, weights, random))
         for _ in clock.time[1:]:
             yield jumped

@@ -91,7 +91,7 @@ class Network:
             return xp.sign(preactivation)
         return xp.astype(preactivation > 0, preactivation.dtype)
 
-    def closed(self, weights: Weights) -> Weights:
+    def with_tied_outputs(self, weights: Weights) -> Weights:
         """The state with its dependent part made to fit: a_j = |w_j| where outputs are tied."""
         if self.output != "tied":
             return weights

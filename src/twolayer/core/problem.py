@@ -53,7 +53,7 @@ class Problem(ABC):
     def penalty(self, weights: Weights, weight_decay: float) -> Array:
         """(weight_decay/2)(|a|² + |W|²) over the trained parameters, (…,); tied outputs count."""
         xp = array_namespace(weights.hidden)
-        weights = self.network.closed(weights)
+        weights = self.network.with_tied_outputs(weights)
         squares = xp.sum(weights.hidden**2, axis=(-2, -1))
         if self.network.output != "fixed":
             squares = squares + xp.sum(weights.output**2, axis=-1)
@@ -70,7 +70,9 @@ class Problem(ABC):
         The obvious loop, which other backends' fused ones are held against.
         """
         for _ in range(count):
-            weights = self.network.closed(weights - step_size * self.gradient(weights, weight_decay))
+            weights = self.network.with_tied_outputs(
+                weights - step_size * self.gradient(weights, weight_decay)
+            )
         return weights
 
     def descend_on_batches(
@@ -82,7 +84,7 @@ class Problem(ABC):
         """
         for _ in range(count):
             gradient = self.batch(weights, batch_size, random).gradient(weights)
-            weights = self.network.closed(weights - step_size * gradient)
+            weights = self.network.with_tied_outputs(weights - step_size * gradient)
         return weights
 
     def flow_of_seed(
@@ -101,7 +103,9 @@ class Problem(ABC):
         """
         raise TrainingError(f"{type(self).__name__} has no gradient flow")
 
-    def in_trained(self, weights: Weights, hidden: Array, output: Array, weight_decay: float) -> Weights:
+    def to_trained_gradient(
+        self, weights: Weights, hidden: Array, output: Array, weight_decay: float
+    ) -> Weights:
         """The objective's gradient in the trained parameters from ∂L/∂w (…, neuron, feature) and ∂L/∂a.
 
         Where outputs are fixed ∂L/∂a is dropped; where they are tied it adds (∂L/∂a_j) ŵ_j, and the penalty

@@ -131,7 +131,7 @@ class EmpiricalProblem(Problem):
 
     def predict(self, weights: Weights) -> Array:
         """f(x_k) on the problem's inputs, (…, sample)."""
-        weights = self.network.closed(weights)
+        weights = self.network.with_tied_outputs(weights)
         return self._predict(weights, self.network.activate(self.preactivations(weights)))
 
     def loss(self, weights: Weights) -> Array:
@@ -147,7 +147,7 @@ class EmpiricalProblem(Problem):
         −⟨w_j, D_j⟩ ŵ_j to the first, and the penalty counts both layers.
         """
         xp = array_namespace(weights.hidden)
-        weights = self.network.closed(weights)
+        weights = self.network.with_tied_outputs(weights)
         preactivation = self.preactivations(weights)
         activation = self.network.activate(preactivation)
         residual = self._predict(weights, activation) - self.data.targets
@@ -156,7 +156,7 @@ class EmpiricalProblem(Problem):
             self.network.slope(preactivation) * force, self.data.inputs
         )
         output = xp.sum(activation * force, axis=-1)
-        return self.in_trained(weights, hidden, output, weight_decay)
+        return self.to_trained_gradient(weights, hidden, output, weight_decay)
 
     def batch(self, weights: Weights, size: int, random: Sequence[Any]) -> EmpiricalProblem:
         """A subset of the samples for each seed, all subsets alike: without replacement, so that all samples are
@@ -177,7 +177,7 @@ class EmpiricalProblem(Problem):
         It is the top eigenvalue of 2κJJᵀ with J the Jacobian (sample, parameter) of the predictions.
         """
         xp = array_namespace(weights.hidden)
-        weights = self.network.closed(weights)
+        weights = self.network.with_tied_outputs(weights)
         preactivation = self.preactivations(weights)
         slope = weights.output[..., None] * self.network.slope(preactivation)
         activation = self.network.activate(preactivation)

@@ -59,13 +59,13 @@ COARSER, COARSEST = 32.0, 2.0**25
 
 
 def population_flow(
-    packing: Packing, times: Any, rtol: float, atol: float, moved: Any | None = None
+    packing: OdeSystem, times: Any, rtol: float, atol: float, moved: Any | None = None
 ) -> FlowWeights:
     """dθ/dt = −∇(L + (weight_decay/2)|θ|²) of one seed on the host at `times`, of which the first is the start.
 
     packing: of a `PopulationProblem`, best in its reduced coordinates. Returns hidden (time, neuron, feature) and
     output (time, neuron), and the number of forks. From where the integrator cannot go on they are NaN; the state
-    there stands to the end if the flow is at rest (`Packing.rests`).
+    there stands to the end if the flow is at rest (`OdeSystem.rests`).
     moved (neuron,): which students have left their start, and are at 0 because they came there; default: none that
     is at 0. A student that reaches 0 stays until a direction of descent opens there (`leaving_zero`), and leaves
     along the steepest; one that starts there stays.
@@ -87,7 +87,7 @@ def population_flow(
         steps += 1
         now = part.state(solver.y, solver.t)
         if solver.status == "failed" or steps > STEPS:
-            state = zero.buried(now)
+            state = zero.zero_dying_neurons(now)
             if state is None:
                 state, coarse = now, coarse * COARSER
             if coarse > COARSEST or packing.blurred(state, coarse * floor(atol, state)):
@@ -129,7 +129,7 @@ def population_flow(
 class AtZero:
     """Which students are at 0, and when and whither they leave."""
 
-    def __init__(self, packing: Packing, state: Any, moved: Any | None) -> None:
+    def __init__(self, packing: OdeSystem, state: Any, moved: Any | None) -> None:
         self.packing, self.forks = packing, 0
         lengths = packing.lengths(state)
         self.dead = (lengths == 0) & (np.zeros(len(lengths), bool) if moved is None else moved)
@@ -150,7 +150,7 @@ class AtZero:
         near |= (lengths > 0) & (lengths < VANISHED)
         return self.put(state, near) if near.any() else None
 
-    def buried(self, state: Any) -> Any | None:
+    def zero_dying_neurons(self, state: Any) -> Any | None:
         """As `arrived`, where the integrator cannot go on: all that are short beside the longest."""
         lengths = self.packing.lengths(state)
         near = (lengths > 0) & (lengths < DEAD * lengths.max()) & self.packing.mortal
@@ -263,7 +263,7 @@ class Part:
 
     def __init__(
         self,
-        packing: Packing,
+        packing: OdeSystem,
         start: float,
         state: Any,
         stop: float,
@@ -313,7 +313,7 @@ def floor(atol: float, vector: Any) -> float:
     return max(atol, ROUNDING * float(np.abs(vector).max()), 1e-300)
 
 
-class Packing:
+class OdeSystem:
     """The trained parameters of one seed as one vector, and the flow's velocity and Jacobian in it."""
 
     def __init__(self, problem: Any, start: Weights, weight_decay: float) -> None:
@@ -342,7 +342,7 @@ class Packing:
         output = (
             vectors[..., size:] if self.trained else np.broadcast_to(self.start.output, hidden.shape[:-1])
         )
-        return self.problem.network.closed(Weights(hidden, output))
+        return self.problem.network.with_tied_outputs(Weights(hidden, output))
 
     def hidden(self, vector: Any) -> Any:
         """w of a vector (neuron, feature), a view."""

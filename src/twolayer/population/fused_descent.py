@@ -71,7 +71,9 @@ class FusedPopulationProblem(PopulationProblem):
                 moved.hidden[own], moved.output[own] = end.hidden, end.output
         back = widened(moved, basis)
         hidden = xp.astype(xp.reshape(back.hidden, shape), dtype)
-        return self.network.closed(Weights(hidden, xp.astype(xp.reshape(back.output, shape[:-1]), dtype)))
+        return self.network.with_tied_outputs(
+            Weights(hidden, xp.astype(xp.reshape(back.output, shape[:-1]), dtype))
+        )
 
     def fused(
         self, problem: PopulationProblem, weights: Weights, step_size: float, weight_decay: float, count: int

@@ -61,9 +61,9 @@ class CompiledPopulationProblem(FusedPopulationProblem):
 
     def packing(self, start: Weights, weight_decay: float) -> Any:
         """As `PopulationProblem.packing`, compiled."""
-        from twolayer.population.numba_flow import CompiledPacking
+        from twolayer.population.numba_flow import CompiledOdeSystem
 
-        return CompiledPacking(self, start, weight_decay)
+        return CompiledOdeSystem(self, start, weight_decay)
 
 
 def by_seeds(units: Any, outputs: Any, law: Any, threads: int) -> None:

@@ -14,16 +14,16 @@ import numpy as np
 from twolayer.core.network import Weights
 from twolayer.kernels.jit import njit
 from twolayer.kernels.sphere import angle_between, dot, length_of
-from twolayer.population.flow import Packing
+from twolayer.population.flow import OdeSystem
 from twolayer.population.orthogonal_form import CLOSE, COARSE
 
-__all__ = ["CompiledPacking"]
+__all__ = ["CompiledOdeSystem"]
 
 OUTPUTS = {"fixed": 0, "trained": 1, "tied": 2}
 
 
-class CompiledPacking(Packing):
-    """A `Packing` whose velocity and Jacobian are compiled."""
+class CompiledOdeSystem(OdeSystem):
+    """A `OdeSystem` whose velocity and Jacobian are compiled."""
 
     def __init__(self, problem: Any, start: Weights, weight_decay: float) -> None:
         super().__init__(problem, start, weight_decay)

@@ -24,7 +24,7 @@ from twolayer.core.output_layer import OutputLayer
 from twolayer.population.closed_form import field_at, unit
 from twolayer.population.problem import PopulationProblem, Teacher, orthonormal
 
-__all__ = ["Optimum", "certificate", "excess", "highest", "optima"]
+__all__ = ["Optimum", "certificate", "highest", "optima", "suboptimality"]
 
 Array = Any
 Activation = Literal["relu", "abs"]
@@ -91,7 +91,7 @@ def optima(teacher: Teacher, activation: Activation, penalties: Iterable[float])
     return found
 
 
-def excess(problem: PopulationProblem, weights: Weights, best: Optimum) -> Array:
+def suboptimality(problem: PopulationProblem, weights: Weights, best: Optimum) -> Array:
     """ζ, the objective L + (λ/2)(|a|² + |W|²) less its least value, λ = s p, (…,): weights (…, neuron, feature).
 
     H being quadratic over measures, with η of the optimum,
@@ -116,7 +116,7 @@ def certificate(
 ) -> tuple[Array, Array]:
     """η at unit vectors (direction, feature), (direction,), and its gradient, (direction, feature), of which
     η u is the part along u: weights of one seed, hidden (neuron, feature)."""
-    units, _ = problem.units(problem.network.closed(weights))
+    units, _ = problem.units(problem.network.with_tied_outputs(weights))
     slope = -field_at(directions, units, problem.factors) / penalty
     return (directions * slope).sum(-1), slope
 

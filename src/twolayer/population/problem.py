@@ -178,7 +178,7 @@ class PopulationProblem(Problem):
     def loss(self, weights: Weights) -> Array:
         """L = ½ E (f − f*)², (…,): never with a penalty, never negative."""
         form = orthogonal_form if self.data.orthogonal else closed_form
-        return form.loss(self.units(self.network.closed(weights))[0], self.factors)
+        return form.loss(self.units(self.network.with_tied_outputs(weights))[0], self.factors)
 
     def rounding(self, weights: Weights) -> Array:
         """What the rounding of the closed form's terms may sum up to, (…,): above 0, so that no loss of 0 is known.
@@ -186,7 +186,7 @@ class PopulationProblem(Problem):
         ε (Σ_p |C_p|)² for teachers that are not orthogonal, as terms of that size cancel in `loss`.
         """
         xp = array_namespace(weights.hidden)
-        units = self.units(self.network.closed(weights))[0]
+        units = self.units(self.network.with_tied_outputs(weights))[0]
         if self.data.orthogonal:
             return orthogonal_form.rounding(units, self.factors)
         kind = xp.finfo(units.vectors.dtype)
@@ -198,12 +198,12 @@ class PopulationProblem(Problem):
         ∂L/∂w_i = s a_i F_i and ∂L/∂a_i = s ⟨w_i, F_i⟩ with the field F of `gaussian`; where w_i = 0 both are 0.
         """
         xp = array_namespace(weights.hidden)
-        weights = self.network.closed(weights)
+        weights = self.network.with_tied_outputs(weights)
         units, signs = self.units(weights)
         form = orthogonal_form if self.data.orthogonal else closed_form
         field = self.network.scale * signs[..., None] * form.field(units, self.factors)
         output = xp.sum(weights.hidden * field, axis=-1)
-        return self.in_trained(weights, weights.output[..., None] * field, output, weight_decay)
+        return self.to_trained_gradient(weights, weights.output[..., None] * field, output, weight_decay)
 
     @property
     def profiled(self) -> tuple[float, float]:
@@ -225,7 +225,7 @@ class PopulationProblem(Problem):
         targets = self.data.labels(inputs, self.network)
         mean, linear = self.profiled
         if mean or linear:
-            units, _ = self.units(self.network.closed(weights))
+            units, _ = self.units(self.network.with_tied_outputs(weights))
             targets = targets + mean * xp.sum(units.masses, axis=-1)[..., None]
             targets = targets + linear * xp.matmul(inputs, units.residual[..., None])[..., 0]
         return EmpiricalProblem(FiniteData(inputs, targets), self.network)
@@ -237,7 +237,7 @@ class PopulationProblem(Problem):
         tied, with J = ∂(W, a)/∂W, it is Jᵀ H J + Σ_j (∂L/∂a_j)(I − ŵŵᵀ)/|w_j|.
         """
         xp = array_namespace(weights.hidden)
-        weights = self.network.closed(weights)
+        weights = self.network.with_tied_outputs(weights)
         units, signs = self.units(weights)
         own, through, by_output = closed_form.hessian_blocks(units, self.factors)
         scale, m, d = self.network.scale, self.network.neurons, self.data.features
@@ -313,7 +313,7 @@ class PopulationProblem(Problem):
         from twolayer.population.flow import population_flow  # scipy, for those who flow
 
         data = self.data.mapped(lambda array: to_host(array).astype("float64"))
-        (problem, start), basis = reduced(replace(self, data=data), self.network.closed(weights))
+        (problem, start), basis = reduced(replace(self, data=data), self.network.with_tied_outputs(weights))
         path = population_flow(problem.packing(start, weight_decay), times, rtol, atol, moved)
         wide = widened(path, basis)
         return FlowWeights(wide.hidden, wide.output, path.forks)
@@ -334,9 +334,9 @@ class PopulationProblem(Problem):
 
     def packing(self, start: Weights, weight_decay: float) -> Any:
         """The flow's velocity and Jacobian, of one seed."""
-        from twolayer.population.flow import Packing
+        from twolayer.population.flow import OdeSystem
 
-        return Packing(self, start, weight_decay)
+        return OdeSystem(self, start, weight_decay)
 
 
 def reduced(

@@ -57,7 +57,7 @@ class Hooks:
 
     @hookspec
     def register_dynamics(self, register: Any) -> None:
-        """How weights move: a dataclass derived from `Dynamics`, or from `Descent`, `Flow` or `Jump`."""
+        """How weights move: a dataclass derived from `Dynamics`, or from `Descent`, `Flow` or `InstantUpdate`."""
 
     @hookspec
     def register_metrics(self, register: Any) -> None:

@@ -101,7 +101,7 @@ class Jittered(Problem):
     def moved(self, weights: Weights) -> Weights:
         """w (1 ± ε)."""
         unit = next(self.turns) * float(array_namespace(weights.hidden).finfo(weights.hidden.dtype).eps)
-        return self.network.closed(
+        return self.network.with_tied_outputs(
             Weights(
                 weights.hidden * (1.0 + unit * self.signs.hidden),
                 weights.output * (1.0 + unit * self.signs.output),

@@ -80,7 +80,7 @@ def diagnose(
         steps = dynamics.steps(problem, weights, random)
         for step in range(last + 1):
             if step > 0:
-                weights = problem.network.closed(next(steps))
+                weights = problem.network.with_tied_outputs(next(steps))
                 before, loss = loss, to_host(problem.loss(weights))
             lower = loss < lowest
             if lower.any():

@@ -66,14 +66,14 @@ def train(
     hidden, output = start(initialization, data, network, seeds)
     if network.output == "fixed":
         output = np.broadcast_to(np.asarray(network.output_values, dtype=np.float64), output.shape).copy()
-    begin = network.closed(Weights(hidden, output))
+    begin = network.with_tied_outputs(Weights(hidden, output))
     inside, few, widen = begin, data, None
     if dynamics.stays_in_span:
         reduced, inside, widen = data.problem(network).in_span(begin)
         few = reduced.data
     problem = problem_on(backend, few, network, dtype, threads)
     on_host = few.mapped(lambda array: np.asarray(array, dtype)).problem(network)
-    weights = network.closed(
+    weights = network.with_tied_outputs(
         Weights(backend.asarray(inside.hidden, dtype), backend.asarray(inside.output, dtype))
     )
     clock = dynamics.clock(times)

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from array_api_compat import array_namespace, device
 
-from twolayer import Dynamics, Jump, Network, Problem, ProblemSpec, Weights, dynamics
+from twolayer import Dynamics, InstantUpdate, Network, Problem, ProblemSpec, Weights, dynamics
 from twolayer.core.arrays import to_host
 from twolayer.core.output_layer import OutputLayer
 from twolayer.core.times import Times
@@ -37,7 +37,7 @@ class Stage(Nested):
     @property
     def at_once(self) -> bool:
         """Whether it takes no time: what acts at once, and is not told how long to rest."""
-        return isinstance(self.plugin, Jump) and self.until is None
+        return isinstance(self.plugin, InstantUpdate) and self.until is None
 
     def problem(self, problem: Any, weights: Weights) -> Any:
         """The problem as this stage sees it.
@@ -61,9 +61,9 @@ class Leg:
     saved: Any
 
 
-@dynamics("stages")
+@dynamics("sequence")
 @dataclass(frozen=True)
-class Stages(Dynamics):
+class StageSequence(Dynamics):
     """stages: a list of {name: a dynamics, its keys, layers, until}, in the order in which they are run.
 
     Time is the run's: a descent moves it by step_size a step, a flow by its own time, and what acts at once
@@ -81,8 +81,8 @@ class Stages(Dynamics):
         end = 0.0
         for index, stage in enumerate(self.stages):
             place = f"stages[{index}]"
-            if isinstance(stage.plugin, Stages):
-                raise ValueError(f"{place}.name: stages do not hold stages; write them in one list")
+            if isinstance(stage.plugin, StageSequence):
+                raise ValueError(f"{place}.name: sequence do not hold stages; write them in one list")
             if stage.until is None:
                 if index < len(self.stages) - 1 and not stage.at_once:
                     raise ValueError(f"{place}.until: missing; only the last stage goes on without end")

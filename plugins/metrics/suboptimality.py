@@ -1,4 +1,4 @@
-"""excess: how far the objective is above its least value over networks of any width; and what it is at its least."""
+"""suboptimality: the objective less its minimum over networks of any width, and the minimum itself."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from twolayer import Metric, hookimpl
 from twolayer.analysis.metric import frames
 from twolayer.population.optimum import Optimum, optima
-from twolayer.population.optimum import excess as excess_over
+from twolayer.population.optimum import suboptimality as suboptimality_over
 
 
 def best(problem: Any, decays: Any) -> dict[float, Optimum]:
@@ -20,11 +20,13 @@ def best(problem: Any, decays: Any) -> dict[float, Optimum]:
     return dict(zip(distinct, optima(problem.data, problem.network.activation, penalties), strict=True))
 
 
-def excess(problem: Any, trajectory: Any) -> Any:
-    """ζ = L + (λ/2)(|a|² + |W|²) − min, (seed, time); NaN where λ = 0. See `twolayer.population.optimum.excess`."""
+def suboptimality(problem: Any, trajectory: Any) -> Any:
+    """ζ = L + (λ/2)(|a|² + |W|²) − min, (seed, time); NaN where λ = 0. See `population.optimum.suboptimality`."""
     known = best(problem, trajectory.weight_decay)
     values = [
-        excess_over(problem, weights, known[decay]) if decay > 0 else np.full(len(weights.hidden), np.nan)
+        suboptimality_over(problem, weights, known[decay])
+        if decay > 0
+        else np.full(len(weights.hidden), np.nan)
         for weights, decay in zip(frames(trajectory), trajectory.weight_decay.tolist(), strict=True)
     ]
     return np.stack(values, axis=1)
@@ -54,13 +56,13 @@ def register_metrics(register: Any) -> None:
         register(name, Metric(measure, dimensions, told, applies=has_optimum, by_default=False))
 
     add(
-        "excess",
-        excess,
+        "suboptimality",
+        suboptimality,
         ("seed", "time"),
-        "excess ζ of the objective over its least value, whatever the width",
+        "suboptimality ζ: the objective over its least value, whatever the width",
     )
     add("optimal_loss", of_optimum(lambda one: one.loss), ("time",), "loss of the optimum at the moment's λ")
     total = of_optimum(lambda one: float(np.abs(one.masses).sum()))
     add("optimal_path_norm", total, ("time",), "mass Σ s|a||w| of the optimum at the moment's λ")
     told = "max|η| − 1 of the optimum at the moment's λ: what it may miss of optimality"
-    add("optimal_violation", of_optimum(lambda one: one.violation), ("time",), told)
+    add("dual_infeasibility", of_optimum(lambda one: one.violation), ("time",), told)
