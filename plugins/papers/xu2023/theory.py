@@ -1,4 +1,7 @@
-"""What the paper prints and proves, and the constants that follow; |v| = 1 throughout."""
+"""What Xu and Du 2023 print and prove, and the constants that follow, in units of the teacher: |v| = 1 throughout.
+
+n students; θ_i: angle of student i to the teacher; h_i: its projection on the teacher; H = 1 − Σ h_i. Time is ηt.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,15 @@ from typing import Any
 
 import numpy as np
 
+from twolayer import Paper
+
+paper = Paper("xu2023", "Xu, Du, COLT 2023", {"neurons": "n", "dimension": "d", "scale": "σ"})
+
 LEFT, RIGHT = 500, 200
 """The last iteration of Figure 1 left, and the first of Figure 1 right."""
+
+END = 50000
+"""The last iteration of Figure 1 right."""
 
 ENDS_LEFT = {1: 6e-12, 2: 4.5e-5, 5: 9e-6, 10: 4.5e-6}
 """Figure 1 left at iteration 500: the loss by n, read off the print."""
@@ -15,11 +25,11 @@ ENDS_LEFT = {1: 6e-12, 2: 4.5e-5, 5: 9e-6, 10: 4.5e-6}
 ENDS_RIGHT = {2: -2.96, 5: -3.12, 10: -3.20}
 """Figure 1 right at iteration 50000: log_{ηT} L by n, read off the print."""
 
-STEP = 0.05
-"""η of both."""
+ALIGNING = (1 / 4, 1 / 8)
+"""ε₁ at which Theorem 4 is tried, with C = ε₁²/n for its C = O(ε₁²/n)."""
 
-PHASED = {"scale": 1e-3, "step_size": 1e-4, "dimension": 10}
-"""σ, η and d of the experiment `phases`."""
+STEEPEST = (8 * np.pi**2 / 3 * (2 / 9) ** 2) ** (-1 / 3)
+"""The slope of L^(−1/3) of the most uneven two students with h_i ≤ 2h_j, h = 1/3 and 2/3."""
 
 
 def aligned_by(neurons: int) -> float:
@@ -31,50 +41,55 @@ def aligned_by(neurons: int) -> float:
     return 0.75 / neurons
 
 
-ALIGNING = (1 / 4, 1 / 8)
-"""ε₁ at which Theorem 4 is tried, with C = ε₁²/n for its C = O(ε₁²/n)."""
+def lengths(time: Any, size: float) -> tuple[float, Any]:
+    """Phase 1: s1 = ½σ√d and s2 + 2ηt, between which |w_i| lies, s2 = 2σ√d, with size = σ√d."""
+    return 0.5 * size, 2.0 * size + 2.0 * time
 
 
-def outside_theorem_4(start: Any, epsilon: float, constant: float) -> str:
-    """How far starts at angles `start` are outside what Theorem 4 asks for, with O(x) read as x."""
-    degrees = np.degrees(start)
-    outside = int(((degrees < 60) | (degrees > 120)).sum())
-    size = PHASED["scale"] * np.sqrt(PHASED["dimension"])
-    decades = np.log10(size / constant) - 48 * np.log10(epsilon)
-    return (
-        f"outside of the theorem: σ√d is 1e{decades:+.0f} of C ε₁⁴⁸|v|, and {outside} of {degrees.size} starts are "
-        "not 60° to 120° from the teacher"
-    )
+def shrinking(time: Any, size: float) -> Any:
+    """Phase 1: (1 + ηt/s2)^(−1/24), by which sin²(θ_i/2) − ε₁² has at least shrunk, with size = σ√d."""
+    return (1.0 + time / (2.0 * size)) ** (-1 / 24)
 
 
-def outside_theorem_6(epsilon: float, neurons: int) -> str:
-    """How far a run is outside of what Theorem 6 asks for, with O(x) read as x."""
-    small = np.log10(epsilon) + 14 * np.log10(neurons)
-    step = PHASED["step_size"] * neurons**2
-    return (
-        f"with ε₂ = {epsilon:.1e}, by H alone, Theorem 6's ε₂n¹⁴ is 1e{small:+.0f} and its ηn² {step:.1g}; it asks "
-        "for O(1) of both"
-    )
+def grown(time: Any, neurons: int, begin: float, step: float) -> Any:
+    """Phase 2: (1 − nη/2)^(t − T₁), at ηt = `time`, ηT₁ = `begin` and η = `step`."""
+    return (1.0 - 0.5 * neurons * step) ** ((time - begin) / step)
 
 
-def least_angle_share(time: Any, growth: Any, angle: Any, neurons: int, begin: float) -> tuple[float, int]:
-    """Theorem 5: the least of θ(T₂)/ε₂ over all T₂ > T₁ up to which H keeps within its bounds, and T₂'s place.
+def least_carried(neurons: int, step: float) -> float:
+    """The H below which float64 loses its decay: a step moves h_i ≈ 1/n by ηH/2, lost below H = 2⁻⁵²/nη."""
+    return float(2.0**-52 / (neurons * step))
 
-    time, growth: (time,); angle: (time,), the largest of the students. ε₂ is that which ends phase 2 at T₂.
-    At T₁ itself phase 2 has no length. inf where H is out of its bounds from the start.
+
+def growth_errors(growth: Any, envelope: Any) -> tuple[Any, Any]:
+    """For each end T₂ of phase 2, which begins at the first entry: the least ε₂ with which H has kept within its
+    bounds until then, and the ε₂ whose T₂ this is, (1 − nη/2)^(T₂−T₁) = 6√ε₂.
+
+    growth, envelope: (time,), from T₁ on; the first is inf from the first NaN on.
     """
-    envelope = grown(time, neurons, begin)
-    within = (time >= begin * (1 - 1e-9)) & (np.cumsum(np.isnan(growth)) == 0)
     violation = np.maximum(growth - envelope, 2 / 3 * envelope - growth) / 6
-    worst = np.maximum.accumulate(np.where(within, violation, 0.0))
-    ended = envelope**2 / 36
-    share = np.where(within & (time > begin) & (worst <= ended), angle / ended, np.inf)
-    place = int(np.argmin(share))
-    return float(share[place]), place
+    needed = np.maximum.accumulate(np.maximum(np.where(np.isnan(violation), np.inf, violation), 0.0))
+    return needed, envelope**2 / 36
 
 
-STEEPEST = (8 * np.pi**2 / 3 * (2 / 9) ** 2) ** (-1 / 3)
-"""The slope of L^(−1/3) of the most uneven two students with h_i ≤ 2h_j, h = 1/3 and 2/3."""
+def smallest_growth_error(growth: Any, envelope: Any) -> tuple[float, int]:
+    """The smallest ε₂ for which H keeps within its bounds from T₁ to T₂(ε₂), and the index of T₂: see above.
+
+    Larger ε₂ widen the bounds and end phase 2 earlier, so the smallest is where the two errors meet.
+    """
+    allowed = np.maximum(*growth_errors(growth, envelope))
+    index = int(np.argmin(allowed))
+    return float(allowed[index]), index
+
+
+def least_angle_share(growth: Any, angle: Any, envelope: Any) -> float:
+    """Theorem 5: the least of θ(T₂)/ε₂ over all T₂ > T₁ up to which H keeps within its bounds; inf where none is.
+
+    growth, envelope: (time,), from T₁ on; angle: (time,), the largest of the students.
+    """
+    needed, ended = growth_errors(growth, envelope)
+    share = np.where(needed <= ended, angle / ended, np.inf)
+    return float(np.min(share[1:], initial=np.inf))  # at T₁ itself phase 2 has no length
 
 
 def steepest(neurons: int) -> float:
@@ -82,44 +97,9 @@ def steepest(neurons: int) -> float:
     return STEEPEST * (neurons / 2) ** (17 / 3)
 
 
-def lengths(time: Any) -> tuple[float, Any]:
-    """Phase 1: s1 and s2 + 2ηt|v|, between which |w_i| lies, at ηt = `time`."""
-    size = PHASED["scale"] * np.sqrt(PHASED["dimension"])
-    return 0.5 * size, 2.0 * size + 2.0 * time
-
-
-def shrinking(time: Any) -> Any:
-    """Phase 1: (1 + ηt|v|/s2)^(−1/24), by which sin²(θ_i/2) − ε₁² has at least shrunk."""
-    return (1.0 + time / lengths(0.0)[1]) ** (-1 / 24)
-
-
-def grown(time: Any, neurons: int, begin: float) -> Any:
-    """Phase 2: (1 − nη/2)^(t − T₁), at ηt = `time` and ηT₁ = `begin`."""
-    step = PHASED["step_size"]
-    return (1.0 - 0.5 * neurons * step) ** ((time - begin) / step)
-
-
-def carried(growth: Any, neurons: int) -> Any:
-    """H, NaN where rounding stops it: a step moves h_i ≈ 1/n by ηH/2, which float64 loses below H = 2⁻⁵²/nη."""
-    return np.where(growth > 2.0**-52 / (neurons * PHASED["step_size"]), growth, np.nan)
-
-
-def smallest_growth_error(time: Any, growth: Any, neurons: int, begin: float) -> tuple[float, int]:
-    """The smallest ε₂ for which H keeps within its bounds on all saved times from T₁ to T₂(ε₂), and T₂'s place.
-
-    time, growth: (time,). Larger ε₂ widen the bounds and end phase 2 earlier, at (1 − nη/2)^(T₂−T₁) = 6√ε₂, so
-    the smallest is where the violation up to T₂ meets the ε₂ of that T₂. What follows the first NaN does not count.
-    """
-    envelope = grown(time, neurons, begin)
-    within = (time >= begin * (1 - 1e-9)) & (np.cumsum(np.isnan(growth)) == 0)
-    violation = np.maximum(growth - envelope, 2 / 3 * envelope - growth) / 6
-    worst = np.maximum.accumulate(np.where(within, violation, 0.0))
-    ended = envelope**2 / 36  # the ε₂ whose T₂ is this time
-    allowed = np.where(within, np.maximum(worst, ended), np.inf)
-    place = int(np.argmin(allowed))
-    return float(allowed[place]), place
-
-
-def exponents(neurons: Any, values: Any) -> Any:
-    """p of value ~ n^p by least squares of the logarithms, seed by seed: values (neurons, seed) -> (seed,)."""
-    return np.polyfit(np.log(neurons), np.log(values), 1)[0]
+def steepest_rise(time: Any, loss: Any) -> float:
+    """The largest slope of L^(−1/3) between saved times while L > 1e-20: time and loss (time,); NaN without two."""
+    clear = loss > 1e-20
+    if clear.sum() < 2:
+        return np.nan
+    return float((np.diff(loss[clear] ** (-1 / 3)) / np.diff(time[clear])).max())
