@@ -1,4 +1,4 @@
-"""How far a descent's path is its own: chaotic descents are marked before backends part, and no others."""
+"""How far a descent does not depend on rounding: chaotic ones are marked before backends part, and no others."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ import twolayer
 from twolayer import Backend, Network, Problem
 from twolayer.core.network import Weights
 from twolayer.core.times import Times
+from twolayer.errors import TrainingError
 from twolayer.finite.problem import EmpiricalProblem, FiniteData
+from twolayer.population.problem import Teacher
 from twolayer.study.registry import load
 from twolayer.training.chaos import Jittered, last_shared, parted, pieces
 from twolayer.training.train import train
@@ -168,3 +170,17 @@ def test_where_two_paths_part() -> None:
     twin[2].hidden[1] += 2 * parted(np.float64)
     twin[3].hidden[0] += 0.5 * parted(np.float64)
     assert last_shared(frames, twin).tolist() == [3, 1]
+
+
+def test_a_twin_offers_what_its_problem_does() -> None:
+    """Whatever a dynamics may ask of a problem, the twin's answers as the problem itself."""
+    network = Network(neurons=2, output="fixed")
+    weights = Weights(np.array([[[0.5, 0.1], [0.2, -0.4]]]), np.ones((1, 2)))
+    problem = Teacher(np.eye(2), np.ones(2)).problem(network)
+    twin = Jittered.of(problem, lambda each: each, weights)
+    assert twin.on_population
+    assert twin.threads == problem.threads
+    for name in ("loss", "sharpness", "hessian", "rounding"):
+        np.testing.assert_array_equal(getattr(twin, name)(weights), getattr(problem, name)(weights))
+    with pytest.raises(TrainingError, match="no samples"):
+        twin.predict(weights)

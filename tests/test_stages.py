@@ -405,7 +405,7 @@ BAD: dict[str, tuple[Any, dict[str, Any], str]] = {
     "stages in stages": (
         [{"name": "sequence", "stages": [GD]}],
         {},
-        PLACE + r"\[0\]\.name: sequence do not hold stages",
+        PLACE + r"\[0\]\.name: stages cannot be nested",
     ),
     "tied": (
         [{**GD, "layers": "hidden"}],

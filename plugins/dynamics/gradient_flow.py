@@ -77,12 +77,12 @@ class GradientFlow(Flow):
     def trajectory(
         self, problem: Problem, weights: Weights, clock: Clock, random: Sequence[np.random.Generator]
     ) -> Iterator[Weights]:
-        """The weights at the saved times, the seeds side by side."""
+        """The weights at the saved times, all seeds."""
         hidden, output = to_host(weights.hidden), to_host(weights.output)
         refuse_tiny(problem, hidden)
 
         resting = np.zeros(output.shape, dtype=np.int8)
-        if isinstance(weights, FlowWeights) and weights.resting is not None:
+        if weights.resting is not None:
             resting = weights.resting
 
         def one(seed: int) -> FlowWeights:

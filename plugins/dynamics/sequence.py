@@ -1,4 +1,4 @@
-"""stages: one dynamics after another, each with its own parameters, layers and length."""
+"""stages: one dynamics after another, each with parameters, layers and length."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from array_api_compat import array_namespace, device
 
-from twolayer import Dynamics, InstantUpdate, Network, Problem, ProblemSpec, Weights, dynamics
+from twolayer import Dynamics, Network, Problem, ProblemSpec, Weights, dynamics
 from twolayer.core.arrays import to_host
 from twolayer.core.output_layer import OutputLayer
 from twolayer.core.times import Times
@@ -36,8 +36,8 @@ class Stage(Nested):
 
     @property
     def at_once(self) -> bool:
-        """Whether it takes no time: what acts at once, and is not told how long to rest."""
-        return isinstance(self.plugin, InstantUpdate) and self.until is None
+        """Whether it takes no time: what acts at once, and has no `until`."""
+        return self.plugin.instantaneous and self.until is None
 
     def problem(self, problem: Any, weights: Weights) -> Any:
         """The problem as this stage sees it.
@@ -52,7 +52,7 @@ class Stage(Nested):
 
 @dataclass(frozen=True)
 class Leg:
-    """A stage on the run's clock: it begins at `start`, runs by a `clock` of its own that begins at 0, and of that
+    """A stage on the run's clock: it begins at `start`, runs by a separate `clock` that begins at 0, and of that
     the moments where `saved` is true are the run's."""
 
     stage: Stage
@@ -67,13 +67,15 @@ class StageSequence(Dynamics):
     """stages: a list of {name: a dynamics, its keys, layers, until}, in the order in which they are run.
 
     Time is the run's: a descent moves it by step_size a step, a flow by its own time, and what acts at once
-    (`output_fit`, `balancing`) does not move it, unless `until` tells how long to rest there. Ends increase; the
+    (`output_fit`, `balancing`) does not move it, unless `until` says how long to rest there. Ends increase; the
     last stage goes on. A descent ends at the step nearest to `until`, and the next stage begins where it ended.
     A saved time at which a stage ends shows what it has reached, with its λ; time 0 shows the start. A stage's
-    own schedule of weight decay counts from the stage's begin.
+    schedule of weight decay counts from the stage's begin.
     """
 
     stages: list[Stage]
+
+    sequential = True
 
     def __post_init__(self) -> None:
         if not self.stages:
@@ -81,8 +83,8 @@ class StageSequence(Dynamics):
         end = 0.0
         for index, stage in enumerate(self.stages):
             place = f"stages[{index}]"
-            if isinstance(stage.plugin, StageSequence):
-                raise ValueError(f"{place}.name: sequence do not hold stages; write them in one list")
+            if stage.plugin.sequential:
+                raise ValueError(f"{place}.name: stages cannot be nested; write them in one list")
             if stage.until is None:
                 if index < len(self.stages) - 1 and not stage.at_once:
                     raise ValueError(f"{place}.until: missing; only the last stage goes on without end")
@@ -120,7 +122,7 @@ class StageSequence(Dynamics):
         return sum(int(clock.step[-1]) for clock in clocks if clock.step is not None)
 
     def validate(self, problem: ProblemSpec, network: Network) -> None:
-        """Refuse layers that cannot be held, and what a stage's dynamics refuses."""
+        """Refuse layers that cannot be kept, and what a stage's dynamics refuses."""
         for index, stage in enumerate(self.stages):
             place = f"stages[{index}]"
             if network.output == "tied" and stage.layers != "both":
@@ -169,8 +171,8 @@ class StageSequence(Dynamics):
             clock = stage.plugin.clock(Times(values=np.union1d(asked, [last]).tolist()))
             saved = np.zeros(len(clock.time), dtype=bool)
             if len(asked):
-                own = stage.plugin.clock(Times(values=np.minimum(asked, last).tolist())).time
-                saved = np.isin(clock.time, own) & (clock.time > 0)
+                reached = stage.plugin.clock(Times(values=np.minimum(asked, last).tolist())).time
+                saved = np.isin(clock.time, reached) & (clock.time > 0)
             legs.append(Leg(stage, start, clock, saved))
         return legs
 
@@ -189,7 +191,7 @@ class StageSequence(Dynamics):
         return Clock(np.concatenate([np.zeros(1), *saved]))
 
     def weight_decay_at(self, time: float) -> float:
-        """λ of the stage that is run at a time; where one ends, still its own."""
+        """λ of the stage that is run at a time; where one ends, still that one."""
         for stage, (start, end) in zip(self.stages, self.spans, strict=True):
             if end > start and time <= end * SAME:
                 return float(stage.plugin.weight_decay_at(max(time - start, 0.0)))
@@ -200,28 +202,30 @@ class StageSequence(Dynamics):
     ) -> Iterator[Weights]:
         """The weights at the saved times, stage by stage; of a seed that a stage loses, NaN in all later ones."""
         yield weights
-        begin, told = weights, Told.of(len(random))
+        begin, record = weights, Record.of(len(random))
         for index, leg in enumerate(self.legs(clock.time)):
             if index > 0:
-                told = told.lost(weights, f"stages[{index - 1}] ({self.stages[index - 1].name})", leg.start)
-            if not told.alive.any():
-                yield from [told.frame(weights)] * int(leg.saved.sum())
+                record = record.lost(
+                    weights, f"stages[{index - 1}] ({self.stages[index - 1].name})", leg.start
+                )
+            if not record.alive.any():
+                yield from [record.frame(weights)] * int(leg.saved.sum())
                 continue
-            begin = stand_in(weights, begin, told.alive)
-            if told.resting is not None and told.resting.any():
-                begin = FlowWeights(begin.hidden, begin.output, resting=told.resting)
+            begin = stand_in(weights, begin, record.alive)
+            if record.resting is not None and record.resting.any():
+                begin = FlowWeights(begin.hidden, begin.output, resting=record.resting)
             seen = leg.stage.problem(problem, begin)
             path = leg.stage.plugin.trajectory(seen, begin, leg.clock, random)
-            before = told
+            before = record
             for saved, frame in zip(leg.saved, path, strict=True):
-                weights, told = frame, before.joined(frame)
+                weights, record = frame, before.joined(frame)
                 if saved:
-                    yield told.frame(frame)
+                    yield record.frame(frame)
 
 
 @dataclass(frozen=True)
-class Told:
-    """What is told of each seed so far.
+class Record:
+    """What the stages so far say of each seed.
 
     alive (seed,): False from the end of the stage that lost it. forks: as in `FlowWeights`, None before the first
     flow. stall: why a flow stopped, or how else the seed was lost, or "". resting (seed, neuron): of the last flow.
@@ -233,11 +237,11 @@ class Told:
     resting: Any = None
 
     @classmethod
-    def of(cls, seeds: int) -> Told:
-        """All alive, nothing told."""
+    def of(cls, seeds: int) -> Record:
+        """All alive, nothing to say."""
         return cls(np.ones(seeds, dtype=bool), None, ("",) * seeds)
 
-    def lost(self, weights: Weights, stage: str, time: float) -> Told:
+    def lost(self, weights: Weights, stage: str, time: float) -> Record:
         """Without the seeds whose weights are not finite at the end of a stage, named, on the run's clock."""
         finite = np.isfinite(to_host(weights.hidden)).all((1, 2)) & np.isfinite(to_host(weights.output)).all(
             1
@@ -246,38 +250,38 @@ class Told:
             f"{stage} left the finite numbers before it ended, at time {time!r}; a smaller step may carry it"
         )
         stall = tuple(
-            told or ("" if ok or not alive else reason)
-            for told, ok, alive in zip(self.stall, finite, self.alive, strict=True)
+            said or ("" if ok or not alive else reason)
+            for said, ok, alive in zip(self.stall, finite, self.alive, strict=True)
         )
         return replace(self, alive=self.alive & finite, stall=stall)
 
-    def joined(self, frame: Weights) -> Told:
-        """With what a frame of the next stage tells of the seeds that are alive."""
-        if not isinstance(frame, FlowWeights):
+    def joined(self, frame: Weights) -> Record:
+        """With what a frame of the next stage says of the seeds that are alive."""
+        if frame.forks is None and frame.resting is None:
             return self
         forks = np.zeros(len(self.alive), dtype=np.int64) if self.forks is None else self.forks
         met = forks if frame.forks is None else forks + np.where(self.alive, frame.forks, 0)
         stalls = frame.stall or ("",) * len(self.alive)
         stall = tuple(
-            told or (new if alive else "")
-            for told, new, alive in zip(self.stall, stalls, self.alive, strict=True)
+            said or (new if alive else "")
+            for said, new, alive in zip(self.stall, stalls, self.alive, strict=True)
         )
         return replace(self, forks=met, stall=stall, resting=frame.resting)
 
     def frame(self, frame: Weights) -> Weights:
-        """A frame with what is told, and NaN in the place of the seeds that are lost."""
+        """A frame with the record, and NaN in the place of the seeds that are lost."""
         if self.forks is None and not any(self.stall):
             return frame
         shown = chosen(self.alive, frame, None)
         return FlowWeights(shown.hidden, shown.output, self.forks, self.stall)
 
 
-def chosen(own: Any, weights: Weights, other: Weights | None) -> Weights:
-    """The weights of the seeds where `own` (seed,) is true, and in the place of the rest another's, or NaN."""
-    if own.all():
+def chosen(mask: Any, weights: Weights, other: Weights | None) -> Weights:
+    """The weights of the seeds where `mask` (seed,) is true, and in the place of the others another's, or NaN."""
+    if mask.all():
         return weights
     xp = array_namespace(weights.hidden)
-    mask = xp.asarray(own, device=device(weights.hidden))
+    mask = xp.asarray(mask, device=device(weights.hidden))
     rest = Weights(weights.hidden * np.nan, weights.output * np.nan) if other is None else other
     return Weights(
         xp.where(mask[:, None, None], weights.hidden, rest.hidden),

@@ -73,11 +73,15 @@ class Dynamics(ABC):
     rotation of the features changes: on a teacher it is then run in min(d, m + k) coordinates.
     kinds: `descent`, `flow`, neither or both: what of the code that accelerates problems it runs.
     host_reason: why it is computed on the host under every backend; empty where it is not.
+    instantaneous: whether it acts at once and takes no time.
+    sequential: whether it runs other dynamics, one after another.
     """
 
     stays_in_span: ClassVar[bool] = False
     kinds: ClassVar[frozenset[str]] = frozenset()
     host_reason: ClassVar[str] = ""
+    instantaneous: ClassVar[bool] = False
+    sequential: ClassVar[bool] = False
 
     def clock(self, times: Times) -> Clock:
         """The saved moments of this dynamics for a `times` section."""
@@ -85,6 +89,11 @@ class Dynamics(ABC):
 
     def step_count(self, times: Times) -> int | None:
         """How many steps it takes, so that few of them are taken on the host; None where that is not known."""
+        return None
+
+    @property
+    def descent_step(self) -> float | None:
+        """η of a descent, whose single steps are given by `steps`; None for any other dynamics."""
         return None
 
     @property
@@ -101,7 +110,33 @@ class Dynamics(ABC):
     def trajectory(
         self, problem: Problem, weights: Weights, clock: Clock, random: Sequence[np.random.Generator]
     ) -> Iterator[Weights]:
-        """The weights at each saved moment, the start first, beside the data. `random` holds one generator a seed."""
+        """The weights at each saved time, the start first, on the device of the data; `random`: one generator per
+        seed."""
+
+    def steps(
+        self, problem: Problem, weights: Weights, random: Sequence[np.random.Generator]
+    ) -> Iterator[Weights]:
+        """The weights after step 1, 2, 3, … without end; memory between steps is a local variable."""
+        raise TypeError(f"{type(self).__name__} must define steps(problem, weights, random)")
+
+    def checks_rounding(self, problem: Problem) -> bool:
+        """Whether training says up to which time the path does not depend on rounding (`path_trusted_until`)."""
+        return False
+
+    def twin(
+        self, problem: Any, weights: Weights, clock: Clock, random: Sequence[np.random.Generator]
+    ) -> tuple[Iterator[Weights], float] | None:
+        """The frames of a second run that shares the path unless that depends on rounding, and the relative distance
+        at which the two have parted; None where no second run is made. Arguments as of `trajectory`.
+
+        Twins of descents are made by `training.chaos`.
+        """
+        return None
+
+    def finer(self, factor: float, least: float) -> tuple[Dynamics, float] | None:
+        """The same with its tolerance smaller by a factor, no smaller than the least, and by how much it is smaller;
+        None for a dynamics without a tolerance."""
+        return None
 
     def validate(self, problem: ProblemSpec, network: Network) -> None:
         """Refuse, by a ValueError that begins with a key, what does not go with the problem or the network."""
@@ -130,11 +165,14 @@ class Descent(Dynamics):
         """The number of the last saved step."""
         return int(self.clock(times).step[-1])
 
-    def steps(
-        self, problem: Problem, weights: Weights, random: Sequence[np.random.Generator]
-    ) -> Iterator[Weights]:
-        """The weights after step 1, 2, 3, … without end; memory between steps is a local variable."""
-        raise TypeError(f"{type(self).__name__} must define steps(problem, weights, random)")
+    @property
+    def descent_step(self) -> float:
+        """η."""
+        return self.step_size
+
+    def checks_rounding(self, problem: Problem) -> bool:
+        """Always: steps that are too large make a path chaotic."""
+        return True
 
     def trajectory(
         self, problem: Problem, weights: Weights, clock: Clock, random: Sequence[np.random.Generator]
@@ -155,22 +193,16 @@ class Flow(Dynamics):
     kinds = frozenset({"flow"})
     host_reason = "gradient flow is computed on the host"
 
-    def finer(self, factor: float, least: float) -> tuple[Flow, float] | None:
-        """The flow with its tolerance smaller by a factor, no smaller than the least, and by how much it is smaller;
-        None for a flow without one."""
-        return None
-
-    def twin(
-        self, problem: Any, weights: Weights, clock: Clock, random: Sequence[np.random.Generator]
-    ) -> tuple[Iterator[Weights], float] | None:
-        """The frames of a second flow that shares the path unless that hangs on rounding, and the relative distance at
-        which the two have parted; None where no second flow is run. Arguments as of `trajectory`."""
-        return None
+    def checks_rounding(self, problem: Problem) -> bool:
+        """On a teacher, where neurons that start small come close to each other."""
+        return problem.on_population
 
 
 @dataclass(frozen=True)
 class InstantUpdate(Dynamics):
     """Base of what acts at once: the start at time 0, and from then on the weights that `jump` makes of it."""
+
+    instantaneous = True
 
     def step_count(self, times: Times) -> int:
         """None."""

@@ -30,6 +30,9 @@ class Weights:
     hidden: Array
     output: Array
 
+    forks, stall, resting = None, (), None
+    """What the weights of a flow say besides (`trajectory.FlowWeights`); others say nothing."""
+
     def __add__(self, other: Weights) -> Weights:
         return Weights(self.hidden + other.hidden, self.output + other.output)
 

@@ -46,9 +46,21 @@ class Problem(ABC):
         """`size` samples for each seed (the axis that `weights` lead with), from its own generator, as a problem
         whose gradient at `weights` is an estimate of ∇L without bias."""
 
+    def predict(self, weights: Weights) -> Array:
+        """f(x) at each sample, (…, sample)."""
+        raise TrainingError(f"{type(self).__name__} has no samples to predict")
+
     def rounding(self, weights: Weights) -> Array:
         """How far off `loss` may be by its own rounding, absolutely, (…,); 0 where it is right to many digits."""
         return 0.0 * weights.output[..., 0]
+
+    def sharpness(self, weights: Weights) -> Array:
+        """The top Hessian eigenvalue, (…,): descent is stable below 2/sharpness."""
+        raise TrainingError(f"{type(self).__name__} has no top Hessian eigenvalue")
+
+    def hessian(self, weights: Weights) -> Array:
+        """The Hessian of L in the trained parameters, (…, parameter, parameter)."""
+        raise TrainingError(f"{type(self).__name__} has no Hessian")
 
     def penalty(self, weights: Weights, weight_decay: float) -> Array:
         """(weight_decay/2)(|a|² + |W|²) over the trained parameters, (…,); tied outputs count."""

@@ -54,9 +54,9 @@ class Trajectory:
 
     weight_decay: λ (time,) of the objective. diverged_step: for each seed the first step after which a
     number is no longer finite, −1 where there is none (then later frames are NaN). trusted_until: for each seed
-    the time up to which the loss has two digits (`trust`). notes: what to tell. dynamics: what made it, for metrics.
+    the time up to which the loss has two digits (`trust`). notes: for the user. dynamics: what made it, for metrics.
     flow_forks: for each seed the forks of `FlowWeights`, or None where no flow was run. path_trusted_until: for each
-    seed the time up to which its path does not hang on rounding (`chaos`), or None where no descent was run.
+    seed the time up to which its path does not depend on rounding (`chaos`), or None where that is not checked.
     """
 
     clock: Clock
@@ -71,11 +71,11 @@ class Trajectory:
 
     def of_seed(self, index: int) -> Trajectory:
         """The trajectory of one seed, on a seed axis of length 1."""
-        own = slice(index, index + 1)
+        one = slice(index, index + 1)
         marks: dict[str, Any] = {
-            name: None if getattr(self, name) is None else getattr(self, name)[own] for name in MARKS
+            name: None if getattr(self, name) is None else getattr(self, name)[one] for name in MARKS
         }
-        return replace(self, weights=Weights(self.weights.hidden[own], self.weights.output[own]), **marks)
+        return replace(self, weights=Weights(self.weights.hidden[one], self.weights.output[one]), **marks)
 
     @classmethod
     def joined(cls, runs: Sequence[Trajectory]) -> Trajectory:

@@ -83,7 +83,7 @@ class Job:
         ]
 
     def _plugins(self, key: str) -> list[Registered]:
-        """The plugins that a section names: its own, then those of the sections within it."""
+        """The plugins that a section names: the section's, then those of the sections within it."""
         inner = nested(getattr(self, key))
         return [self._found(key), *(self.registry.find(part.kind, part.name) for part in inner)]
 

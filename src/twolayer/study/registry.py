@@ -135,7 +135,7 @@ class Registry:
 
 
 def plugin_folder() -> Path:
-    """The built-in plugins: beside the project for an editable install, inside the package for a wheel."""
+    """The built-in plugins: in the project for an editable install, inside the package for a wheel."""
     package = Path(__file__).parents[1]
     shipped = package / "plugins"
     return shipped if shipped.is_dir() else package.parents[1] / "plugins"
@@ -176,14 +176,14 @@ def add_file(registry: Registry, file: Path, folder: Path, kind: str) -> None:
         if others:
             registry.failures[str(file)] = (
                 f"a file in {file.parent.name}/ registers {kind}, not {', '.join(others)}; "
-                "give each kind a file in its own folder"
+                "give each kind a file in the folder of that name"
             )
         else:
             add(registry, module, str(file), (kind,))
 
 
 def load_file(file: Path, name: str) -> ModuleType:
-    """Import a file under a name of its own; `from . import x` finds its neighbours."""
+    """Import a file under a name that no other file has; `from . import x` finds its neighbours."""
     if name in sys.modules:
         return sys.modules[name]
     *parts, _ = name.split(".")

@@ -30,7 +30,7 @@ Find = Callable[[str, object, str], tuple[Any, Mapping[str, Any]]]
 class Nested:
     """Base of a section inside a plugin's section that asks for a further plugin.
 
-    A subclass says of which `kind`, and adds fields of its own. In the config `name`, the subclass's keys and the
+    A subclass says of which `kind`, and adds fields. In the config `name`, the subclass's keys and the
     keys of the plugin so named stand side by side; here `plugin` is what they built.
     """
 
@@ -62,7 +62,7 @@ def build(cls: type[Section], section: object, where: str, find: Find | None = N
 
 
 def constructed(cls: type[Section], values: Mapping[str, Any], where: str) -> Section:
-    """An instance of a dataclass; what it refuses is told with its place."""
+    """An instance of a dataclass; what it refuses is raised with its place."""
     try:
         return cls(**values)
     except ValueError as error:
@@ -72,18 +72,18 @@ def constructed(cls: type[Section], values: Mapping[str, Any], where: str) -> Se
 
 
 def build_nested(cls: type[Section], section: Mapping[str, Any], where: str, find: Find | None) -> Section:
-    """A section whose keys are its own and those of the plugin that it names."""
+    """A section whose keys are those of its class and those of the plugin that it names."""
     if find is None:
         raise ConfigError(f"{where}: names a plugin where none can be looked up")
     found, rest = find(cls.kind, section, where)  # type: ignore[attr-defined]
-    own = [field.name for field in dataclasses.fields(cls) if field.name not in ("name", "plugin")]  # type: ignore[arg-type]
+    fields = [field.name for field in dataclasses.fields(cls) if field.name not in ("name", "plugin")]  # type: ignore[arg-type]
     parts = [field.name for field in dataclasses.fields(found.thing) if field.init]
     for key in rest:
-        if key not in (*own, *parts):
-            raise ConfigError(f"{where}.{key}: {unknown_name('key', key, (*own, *parts))}")
-    plugin = build(found.thing, {key: rest[key] for key in rest if key not in own}, where, find)
+        if key not in (*fields, *parts):
+            raise ConfigError(f"{where}.{key}: {unknown_name('key', key, (*fields, *parts))}")
+    plugin = build(found.thing, {key: rest[key] for key in rest if key not in fields}, where, find)
     hints = type_hints(cls)  # type: ignore[arg-type]
-    values = {key: convert(rest[key], hints[key], f"{where}.{key}", find) for key in own if key in rest}
+    values = {key: convert(rest[key], hints[key], f"{where}.{key}", find) for key in fields if key in rest}
     return constructed(cls, {"name": found.name, "plugin": plugin, **values}, where)
 
 
@@ -127,8 +127,10 @@ def parameters(cls: type) -> list[tuple[str, str, str | None]]:
 def canonical(value: Any) -> Any:
     """A section as plain mappings, lists and scalars, defaults filled in: equal runs are equal text."""
     if isinstance(value, Nested):
-        own = {field.name: canonical(getattr(value, field.name)) for field in dataclasses.fields(value)[2:]}
-        return {"name": value.name, **canonical(value.plugin), **own}
+        fields = {
+            field.name: canonical(getattr(value, field.name)) for field in dataclasses.fields(value)[2:]
+        }
+        return {"name": value.name, **canonical(value.plugin), **fields}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: canonical(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, Mapping):

@@ -1,1 +1,1 @@
-"""The run of a dynamics through its saved times, and what is told of it."""
+"""The run of a dynamics through its saved times, and notes on it."""

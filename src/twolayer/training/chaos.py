@@ -1,11 +1,13 @@
-"""How far a descent's path is its own: where a twin, moved by one unit in the last place now and then, parts from it.
+"""How far a descent's path does not depend on rounding: where a twin parts from it.
+
+The twin is moved by one unit in the last place now and then.
 
 With a step above what is stable, descent may be chaotic: differences grow e-fold every few steps, and after some
 hundred of them two backends, two machines or two versions of a library have different weights. A loss that weights
 carry well (`trust`) says nothing of that.
 
 By the descent lemma a step below 2/λ, λ the largest curvature along it, never raises the objective. So a twin is run
-only for seeds in which one of two plain steps of the run's own size, from one of the saved moments, raises it (two, as
+only for seeds in which one of two plain steps of the run's size, from one of the saved moments, raises it (two, as
 an orbit may be high and low in turn). At most 64 moments are asked, and no more than one for every 40 steps: a run in
 which none rises costs at most a twentieth of its steps more, a shorter one than that nothing.
 """
@@ -25,7 +27,7 @@ from twolayer.core.network import Weights
 from twolayer.core.problem import Problem
 from twolayer.core.trajectory import Clock
 
-__all__ = ["Jittered", "last_shared", "parted", "rising", "told"]
+__all__ = ["Jittered", "last_shared", "parted", "parting_notes", "rising"]
 
 ASKED = 64
 """Saved moments from which two steps are tried, at most."""
@@ -83,12 +85,12 @@ class Jittered(Problem):
     handed in, and at most `PIECES` times more between two saved moments; 0 stays. A single move may be lost
     where the path contracts, as backends' rounding at each step is not."""
 
-    problem: Any
+    problem: Problem
     signs: Weights
     turns: Iterator[float]
 
     @classmethod
-    def of(cls, problem: Any, place: Callable[[Weights], Weights], like: Weights) -> Jittered:
+    def of(cls, problem: Problem, place: Callable[[Weights], Weights], like: Weights) -> Jittered:
         """On the backend, where `place` puts arrays; like: weights on the host. Signs are the same for every seed."""
         coins, signs = np.random.default_rng(0), []
         for array in (like.hidden, like.output):
@@ -97,6 +99,16 @@ class Jittered(Problem):
             signs[1] = 0.0 * signs[1]
         ends = itertools.cycle((1.0, -1.0))
         return cls(problem.data, problem.network, problem, place(Weights(signs[0], signs[1])), ends)
+
+    @property
+    def threads(self) -> int:  # type: ignore[override]
+        """As the problem's."""
+        return self.problem.threads
+
+    @property
+    def on_population(self) -> bool:  # type: ignore[override]
+        """As the problem's."""
+        return self.problem.on_population
 
     def moved(self, weights: Weights) -> Weights:
         """w (1 ± ε)."""
@@ -136,9 +148,21 @@ class Jittered(Problem):
             )
         return weights
 
-    def __getattr__(self, name: str) -> Any:
-        """Whatever else a dynamics asks of its problem."""
-        return getattr(self.problem, name)
+    def predict(self, weights: Weights) -> Any:
+        """As the problem's."""
+        return self.problem.predict(weights)
+
+    def rounding(self, weights: Weights) -> Any:
+        """As the problem's."""
+        return self.problem.rounding(weights)
+
+    def sharpness(self, weights: Weights) -> Any:
+        """As the problem's."""
+        return self.problem.sharpness(weights)
+
+    def hessian(self, weights: Weights) -> Any:
+        """As the problem's."""
+        return self.problem.hessian(weights)
 
 
 def pieces(count: int) -> list[int]:
@@ -151,7 +175,8 @@ def last_shared(frames: Sequence[Weights], twin: Iterable[Weights], reach: float
     """For each seed the last frame, by its index, up to which the twin's path is the same to `reach`, (seed,), by
     default `parted`.
 
-    The distance is relative, of all weights of a seed in the Euclidean norm. Frames that are not finite are no path.
+    The distance is relative, of all weights of a seed in the Euclidean norm. A frame that is
+    not finite is not shared.
     """
     last = np.zeros(len(frames[0].hidden), dtype=np.int64)
     with_it = np.ones(len(last), dtype=bool)
@@ -172,7 +197,9 @@ def squares(weights: Weights) -> Any:
     return (hidden**2).sum((-2, -1)) + (output**2).sum(-1)
 
 
-def told(last: Any, twins: Any, lost: Any, clock: Clock, seeds: Sequence[int], dtype: str) -> tuple[str, ...]:
+def parting_notes(
+    last: Any, twins: Any, lost: Any, clock: Clock, seeds: Sequence[int], dtype: str
+) -> tuple[str, ...]:
     """The note on seeds whose twin parted from them before their last finite frame; lost (seed, time)."""
     finite = np.where(lost.any(1), lost.argmax(1), lost.shape[1]) - 1
     found = np.flatnonzero(twins & (last < finite))

@@ -1,4 +1,4 @@
-"""What is told of a run that diverged, blew up or broke off."""
+"""Notes on a run that diverged, blew up or broke off."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from twolayer.core.arrays import to_host
-from twolayer.core.dynamics import Descent
+from twolayer.core.dynamics import Dynamics
 from twolayer.core.network import Weights
 from twolayer.core.problem import data_of
 from twolayer.core.trajectory import Clock
@@ -16,7 +16,7 @@ from twolayer.core.trajectory import Clock
 __all__ = []
 
 BLOW_UP = 1e3
-"""A loss that rises by more than this factor over its start is told of."""
+"""A loss that rises by more than this factor over its start gets a note."""
 
 
 def blown_up(loss: Any, clock: Clock, seeds: Sequence[int]) -> tuple[str, ...]:
@@ -54,7 +54,7 @@ def broken_off(lost: Any, clock: Clock, seeds: Sequence[int], stalls: Sequence[s
 
 
 def diagnose(
-    dynamics: Descent,
+    dynamics: Dynamics,
     problem: Any,
     weights: Weights,
     random: Sequence[np.random.Generator],
@@ -62,9 +62,9 @@ def diagnose(
     finite: Any,
     clock: Clock,
 ) -> tuple[Any, tuple[str, ...]]:
-    """Walk the diverged run again step by step: where each seed left the finite numbers, and from which loss.
+    """Run the diverged run again step by step: where each seed left the finite numbers, and from which loss.
 
-    The stable step size told of is 2 / sharpness where the loss was lowest. A walk that stays finite where the
+    The stable step size of the note is 2 / sharpness where the loss was lowest. A run that stays finite where the
     run did not (rounding may differ) leaves the first saved step that was lost.
     """
     diverged = np.full(len(seeds), -1, dtype=np.int64)
@@ -91,11 +91,11 @@ def diagnose(
                     diverged[index] = min(step, lost.pop(index))
                     note = f"seed {seeds[index]} diverged at step {diverged[index]}"
                     if np.isfinite(lowest[index]):
-                        own = data_of(problem.data.mapped(to_host), index).problem(problem.network)
-                        sharpness = own.sharpness(Weights(hidden[index], output[index]))
+                        alone = data_of(problem.data.mapped(to_host), index).problem(problem.network)
+                        sharpness = alone.sharpness(Weights(hidden[index], output[index]))
                         note += (
                             f": the loss was {first[index]:.3g} at the start, {lowest[index]:.3g} at its lowest "
-                            f"and {before[index]:.3g} before that step. step_size is {dynamics.step_size!r}; "
+                            f"and {before[index]:.3g} before that step. step_size is {dynamics.descent_step!r}; "
                             f"plain gradient descent is stable below {2.0 / sharpness:.3g} (2 / sharpness where the "
                             "loss was lowest)"
                         )

@@ -15,7 +15,7 @@ from twolayer.core.arrays import to_host
 from twolayer.core.network import Weights
 from twolayer.core.trajectory import Clock
 
-__all__ = ["last_trusted", "told"]
+__all__ = ["last_trusted", "rounding_notes"]
 
 KEPT = 0.01
 """A loss that changes by no more than this share is trusted."""
@@ -38,7 +38,7 @@ def last_trusted(problem: Any, frames: Sequence[Weights]) -> Any:
 
 def trusted(problem: Any, frame: Weights) -> Any:
     """Whether L is known to `KEPT`, by its own rounding, and where all weights move by one unit: away from 0,
-    towards it, and each its own way, (seed,). A loss of 0 is not: terms that cancel and those too small for floats
+    towards it, and each at random, (seed,). A loss of 0 is not: terms that cancel and those too small for floats
     print it as well as an exact solution does."""
     loss = loss_of(problem, frame)
     kept = np.isfinite(loss) & (loss > 0) & (problem.rounding(wide(frame)) <= KEPT * loss)
@@ -66,7 +66,7 @@ def wide(frame: Weights) -> Weights:
     return Weights(frame.hidden.astype(np.float64), frame.output.astype(np.float64))
 
 
-def told(last: Any, loss: Any, clock: Clock, seeds: Sequence[int], dtype: str) -> tuple[str, ...]:
+def rounding_notes(last: Any, loss: Any, clock: Clock, seeds: Sequence[int], dtype: str) -> tuple[str, ...]:
     """The note on a run whose last loss (seed, time) is not trusted, in some seeds at least."""
     lost = np.flatnonzero((last < len(clock.time) - 1) & np.isfinite(loss[:, -1]))
     if not len(lost):

@@ -10,13 +10,13 @@ import numpy as np
 from twolayer.core.arrays import to_host
 from twolayer.core.backend import Backend
 from twolayer.core.data import Data
-from twolayer.core.dynamics import Descent, Dynamics, Flow
+from twolayer.core.dynamics import Dynamics
 from twolayer.core.initialization import InitializationSpec
 from twolayer.core.network import Network, Weights
 from twolayer.core.problem import Problem, data_of
 from twolayer.core.seeds import over_seeds, random_of
 from twolayer.core.times import Times
-from twolayer.core.trajectory import Clock, FlowWeights, Trajectory
+from twolayer.core.trajectory import Clock, Trajectory
 from twolayer.training import chaos, precision
 from twolayer.training.diagnosis import blown_up, broken_off, diagnose
 
@@ -49,18 +49,18 @@ def train(
     """Run a dynamics from its initial weights through the saved times, for all seeds at once.
 
     A seed whose weights leave the finite numbers is kept up to its last finite frame, NaN from there, and
-    told of in `notes`: at which step, the loss before, and the largest stable step size where it is known.
+    named in `notes`: at which step, the loss before, and the largest stable step size where it is known.
     A dynamics that stays in the span of its start runs there, in coordinates found once; only frames are widened.
     So is a loss that ends below what the weights' precision carries.
     A descent whose steps are too large somewhere is run again, moved by one unit in the last place now and then: where
-    that parts from it, the path hangs on rounding (`chaos`).
-    Where each seed has a teacher of its own, each is a run of its own, `threads` of them at a time.
+    that parts from it, the path depends on rounding (`chaos`).
+    Where each seed has another teacher, each is trained separately, `threads` of them at a time.
     """
     if data.apart:
 
         def alone(index: int) -> Trajectory:
-            own = data.of_seed(index)
-            return train(own, network, initialization, dynamics, times, [seeds[index]], backend, dtype)
+            one = data.of_seed(index)
+            return train(one, network, initialization, dynamics, times, [seeds[index]], backend, dtype)
 
         return Trajectory.joined(over_seeds(alone, len(seeds), threads))
     hidden, output = start(initialization, data, network, seeds)
@@ -83,13 +83,12 @@ def train(
 
     frames, losses = [], []
     forks, stalls = None, ("",) * len(seeds)
-    with np.errstate(over="ignore", invalid="ignore"):  # divergence is found and told of below
+    with np.errstate(over="ignore", invalid="ignore"):  # divergence is found and reported below
         for frame in dynamics.trajectory(problem, weights, clock, random()):
             frames.append(Weights(to_host(frame.hidden), to_host(frame.output)))
             losses.append(on_host.loss(frames[-1]))  # overflows before the weights do
-            if isinstance(frame, FlowWeights):
-                forks = None if frame.forks is None else np.asarray(frame.forks, dtype=np.int64)
-                stalls = frame.stall
+            forks = None if frame.forks is None else np.asarray(frame.forks, dtype=np.int64)
+            stalls = frame.stall or stalls
         trusted = precision.last_trusted(on_host, frames)
     trajectory = Weights(
         np.stack([frame.hidden for frame in frames], axis=1),
@@ -106,28 +105,42 @@ def train(
     loss = np.stack(losses, axis=1)
     finite &= np.isfinite(loss)
     diverged = np.full(len(seeds), -1, dtype=np.int64)
-    notes = precision.told(trusted, loss, clock, seeds, dtype)
-    if isinstance(dynamics, Descent):
+    notes = precision.rounding_notes(trusted, loss, clock, seeds, dtype)
+    if dynamics.descent_step is not None:
         notes += blown_up(loss, clock, seeds)
     if not finite.all():
         lost = ~np.logical_and.accumulate(finite, axis=1)
-        if isinstance(dynamics, Descent):
-            diverged, told = diagnose(dynamics, problem, weights, random(), seeds, finite, clock)
+        if dynamics.descent_step is not None:
+            diverged, messages = diagnose(dynamics, problem, weights, random(), seeds, finite, clock)
             lost |= (diverged[:, None] >= 0) & (clock.step >= diverged[:, None])
         else:
-            told = broken_off(lost, clock, seeds, stalls)
-        notes += told
+            messages = broken_off(lost, clock, seeds, stalls)
+        notes += messages
         for array in (trajectory.hidden, trajectory.output):
             array[lost] = np.nan
     path_trusted = None
-    if isinstance(dynamics, Descent):
-        shared, told = last_shared(
-            dynamics, backend, problem, on_host, few, frames, finite, clock, decay, seeds, dtype, threads
-        )
-        path_trusted, notes = clock.time[shared], notes + told
-    if isinstance(dynamics, Flow) and problem.on_population:
-        shared, told = last_shared_flow(dynamics, problem, weights, frames, finite, clock, seeds, random())
-        path_trusted, notes = clock.time[shared], notes + told
+    if dynamics.checks_rounding(problem):
+        if dynamics.descent_step is not None:
+            shared, messages = last_shared(
+                dynamics,
+                dynamics.descent_step,
+                backend,
+                problem,
+                on_host,
+                few,
+                frames,
+                finite,
+                clock,
+                decay,
+                seeds,
+                dtype,
+                threads,
+            )
+        else:
+            shared, messages = last_shared_with_twin(
+                dynamics, problem, weights, frames, finite, clock, seeds, random()
+            )
+        path_trusted, notes = clock.time[shared], notes + messages
     if forks is not None:
         notes += forked(forks, seeds)
     return Trajectory(
@@ -136,8 +149,8 @@ def train(
     )  # fmt: skip
 
 
-def last_shared_flow(
-    dynamics: Flow,
+def last_shared_with_twin(
+    dynamics: Dynamics,
     problem: Any,
     weights: Weights,
     frames: Sequence[Weights],
@@ -146,7 +159,7 @@ def last_shared_flow(
     seeds: Sequence[int],
     random: Sequence[np.random.Generator],
 ) -> tuple[Any, tuple[str, ...]]:
-    """As `last_shared`, of a flow on a teacher."""
+    """As `last_shared`, with the twin that the dynamics gives: a flow of another tolerance."""
     lost = ~np.logical_and.accumulate(finite, axis=1)
     last = np.maximum(np.where(lost.any(1), lost.argmax(1), lost.shape[1]) - 1, 0)
     found = dynamics.twin(problem, weights, clock, random)
@@ -168,7 +181,8 @@ def last_shared_flow(
 
 
 def last_shared(
-    dynamics: Descent,
+    dynamics: Dynamics,
+    step_size: float,
     backend: Backend,
     problem: Any,
     on_host: Any,
@@ -189,19 +203,19 @@ def last_shared(
 
     lost = ~np.logical_and.accumulate(finite, axis=1)
     last = np.maximum(np.where(lost.any(1), lost.argmax(1), lost.shape[1]) - 1, 0)
-    twins = chaos.rising(problem, on_host, place, frames, clock, dynamics.step_size, weight_decay)
+    twins = chaos.rising(problem, on_host, place, frames, clock, step_size, weight_decay)
     if not twins.any():
         return last, ()
     chosen = np.flatnonzero(twins)
-    own = data.of_seeds(chosen) if data.per_seed else data
-    again = problem_on(backend, own, problem.network, dtype, threads)
+    selected = data.of_seeds(chosen) if data.per_seed else data
+    again = problem_on(backend, selected, problem.network, dtype, threads)
     paths = [Weights(frame.hidden[chosen], frame.output[chosen]) for frame in frames]
     random = [random_of(seeds[index], "dynamics") for index in chosen.tolist()]
     with np.errstate(over="ignore", invalid="ignore"):
         moved: Any = chaos.Jittered.of(again, place, paths[0])
         twin = dynamics.trajectory(moved, place(paths[0]), clock, random)
         last[chosen] = np.minimum(last[chosen], chaos.last_shared(paths, twin))
-    return last, chaos.told(last, twins, lost, clock, seeds, dtype)
+    return last, chaos.parting_notes(last, twins, lost, clock, seeds, dtype)
 
 
 def problem_on(backend: Backend, data: Data, network: Network, dtype: str, threads: int) -> Problem:
