@@ -319,10 +319,10 @@ def test_a_layout_stands_for_its_runs(axes: dict[str, list[Any]]) -> None:
 
 def runs_of(points: list[dict[str, Any]], names: list[str]) -> Iterator[Any]:
     """Runs of which only the words count."""
-    from twolayer.study.runs import Run
+    from twolayer.study.runs import PlannedRun
 
     for point, name in zip(points, names, strict=True):
-        yield Run("p", "e", name, point, {})
+        yield PlannedRun("p", "e", name, point, {})
 
 
 # ---- spelling ----

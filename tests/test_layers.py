@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from twolayer.study import fingerprint
+from twolayer.study.registry import plugin_folder
 
 PROJECT = Path(__file__).parents[1]
 PACKAGE = PROJECT / "src" / "twolayer"
@@ -137,3 +138,15 @@ def test_rules_import_the_config_and_call_the_command_line() -> None:
         assert not re.search(r"^\s+(script|run|notebook|wrapper):", text, re.MULTILINE)
         verbs |= set(re.findall(r'^ +"twolayer (\w+) ', text, re.MULTILINE))
     assert verbs == {"generate", "train", "measure", "gather", "render", "claims"}
+
+
+def test_no_two_classes_share_a_name() -> None:
+    """One word for one thing: a class of src or plugins is found by its name alone."""
+    places: dict[str, list[str]] = {}
+    for folder in (PACKAGE, plugin_folder()):
+        for file in sorted(folder.rglob("*.py")):
+            for node in ast.walk(ast.parse(file.read_text())):
+                if isinstance(node, ast.ClassDef):
+                    places.setdefault(node.name, []).append(str(file.relative_to(folder)))
+    assert len(places) > 60
+    assert {name: files for name, files in places.items() if len(files) > 1} == {}

@@ -217,8 +217,10 @@ def test_a_variable_that_was_not_measured_leaves_the_other_cases(dataset: xr.Dat
     assert "has no 'spread'" in found["it[n = 3]"]["detail"]
 
 
-def test_an_own_reading_and_another_experiment_beside(dataset: xr.Dataset) -> None:
-    @PAPER.claim("x", "x", "recalled", on="rate", by="neurons", beside="other", own_reading=True)
+def test_an_unverified_reading_and_another_experiment_beside(dataset: xr.Dataset) -> None:
+    @PAPER.claim(
+        "x", "x", "recalled", on="rate", by="neurons", compared_with="other", unverified_reading=True
+    )
     def read(run: Run, other: Run) -> Result:
         return at_most(run.loss.max(), float(other.loss.max()) - 7.0)
 
@@ -233,7 +235,7 @@ def test_each_run_is_a_case_and_parts_of_it_too(dataset: xr.Dataset) -> None:
             if run.neurons == 2 and run.words["scale"] < time:
                 yield run.part(time=time)
 
-    @PAPER.claim("x", "x", "derived", on="rate", by="*", of=late)
+    @PAPER.claim("x", "x", "derived", on="rate", by="run", of=late)
     def parts(run: Run) -> Result:
         return close(run.loss, run.neurons * (1 + run.words["time"]), relative=1.0)
 
@@ -252,7 +254,7 @@ def test_a_sentence_that_speaks_of_no_run_says_so(dataset: xr.Dataset) -> None:
         return iter(())
 
     claims = [
-        PAPER.claim("x", "x", "derived", on="rate", by="*", of=of)(lambda run: close(run.loss, 1.0))
+        PAPER.claim("x", "x", "derived", on="rate", by="run", of=of)(lambda run: close(run.loss, 1.0))
         for of in (lambda run: iter(()), refused)
     ]
     none, some = (rows(claim, rate=dataset) for claim in claims)
@@ -263,12 +265,10 @@ def test_a_sentence_that_speaks_of_no_run_says_so(dataset: xr.Dataset) -> None:
 
 def test_runs_one_by_one(dataset: xr.Dataset) -> None:
     (run,) = runs_of("rate", dataset)
-    assert run.swept == ("neurons", "scale")
-    single = list(run.each())
+    single = list(run.by("run"))
     assert [one.words for one in single] == [one.words for one in run.by("neurons", "scale")]
-    assert [one.swept for one in single] == [run.swept] * 4
     assert single[0].config.network == single[1].config.network != single[2].config.network
-    (again,) = single[0].each()
+    (again,) = single[0].by("run")
     assert again.words == single[0].words
 
 

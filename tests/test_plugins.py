@@ -156,7 +156,7 @@ BROKEN = {
     "no hook at all": ("X = 1\n", r"registers nothing; mark what it has, as in @dynamics"),
     "another kind than its folder's": (
         MOMENTUM,
-        r"a file in metrics/ registers metrics, not register_dynamics; give each kind a file in its own folder",
+        r"a file in metrics/ registers metrics, not register_dynamics; give each kind a file in the folder",
     ),
     "a syntax error": (metric("x") + "def broken(:\n", r"SyntaxError: .*line 7"),
     "a missing package": ("import nothing_of_that_name\n", r"ModuleNotFoundError: .*_that_name.*line 1"),

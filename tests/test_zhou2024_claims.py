@@ -116,7 +116,7 @@ def test_close_teachers_are_as_hard_as_was_measured(power: float, verdict: str) 
     )
     assert verdicts(claims.close_teachers_exponent.evaluate({"close_teachers": data})) == {verdict}
     found = claims.close_teachers.evaluate({"close_teachers": data})
-    assert found["40, opposite"].verdict == "holds"
+    assert found["40"].verdict == "holds"
     assert verdicts(claims.same_sign.evaluate({"close_teachers": data})) == {"inconclusive"}
 
 

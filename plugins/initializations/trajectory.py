@@ -14,7 +14,7 @@ from twolayer.storage.netcdf import read
 
 @initialization("trajectory")
 @dataclass(frozen=True)
-class Trajectory(InitializationSpec):
+class TrajectoryStart(InitializationSpec):
     """The weights of a `trajectory.nc` at one of its saved times: each seed takes up where the same seed was.
 
     A file with a single seed serves every seed.

@@ -14,7 +14,7 @@ from twolayer.storage.netcdf import read_arrays
 
 @problem("file")
 @dataclass(frozen=True)
-class File(ProblemSpec):
+class FileProblem(ProblemSpec):
     """`inputs(sample, feature)` and `targets(sample)` of a netCDF file; whatever else it holds is not read.
 
     Packed integers are unpacked; an entry that the file calls missing, or that was never written, is refused.

@@ -33,7 +33,7 @@ READ_OFF = "Figure 1 (read off the print; d and seed are not stated)"
     by="run",
     of=lambda run: [measured.in_units(run)] if run.config.network.neurons in theory.ENDS_LEFT else [],
     figures=["figure1_left"],
-    own_reading=True,
+    unverified_reading=True,
 )
 def ends_left(run: Run) -> Result:
     found = np.log10(measured.at_step(run, theory.LEFT).loss)
@@ -50,7 +50,7 @@ def ends_left(run: Run) -> Result:
     by="run",
     of=lambda run: [measured.in_units(run)] if run.config.network.neurons in theory.ENDS_RIGHT else [],
     figures=["figure1_right"],
-    own_reading=True,
+    unverified_reading=True,
     late="0.1 is what earlier runs of other dimensions were within",
 )
 def ends_right(run: Run) -> Result:
@@ -92,7 +92,7 @@ def one_student(run: Run) -> Result:
     by="run",
     of=measured.several,
     figures=["phases"],
-    own_reading=True,
+    unverified_reading=True,
 )
 def phase1_lengths(run: Run) -> Results:
     length = run.hidden_norm.isel(time=slice(measured.alignment_end(run) + 1))
@@ -116,7 +116,7 @@ def phase1_lengths(run: Run) -> Results:
     by="run",
     of=measured.several,
     figures=["phases"],
-    own_reading=True,
+    unverified_reading=True,
     late=LATE,
 )
 def phase1_alignment(run: Run) -> Results:
@@ -138,7 +138,7 @@ def phase1_alignment(run: Run) -> Results:
     by="run",
     of=measured.several,
     figures=["phases"],
-    own_reading=True,
+    unverified_reading=True,
 )
 def theorem_4(run: Run) -> Results:
     def aligned(epsilon: float) -> Result:
@@ -163,7 +163,7 @@ def theorem_4(run: Run) -> Results:
     by="run",
     of=measured.several,
     figures=["phases"],
-    own_reading=True,
+    unverified_reading=True,
     late=LATE,
 )
 def phase2_angles(run: Run) -> Results:
@@ -187,7 +187,7 @@ def phase2_angles(run: Run) -> Results:
     by="run",
     of=measured.several,
     figures=["phases"],
-    own_reading=True,
+    unverified_reading=True,
     late=LATE,
 )
 def phase2(run: Run) -> Results:
@@ -220,7 +220,7 @@ def phase2(run: Run) -> Results:
     by="run",
     of=measured.several,
     figures=["phases"],
-    own_reading=True,
+    unverified_reading=True,
     late=LATE,
 )
 def phase3_lengths(run: Run) -> Results:
@@ -244,7 +244,7 @@ def phase3_lengths(run: Run) -> Results:
     by="run",
     of=measured.several,
     figures=["phases"],
-    own_reading=True,
+    unverified_reading=True,
 )
 def theorem_14(run: Run) -> Result:
     late = run.loss.where(measured.between(run, measured.second_phase(run)[1], len(run.time)))
@@ -275,7 +275,7 @@ def theorem_14_of_equal_students(run: Run) -> Result:
     on="figure1",
     by="run",
     of=measured.several,
-    own_reading=True,
+    unverified_reading=True,
     late=LATE,
 )
 def figure1_phases(run: Run) -> Results:
@@ -319,7 +319,7 @@ def third_phase_constant(run: Run) -> Result:
     by="run",
     of=measured.several,
     figures=["rate"],
-    own_reading=True,
+    unverified_reading=True,
 )
 def third_power_of_random_starts(run: Run) -> Result:
     fit, slope = fit_rate(run.dataset), local_slope(run.dataset).isel(time=-1)
@@ -337,7 +337,7 @@ def third_power_of_random_starts(run: Run) -> Result:
     "published",
     on="figure1",
     figures=["rate", "lower_bound"],
-    own_reading=True,
+    unverified_reading=True,
     late="exponents 0 for the bounds' 4 and −2/3, which no run near these could reach, were taken after the runs",
 )
 def powers_of_n(runs: Run) -> Results:
@@ -386,7 +386,7 @@ def powers(runs: Run) -> Results:
     by="run",
     of=measured.several,
     figures=["lower_bound"],
-    own_reading=True,
+    unverified_reading=True,
 )
 def lower_bound_of_random_starts(run: Run) -> Result:
     run = run.isel(teacher=0)

@@ -275,7 +275,7 @@ def second_power(run: Run) -> Result:
     on="rates",
     by="initialization",
     select={"initialization": "two"},
-    beside="width",
+    compared_with="width",
     figures=["rates"],
 )
 def descent_and_flow(flow: Run, width: Run) -> Mapping[str, Result]:
@@ -726,7 +726,7 @@ def start_in_subspace(run: Run) -> Result:
     "Theorem 7; slopes of log L over the last decade",
     "published",
     on="batches",
-    beside="width",
+    compared_with="width",
     figures=["batches"],
 )
 def batches(run: Run, width: Run) -> Mapping[str, Result]:

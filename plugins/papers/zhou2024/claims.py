@@ -73,7 +73,7 @@ steady = partial(decayed, steady=True)
 
 def same_start(run: Run, others: Run) -> Run:
     """Of other runs that which starts where this one does; a DataError where none does."""
-    for other in others.each():
+    for other in others.by("run"):
         parts = ("problem", "network", "initialization")
         if all(getattr(other.config, part) == getattr(run.config, part) for part in parts):
             return other
@@ -126,7 +126,7 @@ def measure_problem(run: Run) -> Result:
     DERIVED,
     "derived",
     on=["plane", "ladder", "ladder_descent"],
-    by="*",
+    by="run",
     of=levels,
     figures=["loss_by_decay"],
     late="the flow's first levels were made longer than 60/λ after shorter ones had ended above the optimum",
@@ -141,9 +141,9 @@ def training_reaches_the_optimum(run: Run) -> Result:
     DERIVED,
     "derived",
     on="ladder_descent",
-    by="*",
+    by="run",
     of=levels,
-    beside="ladder",
+    compared_with="ladder",
     figures=["loss_by_decay"],
 )
 def descent_agrees_with_flow(descent: Run, flow: Run) -> Result:
@@ -156,7 +156,7 @@ def descent_agrees_with_flow(descent: Run, flow: Run) -> Result:
     f"{RECALLED}; slope and constant are derived",
     "recalled",
     on=["plane", "ladder", "ladder_descent"],
-    by="*",
+    by="run",
     figures=["loss_by_decay"],
 )
 def loss_slope(run: Run) -> Mapping[str, Result]:
@@ -172,7 +172,7 @@ def loss_slope(run: Run) -> Mapping[str, Result]:
     DERIVED,
     "derived",
     on=["plane", "ladder"],
-    by="*",
+    by="run",
     of=partial(levels, most=1e-3),
     figures=["loss_by_decay"],
 )
@@ -188,7 +188,7 @@ def loss_constant(run: Run) -> Result:
     DERIVED,
     "derived",
     on="ladder",
-    by="*",
+    by="run",
     figures=["loss_by_decay"],
 )
 def orthonormal(run: Run) -> Mapping[str, Result]:
@@ -216,7 +216,7 @@ def shift(ladder: Run) -> xr.DataArray:
     DERIVED,
     "derived",
     on="plane",
-    by="*",
+    by="run",
     figures=["loss_by_decay"],
 )
 def mass_and_shift(run: Run) -> Mapping[str, Result]:
@@ -241,7 +241,7 @@ def mass_and_shift(run: Run) -> Mapping[str, Result]:
     "Figure 2 (its subject published, its teachers not known to us); bounds derived",
     "derived",
     on="plane",
-    by="*",
+    by="run",
     figures=["figure2"],
 )
 def certificate(run: Run) -> Mapping[str, Result]:
@@ -261,7 +261,7 @@ def certificate(run: Run) -> Mapping[str, Result]:
     DERIVED,
     "derived",
     on="plane",
-    by="*",
+    by="run",
     of=smallest,
     figures=["figure2"],
 )
@@ -276,7 +276,7 @@ def certificate_limit(run: Run) -> Result:
     DERIVED,
     "derived",
     on="plane",
-    by="*",
+    by="run",
     of=levels,
     figures=["figure2"],
 )
@@ -289,7 +289,7 @@ def trained_certificate(run: Run) -> Result:
     "abstract; Σ|a||w|θ² and its limits are derived",
     "published",
     on="descents",
-    by="*",
+    by="run",
     figures=["directions"],
 )
 def directions(run: Run) -> Result:
@@ -302,9 +302,9 @@ def directions(run: Run) -> Result:
     RECALLED,
     "recalled",
     on="descents",
-    by="*",
+    by="run",
     figures=["align_or_vanish"],
-    own_reading=True,
+    unverified_reading=True,
 )
 def align_or_vanish(run: Run) -> Result:
     last = run.isel(time=-1)
@@ -322,7 +322,7 @@ def align_or_vanish(run: Run) -> Result:
     f"{DERIVED}: exact under flow",
     "derived",
     on="balance",
-    by="*",
+    by="run",
     of=steady,
     figures=["balance"],
 )
@@ -339,10 +339,10 @@ def balance(run: Run) -> Result:
     "tested where ζ is of order λ alone: there the least is found",
     "recalled",
     on="descents",
-    by="*",
+    by="run",
     of=decayed,
     figures=["gradient_bound"],
-    own_reading=True,
+    unverified_reading=True,
     late="the former split at ζ ≤ λ², below which the bound is exceeded by 4 to 6 decades, and this one at ζ ≤ λ, "
     "were chosen after the ratios had been seen",
 )
@@ -358,7 +358,7 @@ def gradient_bound(run: Run) -> Result:
     "optimum. The worst direction is between two teachers of one sign",
     "derived",
     on="descents",
-    by="*",
+    by="run",
     of=decayed,
     figures=["gradient_bound"],
     late="that near the optimum means ζ ≤ λ² was chosen after the ratios had been seen",
@@ -375,7 +375,7 @@ def gradient_ratio(run: Run) -> Result:
     f"{DERIVED}: ζ = ½λκΣ|a||w|θ² and |∇|² = λ²κ²Σ|a||w|θ² along the slowest direction",
     "derived",
     on="descents",
-    by="*",
+    by="run",
     of=steady,
     figures=["gradient_bound"],
 )
@@ -392,7 +392,7 @@ def gradient_ratio_at_last(run: Run) -> Result:
     f"{RECALLED}; the constant 1/c, c = min (1 − |η₀(u)|)/θ(u)², is derived",
     "recalled",
     on="descents",
-    by="*",
+    by="run",
     of=decayed,
     figures=["directions", "gradient_bound"],
 )
@@ -408,7 +408,7 @@ def angles_by_excess(run: Run) -> Result:
     "same sign",
     "derived",
     on="descents",
-    by="*",
+    by="run",
     of=steady,
     figures=["directions"],
 )
@@ -425,7 +425,7 @@ def rates(run: Run) -> Result:
     f"{DERIVED}; exact with the certificate η of the moment",
     "derived",
     on="near_solution",
-    by="*",
+    by="run",
 )
 def masses(run: Run) -> Result:
     span = float(run.time[-1] - run.time[max(run.time.size - 3, 0)])
@@ -452,9 +452,9 @@ SHARES = "q_ij recalled: a_i* a_j/Σa² over the teacher's neurons of its sign"
     f"Figure 1 (its subject published); {SHARES}",
     "recalled",
     on="near_solution",
-    by="*",
+    by="run",
     figures=["figure1"],
-    own_reading=True,
+    unverified_reading=True,
 )
 def descent_direction(run: Run) -> Result:
     later = run.isel(time=slice(1, None))
@@ -467,10 +467,10 @@ def descent_direction(run: Run) -> Result:
     f"Figure 1 (its subject published); {SHARES}",
     "recalled",
     on="descents",
-    by="*",
+    by="run",
     of=decayed,
     figures=["figure1"],
-    own_reading=True,
+    unverified_reading=True,
 )
 def descent_directions(run: Run) -> Result:
     excess, _ = states(run)
@@ -485,7 +485,7 @@ def descent_directions(run: Run) -> Result:
     f"{DERIVED}: 40,000 directions by the closed form against the network's; within 20 %",
     "derived",
     on="first_step",
-    by="*",
+    by="run",
     figures=["first_step"],
 )
 def first_step(run: Run) -> Result:
@@ -513,7 +513,7 @@ def check_first_step(run: Run) -> None:
     DERIVED,
     "derived",
     on="one_step",
-    by="*",
+    by="run",
     figures=["first_step"],
 )
 def first_step_form(run: Run) -> Mapping[str, Result]:
@@ -536,7 +536,7 @@ def first_step_form(run: Run) -> Mapping[str, Result]:
     DERIVED,
     "derived",
     on="close_teachers",
-    by="*",
+    by="run",
     of=partial(of_signs, opposite=True),
     figures=["close_teachers"],
 )
@@ -556,7 +556,7 @@ def close_teachers(run: Run) -> Result:
 )
 def close_teachers_exponent(runs: Run) -> Result:
     found = []
-    for run in (run for run in runs.each() if list(of_signs(run, opposite=True))):
+    for run in (run for run in runs.by("run") if list(of_signs(run, opposite=True))):
         vectors, _ = theory.teachers(run.config.problem)
         last, gap = run.isel(time=-1), float(np.rad2deg(np.arccos(abs(vectors[0] @ vectors[1]))))
         decay = float(last.regularization)
@@ -576,7 +576,7 @@ def close_teachers_exponent(runs: Run) -> Result:
     DERIVED,
     "derived",
     on="close_teachers",
-    by="*",
+    by="run",
     of=partial(of_signs, opposite=False),
     figures=["close_teachers"],
 )
@@ -604,7 +604,7 @@ def same_sign_largest(_: Run) -> Result:
     DERIVED,
     "derived",
     on=["pipeline", "pipeline_wide"],
-    by="*",
+    by="run",
     figures=["pipeline"],
 )
 def pipeline(run: Run) -> Result:
@@ -620,7 +620,7 @@ def pipeline(run: Run) -> Result:
     "abstract; the measures of it are ours",
     "published",
     on="pipeline",
-    by="*",
+    by="run",
     figures=["pipeline"],
 )
 def first_and_last(run: Run) -> Mapping[str, Result]:

@@ -49,7 +49,7 @@ def styled(runs: list[Run]) -> list[tuple[Run, dict[str, str], bool]]:
     size=(7.5, 3.0),
 )
 def figure1(canvas: Figure, runs: Run) -> None:
-    later = next(runs.each()).isel(seed=0, time=slice(1, None))
+    later = next(runs.by("run")).isel(seed=0, time=slice(1, None))
     run = later.isel(time=later.time.size // 2)
     vectors, masses = theory.teachers(run.config.problem)
     hidden, output = run.hidden.values, run.output.values
@@ -96,7 +96,7 @@ def figure1(canvas: Figure, runs: Run) -> None:
     size=(7.0, 5.2),
 )
 def figure2(canvas: Figure, runs: Run) -> None:
-    run = next(runs.each()).isel(seed=0)
+    run = next(runs.by("run")).isel(seed=0)
     vectors, masses = theory.teachers(run.config.problem)
     exact, signs = theory.certificate_of(run.config), np.sign(masses)
     centres = np.rad2deg(np.arctan2(vectors[:, 1], vectors[:, 0])) % 180
@@ -157,7 +157,7 @@ def setting(run: Run) -> str:
 )
 def loss_by_decay(canvas: Figure, *experiments: Run) -> None:
     left, right = canvas.subplots(1, 2)
-    for number, run in enumerate(run for runs in experiments for run in runs.each()):
+    for number, run in enumerate(run for runs in experiments for run in runs.by("run")):
         square = theory.certificate_of(run.config).square_norm
         total = np.abs(theory.teachers(run.config.problem)[1]).sum()
         ladder = run.isel(seed=0).last_at("regularization")
@@ -197,7 +197,7 @@ def directions_caption(runs: Run) -> str:
         "for each λ. Median and range over seeds. Dashed: slope of e^(−2κλt), κ the least curvature of the "
         "certificate at a teacher."
     )
-    for run in runs.each():
+    for run in runs.by("run"):
         decay = run.config.dynamics.weight_decay
         if not isinstance(decay, float | int):
             values, until = (
@@ -210,7 +210,7 @@ def directions_caption(runs: Run) -> str:
 @PAPER.figure("theorem", directions_caption, on="descents", size=(7.2, 3.4))
 def directions(canvas: Figure, runs: Run) -> None:
     left, right = canvas.subplots(1, 2)
-    for run, style, steady in styled([run.isel(time=slice(1, None)) for run in runs.each()]):
+    for run, style, steady in styled([run.isel(time=slice(1, None)) for run in runs.by("run")]):
         square = run.mass_weighted_square_angle
         bands(left, run.time, square.clip(min=1e-34), schedule(run), **style)
         bands(right, run.time, run.loss, schedule(run), **style)
@@ -239,7 +239,7 @@ def directions(canvas: Figure, runs: Run) -> None:
     size=(7.5, 3.0),
 )
 def align_or_vanish(canvas: Figure, runs: Run) -> None:
-    every = list(runs.each())
+    every = list(runs.by("run"))
     chosen = [every[place] for place in sorted({0, len(every) // 2, len(every) - 1})]
     for axes, run in facets(canvas, chosen):
         last = run.isel(time=-1)
@@ -266,7 +266,7 @@ def align_or_vanish(canvas: Figure, runs: Run) -> None:
     size=(7.2, 3.0),
 )
 def balance(canvas: Figure, runs: Run) -> None:
-    for axes, run in facets(canvas, runs.each()):
+    for axes, run in facets(canvas, runs.by("run")):
         size = np.abs(run.imbalance).stack(one=("seed", "neuron")).transpose("time", "one")
         axes.semilogy(run.time, size, color="C0", alpha=0.5, lw=0.8)
         decay = run.regularization[-1]
@@ -292,7 +292,7 @@ def balance(canvas: Figure, runs: Run) -> None:
 )
 def gradient_bound(canvas: Figure, runs: Run) -> None:
     left, right = canvas.subplots(1, 2)
-    for number, (run, style, steady) in enumerate(styled(list(runs.each()))):
+    for number, (run, style, steady) in enumerate(styled(list(runs.by("run")))):
         if not steady:
             continue
         decay = float(run.regularization[-1])
@@ -326,7 +326,7 @@ def first_step_caption(steps: Run, one: Run) -> str:
 def first_step(canvas: Figure, steps: Run, single: Run) -> None:
     left, right = canvas.subplots(1, 2)
     drawn: dict[str, int] = {}
-    for run in steps.each():
+    for run in steps.by("run"):
         dimension = run.config.problem.dimension
         masses = theory.teachers(run.config.problem)[1]
         label = f"a* = ({', '.join(f'{mass:g}' for mass in masses)})"
@@ -343,7 +343,7 @@ def first_step(canvas: Figure, steps: Run, single: Run) -> None:
         xscale="log", yscale="log", xlabel="dimension d", ylabel="energy off the span × d", ylim=(1e-3, 8)
     )
     left.legend(loc="upper left")
-    one = next(single.each()).isel(seed=0)
+    one = next(single.by("run")).isel(seed=0)
     vectors, masses = theory.embedded_teachers(one.config.problem)
     start, end = unit(one.initial_hidden.values), one.final_hidden.values
     if theory.applies(one.config):
@@ -370,7 +370,7 @@ def first_step(canvas: Figure, steps: Run, single: Run) -> None:
 def close_teachers(canvas: Figure, runs: Run) -> None:
     axes = canvas.subplots()
     found: dict[float, list[tuple[float, float, float]]] = {-1.0: [], 1.0: []}
-    for run in runs.each():
+    for run in runs.by("run"):
         vectors, masses = theory.teachers(run.config.problem)
         last = run.isel(time=-1, seed=0)
         square = float(last.regularization) ** 2
@@ -407,7 +407,7 @@ def close_teachers(canvas: Figure, runs: Run) -> None:
 )
 def pipeline(canvas: Figure, *experiments: Run) -> None:
     rows, drawn = canvas.subplots(2, 2, sharex=True).ravel(), 0
-    every = [run for runs in experiments for run in runs.each()]
+    every = [run for runs in experiments for run in runs.by("run")]
     for run in every:
         fitted = theory.regression_end(run.config)
         for seed in run.dataset["seed"].values:

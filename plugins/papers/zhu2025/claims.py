@@ -44,7 +44,7 @@ PANELS = ("phases", "phases_sgd")
     on=PANELS,
     by="run",
     figures=PANELS,
-    own_reading=True,
+    unverified_reading=True,
 )
 def late_slope(run: Run) -> Result:
     detail = (
@@ -61,7 +61,7 @@ def late_slope(run: Run) -> Result:
     on=PANELS,
     by="run",
     figures=PANELS,
-    own_reading=True,
+    unverified_reading=True,
 )
 def printed_slope(run: Run) -> Results:
     _, grown = theory.phase_times(run)
@@ -80,7 +80,7 @@ def printed_slope(run: Run) -> Results:
     on=PANELS,
     by="run",
     figures=PANELS,
-    own_reading=True,
+    unverified_reading=True,
 )
 def printed_angles(run: Run) -> Result:
     detail = "degrees that an angle to the teacher closest at the end has risen above an earlier one"
@@ -127,7 +127,7 @@ DEFINITIONS = "t₁: mean angle to the closest teacher below 30°, t₂: all |H_
     "second-hand",
     on=PANELS,
     figures=["phase_times"],
-    own_reading=True,
+    unverified_reading=True,
 )
 def larger_m(runs: Run) -> Results:
     pairs = (longer(few, many, "neurons") for few, many in runs.neighbours("neurons"))
@@ -140,7 +140,7 @@ def larger_m(runs: Run) -> Results:
     "second-hand",
     on=PANELS,
     figures=["phase_times"],
-    own_reading=True,
+    unverified_reading=True,
 )
 def larger_k(runs: Run) -> Results:
     pairs = (longer(many, few, "teachers") for few, many in runs.neighbours("teachers"))
@@ -161,7 +161,7 @@ def within_factor(shares: Any, factor: float, detail: str = "") -> Result:
     on=PANELS,
     by="run",
     figures=PANELS,
-    own_reading=True,
+    unverified_reading=True,
 )
 def factor_four(run: Run) -> Result:
     return within_factor(theory.shares(run.isel(time=-1)), 4)
@@ -175,7 +175,7 @@ def factor_four(run: Run) -> Result:
     on=PANELS,
     by="run",
     figures=PANELS,
-    own_reading=True,
+    unverified_reading=True,
 )
 def corollary_two(run: Run) -> Result | Results:
     teachers, (near, _) = run.config.problem.teachers, theory.phase_times(run)
@@ -215,7 +215,7 @@ ALIKE = 0.1
     "derived",
     on="phases",
     by="run",
-    beside="phases_sgd",
+    compared_with="phases_sgd",
     figures=PANELS,
     late="the margin of 0.1 was set after slopes of both had been seen",
 )
@@ -262,7 +262,7 @@ def fair_groups(run: Run) -> Result:
     on=("phases", "recovered"),
     by="run",
     figures=["phases"],
-    own_reading=True,
+    unverified_reading=True,
 )
 def weak_recovery(run: Run) -> Result:
     start = run.isel(time=0)
@@ -283,7 +283,7 @@ def weak_recovery(run: Run) -> Result:
     on=("alignment", "recovered"),
     by="run",
     figures=["alignment"],
-    own_reading=True,
+    unverified_reading=True,
 )
 def envelope(run: Run) -> Result:
     shrink = theory.envelope(run.time, run.config.problem.teachers, theory.start_size(run))
@@ -336,7 +336,7 @@ def growth_rate(run: Run) -> Result:
     on="teacher_deficit",
     by="run",
     figures=["teacher_deficit"],
-    own_reading=True,
+    unverified_reading=True,
 )
 def growth_envelope(run: Run) -> Result:
     factor = run.config.network.neurons / (9 * run.config.problem.teachers)
@@ -458,7 +458,7 @@ def exponential(run: Run) -> Result:
     on="balance",
     by="run",
     figures=["balance"],
-    own_reading=True,
+    unverified_reading=True,
 )
 def balanced_norms(run: Run) -> Result:
     return within_factor(theory.shares(run.isel(time=-1)), 4)
@@ -472,7 +472,7 @@ def balanced_norms(run: Run) -> Result:
     on=("balance", *PANELS),
     by="run",
     figures=["balance"],
-    own_reading=True,
+    unverified_reading=True,
     late="10 % and σ ≤ 1e-2 were chosen after the numbers were seen",
 )
 def least_norm(run: Run) -> Result | Results:

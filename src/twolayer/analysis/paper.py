@@ -53,10 +53,10 @@ class Paper:
         by: str | Sequence[str] = (),
         select: Select | None = None,
         of: Parts | None = None,
-        beside: str | Sequence[str] = (),
+        compared_with: str | Sequence[str] = (),
         figures: Iterable[str] = (),
         files: Iterable[str] = (),
-        own_reading: bool = False,
+        unverified_reading: bool = False,
         late: str = "",
     ) -> Callable[[Callable[..., Found]], Claim]:
         """Mark `check(run, …)` as a claim.
@@ -64,18 +64,18 @@ class Paper:
         statement: the sentence. source: where in the paper, or how it is known. tag: see `Claim`.
         on: the experiment whose runs it is about; several are taken one after the other, each a case of its own; with
         none, as for an identity in closed form, the function gets no run.
-        by: the swept words that make a case each; without them the function gets all runs at once, and with "run" or
-        "*" each run alone, whatever was swept, named by the first words that tell runs apart or by all of them. Of a
-        run for which it returns {} the statement says nothing.
+        by: the swept words that make a case each; without them the function gets all runs at once, and with "run" each
+        run alone, whatever was swept, named by the first words that tell runs apart. Of a run for which it returns {}
+        the statement says nothing.
         of: which of these, or which parts of each (`Run.part`, whose labels its case names), the sentence speaks of:
         a function of a run that gives them. An experiment without any is inconclusive.
         select: {swept word: value or values}, the runs it is about; default all.
-        beside: other experiments that the function gets as further arguments, each a `Run` of all its runs.
+        compared_with: other experiments that the function gets as further arguments, each a `Run` of all its runs.
         figures: the figures that show it. files: netCDF files beside the plugin, further arguments in this order.
-        own_reading: the paper's own text is not before us, so that a failure speaks of this reading alone.
+        unverified_reading: the paper's own text is not before us, so that a failure speaks of this reading alone.
         late: why the threshold was chosen after the number was seen.
         """
-        experiments, words, others = texts(on), texts(by), texts(beside)
+        experiments, words, others = texts(on), texts(by), texts(compared_with)
         read = tuple(files)
 
         def mark_claim(check: Callable[..., Found]) -> Claim:
@@ -93,7 +93,7 @@ class Paper:
                         found = attempt(check, run, *further, *stored)
                         for name, result in found.items():
                             spelled = ", ".join([*prefix, *case, *[name] * bool(name)])
-                            results[spelled] = as_read(result) if own_reading else result
+                            results[spelled] = as_read(result) if unverified_reading else result
                 return results or {"": inconclusive("there is no run that it speaks of")}
 
             claim = Claim(
@@ -167,7 +167,6 @@ class Paper:
         }
         together = next(runs_of(experiment, dataset))
         known = together.config.words
-        words = together.swept if tuple(words) == ("*",) else words
         missing = []
         for word, values in wanted.items():
             found = getattr(known, word)

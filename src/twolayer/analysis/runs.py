@@ -172,15 +172,6 @@ class Run:
         apart = np.abs(np.log(np.where(known, self.time.values, math.inf) / time))
         return self.isel(time=int(np.argmin(apart)))
 
-    @property
-    def swept(self) -> tuple[str, ...]:
-        """The words that the experiment sweeps, fixed here or not."""
-        return tuple(json.loads(next(text for text in self.dataset["run"].values.ravel() if text))["words"])
-
-    def each(self) -> Iterator[Run]:
-        """The single runs of those taken together here."""
-        return self.by(*self.swept)
-
 
 def runs_of(
     experiment: str, dataset: xr.Dataset, by: Sequence[str] = (), select: Select | None = None

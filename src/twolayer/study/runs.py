@@ -19,7 +19,7 @@ from twolayer.study.registry import Registry
 from twolayer.study.schema import build, canonical, convert, number
 from twolayer.study.sweep import get_path, refuse_taken, set_path, sweep_points
 
-__all__ = ["Experiment", "Run", "make_run"]
+__all__ = ["Experiment", "PlannedRun", "make_run"]
 
 RUN_KEYS = (*PLUGIN_SECTIONS, "network", "times", "seeds", "dtype")
 
@@ -56,7 +56,7 @@ DTYPES = ("float64", "float32")
 
 
 @dataclass(frozen=True)
-class Run:
+class PlannedRun:
     """One point of a sweep: its folder's name, the swept words, and all that decides its result."""
 
     paper: str
@@ -86,7 +86,7 @@ class Experiment:
 
     paper: str
     name: str
-    runs: dict[str, Run]
+    runs: dict[str, PlannedRun]
     metrics: tuple[str, ...] | None
 
     def layout(self) -> list[str]:
@@ -139,7 +139,7 @@ def make_experiment(
     for metric in known:
         dimensions = registry.find("metrics", metric).thing.dimensions
         taken |= dict.fromkeys(dimensions, f"a dimension of the metric '{metric}'")
-    runs: dict[str, Run] = {}
+    runs: dict[str, PlannedRun] = {}
     for point in sweep_points(section.get("sweep"), f"{where}.sweep"):
         run = make_run(paper, name, section, point, registry, where)
         refuse_taken(point, taken, f"{where}.sweep")
@@ -166,7 +166,7 @@ def make_run(
     point: Mapping[str, tuple[Any, Any]],
     registry: Registry,
     where: str,
-) -> Run:
+) -> PlannedRun:
     """One run of an experiment, every section built and checked, defaults filled in."""
     raw = copy.deepcopy({key: section[key] for key in RUN_KEYS if key in section})
     for path, (_, value) in point.items():
@@ -205,7 +205,7 @@ def make_run(
         path.rpartition(".")[2]: get_path(sections, path) if label is None else label
         for path, (label, _) in point.items()
     }
-    return Run(paper, experiment, run_name(words), words, sections)
+    return PlannedRun(paper, experiment, run_name(words), words, sections)
 
 
 def refuse_reduced(
@@ -228,7 +228,7 @@ def refuse_reduced(
 
 
 def checked(action: Callable[[], Any], where: str) -> None:
-    """Run a check; what it refuses is told with its place."""
+    """Make a check; an error names the place in the config."""
     try:
         action()
     except (ValueError, MemoryError) as error:

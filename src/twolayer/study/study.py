@@ -13,11 +13,11 @@ from twolayer.study.fingerprint import code_of
 from twolayer.study.job import Job
 from twolayer.study.merge import anchored, merge_papers, read_config
 from twolayer.study.registry import Registry, load, plugin_folder
-from twolayer.study.runs import Experiment, Run, identifier, make_experiment
+from twolayer.study.runs import Experiment, PlannedRun, identifier, make_experiment
 from twolayer.study.schema import convert
 from twolayer.training.placement import Placement
 
-__all__ = ["Figure", "Paper", "Study", "load_study"]
+__all__ = ["Figure", "PlannedPaper", "Study", "load_study"]
 
 RULES = ("all", "generate", "train", "measure", "gather", "render", "animate", "claims")
 
@@ -38,7 +38,7 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Paper:
+class PlannedPaper:
     """What one paper asks for."""
 
     name: str
@@ -53,22 +53,22 @@ class Study:
 
     backend: str
     plugin_paths: tuple[str, ...]
-    papers: dict[str, Paper]
+    papers: dict[str, PlannedPaper]
     registry: Registry
     warnings: list[str] = field(default_factory=list)
 
-    def run(self, paper: str, experiment: str, name: str) -> Run:
+    def run(self, paper: str, experiment: str, name: str) -> PlannedRun:
         """A run by the parts of its path."""
         runs = self.papers[paper].experiments[experiment].runs
         if name not in runs:
             raise ConfigError(f"papers.{paper}.experiments.{experiment}: {unknown_name('run', name, runs)}")
         return runs[name]
 
-    def placement(self, run: Run) -> Placement:
+    def placement(self, run: PlannedRun) -> Placement:
         """Where a run is trained, and why."""
         return Job(run.as_dict(), self.registry).placed(self.backend)[0]
 
-    def code(self, stage: str, run: Run | None = None, paper: str = "", figure: str = "") -> str:
+    def code(self, stage: str, run: PlannedRun | None = None, paper: str = "", figure: str = "") -> str:
         """The fingerprint of the code behind a job: of a run's stage, of a paper's figure or its claims."""
         if run is not None:
             metrics = self.papers[run.paper].experiments[run.experiment].metrics
@@ -131,7 +131,7 @@ def load_study(files: Sequence[Path | str], overrides: Mapping[str, Any] | None 
     return Study(top["backend"], tuple(paths), papers, registry, warnings)
 
 
-def make_paper(name: str, body: Mapping[str, Any], registry: Registry, warnings: list[str]) -> Paper:
+def make_paper(name: str, body: Mapping[str, Any], registry: Registry, warnings: list[str]) -> PlannedPaper:
     """A paper's experiments and figures, checked."""
     place = f"papers.{name}"
     identifier(name, place)
@@ -156,7 +156,7 @@ def make_paper(name: str, body: Mapping[str, Any], registry: Registry, warnings:
             warnings.append(
                 f"{place}.experiments.{key}: no figure or claim uses it; `snakemake {name}` makes it"
             )
-    return Paper(name, experiments, figures, claims)
+    return PlannedPaper(name, experiments, figures, claims)
 
 
 def make_figures(

@@ -14,14 +14,14 @@ import numpy as np
 from twolayer.finite.flow.events import next_event
 from twolayer.finite.flow.kernels import INNER_KERNEL, KERNEL
 from twolayer.finite.flow.neurons import normalize, outputs_of_network
-from twolayer.finite.flow.problem import Floats, Integers, Problem
+from twolayer.finite.flow.problem import Floats, FlowProblem, Integers
 from twolayer.finite.flow.series import advance, begin, extend, shift
 from twolayer.finite.flow.sliding import NOISE, settle
 from twolayer.finite.flow.status import ARRIVED, AT_ZERO, HELD, REPEATS, STUCK, UNSETTLED
 from twolayer.finite.flow.stiff import advance_stiff, residual_at, stiff_step
 from twolayer.finite.flow.zero import ZERO, next_release, release, rests, size_of
 
-__all__ = ["Clock", "flow_to", "start_clock"]
+__all__ = ["FlowClock", "flow_to", "start_clock"]
 
 CARRIED = 1e-17
 """A residual below this over the tolerance, times its scale, is carried by its own series.
@@ -44,7 +44,7 @@ DRIFT = 10.0
 """Times the tolerance and the scale: so far the weights may be from the residuals of stiff steps."""
 
 
-class Clock(NamedTuple):
+class FlowClock(NamedTuple):
     """Where the integration stands: times[0] the start of the step, [1] its length, [2] its last event.
 
     missed: coefficients, about the last event, of a bound on the movement of a direction that the step misses
@@ -72,10 +72,10 @@ class Clock(NamedTuple):
     margin_residual: Floats  # (2, response) the residual at which it was
 
 
-def start_clock(problem: Problem, neuron_count: int, time: float) -> Clock:
+def start_clock(problem: FlowProblem, neuron_count: int, time: float) -> FlowClock:
     """A clock at the given time, with residuals still to be set."""
     responses, lines = len(problem.targets), len(problem.gram)
-    return Clock(
+    return FlowClock(
         times=np.array([time, 0.0, 0.0]),
         missed=np.zeros(4),
         counts=np.zeros(6, dtype=np.int64),
@@ -97,7 +97,7 @@ def start_clock(problem: Problem, neuron_count: int, time: float) -> Clock:
 
 
 @INNER_KERNEL
-def step_length(problem: Problem, neurons: Any, series: Any, tolerance: float) -> float:
+def step_length(problem: FlowProblem, neurons: Any, series: Any, tolerance: float) -> float:
     """Length at which the last two coefficients of every series are the tolerance, relative to its neuron."""
     neuron_count, size, lines = series.projection.shape
     length = LONGEST
@@ -138,7 +138,9 @@ def step_length(problem: Problem, neurons: Any, series: Any, tolerance: float) -
 
 
 @INNER_KERNEL
-def begin_step(problem: Problem, neurons: Any, series: Any, clock: Any, rays: Any, tolerance: float) -> None:
+def begin_step(
+    problem: FlowProblem, neurons: Any, series: Any, clock: Any, rays: Any, tolerance: float
+) -> None:
     """Expand all neurons and the residual, choose the length of the step, and find the next event of each."""
     neuron_count, size, _ = series.projection.shape
     residual = series.residual
@@ -198,7 +200,7 @@ def longest(missed: Any, room: float, tolerance: float) -> float:
 
 
 @INNER_KERNEL
-def pass_event(j: int, problem: Problem, neurons: Any, series: Any, clock: Any, tolerance: float) -> int:
+def pass_event(j: int, problem: FlowProblem, neurons: Any, series: Any, clock: Any, tolerance: float) -> int:
     """Take neuron j through its event, expand it anew there, and end the step where the others must know."""
     lines = problem.gram.shape[0]
     order = series.mass.shape[1] - 1
@@ -285,7 +287,7 @@ def pass_event(j: int, problem: Problem, neurons: Any, series: Any, clock: Any, 
 
 @INNER_KERNEL
 def choose_step(
-    rule: Any, problem: Problem, neurons: Any, series: Any, clock: Any, rays: Any, tolerance: float
+    rule: Any, problem: FlowProblem, neurons: Any, series: Any, clock: Any, rays: Any, tolerance: float
 ) -> None:
     """Begin a stiff step where Taylor steps are held up by stability, if it reaches much farther."""
     pace = clock.pace
@@ -326,7 +328,7 @@ def choose_step(
 
 @INNER_KERNEL
 def end_step(
-    problem: Problem, neurons: Any, series: Any, clock: Any, length: float, tolerance: float
+    problem: FlowProblem, neurons: Any, series: Any, clock: Any, length: float, tolerance: float
 ) -> None:
     """Move all neurons to the end of the step, and set the residuals there."""
     neuron_count = neurons.projection.shape[0]
@@ -369,7 +371,7 @@ def end_step(
 
 
 @INNER_KERNEL
-def at_floor(problem: Problem, clock: Any, smallest: float) -> bool:
+def at_floor(problem: FlowProblem, clock: Any, smallest: float) -> bool:
     """Whether every residual is within `smallest`, or within `FLOOR` times its scale."""
     if problem.weight_decay > 0.0:
         return False
@@ -384,7 +386,7 @@ def flow_to(
     target: float,
     most_events: int,
     rule: Any,
-    problem: Problem,
+    problem: FlowProblem,
     neurons: Any,
     series: Any,
     clock: Any,

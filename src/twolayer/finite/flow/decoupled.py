@@ -16,7 +16,7 @@ import numpy as np
 from twolayer.finite.flow.events import MARGIN, NO_LINE
 from twolayer.finite.flow.kernels import INNER_KERNEL, KERNEL
 from twolayer.finite.flow.neurons import normalize
-from twolayer.finite.flow.problem import Problem
+from twolayer.finite.flow.problem import FlowProblem
 from twolayer.finite.flow.series import begin, push
 from twolayer.finite.flow.sliding import NOISE, settle
 from twolayer.finite.flow.status import ARRIVED, REPEATS, STUCK, UNSETTLED
@@ -30,7 +30,7 @@ LONGEST = 300.0
 
 
 @INNER_KERNEL
-def drift(j: int, duration: float, problem: Problem, neurons: Any, series: Any, clock: Any) -> int:
+def drift(j: int, duration: float, problem: FlowProblem, neurons: Any, series: Any, clock: Any) -> int:
     """Move neuron j alone for a duration, through its events."""
     lines = problem.gram.shape[0]
     zeta = neurons.projection[j]
@@ -107,7 +107,7 @@ def drift(j: int, duration: float, problem: Problem, neurons: Any, series: Any, 
 
 @KERNEL
 def decoupled_to(
-    target: float, negligible: float, problem: Problem, neurons: Any, series: Any, clock: Any
+    target: float, negligible: float, problem: FlowProblem, neurons: Any, series: Any, clock: Any
 ) -> int:
     """Move all neurons to `target`, or to the time at which outputs may reach `negligible` times the targets.
 

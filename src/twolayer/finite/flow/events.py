@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from twolayer.finite.flow.kernels import INNER_KERNEL
-from twolayer.finite.flow.problem import Problem
+from twolayer.finite.flow.problem import FlowProblem
 from twolayer.finite.flow.sliding import NOISE
 
 __all__ = ["NO_LINE", "first_root", "next_event"]
@@ -67,7 +67,7 @@ def first_root(coefficients: Any, horizon: float, slack: float) -> float:
 
 @INNER_KERNEL
 def next_event(
-    j: int, horizon: float, problem: Problem, neurons: Any, series: Any, residual: Any
+    j: int, horizon: float, problem: FlowProblem, neurons: Any, series: Any, residual: Any
 ) -> tuple[float, int]:
     """Time since the start of neuron j, and line, of its first event up to horizon; infinity if there is none.
 

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from twolayer.errors import TrainingError
-from twolayer.finite.flow.coupled import Clock, flow_to, start_clock
+from twolayer.finite.flow.coupled import FlowClock, flow_to, start_clock
 from twolayer.finite.flow.decoupled import decoupled_to
 from twolayer.finite.flow.neurons import Neurons, outputs_of_network, place_neurons, rebuild_weights
-from twolayer.finite.flow.problem import Floats, Problem, Samples, build_problem, sample_residual
+from twolayer.finite.flow.problem import Floats, FlowProblem, Samples, build_problem, sample_residual
 from twolayer.finite.flow.series import build_series
 from twolayer.finite.flow.sliding import settle_all
 from twolayer.finite.flow.status import ARRIVED, AT_ZERO, HELD, UNSETTLED
@@ -317,7 +317,9 @@ def integrate(
         )
 
 
-def go_on_resting(problem: Problem, neurons: Neurons, clock: Clock, resting: npt.NDArray[np.int8]) -> bool:
+def go_on_resting(
+    problem: FlowProblem, neurons: Neurons, clock: FlowClock, resting: npt.NDArray[np.int8]
+) -> bool:
     """Put the neurons to rest that are at 0 and were resting (neuron,); True if there are any.
 
     Sizes begin anew: those of the neurons as they are. Where all rest the residual is the targets, and none leaves.
@@ -335,7 +337,7 @@ def go_on_resting(problem: Problem, neurons: Neurons, clock: Clock, resting: npt
     return True
 
 
-def stall_message(status: int, clock: Clock, samples: Samples, neuron: int, line: int) -> str:
+def stall_message(status: int, clock: FlowClock, samples: Samples, neuron: int, line: int) -> str:
     """Where and after how much the integration stopped."""
     place = f"at time {clock.times[0]:.17g} (+ {clock.times[2]:.3g}), neuron {neuron}"
     if line >= 0:

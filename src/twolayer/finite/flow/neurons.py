@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from twolayer.finite.flow.kernels import INNER_KERNEL, KERNEL
-from twolayer.finite.flow.problem import Floats, Lines, Problem
+from twolayer.finite.flow.problem import Floats, FlowProblem, Lines
 
 __all__ = ["Neurons", "normalize", "outputs_of_network", "place_neurons", "rebuild_weights"]
 
@@ -39,7 +39,7 @@ class Neurons(NamedTuple):
 
 
 def place_neurons(
-    problem: Problem, lines: Lines, hidden: Floats, output: Floats, output_layer: str
+    problem: FlowProblem, lines: Lines, hidden: Floats, output: Floats, output_layer: str
 ) -> tuple[Neurons, Floats]:
     """The state of given weights, and the unit directions (neuron, feature) of their parts outside the span."""
     largest = np.max(np.abs(hidden), axis=1, initial=np.finfo(np.float64).tiny)
@@ -92,7 +92,7 @@ def rebuild_weights(
 
 
 @KERNEL
-def outputs_of_network(problem: Problem, neurons: Any, outputs: Any) -> None:
+def outputs_of_network(problem: FlowProblem, neurons: Any, outputs: Any) -> None:
     """Write h of every response, (response,)."""
     for response in range(outputs.size):
         outputs[response] = 0.0
@@ -109,7 +109,7 @@ def outputs_of_network(problem: Problem, neurons: Any, outputs: Any) -> None:
 
 
 @INNER_KERNEL
-def normalize(j: int, problem: Problem, neurons: Any) -> None:
+def normalize(j: int, problem: FlowProblem, neurons: Any) -> None:
     """Return neuron j to g² + |v|² = 2 and g² − |v|² = skew, from which truncation moved it; ζ to the span.
 
     Without this a neuron that shrinks by e^−13 would amplify the error of its norm by e^26.

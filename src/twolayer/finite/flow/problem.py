@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Floats", "Lines", "Problem", "Samples", "build_problem", "sample_residual"]
+__all__ = ["Floats", "FlowProblem", "Lines", "Samples", "build_problem", "sample_residual"]
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -18,7 +18,7 @@ ORTHOGONAL = 4.0 * np.finfo(np.float64).eps
 """Smaller cosines are rounding; kept, they would wake components that orthogonal inputs freeze at zero."""
 
 
-class Problem(NamedTuple):
+class FlowProblem(NamedTuple):
     """What stays fixed while the flow runs. One response per side of a line that carries a sample.
 
     The force along line k is rate_k r_k where z_k > 0 and −back_rate_k r_back(k) where z_k < 0, with
@@ -65,7 +65,7 @@ def build_problem(
     loss_weight: float,
     output_scale: float,
     weight_decay: float,
-) -> tuple[Problem, Lines, Samples]:
+) -> tuple[FlowProblem, Lines, Samples]:
     """Merge the samples on a common ray (and line, for `abs`), drop zero inputs, and factor the Gram matrix.
 
     Collinear inputs switch together, so events are located once per line. With x = γ x_k the network value
@@ -126,7 +126,7 @@ def build_problem(
     left, singular, right = np.linalg.svd(distinct, full_matrices=False)
     rank = int(np.sum(singular > np.max(singular, initial=0.0) * max(distinct.shape, default=1) * 2.3e-16))
     left, singular, right = left[:, :rank], singular[:rank], right[:rank]
-    problem = Problem(
+    problem = FlowProblem(
         gram=np.ascontiguousarray(0.5 * (gram + gram.T)),
         inverse=np.ascontiguousarray((left / singular**2) @ left.T),
         norm=norm,

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from twolayer.finite.flow.kernels import INNER_DOT, INNER_KERNEL
-from twolayer.finite.flow.problem import Floats, Integers, Problem
+from twolayer.finite.flow.problem import Floats, FlowProblem, Integers
 from twolayer.finite.flow.sliding import factor_cholesky, solve_cholesky
 
 __all__ = ["Series", "advance", "begin", "build_series", "extend", "push", "shift"]
@@ -74,7 +74,7 @@ def build_series(neurons: int, lines: int, responses: int, rank: int, order: int
 
 
 @INNER_KERNEL
-def begin(j: int, problem: Problem, neurons: Any, series: Any) -> None:
+def begin(j: int, problem: FlowProblem, neurons: Any, series: Any) -> None:
     """Set the coefficients of order 0 of neuron j, and the lines that act on it."""
     lines = problem.gram.shape[0]
     acting = 0
@@ -140,7 +140,9 @@ def add_rows(i: int, j: int, gram: Any, rows: Any, force: Any, count: int, drive
 
 
 @INNER_KERNEL
-def push(i: int, first: int, last: int, problem: Problem, neurons: Any, series: Any, residual: Any) -> None:
+def push(
+    i: int, first: int, last: int, problem: FlowProblem, neurons: Any, series: Any, residual: Any
+) -> None:
     """Coefficients of order i of the force q and the drive u = G q on neurons first to last − 1; u = 0 on K."""
     force = series.force
     drive = series.drive
@@ -168,7 +170,9 @@ def push(i: int, first: int, last: int, problem: Problem, neurons: Any, series: 
 
 
 @INNER_KERNEL
-def extend(i: int, first: int, last: int, problem: Problem, neurons: Any, series: Any, residual: Any) -> None:
+def extend(
+    i: int, first: int, last: int, problem: FlowProblem, neurons: Any, series: Any, residual: Any
+) -> None:
     """From the coefficients up to order i of neurons first to last − 1, those of order i + 1.
 
     residual (response, order + 1) is known up to order i. A call passes hundreds of words, hence the range.
@@ -252,7 +256,7 @@ def horner(j: int, coefficients: Any, lowest: int, time: float, value: Any) -> N
 
 @INNER_KERNEL
 def advance(
-    j: int, time: float, problem: Problem, neurons: Any, series: Any, room: Any, residual: Any
+    j: int, time: float, problem: FlowProblem, neurons: Any, series: Any, room: Any, residual: Any
 ) -> None:
     """The state of neuron j, written into room, at a time since its own start; room may be neurons itself.
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from twolayer.finite.flow.kernels import INNER_KERNEL, KERNEL
-from twolayer.finite.flow.problem import Problem
+from twolayer.finite.flow.problem import FlowProblem
 
 __all__ = [
     "NOISE",
@@ -152,7 +152,9 @@ def bounded_least_squares(
 
 
 @INNER_KERNEL
-def settle(j: int, crossing: int, noise_level: float, problem: Problem, neurons: Any, residual: Any) -> int:
+def settle(
+    j: int, crossing: int, noise_level: float, problem: FlowProblem, neurons: Any, residual: Any
+) -> int:
     """Give neuron j the pattern it leaves with, at residual (response, order + 1).
 
     `crossing` is the line it reached, or −1; `noise_level` the fraction of its terms at which a velocity is
@@ -296,7 +298,7 @@ def settle(j: int, crossing: int, noise_level: float, problem: Problem, neurons:
 
 
 @KERNEL
-def settle_all(problem: Problem, neurons: Any, residual: Any, forks: Any) -> int:
+def settle_all(problem: FlowProblem, neurons: Any, residual: Any, forks: Any) -> int:
     """Give all neurons the pattern they start with, and count forks; −1, or the neuron that did not settle."""
     for j in range(neurons.projection.shape[0]):
         if neurons.moving[j]:

@@ -20,7 +20,7 @@ from numpy.polynomial import legendre
 
 from twolayer.finite.flow.events import next_event
 from twolayer.finite.flow.kernels import INNER_KERNEL
-from twolayer.finite.flow.problem import Floats, Problem
+from twolayer.finite.flow.problem import Floats, FlowProblem
 from twolayer.finite.flow.series import begin, horner, push
 from twolayer.finite.flow.sliding import solve_cholesky
 
@@ -85,7 +85,7 @@ def build_collocation(order: int) -> Collocation:
 
 @INNER_KERNEL
 def add_kernel(
-    j: int, i: int, problem: Problem, neurons: Any, series: Any, reduced: Any, kernel: Any
+    j: int, i: int, problem: FlowProblem, neurons: Any, series: Any, reduced: Any, kernel: Any
 ) -> None:
     """Add neuron j at point i to K (response, response), r' = −K r up to decay.
 
@@ -107,7 +107,7 @@ def add_kernel(
 
 
 @INNER_KERNEL
-def project_gram(j: int, problem: Problem, series: Any, reduced: Any) -> None:
+def project_gram(j: int, problem: FlowProblem, series: Any, reduced: Any) -> None:
     """Write G_AA − G_AK G_KK⁻¹ G_KA of the acting lines A and the sliding ones K of neuron j."""
     acting = series.active_count[j]
     sliding = series.sliding_count[j]
@@ -126,7 +126,7 @@ def project_gram(j: int, problem: Problem, series: Any, reduced: Any) -> None:
 
 
 @INNER_KERNEL
-def inverse_system(length: float, rule: Collocation, problem: Problem, neurons: Any, series: Any) -> Any:
+def inverse_system(length: float, rule: Collocation, problem: FlowProblem, neurons: Any, series: Any) -> Any:
     """(I + h A ⊗ K)⁻¹ with K at the points, rows and columns (stage, response)."""
     neuron_count, _, lines = series.projection.shape
     responses = series.residual.shape[0]
@@ -154,7 +154,7 @@ def inverse_system(length: float, rule: Collocation, problem: Problem, neurons: 
 
 @INNER_KERNEL
 def solve_neuron(
-    j: int, length: float, rule: Collocation, problem: Problem, neurons: Any, series: Any
+    j: int, length: float, rule: Collocation, problem: FlowProblem, neurons: Any, series: Any
 ) -> float:
     """Neuron j at the points, given its forces there; the largest change, relative to the neuron."""
     stages = rule.points.size
@@ -219,7 +219,7 @@ def solve_neuron(
 
 
 @INNER_KERNEL
-def add_slopes(j: int, problem: Problem, neurons: Any, series: Any, slopes: Any) -> None:
+def add_slopes(j: int, problem: FlowProblem, neurons: Any, series: Any, slopes: Any) -> None:
     """Take (s e^(2ρ) g ζ)' of neuron j at the points off slopes (response, stage), which become r'."""
     stages = slopes.shape[1]
     acting = series.active_count[j]
@@ -241,7 +241,7 @@ def add_slopes(j: int, problem: Problem, neurons: Any, series: Any, slopes: Any)
 
 
 @INNER_KERNEL
-def is_idle(j: int, problem: Problem, series: Any) -> bool:
+def is_idle(j: int, problem: FlowProblem, series: Any) -> bool:
     """Whether neuron j has a fixed output and sees no sample: its hidden weight only decays, as e^(−λ t).
 
     Its polynomials stand still, and the decay is put on by `advance_stiff`: collocation would lose the signs
@@ -254,7 +254,7 @@ def is_idle(j: int, problem: Problem, series: Any) -> bool:
 def solve_step(
     length: float,
     rule: Collocation,
-    problem: Problem,
+    problem: FlowProblem,
     neurons: Any,
     series: Any,
     clock: Any,
@@ -324,7 +324,7 @@ def solve_step(
 @INNER_KERNEL
 def truncation(
     rule: Collocation,
-    problem: Problem,
+    problem: FlowProblem,
     neurons: Any,
     series: Any,
     clock: Any,
@@ -375,7 +375,7 @@ def truncation(
 
 
 @INNER_KERNEL
-def settle_rounding(j: int, rule: Collocation, problem: Problem, neurons: Any, series: Any) -> None:
+def settle_rounding(j: int, rule: Collocation, problem: FlowProblem, neurons: Any, series: Any) -> None:
     """Let projections of neuron j that move by rounding alone stand still, from values at the points."""
     stages = rule.points.size
     lines = problem.gram.shape[0]
@@ -423,7 +423,7 @@ def to_powers(length: float, rule: Collocation, values: Any) -> None:
 def stiff_step(
     length: float,
     rule: Collocation,
-    problem: Problem,
+    problem: FlowProblem,
     neurons: Any,
     series: Any,
     clock: Any,
@@ -485,7 +485,7 @@ def residual_at(time: float, series: Any, residual: Any) -> None:
 
 
 @INNER_KERNEL
-def advance_stiff(j: int, time: float, problem: Problem, neurons: Any, series: Any, room: Any) -> None:
+def advance_stiff(j: int, time: float, problem: FlowProblem, neurons: Any, series: Any, room: Any) -> None:
     """The state of neuron j, written into room, at a time since the start of the step; room may be neurons."""
     horner(j, series.projection, 0, time, room.projection)
     size = series.mass.shape[1]

@@ -23,7 +23,7 @@ from scipy.optimize import nnls
 
 from twolayer.finite.flow.events import first_root
 from twolayer.finite.flow.kernels import INNER_KERNEL, KERNEL
-from twolayer.finite.flow.problem import Floats, Lines, Problem
+from twolayer.finite.flow.problem import Floats, FlowProblem, Lines
 from twolayer.finite.flow.series import begin, push
 from twolayer.finite.flow.sliding import NOISE, settle
 
@@ -64,14 +64,14 @@ class Rays(NamedTuple):
     part: bool  # not all rays are listed
 
 
-def no_rays(problem: Problem) -> Rays:
+def no_rays(problem: FlowProblem) -> Rays:
     """No ray, as long as no neuron has reached 0."""
     lines = len(problem.gram)
     none = np.zeros((0, lines))
     return Rays(none, np.zeros((0, len(problem.targets))), none.T.copy(), none.T.copy(), none, False, False)
 
 
-def build_rays(problem: Problem, lines: Lines) -> Rays:
+def build_rays(problem: FlowProblem, lines: Lines) -> Rays:
     """List the rays of a problem with at least one line, and whether some directions are dead."""
     count, rank = len(problem.gram), problem.rank
     units = lines.inputs / problem.norm[:, None]
@@ -120,7 +120,7 @@ def build_rays(problem: Problem, lines: Lines) -> Rays:
 
 
 @INNER_KERNEL
-def size_of(j: int, problem: Problem, neurons: Any) -> float:
+def size_of(j: int, problem: FlowProblem, neurons: Any) -> float:
     """max_k |⟨v, x_k⟩|/|x_k|, of the order of the length of v inside the span."""
     size = 0.0
     for k in range(problem.gram.shape[0]):
@@ -144,7 +144,7 @@ def least(sign: float, rays: Any, residual: Any) -> tuple[int, float]:
 
 
 @INNER_KERNEL
-def threshold(problem: Problem, clock: Any) -> float:
+def threshold(problem: FlowProblem, clock: Any) -> float:
     """The value −φ from which on φ is below 0 and not rounding."""
     total = 0.0
     for response in range(clock.residual.size):
@@ -162,7 +162,7 @@ def rests(sign: float, neurons: Any) -> bool:
 
 
 @INNER_KERNEL
-def place(j: int, size: float, direction: Any, problem: Problem, neurons: Any, residual: Any) -> bool:
+def place(j: int, size: float, direction: Any, problem: FlowProblem, neurons: Any, residual: Any) -> bool:
     """Set neuron j on its way along a direction (line,), with the pattern that the sliding rule gives there."""
     largest = 0.0
     for k in range(direction.size):
@@ -180,7 +180,7 @@ def place(j: int, size: float, direction: Any, problem: Problem, neurons: Any, r
 
 
 @INNER_KERNEL
-def release(problem: Problem, neurons: Any, clock: Any, rays: Any) -> bool:
+def release(problem: FlowProblem, neurons: Any, clock: Any, rays: Any) -> bool:
     """Let the neurons go that rest at 0 and for which φ is below 0 on a ray; True if there were any.
 
     clock.margin keeps by how much φ was above 0, for each sign of a, at clock.margin_residual: with |u| = 1 it
@@ -223,7 +223,7 @@ def release(problem: Problem, neurons: Any, clock: Any, rays: Any) -> bool:
 
 
 @INNER_KERNEL
-def same(first: Any, second: Any, problem: Problem) -> bool:
+def same(first: Any, second: Any, problem: FlowProblem) -> bool:
     """Whether two directions (line,) give the same neuron: for |z| also one that is turned round."""
     plain = 0.0
     turned = 0.0
@@ -237,7 +237,7 @@ def same(first: Any, second: Any, problem: Problem) -> bool:
 
 @INNER_KERNEL
 def next_release(
-    length: float, problem: Problem, neurons: Any, clock: Any, rays: Any, residual: Any
+    length: float, problem: FlowProblem, neurons: Any, clock: Any, rays: Any, residual: Any
 ) -> float:
     """First time in a step at which φ falls below 0 on a ray for a neuron at rest, or its length.
 
@@ -278,7 +278,7 @@ def next_release(
 
 @INNER_KERNEL
 def follow_map(
-    approach: Any, phase: Any, sign: float, rays: Any, problem: Problem, residual: Any, state: Any
+    approach: Any, phase: Any, sign: float, rays: Any, problem: FlowProblem, residual: Any, state: Any
 ) -> int:
     """Iterate explicit descent about 0, at one residual, from up the direction of approach, in units of its step.
 
@@ -328,7 +328,7 @@ def follow_map(
 
 
 @INNER_KERNEL
-def run_out(j: int, problem: Problem, neurons: Any, series: Any, residual: Any) -> bool:
+def run_out(j: int, problem: FlowProblem, neurons: Any, series: Any, residual: Any) -> bool:
     """Follow the flow of neuron j at fixed residuals, where it moves straight between events, until it has none ahead.
 
     False if it comes back to 0 or to rest; else its projections are those far out.
@@ -371,7 +371,7 @@ def run_out(j: int, problem: Problem, neurons: Any, series: Any, residual: Any) 
 
 
 @KERNEL
-def at_zero(problem: Problem, neurons: Any, series: Any, clock: Any, rays: Any) -> None:
+def at_zero(problem: FlowProblem, neurons: Any, series: Any, clock: Any, rays: Any) -> None:
     """Decide for every neuron that has just reached 0 whether it rests, leaves, or is dead."""
     lines = problem.gram.shape[0]
     residual = np.empty((clock.residual.size, 1))
