@@ -64,7 +64,7 @@ EXAMPLES: dict[str, dict[str, list[dict[str, Any]]]] = {
         "gradient_descent": [{"step_size": 0.05}],
         "gradient_flow": [{"rtol": 1e-6, "weight_decay": 0.01}],
         "regularized_gradient_descent": [{"step_size": 0.05, "weight_decay": DECAY}],
-        "stages": [
+        "sequence": [
             {
                 "stages": [
                     {**DESCENT, "layers": "hidden", "until": 0.05},

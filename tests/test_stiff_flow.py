@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from twolayer.finite.flow import FlowPath, finite_flow, frames
-from twolayer.finite.flow.coupled import Clock, start_clock
+from twolayer.finite.flow.coupled import FlowClock, start_clock
 from twolayer.finite.flow.stiff import build_collocation
 
 
@@ -50,7 +50,7 @@ def random_problem(seed: int) -> tuple[tuple[np.ndarray, ...], dict[str, Any]]:
 def impatient(never: bool) -> Any:
     """A clock after which only Taylor steps are taken, or stiff ones are tried at once."""
 
-    def start(*arguments: Any) -> Clock:
+    def start(*arguments: Any) -> FlowClock:
         clock = start_clock(*arguments)
         clock.patience[2] = 2**60 if never else 1
         return clock
