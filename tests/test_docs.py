@@ -147,7 +147,7 @@ def test_example_paper_through_snakemake(folder: Path) -> None:
     for figure in ("loss.pdf", "loss.png", "descent.mp4"):
         assert (results / "figures" / figure).stat().st_size > 1000
     claims = json.loads((results / "claims.json").read_text(encoding="utf-8"))
-    assert [row["claim"] for row in claims] == ["one_before_two[seed 0]", "one_before_two[seed 1]", "start"]
+    assert [row["claim"] for row in claims] == ["one_before_two", "start[k = 1]", "start[k = 2]"]
     assert {row["verdict"] for row in claims} == {"holds"}
     assert "3 claims: 3 hold, 0 fail, 0 inconclusive" in done.stdout + done.stderr
 

@@ -1,4 +1,4 @@
-"""Plugins: how they are found, what is refused and how it is told, and that a short one runs everywhere."""
+"""Plugins: how they are found, what is refused and with which message, and that a short one runs everywhere."""
 
 from __future__ import annotations
 
@@ -170,6 +170,34 @@ BROKEN = {
         metric("x") + "    register('x', Metric(len, (), 'b'))\n",
         r"'x' is registered twice in this plugin",
     ),
+    "a metric whose name is no identifier": (
+        metric("x").replace("register('x'", "register('x-y'"),
+        r"'x-y': its name must be a Python identifier, as a variable of the dataset; is 'x-y'",
+    ),
+    "a metric called time": (
+        metric("x").replace("register('x'", "register('time'"),
+        r"'time' is the name of a dimension or a variable of every dataset",
+    ),
+    "a metric called step": (
+        metric("x").replace("register('x'", "register('step'"),
+        r"'step' is the name of a dimension or a variable of every dataset",
+    ),
+    "a metric called as the dimension of another": (
+        metric("x").replace("register('x'", "register('direction'"),
+        r"'direction' is a dimension of the metric '[a-z_]+'; rename one",
+    ),
+    "a dimension called as a metric": (
+        metric("x").replace("'neuron')", "'loss')"),
+        r"the dimension 'loss' of 'x' is a metric; rename one",
+    ),
+    "a dimension that is a variable": (
+        metric("x").replace("'neuron')", "'step')"),
+        r"'x': 'step' is a variable of every dataset, not a dimension",
+    ),
+    "a dimension twice": (
+        metric("x").replace("'neuron')", "'time')"),
+        r"'x' has a dimension twice: seed, time, time",
+    ),
     "a thing that is no metric": (
         metric("x").partition("register('x'")[0] + "register('x', 5)\n",
         r"'x' \(5\) must be a Metric",
@@ -190,6 +218,43 @@ def test_a_broken_plugin_is_an_error_for_who_asks_and_a_warning_for_others(tmp_p
     with pytest.raises(ConfigError, match=message) as caught:
         registry.find("metrics", "x")
     assert f"A plugin that failed to load may have had it: {file}" in str(caught.value)
+
+
+MARKED = """\
+from twolayer import Problem, Weights, metric
+
+def wide(problem, trajectory):
+    return problem.network.neurons > 2
+
+@metric("length", ("seed", "time"), "length |W|", units="m", applies=wide, by_default=False, per_frame=True)
+def length(problem, weights):
+    return (weights.hidden**2).sum((-2, -1)) ** 0.5
+
+@metric("whole_length", ("seed", "time"), "length |W|")
+def whole(problem, trajectory):
+    return (trajectory.weights.hidden**2).sum((-2, -1)) ** 0.5
+"""
+
+
+def test_a_metric_is_marked_at_its_function(tmp_path: Path) -> None:
+    """The mark registers what a hook would, and leaves the function as it is."""
+    folder = place(tmp_path / "further", metrics__mine=MARKED, dynamics__momentum=MOMENTUM)
+    found = load([folder]).find("metrics", "length").thing
+    assert (found.dimensions, found.long_name, found.units) == (("seed", "time"), "length |W|", "m")
+    assert not found.by_default
+    chosen = {**EXPERIMENT, "metrics": ["length", "whole_length", "hidden"]}
+    dataset = twolayer.run(chosen, "numpy", plugin_paths=[str(folder)])
+    expected = np.sqrt((dataset["hidden"].values ** 2).sum((-2, -1)))
+    np.testing.assert_array_equal(dataset["length"].values, expected)
+    np.testing.assert_array_equal(dataset["whole_length"].values, expected)
+    assert "whole_length" in twolayer.run(EXPERIMENT, "numpy", plugin_paths=[str(folder)])
+
+
+def test_hooks_and_marks_stand_in_one_module(tmp_path: Path) -> None:
+    folder = place(tmp_path / "further", metrics__both=MARKED + metric("by_hook"))
+    registry = load([folder])
+    assert registry.failures == {}
+    assert {registry.find("metrics", name).name for name in ("length", "whole_length", "by_hook")}
 
 
 @pytest.mark.parametrize("kind", ["problems", "initializations", "dynamics"])

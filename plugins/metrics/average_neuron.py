@@ -18,8 +18,8 @@ every part of it of order δ³. Two of different teachers, w = h(v̂ + ζ) and w
 E|u·x||u'·x| less its expansions to first order about v̂ and about v̂', so by Taylor's theorem
     E = c c'h h' ∫∫ (1 − s)(1 − t) ∂⁴F/∂s²∂t² ds dt,   ∂⁴F/∂s²∂t² = (2/π)(AB + 2C²)/|u ∧ u'|
 at u = v̂ + sζ, u' = v̂' + tζ', with A, B, C the products of ζ and ζ' projected off u and u'. That is of order δ²δ'²,
-and is summed by Gauss's rule where ζ is small beside the teachers' separation; elsewhere its four moments, of order
-one, are added as they are.
+and is summed by Gauss's rule where ζ is small compared with the teachers' separation; elsewhere its four moments,
+of order one, are added as they are.
 
 relu: ς = (1 + sgn)/2 and E xxᵀ sgn(v·x) = 0, so |R₁|² = ¼|Σ r_l|² + ¼|R₁|² of |·|, and |R₂| is half that of |·|.
 """
@@ -31,8 +31,7 @@ from typing import Any
 
 import numpy as np
 
-from twolayer import Metric, Weights, hookimpl
-from twolayer.analysis.metric import each_frame
+from twolayer import Weights, metric
 from twolayer.population.closed_form import angles, g, unit
 
 from ._students import closest_teacher, has_teachers
@@ -40,6 +39,11 @@ from ._students import closest_teacher, has_teachers
 NODES = 6
 """Of Gauss's rule in s and in t: with ζ ≤ SMALL sin Δ its error is below 1e-12 of the term."""
 SMALL = 0.1
+
+
+def unprofiled(problem: Any, trajectory: Any) -> bool:
+    """Whether f − f* itself is what the loss squares."""
+    return has_teachers(problem, trajectory) and problem.data.teacher.profile == "none"
 
 
 def residuals(problem: Any, weights: Weights) -> Any:
@@ -51,8 +55,8 @@ def residuals(problem: Any, weights: Weights) -> Any:
 
 
 def turned(problem: Any, weights: Weights) -> tuple[Any, Any]:
-    """Students, turned towards their closest teacher for |·|, (seed, neuron, feature), and whose they are,
-    (seed, neuron, teacher); a neuron at 0 is nobody's."""
+    """Students, turned towards their closest teacher for |·|, (seed, neuron, feature), and which teacher that is,
+    (seed, neuron, teacher); a neuron at 0 has none."""
     closest = closest_teacher(problem, weights)
     hidden = weights.hidden
     if problem.network.activation == "abs":
@@ -61,6 +65,14 @@ def turned(problem: Any, weights: Weights) -> tuple[Any, Any]:
     return hidden, closest[..., None] == np.arange(len(problem.data.teacher.hidden))
 
 
+@metric(
+    "average_neuron_residual",
+    ("seed", "time", "teacher"),
+    "|Σ s a w − b v| over the students closest to a teacher, turned towards it",
+    applies=has_teachers,
+    by_default=False,
+    per_frame=True,
+)
 def residual_norms(problem: Any, weights: Weights) -> Any:
     """|r_l|, (seed, teacher)."""
     return np.linalg.norm(residuals(problem, weights), axis=-1)
@@ -77,6 +89,14 @@ def moment(left: Any, right: Any, first: Any, second: Any) -> Any:
     return (2.0 / math.pi) * ((0.5 * math.pi - phi) * (first * second).sum(-1) + np.sin(phi) * bent)
 
 
+@metric(
+    "r1_norm",
+    ("seed", "time"),
+    "norm of the part of f − f* due to students as their teacher's average neuron",
+    applies=unprofiled,
+    by_default=False,
+    per_frame=True,
+)
 def r1_norm(problem: Any, weights: Weights) -> Any:
     """√(E R₁²), (seed,)."""
     rest, teachers = residuals(problem, weights), problem.data.teacher.hidden
@@ -88,6 +108,14 @@ def r1_norm(problem: Any, weights: Weights) -> Any:
     return np.sqrt(np.maximum(square, 0.0))
 
 
+@metric(
+    "r2_norm",
+    ("seed", "time"),
+    "norm of the part of f − f* due to students' planes that differ from their teacher's",
+    applies=unprofiled,
+    by_default=False,
+    per_frame=True,
+)
 def r2_norm(problem: Any, weights: Weights) -> Any:
     """√(E R₂²), (seed,)."""
     hidden, member = turned(problem, weights)
@@ -102,8 +130,8 @@ def r2_square(teachers: Any, hidden: Any, output: Any, member: Any) -> Any:
     """E R₂² for |·| of one seed: hidden (neuron, feature), output (neuron,), member (neuron, teacher)."""
     if not np.isfinite(hidden).all():
         return np.nan
-    own = member.any(-1)
-    hidden, output, closest = hidden[own], output[own], member[own].argmax(-1)
+    moved = member.any(-1)
+    hidden, output, closest = hidden[moved], output[moved], member[moved].argmax(-1)
     axes = unit(teachers)[closest]
     length = np.linalg.norm(hidden, axis=-1)
     mass = output * length
@@ -163,27 +191,3 @@ def remainder(v: Any, p: Any, zeta: Any, eta: Any) -> Any:
             weight = s_weight * t_weight * (1.0 - s) * (1.0 - t)
             total += weight * (2.0 / math.pi) * (a * b + 2.0 * c * c) / (length * area)
     return total
-
-
-def unprofiled(problem: Any, trajectory: Any) -> bool:
-    """Whether f − f* itself is what the loss squares."""
-    return has_teachers(problem, trajectory) and problem.data.teacher.profile == "none"
-
-
-@hookimpl
-def register_metrics(register: Any) -> None:
-    told = "|Σ s a w − b v| over the students closest to a teacher, turned towards it"
-    over = ("seed", "time", "teacher")
-    register(
-        "average_neuron_residual",
-        Metric(each_frame(residual_norms), over, told, applies=has_teachers, by_default=False),
-    )
-    for name, observe, what in (
-        ("r1_norm", r1_norm, "students as their teacher's average neuron"),
-        ("r2_norm", r2_norm, "students' planes that differ from their teacher's"),
-    ):
-        long_name = f"norm of the part of f − f* due to {what}"
-        register(
-            name,
-            Metric(each_frame(observe), ("seed", "time"), long_name, applies=unprofiled, by_default=False),
-        )

@@ -6,14 +6,22 @@ from typing import Any
 
 import numpy as np
 
-from twolayer import Metric, Weights, hookimpl
-from twolayer.analysis.metric import each_frame, frames
+from twolayer import Weights, metric
+from twolayer.analysis.metric import frames
 from twolayer.core.arrays import norm
 from twolayer.population.closed_form import unit
 
 from ._students import closest_teacher, has_teachers
 
 
+@metric(
+    "descent_direction",
+    ("seed", "time", "neuron", "feature"),
+    "descent direction w − q v of each neuron, q its share of the closest teacher v",
+    applies=has_teachers,
+    by_default=False,
+    per_frame=True,
+)
 def descent_direction(problem: Any, weights: Weights) -> Any:
     """w_j − q_ij v̂_i, of which the descent direction is the negative, (seed, neuron, feature).
 
@@ -37,18 +45,39 @@ def descent_direction(problem: Any, weights: Weights) -> Any:
     return weights.hidden - share[..., None] * towards
 
 
+@metric(
+    "hidden_gradient",
+    ("seed", "time", "neuron", "feature"),
+    "gradient of the objective in the hidden weights",
+    by_default=False,
+)
 def hidden_gradient(problem: Any, trajectory: Any) -> Any:
     """∂/∂w_j of the objective, (seed, time, neuron, feature)."""
     moments = zip(frames(trajectory), trajectory.weight_decay, strict=True)
     return np.stack([problem.gradient(weights, decay).hidden for weights, decay in moments], axis=1)
 
 
+@metric(
+    "descent_inner_product",
+    ("seed", "time"),
+    "gradient along the descent direction Σ⟨∂L/∂w, w − q v⟩",
+    applies=has_teachers,
+    by_default=False,
+)
 def descent_inner_product(problem: Any, trajectory: Any) -> Any:
     """Σ_j ⟨∂L_λ/∂w_j, w_j − q_ij v̂_i⟩, (seed, time): above 0 where it is a direction of descent."""
     along = np.stack([descent_direction(problem, frame) for frame in frames(trajectory)], axis=1)
     return (hidden_gradient(problem, trajectory) * along).sum((-2, -1))
 
 
+@metric(
+    "off_span_energy",
+    ("seed", "time", "neuron"),
+    "share of |w|² outside the span of the teachers",
+    applies=has_teachers,
+    by_default=False,
+    per_frame=True,
+)
 def off_span_energy(problem: Any, weights: Weights) -> Any:
     """The share of |w_j|² outside the span of the teachers, (seed, neuron); NaN at w = 0."""
     left, sizes, _ = np.linalg.svd(unit(problem.data.teacher.hidden).T, full_matrices=False)
@@ -56,25 +85,3 @@ def off_span_energy(problem: Any, weights: Weights) -> Any:
     direction = unit(weights.hidden)
     outside = norm(direction - (direction @ span) @ span.T) ** 2
     return np.where(norm(weights.hidden) > 0, outside, np.nan)
-
-
-@hookimpl
-def register_metrics(register: Any) -> None:
-    vector, neuron, time = ("seed", "time", "neuron", "feature"), ("seed", "time", "neuron"), ("seed", "time")
-
-    def add(name: str, measure: Any, dimensions: tuple[str, ...], told: str, applies: Any) -> None:
-        register(name, Metric(measure, dimensions, told, applies=applies, by_default=False))
-
-    told = "descent direction w − q v of each neuron, q its share of the closest teacher v"
-    add("descent_direction", each_frame(descent_direction), vector, told, has_teachers)
-    told = "gradient of the objective in the hidden weights"
-    add("hidden_gradient", hidden_gradient, vector, told, lambda problem, trajectory: True)
-    add(
-        "descent_inner_product",
-        descent_inner_product,
-        time,
-        "gradient along the descent direction Σ⟨∂L/∂w, w − q v⟩",
-        has_teachers,
-    )
-    told = "share of |w|² outside the span of the teachers"
-    add("off_span_energy", each_frame(off_span_energy), neuron, told, has_teachers)

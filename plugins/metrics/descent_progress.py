@@ -18,34 +18,11 @@ from typing import Any
 
 import numpy as np
 
-from twolayer import Metric, Weights, hookimpl
-from twolayer.analysis.metric import each_frame
+from twolayer import Weights, metric
 from twolayer.core.arrays import norm
 from twolayer.population.closed_form import unit
 
 from ._students import closest_teacher, has_teachers, teacher_angles
-
-
-def descent_progress(problem: Any, weights: Weights) -> Any:
-    """The ratio, (seed,)."""
-    teacher = problem.data.teacher
-    of_population = teacher.problem(problem.network)
-    weights = problem.network.with_tied_outputs(weights)
-    loss = of_population.loss(weights)
-    heavy = teacher.output[:, None] * teacher.hidden
-    reach = np.cbrt(6.0 * math.pi * loss)[:, None] / np.cbrt(norm(heavy)) ** 2
-    own = closest_teacher(problem, weights)[..., None] == np.arange(len(heavy))
-    near = own & (teacher_angles(problem, weights) <= reach[:, None, :])  # (seed, neuron, teacher)
-    total = np.where(near, norm(weights.hidden)[..., None] ** 2, 0.0).sum(-2)
-    length = norm(weights.hidden)[..., None]
-    share = np.where(near, length / np.where(total > 0, total, np.nan)[:, None, :], 0.0)
-    toward = (share * np.sign(weights.hidden @ teacher.hidden.T)) @ heavy
-    direction = unit(weights.hidden)
-    step = weights.hidden - toward
-    step = step - 0.5 * (step * direction).sum(-1, keepdims=True) * direction  # (I + ŵŵᵀ)⁻¹ = I − ½ŵŵᵀ
-    progress = (of_population.gradient(weights).hidden * step).sum((-2, -1))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where((total > 0).all(-1), progress / loss, np.nan)
 
 
 def tied_absolute(problem: Any, trajectory: Any) -> bool:
@@ -58,10 +35,31 @@ def tied_absolute(problem: Any, trajectory: Any) -> bool:
     )
 
 
-@hookimpl
-def register_metrics(register: Any) -> None:
-    told = "progress of −∇L towards teachers, over L; NaN where one has no near student"
-    metric = Metric(
-        each_frame(descent_progress), ("seed", "time"), told, "1", tied_absolute, by_default=False
-    )
-    register("descent_progress", metric)
+@metric(
+    "descent_progress",
+    ("seed", "time"),
+    "progress of −∇L towards teachers, over L; NaN where one has no near student",
+    applies=tied_absolute,
+    by_default=False,
+    per_frame=True,
+)
+def descent_progress(problem: Any, weights: Weights) -> Any:
+    """The ratio, (seed,)."""
+    teacher = problem.data.teacher
+    of_population = teacher.problem(problem.network)
+    weights = problem.network.with_tied_outputs(weights)
+    loss = of_population.loss(weights)
+    heavy = teacher.output[:, None] * teacher.hidden
+    reach = np.cbrt(6.0 * math.pi * loss)[:, None] / np.cbrt(norm(heavy)) ** 2
+    member = closest_teacher(problem, weights)[..., None] == np.arange(len(heavy))
+    near = member & (teacher_angles(problem, weights) <= reach[:, None, :])  # (seed, neuron, teacher)
+    total = np.where(near, norm(weights.hidden)[..., None] ** 2, 0.0).sum(-2)
+    length = norm(weights.hidden)[..., None]
+    share = np.where(near, length / np.where(total > 0, total, np.nan)[:, None, :], 0.0)
+    toward = (share * np.sign(weights.hidden @ teacher.hidden.T)) @ heavy
+    direction = unit(weights.hidden)
+    step = weights.hidden - toward
+    step = step - 0.5 * (step * direction).sum(-1, keepdims=True) * direction  # (I + ŵŵᵀ)⁻¹ = I − ½ŵŵᵀ
+    progress = (of_population.gradient(weights).hidden * step).sum((-2, -1))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where((total > 0).all(-1), progress / loss, np.nan)

@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from twolayer import Metric, Problem, Weights, hookimpl
-from twolayer.analysis.metric import each_frame
+from twolayer import Problem, Weights, metric
 from twolayer.core.arrays import norm
 from twolayer.core.trajectory import Trajectory
 
@@ -15,6 +14,18 @@ ANGLE = 0.05
 SHARE = 0.01
 
 
+def of_sample(problem: Problem, trajectory: Trajectory) -> bool:
+    """Whether there are finite data."""
+    return not problem.on_population
+
+
+@metric(
+    "carrying_directions",
+    ("seed", "time"),
+    "number of directions with at least 1 % of the path norm",
+    by_default=False,
+    per_frame=True,
+)
 def carrying_directions(problem: Problem, weights: Weights) -> Any:
     """The number of distinct directions with at least 1 % of Σ|a||w|, (seed,).
 
@@ -44,6 +55,13 @@ def directions_of(hidden: Any, output: Any) -> float:
     return float(found)
 
 
+@metric(
+    "covering_neurons",
+    ("seed", "sign"),
+    "neurons that see all samples of their sign at the start (+, −)",
+    applies=of_sample,
+    by_default=False,
+)
 def covering_neurons(problem: Problem, trajectory: Trajectory) -> Any:
     """The size of S_{±,1} at the start: neurons with ±a > 0 and w·x_k > 0 for every k with ±y_k > 0, (seed, sign).
 
@@ -59,6 +77,13 @@ def covering_neurons(problem: Problem, trajectory: Trajectory) -> Any:
     return np.stack(counts, axis=-1)
 
 
+@metric(
+    "blind_exponent",
+    ("seed",),
+    "power of λ at which neurons that miss a sample of their sign die out",
+    applies=of_sample,
+    by_default=False,
+)
 def blind_exponent(problem: Problem, trajectory: Trajectory) -> Any:
     """The power of λ at which the heaviest neuron that misses a sample dies out on orthogonal inputs, (seed,).
 
@@ -70,47 +95,9 @@ def blind_exponent(problem: Problem, trajectory: Trajectory) -> Any:
     squares = problem.data.targets**2 * (problem.data.inputs**2).sum(-1)
     exponents = []
     for sign in (1.0, -1.0):
-        own = np.where(sign * problem.data.targets > 0, squares, 0.0)[..., None, :]
-        share = (active * own).sum(-1) / own.sum(-1)
+        weight = np.where(sign * problem.data.targets > 0, squares, 0.0)[..., None, :]
+        share = (active * weight).sum(-1) / weight.sum(-1)
         part = (share < 1 - 1e-12) & (sign * output > 0)
         exponents.append(np.where(part, 2 * (1 - np.sqrt(share)), np.inf))
     smallest = np.concatenate(exponents, axis=-1).min(-1)
     return np.where(np.isfinite(smallest), smallest, np.nan)
-
-
-def of_sample(problem: Problem, trajectory: Trajectory) -> bool:
-    """Whether there are finite data."""
-    return not problem.on_population
-
-
-@hookimpl
-def register_metrics(register: Any) -> None:
-    register(
-        "carrying_directions",
-        Metric(
-            each_frame(carrying_directions),
-            ("seed", "time"),
-            "number of directions with at least 1 % of the path norm",
-            by_default=False,
-        ),
-    )
-    register(
-        "covering_neurons",
-        Metric(
-            covering_neurons,
-            ("seed", "sign"),
-            "neurons that see all samples of their sign at the start (+, −)",
-            applies=of_sample,
-            by_default=False,
-        ),
-    )
-    register(
-        "blind_exponent",
-        Metric(
-            blind_exponent,
-            ("seed",),
-            "power of λ at which neurons that miss a sample of their sign die out",
-            applies=of_sample,
-            by_default=False,
-        ),
-    )

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from twolayer import EmpiricalProblem, Flow, Metric, Problem, Weights, hookimpl
+from twolayer import EmpiricalProblem, Problem, Weights, metric
 from twolayer.core.trajectory import Trajectory
 
 FINER, LEAST = 1e-3, 2.5e-14
@@ -14,6 +14,18 @@ FINER, LEAST = 1e-3, 2.5e-14
 often no smaller: what is left of Newton's iterations in it does not follow rtol."""
 
 
+def has_tolerance(problem: EmpiricalProblem, trajectory: Trajectory) -> bool:
+    """Whether the dynamics has a relative tolerance."""
+    return trajectory.dynamics is not None and trajectory.dynamics.finer(FINER, LEAST) is not None
+
+
+@metric(
+    "flow_error",
+    ("time",),
+    "relative error of the loss, first seed, by a run at a thousandth of the tolerance",
+    applies=has_tolerance,
+    by_default=False,
+)
 def flow_error(problem: EmpiricalProblem, trajectory: Trajectory) -> Any:
     """|L − L'|/L' of the first seed, (time,), where L' is the loss of the same flow with rtol/1000, or 2.5e-14.
 
@@ -23,31 +35,14 @@ def flow_error(problem: EmpiricalProblem, trajectory: Trajectory) -> Any:
 
     dynamics, clock, weights = trajectory.dynamics, trajectory.clock, trajectory.weights
     data = problem.data.mapped(lambda array: array[0]) if problem.data.per_seed else problem.data
-    own: Problem = data.problem(problem.network)
-    again = CompiledPopulationProblem(own.data, own.network) if own.on_population else own
+    alone: Problem = data.problem(problem.network)
+    again = CompiledPopulationProblem(alone.data, alone.network) if alone.on_population else alone
     start = Weights(weights.hidden[:1, 0], weights.output[:1, 0])
     finer, share = dynamics.finer(FINER, LEAST)
     path = finer.trajectory(again, start, clock, ())
-    exact = np.stack([own.loss(frame)[0] for frame in path])
-    loss = own.loss(Weights(weights.hidden[0], weights.output[0]))
+    exact = np.stack([alone.loss(frame)[0] for frame in path])
+    loss = alone.loss(Weights(weights.hidden[0], weights.output[0]))
     error = np.abs(loss - exact) / np.where(exact > 0, exact, np.nan)
     if share > 0.1:
         error = np.full_like(error, np.nan)
     return np.where(clock.time <= trajectory.trusted_until[0], error, np.nan)
-
-
-def has_tolerance(problem: EmpiricalProblem, trajectory: Trajectory) -> bool:
-    """Whether the run is a flow with a relative tolerance."""
-    return isinstance(trajectory.dynamics, Flow) and trajectory.dynamics.finer(FINER, LEAST) is not None
-
-
-@hookimpl
-def register_metrics(register: Any) -> None:
-    metric = Metric(
-        flow_error,
-        ("time",),
-        "relative error of the loss, first seed, by a run at a thousandth of the tolerance",
-        applies=has_tolerance,
-        by_default=False,
-    )
-    register("flow_error", metric)

@@ -6,18 +6,36 @@ from typing import Any
 
 import numpy as np
 
-from twolayer import EmpiricalProblem, Metric, hookimpl
-from twolayer.analysis.metric import each_frame, frames
+from twolayer import EmpiricalProblem, Weights, metric
+from twolayer.analysis.metric import frames
 from twolayer.core.trajectory import Trajectory
 
 
+def is_regularized(problem: EmpiricalProblem, trajectory: Trajectory) -> bool:
+    """Whether the objective differs from the loss."""
+    return bool(np.any(trajectory.weight_decay > 0))
+
+
+@metric("loss", ("seed", "time"), "loss L (without penalty)", per_frame=True)
+def loss(problem: EmpiricalProblem, weights: Weights) -> Any:
+    """L, (seed,)."""
+    return problem.loss(weights)
+
+
+@metric(
+    "objective",
+    ("seed", "time"),
+    "objective L + (λ/2)|θ|², θ = (a, W), without a where it is fixed",
+    applies=is_regularized,
+)
 def objective(problem: EmpiricalProblem, trajectory: Trajectory) -> Any:
-    """L + (λ/2)|θ|² with the λ of each moment, (seed, time): θ = (a, W), or W alone where outputs are fixed."""
+    """L + (λ/2)|θ|² with the λ of each time, (seed, time): θ = (a, W), or W alone where outputs are fixed."""
     moments = zip(frames(trajectory), trajectory.weight_decay, strict=True)
     values = [problem.loss(weights) + problem.penalty(weights, decay) for weights, decay in moments]
     return np.stack(values, axis=1)
 
 
+@metric("gradient_norm", ("seed", "time"), "Frobenius norm of the objective's gradient")
 def gradient_norm(problem: EmpiricalProblem, trajectory: Trajectory) -> Any:
     """The Frobenius norm of the objective's gradient over the trained parameters, (seed, time)."""
     values = []
@@ -28,25 +46,7 @@ def gradient_norm(problem: EmpiricalProblem, trajectory: Trajectory) -> Any:
     return np.stack(values, axis=1)
 
 
-def is_regularized(problem: EmpiricalProblem, trajectory: Trajectory) -> bool:
-    """Whether the objective differs from the loss."""
-    return bool(np.any(trajectory.weight_decay > 0))
-
-
-@hookimpl
-def register_metrics(register: Any) -> None:
-    time = ("seed", "time")
-    loss = each_frame(lambda problem, weights: problem.loss(weights))
-    register("loss", Metric(loss, time, "loss L (without penalty)"))
-    register(
-        "objective",
-        Metric(
-            objective,
-            time,
-            "objective L + (λ/2)|θ|², θ = (a, W), without a where it is fixed",
-            applies=is_regularized,
-        ),
-    )
-    decay = Metric(lambda _, path: path.weight_decay, ("time",), "weight decay λ", by_default=False)
-    register("regularization", decay)
-    register("gradient_norm", Metric(gradient_norm, time, "Frobenius norm of the objective's gradient"))
+@metric("regularization", ("time",), "weight decay λ", by_default=False)
+def regularization(problem: EmpiricalProblem, trajectory: Trajectory) -> Any:
+    """λ of the objective, (time,)."""
+    return trajectory.weight_decay

@@ -1,4 +1,4 @@
-"""spread: how far apart the students of one teacher still are, beside it."""
+"""spread: how far apart the students of one teacher are, orthogonally to it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from twolayer import Metric, Problem, Weights, hookimpl
-from twolayer.analysis.metric import each_frame
+from twolayer import Problem, Weights, metric
 from twolayer.core.arrays import norm
 from twolayer.population.closed_form import unit
 
@@ -16,6 +15,14 @@ from ._students import closest_teacher, has_teachers
 ROUNDING = 8 * np.finfo(np.float64).eps
 
 
+@metric(
+    "spread",
+    ("seed", "time", "teacher"),
+    "spread Z = Σ_{i<j}|z_i − z_j| of a teacher's students orthogonally to it; NaN below its floor",
+    applies=has_teachers,
+    by_default=False,
+    per_frame=True,
+)
 def spread(problem: Problem, weights: Weights) -> Any:
     """Z_l = Σ_{i<j} |z_i − z_j| over the students closest to teacher l at that time, (seed, teacher).
 
@@ -32,20 +39,11 @@ def spread(problem: Problem, weights: Weights) -> Any:
     tilted = (axes != 0).sum(-1) > 1
     spreads = []
     for teacher, axis in enumerate(axes):
-        beside = hidden - (hidden @ axis)[..., None] * axis
-        apart = norm(beside[..., :, None, :] - beside[..., None, :, :])  # (seed, neuron, neuron)
-        own = member[..., teacher]
-        total = 0.5 * np.where(own[..., :, None] & own[..., None, :], apart, 0.0).sum((-2, -1))
-        floor = ROUNDING * (own.sum(-1) - 1) * np.where(own, norm(hidden), 0.0).sum(-1)
+        across = hidden - (hidden @ axis)[..., None] * axis
+        apart = norm(across[..., :, None, :] - across[..., None, :, :])  # (seed, neuron, neuron)
+        inside = member[..., teacher]
+        total = 0.5 * np.where(inside[..., :, None] & inside[..., None, :], apart, 0.0).sum((-2, -1))
+        floor = ROUNDING * (inside.sum(-1) - 1) * np.where(inside, norm(hidden), 0.0).sum(-1)
         spreads.append(np.where(tilted[teacher] & (total < floor), np.nan, total))
     lost = ~np.isfinite(weights.hidden).all((-2, -1))
     return np.where(lost[..., None], np.nan, np.stack(spreads, axis=-1))
-
-
-@hookimpl
-def register_metrics(register: Any) -> None:
-    told = "spread Z = Σ_{i<j}|z_i − z_j| of a teacher's students beside it; NaN below its floor"
-    metric = Metric(
-        each_frame(spread), ("seed", "time", "teacher"), told, "1", has_teachers, by_default=False
-    )
-    register("spread", metric)

@@ -6,25 +6,82 @@ from typing import Any
 
 import numpy as np
 
-from twolayer import Metric, Problem, Weights, hookimpl
-from twolayer.analysis.metric import each_frame
+from twolayer import Problem, Weights, metric
 from twolayer.core.trajectory import Trajectory
 
 from ._students import closest_teacher, has_teachers, heights, teacher_angles
 
 
+def plain_teachers(problem: Any, trajectory: Trajectory) -> bool:
+    """Whether teachers enter with their direction (relu), so that the sum of vectors has a meaning."""
+    return has_teachers(problem, trajectory) and problem.network.activation == "relu"
+
+
+def of_population(problem: Any, trajectory: Trajectory) -> bool:
+    """Whether the data are a sample of a teacher's population."""
+    return not problem.on_population and problem.data.teacher is not None
+
+
+@metric(
+    "teacher_angle",
+    ("seed", "time", "neuron"),
+    "angle θ to the closest teacher",
+    units="rad",
+    applies=has_teachers,
+    per_frame=True,
+)
 def teacher_angle(problem: Problem, weights: Weights) -> Any:
     """The angle to the closest teacher, in radians, (seed, neuron)."""
     return teacher_angles(problem, weights).min(-1)
 
 
+@metric(
+    "closest_teacher",
+    ("seed", "time", "neuron"),
+    "index of the closest teacher at that time; −1: none",
+    applies=has_teachers,
+    per_frame=True,
+)
+def index_of_closest(problem: Problem, weights: Weights) -> Any:
+    """The index of the closest teacher, −1 where w = 0 or is not finite, (seed, neuron)."""
+    return closest_teacher(problem, weights)
+
+
+@metric(
+    "teacher_angles",
+    ("seed", "time", "neuron", "teacher"),
+    "angle θ to each teacher",
+    units="rad",
+    applies=has_teachers,
+    by_default=False,
+    per_frame=True,
+)
+def all_angles(problem: Problem, weights: Weights) -> Any:
+    """The angle to each teacher, in radians, (seed, neuron, teacher)."""
+    return teacher_angles(problem, weights)
+
+
+@metric(
+    "projection",
+    ("seed", "time", "neuron"),
+    "projection h on the closest teacher",
+    applies=has_teachers,
+    per_frame=True,
+)
 def projection(problem: Problem, weights: Weights) -> Any:
     """h_i = ⟨w_i, v̂⟩ on the closest teacher, (seed, neuron); NaN where there is none."""
     closest = closest_teacher(problem, weights)
-    own = np.take_along_axis(heights(problem, weights), np.maximum(closest, 0)[..., None], axis=-1)[..., 0]
-    return np.where(closest >= 0, own, np.nan)
+    height = np.take_along_axis(heights(problem, weights), np.maximum(closest, 0)[..., None], axis=-1)[..., 0]
+    return np.where(closest >= 0, height, np.nan)
 
 
+@metric(
+    "teacher_deficit",
+    ("seed", "time", "teacher"),
+    "deficit of the teacher H = b|v| − Σ s a h over the teacher's students; NaN below its floor 8 ε b|v|",
+    applies=has_teachers,
+    per_frame=True,
+)
 def teacher_deficit(problem: Problem, weights: Weights) -> Any:
     """H_l = b_l|v_l| − Σ s a_i h_i over the students closest to teacher l at that time, (seed, teacher).
 
@@ -41,6 +98,14 @@ def teacher_deficit(problem: Problem, weights: Weights) -> Any:
     return np.where((np.abs(left) < floor) | lost, np.nan, left)
 
 
+@metric(
+    "group_imbalance",
+    ("seed", "time", "teacher"),
+    "imbalance of a teacher's students B = m Σh²/(Σh)² − 1; NaN without students",
+    applies=has_teachers,
+    by_default=False,
+    per_frame=True,
+)
 def group_imbalance(problem: Problem, weights: Weights) -> Any:
     """B_l = m_l Σ h²/(Σ h)² − 1 over the m_l students closest to teacher l at that time, (seed, teacher).
 
@@ -49,79 +114,36 @@ def group_imbalance(problem: Problem, weights: Weights) -> Any:
     """
     closest = closest_teacher(problem, weights)
     member = closest[..., None] == np.arange(problem.data.teacher.hidden.shape[0])
-    own = np.where(member, heights(problem, weights), 0.0)
-    count, total = member.sum(-2), own.sum(-2)
+    height = np.where(member, heights(problem, weights), 0.0)
+    count, total = member.sum(-2), height.sum(-2)
     with np.errstate(divide="ignore", invalid="ignore"):
-        apart = np.where(member, own - (total / count)[..., None, :], 0.0)
+        apart = np.where(member, height - (total / count)[..., None, :], 0.0)
         imbalance = count * (apart**2).sum(-2) / total**2
     return np.where(np.isfinite(imbalance), imbalance, np.nan)
 
 
+@metric(
+    "residual_norm", ("seed", "time"), "residual |Σ s a w − Σ b v|", applies=plain_teachers, per_frame=True
+)
 def residual_norm(problem: Problem, weights: Weights) -> Any:
     """|Σ s a_j w_j − Σ b_l v_l|, (seed,)."""
     students = problem.network.scale * (weights.output[..., None] * weights.hidden).sum(-2)
     return np.linalg.norm(students - problem.data.teacher.output @ problem.data.teacher.hidden, axis=-1)
 
 
-def plain_teachers(problem: Any, trajectory: Trajectory) -> bool:
-    """Whether teachers enter with their direction (relu), so that the sum of vectors has a meaning."""
-    return has_teachers(problem, trajectory) and problem.network.activation == "relu"
-
-
+@metric(
+    "population_loss",
+    ("seed", "time"),
+    "loss ½E(f − f*)² over the population of the teacher",
+    applies=of_population,
+    per_frame=True,
+)
 def population_loss(problem: Problem, weights: Weights) -> Any:
     """½ E (f − f*)² over the population that the data are a sample of, in closed form, (seed,)."""
     return problem.data.teacher.problem(problem.network).loss(weights)
 
 
-def of_population(problem: Any, trajectory: Trajectory) -> bool:
-    """Whether the data are a sample of a teacher's population."""
-    return not problem.on_population and problem.data.teacher is not None
-
-
+@metric("sharpness", ("seed", "time"), "top Hessian eigenvalue", by_default=False, per_frame=True)
 def sharpness(problem: Any, weights: Weights) -> Any:
     """The top Hessian eigenvalue (finite data: of the Gauss–Newton matrix), (seed,)."""
     return problem.sharpness(weights)
-
-
-@hookimpl
-def register_metrics(register: Any) -> None:
-    neuron = ("seed", "time", "neuron")
-
-    def add(name: str, observe: Any, dimensions: tuple[str, ...], long_name: str, units: str = "1") -> None:
-        applies = plain_teachers if name == "residual_norm" else has_teachers
-        register(name, Metric(each_frame(observe), dimensions, long_name, units, applies))
-
-    add("teacher_angle", teacher_angle, neuron, "angle θ to the closest teacher", "rad")
-    add("closest_teacher", closest_teacher, neuron, "index of the closest teacher at that time; −1: none")
-    add("projection", projection, neuron, "projection h on the closest teacher")
-    add(
-        "teacher_deficit",
-        teacher_deficit,
-        ("seed", "time", "teacher"),
-        "deficit of the teacher H = b|v| − Σ s a h over the teacher's students; NaN below its floor 8 ε b|v|",
-    )
-    add("residual_norm", residual_norm, ("seed", "time"), "residual |Σ s a w − Σ b v|")
-    beyond = "loss ½E(f − f*)² over the population of the teacher"
-    register(
-        "population_loss", Metric(each_frame(population_loss), ("seed", "time"), beyond, "1", of_population)
-    )
-    all_angles = Metric(
-        each_frame(teacher_angles),
-        (*neuron, "teacher"),
-        "angle θ to each teacher",
-        "rad",
-        has_teachers,
-        by_default=False,
-    )
-    register("teacher_angles", all_angles)
-    uneven = Metric(
-        each_frame(group_imbalance),
-        ("seed", "time", "teacher"),
-        "imbalance of a teacher's students B = m Σh²/(Σh)² − 1; NaN without students",
-        "1",
-        has_teachers,
-        by_default=False,
-    )
-    register("group_imbalance", uneven)
-    largest = Metric(each_frame(sharpness), ("seed", "time"), "top Hessian eigenvalue", by_default=False)
-    register("sharpness", largest)

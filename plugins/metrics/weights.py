@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from twolayer import Metric, Problem, hookimpl
+from twolayer import Problem, metric
 from twolayer.core.arrays import norm
 from twolayer.core.trajectory import Trajectory
 
@@ -15,36 +15,71 @@ def of_sample(problem: Problem, trajectory: Trajectory) -> bool:
 
 
 def of_seed(problem: Problem, trajectory: Trajectory) -> bool:
-    """Whether each seed has a data set of its own."""
+    """Whether each seed has another data set."""
     return not problem.on_population and problem.data.per_seed
 
 
-@hookimpl
-def register_metrics(register: Any) -> None:
-    neuron, feature = ("neuron",), ("neuron", "feature")
+@metric("hidden_norm", ("seed", "time", "neuron"), "norm |w|", by_default=False)
+def hidden_norm(problem: Problem, trajectory: Trajectory) -> Any:
+    """|w_j|, (seed, time, neuron)."""
+    return norm(trajectory.weights.hidden)
 
-    def add(
-        name: str, measure: Any, dimensions: tuple[str, ...], long_name: str, applies: Any = None
-    ) -> None:
-        extra = {"applies": applies} if applies else {}
-        register(name, Metric(measure, dimensions, long_name, by_default=False, **extra))
 
-    add("hidden_norm", lambda _, path: norm(path.weights.hidden), ("seed", "time", *neuron), "norm |w|")
-    add("hidden", lambda _, path: path.weights.hidden, ("seed", "time", *feature), "hidden weights w")
-    add("output", lambda _, path: path.weights.output, ("seed", "time", *neuron), "output weights a")
-    add(
-        "initial_hidden",
-        lambda _, path: path.weights.hidden[:, 0],
-        ("seed", *feature),
-        "first hidden weights",
-    )
-    add(
-        "initial_output", lambda _, path: path.weights.output[:, 0], ("seed", *neuron), "first output weights"
-    )
-    add("final_hidden", lambda _, path: path.weights.hidden[:, -1], ("seed", *feature), "last hidden weights")
-    add("final_output", lambda _, path: path.weights.output[:, -1], ("seed", *neuron), "last output weights")
-    add("inputs", lambda problem, _: problem.data.inputs, ("sample", "feature"), "inputs x", of_sample)
-    add("targets", lambda problem, _: problem.data.targets, ("sample",), "targets y", of_sample)
-    own = ("seed", "sample")
-    add("seed_inputs", lambda problem, _: problem.data.inputs, (*own, "feature"), "inputs x", of_seed)
-    add("seed_targets", lambda problem, _: problem.data.targets, own, "targets y", of_seed)
+@metric("hidden", ("seed", "time", "neuron", "feature"), "hidden weights w", by_default=False)
+def hidden(problem: Problem, trajectory: Trajectory) -> Any:
+    """W, (seed, time, neuron, feature)."""
+    return trajectory.weights.hidden
+
+
+@metric("output", ("seed", "time", "neuron"), "output weights a", by_default=False)
+def output(problem: Problem, trajectory: Trajectory) -> Any:
+    """a, (seed, time, neuron)."""
+    return trajectory.weights.output
+
+
+@metric("initial_hidden", ("seed", "neuron", "feature"), "first hidden weights", by_default=False)
+def initial_hidden(problem: Problem, trajectory: Trajectory) -> Any:
+    """W at the start, (seed, neuron, feature)."""
+    return trajectory.weights.hidden[:, 0]
+
+
+@metric("initial_output", ("seed", "neuron"), "first output weights", by_default=False)
+def initial_output(problem: Problem, trajectory: Trajectory) -> Any:
+    """a at the start, (seed, neuron)."""
+    return trajectory.weights.output[:, 0]
+
+
+@metric("final_hidden", ("seed", "neuron", "feature"), "last hidden weights", by_default=False)
+def final_hidden(problem: Problem, trajectory: Trajectory) -> Any:
+    """W at the last saved time, (seed, neuron, feature)."""
+    return trajectory.weights.hidden[:, -1]
+
+
+@metric("final_output", ("seed", "neuron"), "last output weights", by_default=False)
+def final_output(problem: Problem, trajectory: Trajectory) -> Any:
+    """a at the last saved time, (seed, neuron)."""
+    return trajectory.weights.output[:, -1]
+
+
+@metric("inputs", ("sample", "feature"), "inputs x", applies=of_sample, by_default=False)
+def inputs(problem: Problem, trajectory: Trajectory) -> Any:
+    """x, (sample, feature)."""
+    return problem.data.inputs
+
+
+@metric("targets", ("sample",), "targets y", applies=of_sample, by_default=False)
+def targets(problem: Problem, trajectory: Trajectory) -> Any:
+    """y, (sample,)."""
+    return problem.data.targets
+
+
+@metric("seed_inputs", ("seed", "sample", "feature"), "inputs x", applies=of_seed, by_default=False)
+def seed_inputs(problem: Problem, trajectory: Trajectory) -> Any:
+    """x of each seed, (seed, sample, feature)."""
+    return problem.data.inputs
+
+
+@metric("seed_targets", ("seed", "sample"), "targets y", applies=of_seed, by_default=False)
+def seed_targets(problem: Problem, trajectory: Trajectory) -> Any:
+    """y of each seed, (seed, sample)."""
+    return problem.data.targets

@@ -29,6 +29,7 @@ EXPORTS = {
     "InstantUpdate": "core.dynamics",
     "Metric": "analysis.metric",
     "each_frame": "analysis.metric",
+    "metric": "analysis.metric",
     "Claim": "analysis.claims",
     "Result": "analysis.comparison",
     "claim": "analysis.claims",
@@ -82,6 +83,7 @@ if TYPE_CHECKING:
     from twolayer.analysis.figures import figure as figure
     from twolayer.analysis.metric import Metric as Metric
     from twolayer.analysis.metric import each_frame as each_frame
+    from twolayer.analysis.metric import metric as metric
     from twolayer.analysis.paper import Paper as Paper
     from twolayer.analysis.rates import fit_rate as fit_rate
     from twolayer.analysis.rates import fit_slope as fit_slope

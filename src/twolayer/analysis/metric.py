@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from twolayer.core.network import Weights
 from twolayer.core.problem import Problem
+from twolayer.core.registration import mark
 from twolayer.core.trajectory import Trajectory
 from twolayer.errors import PluginError
 from twolayer.storage.netcdf import Variables
 
-__all__ = ["Metric", "each_frame", "frames", "measure"]
+__all__ = ["Metric", "each_frame", "frames", "measure", "metric"]
+
+Measuring = TypeVar("Measuring", bound=Callable[..., Any])
 
 
 def always(problem: Problem, trajectory: Trajectory) -> bool:
@@ -39,10 +42,34 @@ class Metric:
     by_default: bool = True
 
 
+def metric(
+    name: str,
+    dimensions: tuple[str, ...],
+    long_name: str,
+    *,
+    units: str = "1",
+    applies: Callable[[Any, Trajectory], bool] = always,
+    by_default: bool = True,
+    per_frame: bool = False,
+) -> Callable[[Measuring], Measuring]:
+    """Register a function (problem, trajectory) -> array as the metric `name`; see `Metric`.
+
+    per_frame: whether it is a function (problem, weights) of a single frame, as `each_frame` takes.
+    """
+
+    def register(function: Measuring) -> Measuring:
+        measured = each_frame(function) if per_frame else function
+        made = Metric(measured, dimensions, long_name, units, applies, by_default)
+        mark(function, "metrics", name, made, function.__module__)
+        return function
+
+    return register
+
+
 def each_frame(
     observe: Callable[[Any, Weights], Any],
 ) -> Callable[[Any, Trajectory], Any]:
-    """A measure over (seed, time, …) from one of a single moment: (problem, weights) -> (seed, …)."""
+    """A measure over (seed, time, …) from one of a single frame: (problem, weights) -> (seed, …)."""
 
     def measure(problem: Problem, trajectory: Trajectory) -> Any:
         return np.stack([observe(problem, frame) for frame in frames(trajectory)], axis=1)
@@ -51,7 +78,7 @@ def each_frame(
 
 
 def frames(trajectory: Trajectory) -> list[Weights]:
-    """The weights at each saved moment: hidden (seed, neuron, feature), output (seed, neuron)."""
+    """The weights at each saved time: hidden (seed, neuron, feature), output (seed, neuron)."""
     weights = trajectory.weights
     return [
         Weights(weights.hidden[:, moment], weights.output[:, moment])
@@ -62,7 +89,7 @@ def frames(trajectory: Trajectory) -> list[Weights]:
 def measure(problems: Sequence[Problem], trajectory: Trajectory, metrics: Mapping[str, Metric]) -> Variables:
     """Each metric that applies, and the clock; where a run diverged, NaN (integers −1).
 
-    problems: the run's, or one for each seed where their teachers differ: each seed is then measured on its own, and a
+    problems: the run's, or one for each seed where their teachers differ: each seed is then measured alone, and a
     metric without `seed` among its dimensions gets it where the seeds disagree.
     """
     variables: Variables = {}

@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import inspect
+import keyword
 import sys
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -69,7 +70,7 @@ class Hooks:
 
     @hookspec
     def register_claims(self, register: Any) -> None:
-        """What is held against a measurement: a function marked `@claim`, registered as "<paper>.<claim>"."""
+        """What is compared with a measurement: a function marked `@claim`, registered as "<paper>.<claim>"."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,19 @@ class Registry:
     def names(self, kind: str) -> list[str]:
         """The known names of a kind, sorted."""
         return sorted(name for entry_kind, name in self.entries if entry_kind == kind)
+
+    def clashes(self, metric: Registered) -> list[str]:
+        """How a new metric's name is a dimension of known ones, or a dimension of it their name."""
+        known = {name: entry.thing for (kind, name), entry in self.entries.items() if kind == "metrics"}
+        return [
+            f"'{metric.name}' is a dimension of the metric '{name}'"
+            for name, other in known.items()
+            if metric.name in other.dimensions
+        ] + [
+            f"the dimension '{dimension}' of '{metric.name}' is a metric"
+            for dimension in metric.thing.dimensions
+            if dimension in known
+        ]
 
     def find(self, kind: str, name: object, where: str = "") -> Registered:
         """The plugin of that name, or a ConfigError that lists the known, the nearest and the broken ones."""
@@ -226,6 +240,9 @@ def add(registry: Registry, module: Any, source: str, kinds: Sequence[str]) -> N
     except Exception as error:
         registry.failures[source] = reason_of(error)
         return
+    if clashes := [clash for entry in found if entry.kind == "metrics" for clash in registry.clashes(entry)]:
+        registry.failures[source] = f"register_metrics: {clashes[0]}; rename one of them"
+        return
     for entry in found:
         key = (entry.kind, entry.name)
         if key in registry.entries and registry.entries[key].source != source:
@@ -266,6 +283,12 @@ BASES: dict[str, type] = {
 }
 """What a thing of each kind is: an instance of the class, or for what a config section is built into, a subclass."""
 
+DIMENSIONS = frozenset(("seed", "time", "neuron", "feature", "sample", "teacher"))
+"""The dimensions that datasets share."""
+
+RESERVED = DIMENSIONS | {"step", "diverged_step", "trusted_until", "flow_forks", "path_trusted_until", "run"}
+"""Dimensions and variables of every dataset, which neither a metric nor a swept word may have for a name."""
+
 SECTIONS = ("problems", "initializations", "dynamics")
 
 
@@ -287,8 +310,32 @@ def check(kind: str, name: str, thing: Any) -> None:
             )
     elif not isinstance(thing, base):
         raise PluginError(f"register_{kind}: '{name}' ({thing!r}) must be a {base.__name__}")
+    if kind == "metrics":
+        check_variable(name, thing)
     if kind in ("figures", "claims") and name.count(".") != 1:
         raise PluginError(f"register_{kind}: '{name}' must be named '<paper>.<{kind.removesuffix('s')}>'")
+
+
+def check_variable(name: str, metric: Metric) -> None:
+    """Refuse a metric whose name, or a dimension of which, cannot be one of a dataset."""
+    for word, what in ((name, "name"), *((dimension, "dimension") for dimension in metric.dimensions)):
+        if not isinstance(word, str) or not word.isidentifier() or keyword.iskeyword(word):
+            raise PluginError(
+                f"register_metrics: '{name}': its {what} must be a Python identifier, as a variable of the dataset; "
+                f"is {word!r}"
+            )
+    if name in RESERVED or name in metric.dimensions:
+        raise PluginError(
+            f"register_metrics: '{name}' is the name of a dimension or a variable of every dataset; choose another"
+            if name in RESERVED
+            else f"register_metrics: '{name}' is also the name of one of its dimensions; rename one of them"
+        )
+    if taken := sorted(set(metric.dimensions) & (RESERVED - DIMENSIONS)):
+        raise PluginError(
+            f"register_metrics: '{name}': '{taken[0]}' is a variable of every dataset, not a dimension"
+        )
+    if len(set(metric.dimensions)) < len(metric.dimensions):
+        raise PluginError(f"register_metrics: '{name}' has a dimension twice: {', '.join(metric.dimensions)}")
 
 
 def reason_of(error: BaseException) -> str:

@@ -15,7 +15,7 @@ from twolayer.core.network import Network
 from twolayer.core.times import Times
 from twolayer.errors import ConfigError, unknown_name
 from twolayer.study.job import PLUGIN_SECTIONS, selected_metrics
-from twolayer.study.registry import Registry
+from twolayer.study.registry import RESERVED, Registry
 from twolayer.study.schema import build, canonical, convert, number
 from twolayer.study.sweep import get_path, refuse_taken, set_path, sweep_points
 
@@ -25,22 +25,6 @@ RUN_KEYS = (*PLUGIN_SECTIONS, "network", "times", "seeds", "dtype")
 
 
 EXPERIMENT_KEYS = (*RUN_KEYS, "metrics", "sweep")
-
-
-RESERVED = {
-    "seed",
-    "time",
-    "neuron",
-    "feature",
-    "sample",
-    "teacher",
-    "step",
-    "diverged_step",
-    "trusted_until",
-    "flow_forks",
-    "path_trusted_until",
-    "run",
-}
 
 
 MOST_SEEDS = 100_000
