@@ -14,7 +14,7 @@ import yaml
 
 import twolayer
 from twolayer.cli import main
-from twolayer.errors import ConfigError
+from twolayer.errors import ConfigError, PluginError
 from twolayer.study.fingerprint import closure
 from twolayer.study.registry import KINDS, load, plugin_folder
 from twolayer.study.study import load_study
@@ -255,6 +255,59 @@ def test_hooks_and_marks_stand_in_one_module(tmp_path: Path) -> None:
     registry = load([folder])
     assert registry.failures == {}
     assert {registry.find("metrics", name).name for name in ("length", "whole_length", "by_hook")}
+
+
+FAILING = """\
+from twolayer import metric
+
+@metric("failing", ("seed",), "nothing", by_default=DEFAULT)
+def failing(problem, trajectory):
+    return [1.0 / 0.0]
+"""
+
+
+def test_a_default_metric_that_fails_is_left_out_and_named(tmp_path: Path) -> None:
+    text = FAILING.replace("DEFAULT", "True")
+    folder = place(tmp_path / "further", metrics__failing=text, dynamics__momentum=MOMENTUM)
+    dataset = twolayer.run(EXPERIMENT, "numpy", plugin_paths=[str(folder)])
+    expected = twolayer.run(
+        EXPERIMENT, "numpy", plugin_paths=[str(place(tmp_path / "b", dynamics__momentum=MOMENTUM))]
+    )
+    assert set(dataset.data_vars) == set(expected.data_vars)
+    np.testing.assert_array_equal(dataset["loss"], expected["loss"])
+    file = folder / "metrics" / "failing.py"
+    (note,) = [line for line in dataset.notes.splitlines() if "failing" in line]
+    assert note == (
+        f"metric 'failing' ({file}) failed: ZeroDivisionError: float division by zero ({file}, line 5); it is left out"
+    )
+    # one that was asked for is an error that says the same
+    with pytest.raises(PluginError, match=r"metric 'failing' \(.*failing\.py\) failed: ZeroDivisionError"):
+        twolayer.run({**EXPERIMENT, "metrics": ["failing"]}, "numpy", plugin_paths=[str(folder)])
+
+
+def test_a_metric_that_cannot_apply_is_refused_before_training(tmp_path: Path) -> None:
+    folder = str(place(tmp_path / "further", dynamics__momentum=MOMENTUM, metrics__mine=MARKED))
+    with pytest.raises(
+        ConfigError,
+        match=r"^experiment\.metrics: 'teacher_angle' does not apply to any run .*whether there are",
+    ):
+        twolayer.run({**EXPERIMENT, "metrics": ["teacher_angle"]}, "numpy", plugin_paths=[folder])
+    # in a sweep, one run to which it applies is enough, and the others are padded
+    swept = {**EXPERIMENT, "metrics": ["length"], "sweep": {"network.neurons": [2, 3]}}
+    dataset = twolayer.run(swept, "numpy", plugin_paths=[folder])
+    assert np.isnan(dataset["length"].sel(neurons=2)).all()
+    assert np.isfinite(dataset["length"].sel(neurons=3)).all()
+    assert "metric 'length'" in dataset.notes
+    with pytest.raises(ConfigError, match="'length' does not apply to any run"):
+        twolayer.run({**swept, "sweep": {"network.neurons": [1, 2]}}, "numpy", plugin_paths=[folder])
+
+
+def test_a_metric_that_turns_out_not_to_apply_is_an_error_of_measuring(tmp_path: Path) -> None:
+    """What depends on the trained weights cannot be known before."""
+    text = MARKED.replace("problem.network.neurons > 2", "bool(trajectory.weights.hidden.any()) is False")
+    folder = str(place(tmp_path / "further", dynamics__momentum=MOMENTUM, metrics__mine=text))
+    with pytest.raises(PluginError, match=r"metric 'length' \(.*mine\.py\) does not apply to this run"):
+        twolayer.run({**EXPERIMENT, "metrics": ["length"]}, "numpy", plugin_paths=[folder])
 
 
 @pytest.mark.parametrize("kind", ["problems", "initializations", "dynamics"])

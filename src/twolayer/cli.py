@@ -150,8 +150,12 @@ def measure(options: argparse.Namespace) -> None:
     job = Job(run, load(options.plugin_path, ("problems", "metrics", "dynamics")))
     made = netcdf.provenance("metrics", run, job.code("measure", options.metrics))
     made |= {"backend": trained["backend"], "notes": trained["notes"], "trained_by": trained["code"]}
-    variables = stage(problem, attributes, trajectory, run, job.metrics(options.metrics), job.dynamics)
+    variables, messages = stage(
+        problem, attributes, trajectory, run, job.metrics(options.metrics), job.dynamics
+    )
     netcdf.write(options.output, variables, made | netcdf.coordinates(variables))
+    for message in messages:
+        print(f"{options.output}: {message}", file=sys.stderr)
 
 
 def gather(options: argparse.Namespace) -> None:

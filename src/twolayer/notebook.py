@@ -57,9 +57,10 @@ def run(
         trajectory, told = train(
             problem, attributes, described, job.initialization, job.dynamics, chosen, threads
         )
-        measured = measure(
+        measured, left_out = measure(
             problem, attributes, trajectory, described, job.metrics(checked.metrics), job.dynamics
         )
+        notes += left_out
         if weights:
             measured |= {name: trajectory[name] for name in ("hidden", "output")}
         runs.append(described)

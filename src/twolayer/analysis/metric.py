@@ -15,7 +15,7 @@ from twolayer.core.trajectory import Trajectory
 from twolayer.errors import PluginError
 from twolayer.storage.netcdf import Variables
 
-__all__ = ["Metric", "each_frame", "frames", "measure", "metric"]
+__all__ = ["Metric", "always", "each_frame", "frames", "measure", "metric", "needs"]
 
 Measuring = TypeVar("Measuring", bound=Callable[..., Any])
 
@@ -32,6 +32,8 @@ class Metric:
     measure: (problem, trajectory) -> array with `dimensions`, computed in float64 on the host.
     applies: whether it has a meaning for this run; where not, it is left out.
     by_default: whether it is measured where an experiment names no metrics.
+    required, source: set for a run: whether its failure is an error, as where it was asked for by name, and the file of
+    the plugin.
     """
 
     measure: Callable[[Any, Trajectory], Any]
@@ -40,6 +42,8 @@ class Metric:
     units: str = "1"
     applies: Callable[[Any, Trajectory], bool] = always
     by_default: bool = True
+    required: bool = False
+    source: str = ""
 
 
 def metric(
@@ -86,37 +90,75 @@ def frames(trajectory: Trajectory) -> list[Weights]:
     ]
 
 
-def measure(problems: Sequence[Problem], trajectory: Trajectory, metrics: Mapping[str, Metric]) -> Variables:
-    """Each metric that applies, and the clock; where a run diverged, NaN (integers −1).
+def measure(
+    problems: Sequence[Problem], trajectory: Trajectory, metrics: Mapping[str, Metric], swept: bool = False
+) -> tuple[Variables, tuple[str, ...]]:
+    """Each metric that applies, NaN (integers −1) where a run diverged; and a note on each that could not be measured.
 
     problems: the run's, or one for each seed where their teachers differ: each seed is then measured alone, and a
-    metric without `seed` among its dimensions gets it where the seeds disagree.
+    metric without `seed` among its dimensions gets it where the seeds disagree. A required metric that fails is a
+    PluginError; so is one that does not apply, unless the run is one of a sweep, others of which it may apply to.
     """
     variables: Variables = {}
+    notes: list[str] = []
     paths = (
         [trajectory] if len(problems) == 1 else [trajectory.of_seed(seed) for seed in range(len(problems))]
     )
     with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
         for name, metric in metrics.items():
-            if not metric.applies(problems[0], trajectory):
+            named = f"metric '{name}'" + (f" ({metric.source})" if metric.source else "")
+            try:
+                applies = metric.applies(problems[0], trajectory)
+                if applies:
+                    variables[name] = variable_of(metric, problems, paths)
+            except Exception as error:
+                message = f"{named} failed: {type(error).__name__}: {error}{line_of(error)}"
+                if metric.required:
+                    raise PluginError(message) from error
+                notes.append(f"{message}; it is left out")
                 continue
-            parts = []
-            for problem, path in zip(problems, paths, strict=True):
-                values = np.asarray(metric.measure(problem, path))
-                if values.ndim != len(metric.dimensions):
-                    raise PluginError(
-                        f"metric '{name}' is an array of shape {values.shape}; its dimensions are {metric.dimensions}"
-                    )
-                parts.append(values)
-            dimensions, long_name = metric.dimensions, metric.long_name
-            values = parts[0]
-            if "seed" in dimensions:
-                values = np.concatenate(parts, axis=dimensions.index("seed"))
-            elif not all(alike(values, other) for other in parts):
-                dimensions, values = ("seed", *dimensions), np.stack(parts)
-                long_name += ", for each seed's teacher"
-            variables[name] = (dimensions, values, {"long_name": long_name, "units": metric.units})
-    return variables
+            if metric.required and not applies:
+                message = f"{named} does not apply to this run{needs(metric)}"
+                if not swept:
+                    raise PluginError(message)
+                notes.append(f"{message}; it is left out")
+    return variables, tuple(notes)
+
+
+def variable_of(
+    metric: Metric, problems: Sequence[Problem], paths: Sequence[Trajectory]
+) -> tuple[tuple[str, ...], Any, dict[str, Any]]:
+    """Dimensions, values and attributes of a metric over all seeds."""
+    parts = []
+    for problem, path in zip(problems, paths, strict=True):
+        values = np.asarray(metric.measure(problem, path))
+        if values.ndim != len(metric.dimensions):
+            raise ValueError(
+                f"it is an array of shape {values.shape}; its dimensions are {metric.dimensions}"
+            )
+        parts.append(values)
+    dimensions, long_name = metric.dimensions, metric.long_name
+    values = parts[0]
+    if "seed" in dimensions:
+        values = np.concatenate(parts, axis=dimensions.index("seed"))
+    elif not all(alike(values, other) for other in parts):
+        dimensions, values = ("seed", *dimensions), np.stack(parts)
+        long_name += ", for each seed's teacher"
+    return dimensions, values, {"long_name": long_name, "units": metric.units}
+
+
+def needs(metric: Metric) -> str:
+    """What `applies` asks for, as its docstring says it."""
+    summary = (metric.applies.__doc__ or "").strip().partition("\n")[0].rstrip(".")
+    return f" ({summary[:1].lower()}{summary[1:]}: no)" if summary else ""
+
+
+def line_of(error: BaseException) -> str:
+    """The file and line where an exception was raised."""
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    return f" ({last.tb_frame.f_code.co_filename}, line {last.tb_lineno})" if last else ""
 
 
 def alike(values: Any, other: Any) -> bool:

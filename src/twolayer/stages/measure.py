@@ -25,10 +25,10 @@ def measure(
     run: Mapping[str, Any],
     metrics: Mapping[str, Metric],
     dynamics: Any = None,
-) -> Variables:
-    """The variables of `metrics.nc`, computed in float64 whatever the run's own precision.
+) -> tuple[Variables, tuple[str, ...]]:
+    """The variables of `metrics.nc`, in float64 whatever the run's precision, and notes on those left out.
 
-    dynamics: the run's own, for metrics that take another look at it.
+    dynamics: the run's, for metrics that run it once more.
     """
     data = unpack_problem(problem, attributes)
     path = unpack_trajectory(trajectory)
@@ -36,6 +36,7 @@ def measure(
     output = np.asarray(path.weights.output, dtype=np.float64)
     path = replace(path, weights=Weights(hidden, output), dynamics=dynamics)
     network = Network(**run["network"])
-    measured = metric.measure([part.problem(network) for part in data.by_teacher()], path, metrics)
+    problems = [part.problem(network) for part in data.by_teacher()]
+    measured, notes = metric.measure(problems, path, metrics, bool(run["words"]))
     kept = {name: trajectory[name] for name in KEPT if name in trajectory}
-    return in_coordinates_of(data, measured) | kept
+    return in_coordinates_of(data, measured) | kept, notes

@@ -2,25 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from twolayer.analysis.metric import Metric
+import numpy as np
+
+from twolayer.analysis.metric import Metric, always, needs
 from twolayer.core.backend import Backend
 from twolayer.core.dynamics import Dynamics
 from twolayer.core.initialization import InitializationSpec
+from twolayer.core.network import Network, Weights
+from twolayer.core.problem import Problem
 from twolayer.core.problem_spec import ProblemSpec
+from twolayer.core.seeds import random_of
+from twolayer.core.times import Times
+from twolayer.core.trajectory import Trajectory
+from twolayer.errors import ConfigError
 from twolayer.study.fingerprint import code_of
 from twolayer.study.registry import Registered, Registry
 from twolayer.study.schema import nested
 from twolayer.training.placement import Placement, placement
 
-__all__ = ["PLUGIN_SECTIONS", "Job", "selected_metrics"]
+__all__ = ["PLUGIN_SECTIONS", "Job", "refuse_inapplicable", "selected_metrics"]
 
 PLUGIN_SECTIONS = {"problem": "problems", "initialization": "initializations", "dynamics": "dynamics"}
 """The sections of a run that name a plugin, and its kind."""
+
+ALWAYS = ("loss", "gradient_norm")
+"""Metrics of every run."""
+
+PROBED = 10**5
+"""Numbers in data that are made only to ask which metrics apply, at most."""
 
 
 class Job:
@@ -47,8 +62,31 @@ class Job:
 
     def metrics(self, names: Sequence[str] | None) -> dict[str, Metric]:
         """The metrics to measure by name: see `selected_metrics`."""
-        chosen = selected_metrics(self.registry, names)
-        return {name: self.registry.find("metrics", name).thing for name in chosen}
+        entries = [self.registry.find("metrics", name) for name in selected_metrics(self.registry, names)]
+        required = {*ALWAYS, *(names or ())}
+        return {
+            entry.name: replace(entry.thing, required=entry.name in required, source=entry.source)
+            for entry in entries
+        }
+
+    def probe(self) -> tuple[Problem, Trajectory] | None:
+        """A problem and a trajectory of zeros in the form that this run's will have, for `Metric.applies`; None where
+        the data are not known before they are made, or are large."""
+        samples, features = self.problem.size
+        if features is None or features * (samples or 1) > PROBED:
+            return None
+        network, seeds = Network(**self.run["network"]), self.run["seeds"][:1]
+        try:
+            data = self.problem.data(network, random_of(seeds[0], "problem"))
+            data = data.stacked([]) if self.problem.per_seed else data
+            clock = self.dynamics.clock(Times(**self.run["times"]))
+            decay = np.asarray([self.dynamics.weight_decay_at(float(time)) for time in clock.time])
+            shape = (1, len(clock.time), network.neurons)
+            weights = Weights(np.broadcast_to(0.0, (*shape, data.features)), np.broadcast_to(0.0, shape))
+            path = Trajectory(clock, weights, decay, np.full(1, -1), clock.time[-1:], dynamics=self.dynamics)
+            return data.by_teacher()[0].problem(network), path
+        except Exception:  # training says what is wrong with it
+            return None
 
     def placed(self, backend: str, where: str = "backend") -> tuple[Placement, Backend]:
         """Where the run is trained when a backend is asked for, and the backend that does it."""
@@ -94,4 +132,29 @@ def selected_metrics(registry: Registry, names: Sequence[str] | None) -> list[st
         registry.find("metrics", name, "metrics")
     if names is None:
         return [name for name in registry.names("metrics") if registry.find("metrics", name).thing.by_default]
-    return list(dict.fromkeys(("loss", "gradient_norm", *names)))
+    return list(dict.fromkeys((*ALWAYS, *names)))
+
+
+def refuse_inapplicable(
+    runs: Iterable[Mapping[str, Any]], registry: Registry, names: Sequence[str], where: str
+) -> None:
+    """Refuse a metric asked for by name of which it is known beforehand that it applies to none of the runs."""
+    left = {name: registry.find("metrics", name).thing for name in names}
+    left = {name: metric for name, metric in left.items() if metric.applies is not always}
+    for run in runs:
+        if not left:
+            return
+        found = Job(run, registry).probe()
+        if found is None:
+            return
+        left = {name: metric for name, metric in left.items() if not applies(metric, *found)}
+    for name, metric in left.items():
+        raise ConfigError(f"{where}: '{name}' does not apply to any run of this experiment{needs(metric)}")
+
+
+def applies(metric: Metric, problem: Problem, trajectory: Trajectory) -> bool:
+    """Whether a metric applies; true where it fails to say, so that measuring shows why."""
+    try:
+        return metric.applies(problem, trajectory)
+    except Exception:
+        return True

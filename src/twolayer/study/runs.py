@@ -14,7 +14,7 @@ from typing import Any
 from twolayer.core.network import Network
 from twolayer.core.times import Times
 from twolayer.errors import ConfigError, unknown_name
-from twolayer.study.job import PLUGIN_SECTIONS, selected_metrics
+from twolayer.study.job import PLUGIN_SECTIONS, refuse_inapplicable, selected_metrics
 from twolayer.study.registry import RESERVED, Registry
 from twolayer.study.schema import build, canonical, convert, number
 from twolayer.study.sweep import get_path, refuse_taken, set_path, sweep_points
@@ -140,6 +140,8 @@ def make_experiment(
         if run.name in runs:
             raise ConfigError(f"{where}.sweep: two points are both the run '{run.name}'")
         runs[run.name] = run
+    described = (run.as_dict() for run in runs.values())
+    refuse_inapplicable(described, registry, metrics or (), f"{where}.metrics")
     return Experiment(paper, name, runs, metrics)
 
 
