@@ -291,7 +291,7 @@ BAD = {
     "norms": ({"dimension": 3, "teachers": 2, "norms": [1]}, "1 values for 2 teachers"),
     "a norm of zero": ({"dimension": 3, "teachers": 2, "norms": [1, 0]}, "must be above 0"),
     "coefficients": ({"dimension": 3, "teachers": 2, "coefficients": [1, 1, 1]}, "3 values for 2"),
-    "norms of vectors": ({"dimension": 1, "vectors": [[1]], "norms": 1}, "norms of their own"),
+    "norms of vectors": ({"dimension": 1, "vectors": [[1]], "norms": 1}, "have norms already"),
     "a line": ({"dimension": 1, "angles": [0]}, "dimension 2 or more"),
 }
 

@@ -23,7 +23,7 @@ SAME = 1.0 + 1e-12
 
 @dataclass(frozen=True)
 class Stage(Nested):
-    """A dynamics by name, with its own keys, and
+    """A dynamics by name, with its keys, and
 
     layers: which move; the other keeps its weights.
     until: the time, on the run's clock, at which the stage ends.
@@ -66,7 +66,7 @@ class Leg:
 class StageSequence(Dynamics):
     """stages: a list of {name: a dynamics, its keys, layers, until}, in the order in which they are run.
 
-    Time is the run's: a descent moves it by step_size a step, a flow by its own time, and what acts at once
+    Time is the run's: a descent moves it by step_size a step, a flow by its time, and what acts at once
     (`output_fit`, `balancing`) does not move it, unless `until` says how long to rest there. Ends increase; the
     last stage goes on. A descent ends at the step nearest to `until`, and the next stage begins where it ended.
     A saved time at which a stage ends shows what it has reached, with its λ; time 0 shows the start. A stage's
@@ -290,6 +290,6 @@ def chosen(mask: Any, weights: Weights, other: Weights | None) -> Weights:
 
 
 def stand_in(weights: Weights, last: Weights, alive: Any) -> Weights:
-    """The weights with which a stage begins: in the place of a seed that is lost, those of its last stage's begin, so
+    """The weights with which a stage begins: for a seed that is lost, those of its last stage's begin, so
     that no stage meets NaN; what it makes of them is not shown."""
     return chosen(alive, weights, last)

@@ -21,7 +21,7 @@ class StochasticGradientDescent(Descent):
     """θ ← θ − step_size ∇L_batch(θ) over the trained parameters, with batches of `batch_size` samples.
 
     On a teacher a batch is fresh x ~ N(0, I_d), and L_batch is (1/2B) Σ (f(x) − f*(x))². Of a finite data set it is
-    a subset without replacement, drawn anew at each step, with the set's own loss. ∇L_batch is ∇L on average.
+    a subset without replacement, drawn anew at each step, with the loss of the set. ∇L_batch is ∇L on average.
     """
 
     batch_size: int

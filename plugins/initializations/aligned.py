@@ -19,7 +19,7 @@ class Aligned(InitializationSpec):
 
     projections: for each teacher a list of h_i; students are numbered teacher by teacher.
     angle: in radians; |z_i| = tan(angle) × the group's mean h, with Σ z = 0: two students ±e, more at the corners of
-    a simplex, a single one z = 0. Each group has directions of its own, orthogonal to all teachers where the
+    a simplex, a single one z = 0. Each group has separate directions, orthogonal to all teachers where the
     dimension allows, and a plane may be shared by groups where it does not.
     Projections are absolute: a group that sums to |v_l| starts with no residual along v_l. Trained outputs are 1.
     """
@@ -60,8 +60,8 @@ class Aligned(InitializationSpec):
             corners = max(len(group) - 1, 0)
             if corners > dimension - 1 and self.angle > 0:
                 raise ValueError(
-                    f"projections: the {len(group)} students of [{index}] need {corners} directions beside their "
-                    f"teacher's; dimension {dimension} has {dimension - 1}"
+                    f"projections: the {len(group)} students of [{index}] need {corners} directions orthogonal "
+                    f"to their teacher; dimension {dimension} has {dimension - 1}"
                 )
 
     def draw(self, data: FiniteData | Teacher, network: Network, random: np.random.Generator) -> Weights:
@@ -74,7 +74,7 @@ class Aligned(InitializationSpec):
             if len(group) > 1 and self.angle > 0:
                 length = math.tan(self.angle) * height.mean()
                 corners = simplex(len(group))
-                free = beside(axes, used, axis, corners.shape[1])
+                free = orthogonal_directions(axes, used, axis, corners.shape[1])
                 used = np.concatenate([used, free])
                 students = students + length * corners @ free
             hidden.append(students)
@@ -93,10 +93,10 @@ def simplex(count: int) -> Any:
     return inside / np.linalg.norm(inside, axis=1, keepdims=True)
 
 
-def beside(axes: Any, used: Any, own: Any, count: int) -> Any:
+def orthogonal_directions(axes: Any, used: Any, teacher: Any, count: int) -> Any:
     """`count` orthonormal directions (count, feature): orthogonal to all teachers and to those in use, as far as
-    the dimension allows; then to all teachers; then to the group's own teacher."""
-    for kept in (np.concatenate([axes, used]), axes, own[None]):
+    the dimension allows; then to all teachers; then to the group's teacher."""
+    for kept in (np.concatenate([axes, used]), axes, teacher[None]):
         projector = np.eye(axes.shape[1])
         left, sizes, _ = np.linalg.svd(kept.T, full_matrices=False)
         span = left[:, sizes > 1e-12]
@@ -111,5 +111,5 @@ def beside(axes: Any, used: Any, own: Any, count: int) -> Any:
             if len(found) == count:
                 return np.stack(found)
     raise ValueError(
-        f"projections: there are no {count} directions beside a teacher in {axes.shape[1]} dimensions"
+        f"projections: there are no {count} directions orthogonal to a teacher in {axes.shape[1]} dimensions"
     )

@@ -21,7 +21,7 @@ class AroundTeachers(InitializationSpec):
     shares: of each teacher, one for each of its students; whether they sum to 1 is up to them. Left out, all
     neurons are dealt to the teachers in turn, and a teacher's students share it equally. Students stand in rounds, one
     of each teacher.
-    angle: in radians, one number; or [low, high], between which each seed draws its own, uniform in the logarithm.
+    angle: in radians, one number; or [low, high], between which each seed draws one, uniform in the logarithm.
     mirrored: students come in pairs ±e, so that shares that sum to 1 leave no residual; pairs share alike.
     background_neurons: the scale ε of the neurons beyond the shares, w_j ~ N(0, ε² I), orthogonal to all teachers if
     background_orthogonal.

@@ -17,7 +17,7 @@ from twolayer.storage.netcdf import read_arrays
 class FileStart(InitializationSpec):
     """`initial_hidden(neuron, feature)` and `initial_output(neuron)` of a netCDF file, for every seed.
 
-    balanced: set a_j = sign(a_j)|w_j| in float64, where the file is balanced only to its own precision.
+    balanced: set a_j = sign(a_j)|w_j| in float64, where the file is balanced only to its precision.
     """
 
     path: str

@@ -37,7 +37,7 @@ class Gaussian(InitializationSpec):
         _, features = problem.size
         if self.draw == "full" and network.neurons * (features or 0) > LARGEST:
             raise ValueError(
-                f"draw: 'full' draws {network.neurons} × {features} numbers a seed, more than {LARGEST}; "
+                f"draw: 'full' draws {network.neurons} × {features} numbers per seed, more than {LARGEST}; "
                 "'reduced' draws their law on a teacher in few coordinates"
             )
 
@@ -50,8 +50,8 @@ class Gaussian(InitializationSpec):
         """Draw hidden (neuron, feature), then output (neuron)."""
         hidden = random.standard_normal((network.neurons, data.features))
         if data.dimension is not None:
-            beside = data.features - network.neurons  # after the teachers' coordinates
-            hidden[:, beside:] = triangular(hidden[:, beside:], data.dimension - beside, random)
+            rest = data.features - network.neurons  # after the teachers' coordinates
+            hidden[:, rest:] = triangular(hidden[:, rest:], data.dimension - rest, random)
         hidden = self.scale * hidden
         if self.balanced:
             return Weights(hidden, random.choice([-1.0, 1.0], network.neurons) * norm(hidden))

@@ -37,8 +37,8 @@ class TrajectoryStart(InitializationSpec):
             )
         if len(seeds) > 1 and seed not in seeds:
             raise DataError(f"{self.path}: has the seeds {seeds}, not {seed}")
-        own = seeds.index(seed) if len(seeds) > 1 else 0
-        hidden, output = variables["hidden"][1][own, moment], variables["output"][1][own, moment]
+        place = seeds.index(seed) if len(seeds) > 1 else 0
+        hidden, output = variables["hidden"][1][place, moment], variables["output"][1][place, moment]
         shape = (network.neurons, data.features)
         if hidden.shape != shape:
             message = f"{self.path}: hidden is {hidden.shape}; this run has (neuron, feature) = {shape}"

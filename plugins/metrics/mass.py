@@ -1,4 +1,4 @@
-"""mass, and what it weighs: how much of the network each neuron is, and how much of that is turned away."""
+"""mass, and angles weighted by it: the coefficient of each neuron, and its angle to the closest teacher."""
 
 from __future__ import annotations
 

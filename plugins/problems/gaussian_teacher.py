@@ -27,11 +27,11 @@ class GaussianTeacher(ProblemSpec):
     """f*(x) = Σ_l b_l σ(v_l·x) on x ~ N(0, I_dimension); the loss is ½ E (f − f*)².
 
     Give one of three: teachers: a number, placed along the first axes; angles: in degrees, in the plane of the
-    first two axes; vectors: (teacher, feature), with their own norms.
+    first two axes; vectors: (teacher, feature), with norms.
     norms: |v_l|, one number or one for each. coefficients: b_l, likewise.
     profile: what of f − f* is removed before squaring, its mean (constant), or its mean and its linear part.
     samples: learn from that many x ~ N(0, I) with the teacher's labels instead, drawn anew for each seed, or once
-    with `shared`; `loss` is then that of the sample, and the population's is measured beside it.
+    with `shared`; `loss` is then that of the sample, and the population's is measured too.
     """
 
     dimension: int
@@ -67,7 +67,7 @@ class GaussianTeacher(ProblemSpec):
                     f"vectors: [{index}] has {len(vector)} entries; dimension is {self.dimension}"
                 )
         if self.vectors is not None and self.norms is not None:
-            raise ValueError("norms: vectors have norms of their own; leave it out")
+            raise ValueError("norms: vectors have norms already; leave it out")
         for key in ("norms", "coefficients"):
             values = getattr(self, key)
             if isinstance(values, list) and len(values) != self.count:
@@ -98,7 +98,7 @@ class GaussianTeacher(ProblemSpec):
 
     @property
     def per_seed(self) -> bool:
-        """Whether each seed learns from a sample of its own."""
+        """Whether each seed learns from another sample."""
         return self.samples is not None and not self.shared
 
     def validate(self, network: Network) -> None:
@@ -163,7 +163,7 @@ class GaussianTeacher(ProblemSpec):
 
     def reduced(self, neurons: int) -> Teacher | None:
         """The teacher in the min(d, m + k) coordinates of a reduced draw: nothing here grows with the dimension but
-        vectors, which are turned into their own span. A sample has no such coordinates."""
+        vectors, which are turned into their span. A sample has no such coordinates."""
         if self.samples is not None:
             return None
         coordinates = neurons + self.count

@@ -40,7 +40,7 @@ class Orthogonal(ProblemSpec):
 
     norms, targets: a list, one number for all, or a law {low, high, random_sign}.
     directions: `axes` (x_k along the k-th axis) or `random` (a Haar-random orthonormal set, anew for each seed).
-    With a law or random directions every seed has a data set of its own.
+    With a law or random directions every seed has another data set.
     """
 
     samples: int

@@ -32,8 +32,8 @@ class Metric:
     measure: (problem, trajectory) -> array with `dimensions`, computed in float64 on the host.
     applies: whether it has a meaning for this run; where not, it is left out.
     by_default: whether it is measured where an experiment names no metrics.
-    required, source: set for a run: whether its failure is an error, as where it was asked for by name, and the file of
-    the plugin.
+    required, source: set for a run: whether its failure is an error, as where it was asked for by name, and the
+    file of the plugin.
     """
 
     measure: Callable[[Any, Trajectory], Any]

@@ -55,7 +55,7 @@ def rising(
     step_size: float,
     weight_decay: Any,
 ) -> Any:
-    """The seeds in which one of two plain steps raises the objective at one of the moments asked, (seed,).
+    """The seeds in which one of two plain steps raises the objective at one of the times that are tried, (seed,).
 
     problem: on the backend, where `place` puts weights. host: the same on the host. weight_decay: λ (time,).
     """
