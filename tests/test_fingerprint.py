@@ -47,7 +47,7 @@ JOBS = {run: job(*run) for run in RUNS}
 
 
 def codes() -> dict[tuple[str, str, str], str]:
-    for cached in (fingerprint.digest, fingerprint.computed, fingerprint.imports):
+    for cached in (fingerprint.digest, fingerprint.computed, fingerprint.imports, fingerprint.tree_of):
         cached.cache_clear()
     return {
         (stage, *run): JOBS[run].code(stage) for stage in ("generate", "train", "measure") for run in RUNS

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from array_api_compat import array_namespace
+from twolayer.core.arrays import array_namespace
 
 __all__ = ["sum_of_products", "two_product", "two_sum"]
 

@@ -10,9 +10,9 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from array_api_compat import array_namespace, device
+from array_api_compat import device
 
-from twolayer.core.arrays import norm
+from twolayer.core.arrays import array_namespace, norm
 
 __all__ = ["OUTPUTS", "Network", "Weights", "placed_like"]
 

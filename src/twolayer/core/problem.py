@@ -7,9 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from array_api_compat import array_namespace
-
-from twolayer.core.arrays import norm, to_host
+from twolayer.core.arrays import array_namespace, norm, to_host
 from twolayer.core.network import Network, Weights
 from twolayer.core.trajectory import FlowWeights
 from twolayer.errors import TrainingError

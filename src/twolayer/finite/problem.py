@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from array_api_compat import array_namespace, device
+from array_api_compat import device
 
-from twolayer.core.arrays import to_host
+from twolayer.core.arrays import array_namespace, to_host
 from twolayer.core.data import Arrays, Data, law_of
 from twolayer.core.network import Network, Weights
 from twolayer.core.problem import Problem

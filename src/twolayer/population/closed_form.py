@@ -20,9 +20,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from array_api_compat import array_namespace
-
-from twolayer.core.arrays import norm
+from twolayer.core.arrays import array_namespace, norm
 
 __all__ = [
     "Factors",

@@ -10,8 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from array_api_compat import array_namespace
-
+from twolayer.core.arrays import array_namespace
 from twolayer.core.network import OUTPUTS, Weights
 from twolayer.population.fused_descent import FusedPopulationProblem
 from twolayer.population.problem import PopulationProblem

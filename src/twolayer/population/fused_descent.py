@@ -7,8 +7,7 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
-from array_api_compat import array_namespace
-
+from twolayer.core.arrays import array_namespace
 from twolayer.core.network import Weights
 from twolayer.core.problem import Problem
 from twolayer.population import closed_form

@@ -29,9 +29,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from array_api_compat import array_namespace
-
-from twolayer.core.arrays import norm
+from twolayer.core.arrays import array_namespace, norm
 from twolayer.core.compensated import sum_of_products, two_product
 from twolayer.population import closed_form
 from twolayer.population.closed_form import Factors, Units, unit

@@ -13,9 +13,9 @@ from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
-from array_api_compat import array_namespace, device
+from array_api_compat import device
 
-from twolayer.core.arrays import norm, to_host
+from twolayer.core.arrays import array_namespace, norm, to_host
 from twolayer.core.compensated import two_product
 from twolayer.core.data import Arrays, Data
 from twolayer.core.network import Network, Weights

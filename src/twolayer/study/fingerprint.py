@@ -16,6 +16,7 @@ import re
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 __all__ = ["closure", "code_of"]
 
@@ -90,7 +91,7 @@ def closure(files: Iterable[Path], left_out: frozenset[Path] = frozenset()) -> s
 def computed(file: Path) -> bytes:
     """A hash over what a file computes."""
     if file.suffix == ".py":
-        text = "\n".join(skeleton(ast.parse(source_of(file))))
+        text = "\n".join(skeleton(tree_of(file)))
     else:
         text = " ".join(re.sub(r"/\*.*?\*/|//[^\n]*", " ", source_of(file), flags=re.DOTALL).split())
     return hashlib.sha256(text.encode()).digest()
@@ -101,21 +102,35 @@ def source_of(file: Path) -> str:
     return file.read_text(encoding="utf-8")
 
 
-def skeleton(node: ast.AST) -> Iterator[str]:
+@cache
+def tree_of(file: Path) -> ast.Module:
+    """A file's syntax tree."""
+    return ast.parse(source_of(file))
+
+
+def skeleton(node: ast.AST) -> list[str]:
     """The syntax tree in words that do not depend on Python's version, without what changes no number."""
-    yield type(node).__name__
-    for name, value in ast.iter_fields(node):
+    words: list[str] = []
+    collect(node, words)
+    return words
+
+
+def collect(node: ast.AST, words: list[str]) -> None:
+    """Add the words of a node to those of the tree: a list, as generators within generators are slow."""
+    words.append(type(node).__name__)
+    for name in node._fields:
         if name in ("ctx", "kind", "type_comment"):
             continue
+        value: Any = getattr(node, name, None)
         items = value if isinstance(value, list) else [value]
         if name in ("body", "orelse", "finalbody") and isinstance(value, list):
             items = [item for item in items if counts(item)]
         for item in items:
             if isinstance(item, ast.AST):
-                yield from skeleton(item)
+                collect(item, words)
             elif item is not None:
-                yield f"{name} {item!r}"
-    yield "."
+                words.append(f"{name} {item!r}")
+    words.append(".")
 
 
 def counts(statement: ast.stmt) -> bool:
@@ -147,7 +162,7 @@ def imports(file: Path) -> tuple[Path, ...]:
 
 
 def imported(file: Path) -> Iterator[Path]:
-    for node in ast.walk(ast.parse(source_of(file))):
+    for node in statements(tree_of(file)):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield from module_files(alias.name, file)
@@ -162,6 +177,14 @@ def imported(file: Path) -> Iterator[Path]:
             elif node.module:
                 for alias in node.names:  # a name may be a module
                     yield from module_files(f"{node.module}.{alias.name}", file)
+
+
+def statements(node: ast.AST) -> Iterator[ast.AST]:
+    """The statements within a node, which alone can import."""
+    for name in ("body", "orelse", "finalbody", "handlers", "cases"):
+        for child in getattr(node, name, ()):
+            yield child
+            yield from statements(child)
 
 
 def exported(name: str) -> Iterator[Path]:

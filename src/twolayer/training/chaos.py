@@ -20,9 +20,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from array_api_compat import array_namespace
 
-from twolayer.core.arrays import to_host
+from twolayer.core.arrays import array_namespace, to_host
 from twolayer.core.network import Weights
 from twolayer.core.problem import Problem
 from twolayer.core.trajectory import Clock
