@@ -414,3 +414,25 @@ def test_arrays_of_every_namespace(form: str, name: str, dtype: str) -> None:
     )
     for found, wanted in zip((loss, field, *blocks), expected, strict=True):
         np.testing.assert_allclose(to_host(found), wanted, rtol=rtol, atol=10 * rtol)
+
+
+@pytest.mark.parametrize("activation", ["relu", "abs"])
+def test_pairs_a_few_rows_at_a_time(monkeypatch: pytest.MonkeyPatch, activation: str) -> None:
+    """Loss and field are the same numbers when arrays over pairs are cut into rows."""
+    random = np.random.default_rng(0)
+    teachers = np.broadcast_to(np.eye(3, 8), (2, 3, 8))
+    near = np.repeat(teachers, 2, axis=1) + 1e-3 * random.normal(size=(2, 6, 8))
+    vectors = np.concatenate([near, random.normal(size=(2, 5, 8)), teachers], axis=1)
+    units = Units(vectors, random.normal(size=(2, 14)), 11)
+    factor = closed_form.factors(activation)
+
+    def values() -> list[Any]:
+        return [
+            form(units, factor) for part in (closed_form, orthogonal_form) for form in (part.loss, part.field)
+        ]
+
+    whole = values()
+    for block in (1, 8 * 14 * 2 * 4):
+        monkeypatch.setattr(closed_form, "BLOCK", block)
+        for before, after in zip(whole, values(), strict=True):
+            np.testing.assert_array_equal(before, after)

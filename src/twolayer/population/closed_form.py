@@ -17,6 +17,7 @@ Arrays carry their namespace, and leading axes (seed) broadcast.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +27,7 @@ __all__ = [
     "Factors",
     "Units",
     "angles",
+    "by_rows",
     "factors",
     "field",
     "field_at",
@@ -40,6 +42,10 @@ Array = Any
 
 SERIES = (10, 28, 54, 88, 130, 180, 238)
 """2n(2n + 3), n = 1 … 7, of g(θ) = θ³/3 (1 − θ²/10 (1 − θ²/28 (1 − …)))."""
+
+
+BLOCK = 2**18
+"""Numbers in an array over pairs and features: 2 MiB."""
 
 
 @dataclass(frozen=True)
@@ -97,8 +103,28 @@ def angles(left: Array, right: Array) -> Array:
     Exact to rounding at both ends, where the arc cosine of û·v̂ loses every angle below 1.5e-8 and may be NaN.
     """
     xp = array_namespace(left, right)
-    u, v = unit(left)[..., :, None, :], unit(right)[..., None, :, :]
-    return 2.0 * xp.atan2(norm(u - v), norm(u + v))
+    directions, v = unit(left), unit(right)[..., None, :, :]
+
+    def of_rows(rows: slice) -> Array:
+        u = directions[..., rows, None, :]
+        return 2.0 * xp.atan2(norm(u - v), norm(u + v))
+
+    return by_rows(of_rows, left, right.shape[-2])
+
+
+def by_rows(function: Callable[[slice], Array], vectors: Array, partners: int) -> Array:
+    """function(slice(0, count)) of `count` vectors (…, vector, feature), a few rows at a time: (…, vector, anything).
+
+    Each vector meets `partners` others, so that arrays over pairs and features, which can be far larger than all
+    weights, stay in the processor's cache.
+    """
+    xp = array_namespace(vectors)
+    count = vectors.shape[-2]
+    row = partners * math.prod(vectors.shape) // max(1, count)
+    step = max(1, BLOCK // max(1, row))
+    if step >= count:
+        return function(slice(0, count))
+    return xp.concat([function(slice(first, first + step)) for first in range(0, count, step)], axis=-2)
 
 
 def g(theta: Array) -> Array:

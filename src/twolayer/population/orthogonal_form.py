@@ -153,23 +153,21 @@ def xi(x: Array) -> Array:
     return x / (1.0 + xp.sqrt(1.0 + x))
 
 
-@dataclass(frozen=True)
-class Within:
-    """Pairs of one group (…, unit, unit): the angle θ, and ζ − ζ' (…, unit, unit, feature)."""
-
-    theta: Array
-    apart: Array
-
-
-def within(own: Groups) -> Within:
-    """The pairs of one group; what stands at other pairs has no meaning."""
+def angles_within(own: Groups) -> Array:
+    """θ of the pairs of one group, (…, unit, unit); what stands at other pairs has no meaning."""
     xp = array_namespace(own.rest)
-    apart = own.rest[..., :, None, :] - own.rest[..., None, :, :]
-    distance = xp.sum(apart**2, axis=-1)
-    square = xp.sum(own.rest**2, axis=-1)[..., :, None]
-    sine = distance + square * distance - xp.sum(own.rest[..., :, None, :] * apart, axis=-1) ** 2  # |y × y'|²
+    others = own.rest[..., None, :, :]
+
+    def square_of_sine(rows: slice) -> Array:
+        rest = own.rest[..., rows, None, :]
+        apart = rest - others
+        distance = xp.sum(apart**2, axis=-1)
+        square = xp.sum(rest**2, axis=-1)
+        return distance + square * distance - xp.sum(rest * apart, axis=-1) ** 2  # |y × y'|²
+
+    sine = closed_form.by_rows(square_of_sine, own.rest, own.rest.shape[-2])
     cosine = 1.0 + xp.matmul(own.rest, xp.matrix_transpose(own.rest))
-    return Within(xp.atan2(xp.sqrt(xp.maximum(sine, xp.zeros_like(sine))), cosine), apart)
+    return xp.atan2(xp.sqrt(xp.maximum(sine, xp.zeros_like(sine))), cosine)
 
 
 @dataclass(frozen=True)
@@ -277,7 +275,7 @@ def within_groups(own: Groups) -> tuple[Array, Array]:
     """Σ C C' g(θ) over pairs of one group, and the sum of its terms' sizes."""
     xp = array_namespace(own.rest)
     mass = own.weight * xp.sqrt(1.0 + xp.sum(own.rest**2, axis=-1))
-    terms = mass[..., :, None] * mass[..., None, :] * closed_form.g(within(own).theta) * own.same
+    terms = mass[..., :, None] * mass[..., None, :] * closed_form.g(angles_within(own)) * own.same
     return xp.sum(terms, axis=(-2, -1)), xp.sum(xp.abs(terms), axis=(-2, -1))
 
 
@@ -373,12 +371,17 @@ def field(units: Units, factor: Factors) -> Array:
     direction = unit(own.vectors)
 
     square = xp.sum(own.rest**2, axis=-1)
-    inner = within(own)
+    theta, others = angles_within(own), own.rest[..., None, :, :]
     stretch = (square[..., None, :] - square[..., :, None]) / (1.0 + square[..., :, None])  # (|y'|/|y|)² − 1
-    along = xp.sin(inner.theta) * xi(stretch) - beyond_sine(inner.theta)
+    along = xp.sin(theta) * xi(stretch) - beyond_sine(theta)
     chosen = own.same * q[..., None, :]
     action = xp.sum(chosen * along, axis=-1)[..., None] * position
-    action = action + xp.sum((chosen * inner.theta)[..., None] * inner.apart, axis=-2)
+    turning = chosen * theta
+
+    def turned(rows: slice) -> Array:
+        return xp.sum(turning[..., rows, :, None] * (own.rest[..., rows, None, :] - others), axis=-2)
+
+    action = action + closed_form.by_rows(turned, own.rest, own.rest.shape[-2])
 
     pair = across(own)
     foreign = close[..., None] - own.member
