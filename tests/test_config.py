@@ -570,3 +570,27 @@ def test_an_unknown_name_lists_the_nearest_and_all() -> None:
     message = unknown_name("metric", "lss", ["objective", "loss"])
     assert message == "there is no metric 'lss'. Did you mean 'loss'? Known: loss, objective."
     assert unknown_name("figure", "x", []) == "there is no figure 'x'. Known: none."
+
+
+def test_claims_and_figures_of_the_papers_name_what_exists() -> None:
+    study = load_study([Path(__file__).parents[1] / "config.yaml"])
+    assert study.warnings == []
+    for name, paper in study.papers.items():
+        assert paper.claims
+        assert paper.figures
+        for key, experiments in paper.claims.items():
+            claim = study.registry.find("claims", f"{name}.{key}").thing
+            assert set(experiments) <= paper.experiments.keys(), key
+            assert set(claim.figures) <= paper.figures.keys(), key
+
+
+def test_a_claim_on_an_experiment_that_is_missing_is_a_warning(tmp_path: Path) -> None:
+    (tmp_path / "claims").mkdir()
+    (tmp_path / "claims" / "mine.py").write_text(
+        "from twolayer import Paper, close\n\npaper = Paper('mine', 'Mine, 2026')\n\n"
+        "@paper.claim('x', 'x', 'derived', on='absent')\ndef lost(run):\n    return close(1.0, 1.0, relative=1.0)\n"
+    )
+    overrides = {"plugin_paths": [str(tmp_path)], "papers": {"mine": {"experiments": {"e": EXPERIMENT}}}}
+    warnings = load_study([Path(__file__).parents[1] / "config.yaml"], overrides).warnings
+    message = "papers.mine: the claim 'lost' is inconclusive; the config has no experiment absent"
+    assert message in warnings

@@ -137,7 +137,10 @@ def test_the_source_is_what_the_run_time_compiler_takes() -> None:
 def test_nvcc_compiles_it(students: int, teachers: int, dimension: int, tmp_path: Path) -> None:
     compiler = shutil.which("nvcc")
     if compiler is None:
-        pytest.skip("needs nvcc, of the CUDA toolkit, which compiles the kernel without a GPU")
+        pytest.skip(
+            "needs nvcc, of the CUDA toolkit, which compiles the kernel without a GPU: install it and run "
+            "`pytest tests/test_cuda_population.py -k nvcc`"
+        )
     units = students + teachers
     layout = plan(students, units, min(dimension, units), "trained", HOPPER)
     assert layout is not None

@@ -386,3 +386,15 @@ def test_slopes_by_label() -> None:
     values = values.where((slopes > 0) | (time != 1.0), math.nan)
     found = fit_slope(values, time, "time")
     np.testing.assert_allclose(found, [2.0, -1.0, math.nan], rtol=1e-14)
+
+
+def test_an_infinite_point_of_many_decides_nothing() -> None:
+    """Among finite points an infinite measurement, limit or prediction is the worst one; NaN takes no part."""
+    for measured, limit in (([1.0, math.inf], 2.0), ([1.0, 1.0], [2.0, -math.inf])):
+        assert (
+            at_most(np.array(measured), np.array(limit) if np.ndim(limit) else limit).verdict
+            == "inconclusive"
+        )
+    assert at_least(np.array([3.0, -math.inf]), 2.0).verdict == "inconclusive"
+    assert close(np.array([1.0, math.inf]), 1.0, relative=0.1).verdict == "inconclusive"
+    assert at_most(np.array([1.0, math.nan]), 2.0).verdict == "holds"

@@ -169,7 +169,7 @@ def test_balancing_keeps_the_function(device: str) -> None:
     output = np.array([[1e8, -0.2, 5.0]] * 2)
     weights = Weights(held.asarray(hidden, "float64"), held.asarray(output, "float64"))
     balancing = REGISTRY.find("dynamics", "balancing").thing()
-    after = balancing.jump(problem, weights, [])
+    after = balancing.update(problem, weights, [])
     length = np.linalg.norm(to_host(after.hidden), axis=-1)
     np.testing.assert_allclose(length, [[1.0, 1.0, 0.0]] * 2, rtol=1e-14)
     np.testing.assert_allclose(to_host(after.output), [[1.0, -1.0, 0.0]] * 2, rtol=1e-14)
@@ -509,7 +509,7 @@ def test_the_code_of_every_stage_counts(tmp_path: Path) -> None:
     """Editing a dynamics reruns the runs that have it as a stage, and no others."""
     text = (
         "from dataclasses import dataclass\nfrom twolayer import InstantUpdate, hookimpl\n\n"
-        "@dataclass(frozen=True)\nclass Still(InstantUpdate):\n    def jump(self, problem, weights, random):\n"
+        "@dataclass(frozen=True)\nclass Still(InstantUpdate):\n    def update(self, problem, weights, random):\n"
         "        return weights\n\n@hookimpl\ndef register_dynamics(register):\n    register('still', Still)\n"
     )
     hashes = []

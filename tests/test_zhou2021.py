@@ -84,7 +84,7 @@ def test_a_student_at_right_angles_costs_what_is_said() -> None:
         own = np.ones(teachers) - mass * np.linalg.solve(gram, np.full(teachers, 2 / np.pi))
         hidden = np.eye(4)[[*range(teachers), 3]] * np.sqrt([*own, mass])[:, None]
         kappa = 2 * loss(hidden, np.eye(4)[:teachers]) / mass**2
-        assert theory.beside_curvature(np.eye(4)[:teachers]) == pytest.approx(kappa, rel=1e-9)
+        assert theory.orthogonal_curvature(np.eye(4)[:teachers]) == pytest.approx(kappa, rel=1e-9)
 
 
 @pytest.mark.parametrize(("p", "q"), [(0.5, 0.5), (0.3, 0.7)])

@@ -28,7 +28,7 @@ class Balancing(InstantUpdate):
         if network.output != "trained":
             raise ValueError(f"moves output weights, and those of this network are '{network.output}'")
 
-    def jump(self, problem: Problem, weights: Weights, random: Sequence[np.random.Generator]) -> Weights:
+    def update(self, problem: Problem, weights: Weights, random: Sequence[np.random.Generator]) -> Weights:
         """The balanced weights."""
         xp = array_namespace(weights.hidden)
         length = norm(weights.hidden)

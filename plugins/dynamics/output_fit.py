@@ -36,6 +36,6 @@ class OutputFit(InstantUpdate):
         """λ, at any time."""
         return self.weight_decay
 
-    def jump(self, problem: Problem, weights: Weights, random: Sequence[np.random.Generator]) -> Weights:
+    def update(self, problem: Problem, weights: Weights, random: Sequence[np.random.Generator]) -> Weights:
         """The fit."""
         return OutputLayer.of(problem, weights.hidden).minimum(weights, self.weight_decay)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from twolayer import Problem, Weights
+from twolayer import Problem, Weights, metric
 from twolayer.core.trajectory import Trajectory
 from twolayer.population.closed_form import angles, unit
 
@@ -35,3 +36,8 @@ def heights(problem: Problem, weights: Weights) -> Any:
 def has_teachers(problem: Any, trajectory: Trajectory) -> bool:
     """Whether there are teachers: of a population, or of a sample of one."""
     return problem.data.teacher is not None
+
+
+of_students = partial(metric, applies=has_teachers, per_frame=True)
+"""Register a metric of a single frame that needs teachers; `further` ones only where they are asked for."""
+further_of_students = partial(of_students, by_default=False)

@@ -9,7 +9,7 @@ import numpy as np
 from twolayer import Weights, metric
 from twolayer.core.arrays import norm
 
-from ._students import closest_teacher, has_teachers, teacher_angles
+from ._students import closest_teacher, further_of_students, teacher_angles
 
 
 @metric(
@@ -32,69 +32,54 @@ def weighted(problem: Any, weights: Weights, power: int) -> Any:
     return np.where(lost, np.nan, np.where(member, (size * theta**power)[..., None], 0.0))
 
 
-@metric(
+@further_of_students(
     "teacher_mass",
     ("seed", "time", "teacher"),
     "Σ s|a||w| over the students closest to a teacher",
-    applies=has_teachers,
-    by_default=False,
-    per_frame=True,
 )
 def teacher_mass(problem: Any, weights: Weights) -> Any:
     """Σ |mass| over the students closest to each teacher, (seed, teacher)."""
     return weighted(problem, weights, 0).sum(-2)
 
 
-@metric(
+@further_of_students(
     "mass_weighted_angle",
     ("seed", "time"),
     "Σ s|a||w|θ, θ the angle to the closest teacher",
     units="rad",
-    applies=has_teachers,
-    by_default=False,
-    per_frame=True,
 )
 def mass_weighted_angle(problem: Any, weights: Weights) -> Any:
     """Σ |mass| θ over all students, (seed,)."""
     return weighted(problem, weights, 1).sum((-2, -1))
 
 
-@metric(
+@further_of_students(
     "teacher_mass_weighted_angle",
     ("seed", "time", "teacher"),
     "Σ s|a||w|θ over the students closest to a teacher",
     units="rad",
-    applies=has_teachers,
-    by_default=False,
-    per_frame=True,
 )
 def teacher_mass_weighted_angle(problem: Any, weights: Weights) -> Any:
     """Σ |mass| θ over the students closest to each teacher, (seed, teacher)."""
     return weighted(problem, weights, 1).sum(-2)
 
 
-@metric(
+@further_of_students(
     "mass_weighted_square_angle",
     ("seed", "time"),
     "Σ s|a||w|θ², θ the angle to the closest teacher",
     units="rad²",
-    applies=has_teachers,
-    by_default=False,
-    per_frame=True,
 )
 def mass_weighted_square_angle(problem: Any, weights: Weights) -> Any:
     """Σ |mass| θ² over all students, (seed,)."""
     return weighted(problem, weights, 2).sum((-2, -1))
 
 
-@metric(
+@further_of_students(
     "teacher_mass_weighted_square_angle",
     ("seed", "time", "teacher"),
     "Σ s|a||w|θ² over the students closest to a teacher",
     units="rad²",
-    applies=has_teachers,
-    by_default=False,
-    per_frame=True,
 )
 def teacher_mass_weighted_square_angle(problem: Any, weights: Weights) -> Any:
     """Σ |mass| θ² over the students closest to each teacher, (seed, teacher)."""

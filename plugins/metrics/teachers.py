@@ -9,7 +9,14 @@ import numpy as np
 from twolayer import Problem, Weights, metric
 from twolayer.core.trajectory import Trajectory
 
-from ._students import closest_teacher, has_teachers, heights, teacher_angles
+from ._students import (
+    closest_teacher,
+    further_of_students,
+    has_teachers,
+    heights,
+    of_students,
+    teacher_angles,
+)
 
 
 def plain_teachers(problem: Any, trajectory: Trajectory) -> bool:
@@ -22,51 +29,42 @@ def of_population(problem: Any, trajectory: Trajectory) -> bool:
     return not problem.on_population and problem.data.teacher is not None
 
 
-@metric(
+@of_students(
     "teacher_angle",
     ("seed", "time", "neuron"),
     "angle θ to the closest teacher",
     units="rad",
-    applies=has_teachers,
-    per_frame=True,
 )
 def teacher_angle(problem: Problem, weights: Weights) -> Any:
     """The angle to the closest teacher, in radians, (seed, neuron)."""
     return teacher_angles(problem, weights).min(-1)
 
 
-@metric(
+@of_students(
     "closest_teacher",
     ("seed", "time", "neuron"),
     "index of the closest teacher at that time; −1: none",
-    applies=has_teachers,
-    per_frame=True,
 )
 def index_of_closest(problem: Problem, weights: Weights) -> Any:
     """The index of the closest teacher, −1 where w = 0 or is not finite, (seed, neuron)."""
     return closest_teacher(problem, weights)
 
 
-@metric(
+@further_of_students(
     "teacher_angles",
     ("seed", "time", "neuron", "teacher"),
     "angle θ to each teacher",
     units="rad",
-    applies=has_teachers,
-    by_default=False,
-    per_frame=True,
 )
 def all_angles(problem: Problem, weights: Weights) -> Any:
     """The angle to each teacher, in radians, (seed, neuron, teacher)."""
     return teacher_angles(problem, weights)
 
 
-@metric(
+@of_students(
     "projection",
     ("seed", "time", "neuron"),
     "projection h on the closest teacher",
-    applies=has_teachers,
-    per_frame=True,
 )
 def projection(problem: Problem, weights: Weights) -> Any:
     """h_i = ⟨w_i, v̂⟩ on the closest teacher, (seed, neuron); NaN where there is none."""
@@ -75,12 +73,10 @@ def projection(problem: Problem, weights: Weights) -> Any:
     return np.where(closest >= 0, height, np.nan)
 
 
-@metric(
+@of_students(
     "teacher_deficit",
     ("seed", "time", "teacher"),
     "deficit of the teacher H = b|v| − Σ s a h over the teacher's students; NaN below its floor 8 ε b|v|",
-    applies=has_teachers,
-    per_frame=True,
 )
 def teacher_deficit(problem: Problem, weights: Weights) -> Any:
     """H_l = b_l|v_l| − Σ s a_i h_i over the students closest to teacher l at that time, (seed, teacher).
@@ -98,13 +94,10 @@ def teacher_deficit(problem: Problem, weights: Weights) -> Any:
     return np.where((np.abs(left) < floor) | lost, np.nan, left)
 
 
-@metric(
+@further_of_students(
     "group_imbalance",
     ("seed", "time", "teacher"),
     "imbalance of a teacher's students B = m Σh²/(Σh)² − 1; NaN without students",
-    applies=has_teachers,
-    by_default=False,
-    per_frame=True,
 )
 def group_imbalance(problem: Problem, weights: Weights) -> Any:
     """B_l = m_l Σ h²/(Σ h)² − 1 over the m_l students closest to teacher l at that time, (seed, teacher).

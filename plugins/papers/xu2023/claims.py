@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 
@@ -19,6 +20,11 @@ Results = Mapping[str, Result]
 
 LATE = "C = 3/4 in ηT₁ = C/n was chosen, of all C up to 0.81, after runs had been seen"
 READING = "The theorem's own σ = O(n^−4226 …) and η cannot be run; T₁ = 3/4nη"
+of_phases = partial(
+    paper.claim, on="phases", by="run", of=measured.several, figures=["phases"], unverified_reading=True
+)
+"""A claim on the runs of more than one student whose phases are followed."""
+
 READ_OFF = "Figure 1 (read off the print; d and seed are not stated)"
 
 
@@ -72,27 +78,23 @@ def ends_right(run: Run) -> Result:
     figures=["figure1_left"],
 )
 def one_student(run: Run) -> Result:
+    first, last = 300, theory.LEFT
     early, late = (
-        np.log(measured.at_step(run, step).loss.drop_vars(["time", "step"])) for step in (300, 500)
+        np.log(measured.at_step(run, step).loss.drop_vars(["time", "step"])) for step in (first, last)
     )
-    rates, exact = (late - early) / 200, 2 * np.log(1 - run.config.dynamics.step_size / 2)
-    detail = f"log of the loss a step, iterations 300 to 500: {measured.described(rates)}"
+    rates, exact = (late - early) / (last - first), 2 * np.log(1 - run.config.dynamics.step_size / 2)
+    detail = f"log of the loss a step, iterations {first} to {last}: {measured.described(rates)}"
     return close(rates, float(exact), relative=0.01, detail=detail)
 
 
 # ---- phase 1 ----
 
 
-@paper.claim(
+@of_phases(
     "Theorem 4: s1 ≤ |w_i| ≤ s2 + 2η|v|t up to T₁; sharper, no length grows faster than ½η|v| a step",
     f"phase 1, s1 = ½σ√d and s2 = 2σ√d. {READING}. ½ is derived: the teacher lengthens a student by ½η|v| a "
     "step at most, and other students only shorten it",
     "published",
-    on="phases",
-    by="run",
-    of=measured.several,
-    figures=["phases"],
-    unverified_reading=True,
 )
 def phase1_lengths(run: Run) -> Results:
     length = run.hidden_norm.isel(time=slice(measured.alignment_end(run) + 1))
@@ -108,15 +110,10 @@ def phase1_lengths(run: Run) -> Results:
     }
 
 
-@paper.claim(
+@of_phases(
     "Phase 1: sin²(θ_i/2) − ε₁² falls at least as (1 + ηt|v|/s2)^(−1/24), and at T₁ h_i ≤ 2h_j",
     f"phase 1. {READING}",
     "published",
-    on="phases",
-    by="run",
-    of=measured.several,
-    figures=["phases"],
-    unverified_reading=True,
     late=LATE,
 )
 def phase1_alignment(run: Run) -> Results:
@@ -130,15 +127,10 @@ def phase1_alignment(run: Run) -> Results:
     }
 
 
-@paper.claim(
+@of_phases(
     "Theorem 4 with C = ε₁²/n for its C = O(ε₁²/n): at ηT₁ = C θ_i ≤ 4ε₁",
     "Theorem 4, which asks for σ = O(C ε₁⁴⁸ d^(−1/2)|v|)",
     "published",
-    on="phases",
-    by="run",
-    of=measured.several,
-    figures=["phases"],
-    unverified_reading=True,
 )
 def theorem_4(run: Run) -> Results:
     def aligned(epsilon: float) -> Result:
@@ -154,16 +146,11 @@ def theorem_4(run: Run) -> Results:
 # ---- phases 2 and 3 ----
 
 
-@paper.claim(
+@of_phases(
     "Theorem 5: for some T₂ = T₁ + (1/nη) ln(1/36ε₂) phase 2 keeps (1 − nη/2)^(t−T₁)|v| + 6ε₂|v| ≥ H ≥ "
     "⅔(1 − nη/2)^(t−T₁)|v| − 6ε₂|v|, and ends with θ_i ≤ ε₂",
     f"Theorem 5 (H's lower bound is 18ε₂|v| at T₂ wherever ε₂ ≤ 1/36). {READING}",
     "published",
-    on="phases",
-    by="run",
-    of=measured.several,
-    figures=["phases"],
-    unverified_reading=True,
     late=LATE,
 )
 def phase2_angles(run: Run) -> Results:
@@ -179,15 +166,10 @@ def phase2_angles(run: Run) -> Results:
     }  # infinite where H never keeps its bounds
 
 
-@paper.claim(
+@of_phases(
     "Theorem 5: in phase 2 s1/2 ≤ h_i ≤ 2|v|/n and h_i ≤ 2h_j, and H falls by 1 − nη/2 a step",
     f"Theorem 5, T₂ by H alone. {READING}",
     "published",
-    on="phases",
-    by="run",
-    of=measured.several,
-    figures=["phases"],
-    unverified_reading=True,
     late=LATE,
 )
 def phase2(run: Run) -> Results:
@@ -212,15 +194,10 @@ def phase2(run: Run) -> Results:
     }
 
 
-@paper.claim(
+@of_phases(
     "Theorem 6: |v|/4n ≤ |w_i| ≤ 4|v|/n from T₂ on",
     f"phase 3, T₂ by H alone. {READING}",
     "published",
-    on="phases",
-    by="run",
-    of=measured.several,
-    figures=["phases"],
-    unverified_reading=True,
     late=LATE,
 )
 def phase3_lengths(run: Run) -> Results:
@@ -234,17 +211,12 @@ def phase3_lengths(run: Run) -> Results:
     }
 
 
-@paper.claim(
+@of_phases(
     "Theorem 14: L^(−1/3) ≤ K n^(17/3)/(κ_max²|v|^(2/3)) (t − T₂) + γ: its slope stays below a bound, as no "
     "exponential rate does",
     "Theorem 14 (of the flow; here of descent). K is derived: what h = 1/3 and 2/3 need for n = 2; κ_max ≤ π, "
     "whatever angle it is",
     "published",
-    on="phases",
-    by="run",
-    of=measured.several,
-    figures=["phases"],
-    unverified_reading=True,
 )
 def theorem_14(run: Run) -> Result:
     late = run.loss.where(measured.between(run, measured.second_phase(run)[1], len(run.time)))
@@ -433,9 +405,11 @@ def third_power(run: Run) -> Results:
     figures=["lower_bound"],
 )
 def gradient_bound(run: Run) -> Result:
-    late = run.near(1e5)
+    late = run.near(measured.CARRIED)
     limit = gradient_limit(measured.of_pair(pair_constant, run))
-    detail = "at t = 1e5; later, float64 weights do not carry the gradient's part along the teacher"
+    detail = (
+        f"at t = {measured.CARRIED:.0e}; float64 weights do not carry the gradient along the teacher later"
+    )
     return close(late.gradient_norm / late.loss ** (2 / 3), limit, relative=1e-3, detail=detail)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from twolayer import Run, bands, facets, fit_rate, name_axes, reference
 from twolayer.analysis.intervals import mean_interval
 from twolayer.analysis.labels import style_of
+from twolayer.errors import DataError
 from twolayer.population.asymptotics import (
     gradient_limit,
     group_spread,
@@ -28,8 +29,6 @@ NOT_STATED = (
     "Stars: ends of the curves as read off the print. Median and range of seeds. The paper states neither d "
     "nor the seed."
 )
-CARRIED = 1e5
-"""The time after which float64 weights do not carry the gradient's part along the teacher."""
 
 
 def students(run: Run) -> int:
@@ -47,9 +46,9 @@ def colour_of(run: Run) -> dict[str, str]:
     return style_of(students(run), [students(run)])
 
 
-def last_group(runs: Run) -> Run:
-    """Of the groups that differ in n alone, the last: that of the largest d."""
-    return list(runs.across("neurons"))[-1]
+def largest_group(runs: Run) -> Run:
+    """Of the groups that differ in n alone, that of the largest d."""
+    return max(runs.across("neurons"), key=lambda group: int(group.config.problem.dimension))
 
 
 def star(axes: Axes, run: Run, step: int, ends: dict[int, float]) -> None:
@@ -169,7 +168,7 @@ def extent(axes: Axes, values: Any) -> None:
     "theorem",
     lambda runs: (
         "The rate from random starts, in the setting of Figure 1. Left, "
-        f"{paper.named(last_group(runs)) or 'all n'}: the loss times T³, median and range over seeds, and "
+        f"{paper.named(largest_group(runs)) or 'all n'}: the loss times T³, median and range over seeds, and "
         "C T³/(T + T₀)³ with the median fit of the last decade. Right: C, mean and 95 % interval over seeds, and that "
         "of students with equal h at the corners of a simplex. The theorem's bound allows n⁴."
     ),
@@ -178,7 +177,7 @@ def extent(axes: Axes, values: Any) -> None:
 )
 def rate(canvas: Figure, runs: Run) -> None:
     left, right = canvas.subplots(1, 2)
-    for run in by_students(last_group(runs)):
+    for run in by_students(largest_group(runs)):
         if measured.several(run):
             draw_rate(left, run)
     left.plot([], [], "--", color="black", linewidth=0.9, label="fit")
@@ -186,15 +185,21 @@ def rate(canvas: Figure, runs: Run) -> None:
     left.set_ylim(bottom=1e-2)
     left.legend(loc="lower right")
     groups = list(runs.across("neurons"))
+    sizes: set[int] = set()
     for number, group in enumerate(groups):
         each = [run for run in by_students(group) if measured.several(run)]
+        if not each:
+            continue
+        sizes |= {students(run) for run in each}
         aside = 1.05 ** (number - (len(groups) - 1) / 2)
         mean, low, high = np.array([mean_interval(fit_rate(run.dataset)["constant"]) for run in each]).T
         right.errorbar(
             np.array([students(run) for run in each]) * aside, mean, (mean - low, high - mean),
             fmt="o", markersize=3, capsize=2, label=paper.named(group),
         )  # fmt: skip
-    draw_simplex(right, [students(run) for run in each])
+    if not sizes:
+        raise DataError("the rate is that of more than one student; network.neurons has no value above 1")
+    draw_simplex(right, sorted(sizes))
 
 
 def draw_rate(axes: Axes, run: Run) -> None:
@@ -268,15 +273,15 @@ def label_of(run: Run) -> str:
     lambda mirrored, runs: (
         "The lower bound of Xu and Du 2023. Two students by flow, h even or uneven, and dashed their exact limits: "
         "4πh₁h₂/T, n⁵/(24πh₁h₂), and that of L = C/T³. Bands: descent from random starts "
-        f"({paper.named(last_group(runs)) or 'all n'}, Figure 1's setting), range over seeds. The bounds say that the "
-        "last two panels stay above a constant for every n."
+        f"({paper.named(largest_group(runs)) or 'all n'}, Figure 1's setting), range over seeds. The bounds say that "
+        "the last two panels stay above a constant for every n."
     ),
     on=("mirrored", "figure1"),
     size=(7.5, 3.2),
 )
 def lower_bound(canvas: Figure, mirrored: Run, runs: Run) -> None:
     row = canvas.subplots(1, 3)
-    random = [run for run in by_students(last_group(runs)) if measured.several(run)]
+    random = [run for run in by_students(largest_group(runs)) if measured.several(run)]
     for place, run in enumerate(random):
         draw_lower_bound(row, run, f"n = {students(run)}", f"C{place}")
     for place, run in enumerate(by_students(mirrored), start=len(random)):
@@ -297,7 +302,7 @@ def lower_bound(canvas: Figure, mirrored: Run, runs: Run) -> None:
 def draw_lower_bound(row: Any, run: Run, label: str, colour: str) -> None:
     """Z, n⁵L/Z³ and n^{2/3}|∇L|/L^{2/3} of one run."""
     n, later = students(run), run.isel(time=slice(1, None), teacher=0)
-    early = later.isel(time=later.time.values <= CARRIED)
+    early = later.isel(time=later.time.values <= measured.CARRIED)
     shown = (later.spread, n**5 * later.loss / later.spread**3, early.gradient_norm / early.loss ** (2 / 3))
     for axes, values, scale in zip(row, shown, (1.0, 1.0, n ** (2 / 3)), strict=True):
         bands(axes, values.time, scale * values, label, color=colour)
@@ -312,4 +317,4 @@ def draw_limits(row: Any, run: Run) -> None:
     )
     reference(row[0], late, spread / late)
     reference(row[1], late, [2**5 * cubed] * 2)
-    reference(row[2], [late[0], CARRIED], [2 ** (2 / 3) * gradient_limit(constant)] * 2)
+    reference(row[2], [late[0], measured.CARRIED], [2 ** (2 / 3) * gradient_limit(constant)] * 2)

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 POWERS = {"loss": 2, "gradient_norm": 1, "hidden_norm": 1, "projection": 1, "teacher_deficit": 1, "spread": 1}
 """The power of |v| in each quantity; times and angles have none."""
 
+CARRIED = 1e5
+"""The time after which float64 weights do not carry the gradient's part along the teacher."""
+
 
 def teacher_norm(run: Run) -> float:
     """|v| of the one teacher; a DataError where there are more, or where it is not given by its norm."""

@@ -123,11 +123,11 @@ def gradient_exponents(run: Run) -> Result:
     "derived",
     on="width",
     by="initialization",
-    select={"initialization": "beside"},
+    select={"initialization": "orthogonal"},
     figures=["lojasiewicz"],
 )
 def gradient_of_background_neurons(run: Run) -> Mapping[str, Result]:
-    constant = 2**1.75 * theory.beside_curvature(theory.teachers_of(run)) ** 0.25
+    constant = 2**1.75 * theory.orthogonal_curvature(theory.teachers_of(run)) ** 0.25
     last = run.isel(time=-1)
     return {
         "exponent": close(theory.exponent(run, run.gradient_norm), 3 / 4, absolute=0.01),
@@ -204,7 +204,7 @@ SLOPES = {"all near": -3.0, "one at right angles": -2.0}
 @paper.claim(
     "With m > r the last decade to ηT ≥ 1e4 has a slope of log L against log ηt of −3 where all students are near "
     "teachers, of −2 with one at right angles to all, and in [−3.2, −1.5] with background neurons anywhere",
-    "L ~ T⁻³ near teachers, T⁻² while far background neurons lasts",
+    "L ~ T⁻³ near teachers, T⁻² while far background neurons last",
     "derived",
     on=("rates", "width"),
     by="initialization",
@@ -255,17 +255,17 @@ def third_power(run: Run) -> Result:
 
 
 @paper.claim(
-    "A student at right angles to all teachers dies as L t² → 1/(32κ): far background neurons gives T⁻²",
+    "A student at right angles to all teachers dies as L t² → 1/(32κ): far background neurons give T⁻²",
     "κ = 1 − kᵀK⁻¹k, k = 2/π, K the teachers' Gram matrix under |·|",
     "derived",
     on="width",
     by="initialization",
-    select={"initialization": "beside"},
+    select={"initialization": "orthogonal"},
     figures=["rates"],
 )
 def second_power(run: Run) -> Result:
     last = theory.loss_of(run).isel(time=-1) * run.time[-1] ** 2
-    return close(last, 1 / (32 * theory.beside_curvature(theory.teachers_of(run))), relative=0.01)
+    return close(last, 1 / (32 * theory.orthogonal_curvature(theory.teachers_of(run))), relative=0.01)
 
 
 @paper.claim(
@@ -371,7 +371,7 @@ def directions_along(run: Run) -> Found:
     "published",
     on="width",
     by="initialization",
-    select={"initialization": "beside"},
+    select={"initialization": "orthogonal"},
     figures=["lemmas"],
 )
 def directions_of_background_neurons(run: Run) -> Found:
@@ -437,11 +437,11 @@ def turning(run: Run) -> Result:
     "derived",
     on="width",
     by="initialization",
-    select={"initialization": "beside"},
+    select={"initialization": "orthogonal"},
 )
 def turning_of_background_neurons(run: Run) -> Result:
     share = (square_angle(run) / np.sqrt(theory.loss_of(run))).isel(time=-1)
-    exact = 0.25 * np.pi**2 * math.sqrt(2 / theory.beside_curvature(theory.teachers_of(run)))
+    exact = 0.25 * np.pi**2 * math.sqrt(2 / theory.orthogonal_curvature(theory.teachers_of(run)))
     return close(share, exact, relative=0.01)
 
 

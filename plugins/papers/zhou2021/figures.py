@@ -372,7 +372,7 @@ def limits(axes: Axes, run: Run) -> None:
     start, teachers, stop = theory.starts(run), theory.teachers_of(run), float(run.time[-1])
     if start == "one at right angles":
         late = np.geomspace(0.003 * stop, 10 * stop, 40)
-        reference(axes, late, 1 / (32 * theory.beside_curvature(teachers)) / late**2)
+        reference(axes, late, 1 / (32 * theory.orthogonal_curvature(teachers)) / late**2)
         axes.annotate("$(\\eta t)^{-2}/32\\kappa$", (late[-1], 0.1 / late[-1] ** 2), fontsize=6.5)
     elif start == "all near" and not theory.overparameterized(run):
         loss = theory.loss_of(run).median("seed")

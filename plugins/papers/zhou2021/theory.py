@@ -149,7 +149,7 @@ def ceiling(separation: float) -> float:
     return 0.5 * cross_loss(separation)
 
 
-def beside_curvature(teachers: Any) -> float:
+def orthogonal_curvature(teachers: Any) -> float:
     """κ of L = ½κμ², μ the mass of a student at right angles to all teachers (teacher, feature)."""
     k = (2 / np.pi) * np.sqrt(np.linalg.norm(teachers, axis=-1))
     return float(1 - k @ np.linalg.solve(gram(teachers), k))

@@ -315,9 +315,9 @@ def plateau(run: Run) -> Result | Results:
     "H decays at n/2 for one teacher, at m_l(¼ − 1/2π) for several; at m_l(¼ + 1/2π) where two sums are equal",
     "residuals near alignment, dr_l/dt = −m_l Σ M_ll' r_l'",
     "derived",
-    on="teacher_deficit",
+    on="growth",
     by="run",
-    figures=["teacher_deficit"],
+    figures=["growth"],
 )
 def growth_rate(run: Run) -> Result:
     rate = theory.growth_rate(run.config.initialization.projections)
@@ -333,9 +333,9 @@ def growth_rate(run: Run) -> Result:
     "Phase 2: H shrinks like (1 − ηm/9k)^t at least",
     f"{QUOTED}, statement on phase 2, of which this factor is known to us",
     "second-hand",
-    on="teacher_deficit",
+    on="growth",
     by="run",
-    figures=["teacher_deficit"],
+    figures=["growth"],
     unverified_reading=True,
 )
 def growth_envelope(run: Run) -> Result:

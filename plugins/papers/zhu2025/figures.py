@@ -228,7 +228,7 @@ def rate_name(groups: Sequence[Sequence[float]]) -> str:
     "What is left of teachers once students are aligned. Left: the largest H_l − H_l' (|H_1| where all sums are "
     "equal), and dashed the derived rates. Right: each |H_l| against mηt/k, and dotted the factor (1 − ηm/9k)^t that "
     "is quoted from phase 2, as e^(−mηt/9k).",
-    on="teacher_deficit",
+    on="growth",
     size=(7.0, 3.2),
 )
 def growth(canvas: Figure, runs: Run) -> None:

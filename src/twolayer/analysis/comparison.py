@@ -142,10 +142,11 @@ def worst(measured: Any, predicted: Any, violation: Any, word: str) -> tuple[flo
     if not np.ndim(violation):
         return float(measured), float(predicted), ""
     flat = np.ravel(np.asarray(violation, dtype=float))
-    known = np.isfinite(flat)
+    flat = np.where(np.isnan(flat), -np.inf, flat)
+    known = flat > -np.inf
     if not known.any():
         return math.nan, float(np.ravel(predicted)[0]), "no number is left to compare"
-    index = int(np.argmax(np.where(known, flat, -np.inf)))
+    index = int(np.argmax(flat))
     if is_labelled(violation):
         values, exact = (
             (part + 0 * violation).transpose(*violation.dims).values for part in (measured, predicted)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -155,10 +156,8 @@ def needs(metric: Metric) -> str:
 
 def line_of(error: BaseException) -> str:
     """The file and line where an exception was raised."""
-    last = error.__traceback__
-    while last is not None and last.tb_next is not None:
-        last = last.tb_next
-    return f" ({last.tb_frame.f_code.co_filename}, line {last.tb_lineno})" if last else ""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f" ({last.filename}, line {last.lineno})"
 
 
 def alike(values: Any, other: Any) -> bool:

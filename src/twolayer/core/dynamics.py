@@ -1,4 +1,4 @@
-"""What a dynamics is, and the base classes of descents, flows and jumps."""
+"""What a dynamics is, and the base classes of descents, flows and instant updates."""
 
 from __future__ import annotations
 
@@ -200,7 +200,7 @@ class Flow(Dynamics):
 
 @dataclass(frozen=True)
 class InstantUpdate(Dynamics):
-    """Base of what acts at once: the start at time 0, and from then on the weights that `jump` makes of it."""
+    """Base of what acts at once: the start at time 0, and from then on the weights that `update` makes of it."""
 
     instantaneous = True
 
@@ -208,15 +208,15 @@ class InstantUpdate(Dynamics):
         """None."""
         return 0
 
-    def jump(self, problem: Problem, weights: Weights, random: Sequence[np.random.Generator]) -> Weights:
-        """The weights after the jump."""
-        raise TypeError(f"{type(self).__name__} must define jump(problem, weights, random)")
+    def update(self, problem: Problem, weights: Weights, random: Sequence[np.random.Generator]) -> Weights:
+        """The weights after the update."""
+        raise TypeError(f"{type(self).__name__} must define update(problem, weights, random)")
 
     def trajectory(
         self, problem: Problem, weights: Weights, clock: Clock, random: Sequence[np.random.Generator]
     ) -> Iterator[Weights]:
-        """The start, then the jumped weights at every later time."""
+        """The start, then the updated weights at every later time."""
         yield weights
-        jumped = problem.network.with_tied_outputs(self.jump(problem, weights, random))
+        updated = problem.network.with_tied_outputs(self.update(problem, weights, random))
         for _ in clock.time[1:]:
-            yield jumped
+            yield updated

@@ -23,7 +23,7 @@ OUTPUTS = {"fixed": 0, "trained": 1, "tied": 2}
 
 
 class CompiledOdeSystem(OdeSystem):
-    """A `OdeSystem` whose velocity and Jacobian are compiled."""
+    """An `OdeSystem` whose velocity and Jacobian are compiled."""
 
     def __init__(self, problem: Any, start: Weights, weight_decay: float) -> None:
         super().__init__(problem, start, weight_decay)

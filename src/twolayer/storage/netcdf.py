@@ -1,7 +1,7 @@
 """The files between stages: named arrays with dimensions, `long_name` and `units`, in netCDF.
 
 In memory a file is `Variables`, name -> (dimensions, array, attributes), the very form that
-`xarray.Dataset` takes. StageSequence read and write it with netCDF4 alone, which starts in a fifth of the time
+`xarray.Dataset` takes. Stages read and write it with netCDF4 alone, which starts in a fifth of the time
 of xarray; figures, claims and notebooks open the same files with xarray.
 """
 

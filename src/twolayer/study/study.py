@@ -149,6 +149,11 @@ def make_paper(name: str, body: Mapping[str, Any], registry: Registry, warnings:
         for key in registry.names("claims")
         if key.partition(".")[0] == name
     }
+    for key, names in claims.items():
+        if missing := [experiment for experiment in names if experiment not in experiments]:
+            warnings.append(
+                f"{place}: the claim '{key}' is inconclusive; the config has no experiment {', '.join(missing)}"
+            )
     used = {experiment for figure in figures.values() for experiment in figure.experiments}
     used |= {experiment for names in claims.values() for experiment in names}
     for key in experiments:

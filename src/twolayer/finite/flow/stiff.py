@@ -29,7 +29,7 @@ __all__ = ["Collocation", "advance_stiff", "build_collocation", "residual_at", "
 STAGES = 11
 """The monomials of more would lose digits."""
 LARGEST_SYSTEM = 1500
-"""StageSequence times responses beyond which a step would cost more than the Taylor steps that it replaces."""
+"""Stages times responses beyond which a step would cost more than the Taylor steps that it replaces."""
 ITERATIONS = 25
 """Corrections of one step, beyond which a shorter one is tried."""
 ROUNDING = 4e-16
