@@ -214,7 +214,7 @@ def late_slopes(run: Run) -> Found:
     start = theory.starts(run)
     if not theory.overparameterized(run) or run.time[-1] < 9e3:
         return {}
-    if start == "with background neurons":
+    if start == "background":
         return close(theory.last_decade(run), -2.35, absolute=0.85, detail="that is in [−3.2, −1.5]")
     return close(theory.last_decade(run), SLOPES[start], absolute=0.1) if start in SLOPES else {}
 

@@ -406,15 +406,13 @@ def limits(axes: Axes, run: Run) -> None:
 def width(canvas: Figure, run: Run) -> None:
     left, right = canvas.subplots(1, 2)
     starts = theory.by_start(run)
-    with_background = starts.get("with background neurons", {})
+    with_background = starts.get("background", {})
     for m, part in with_background.items():
         losses(left, part, style_of(m, list(with_background)), f"m = {m}")
     for place, level in enumerate(theory.LEVELS):
         left.axhline(level, color="0.6", linewidth=0.6, linestyle=":")
         for start, parts in starts.items():
-            marker, fill, shift = (
-                ("o", "full", 1.0) if start == "with background neurons" else ("s", "none", 1.06)
-            )
+            marker, fill, shift = ("o", "full", 1.0) if start == "background" else ("s", "none", 1.06)
             times = np.array([theory.time_to(part, level).values for part in parts.values()])
             middle = np.median(times, axis=1)
             reach = np.abs(np.stack([times.min(1), times.max(1)]) - middle)
@@ -432,7 +430,7 @@ def width(canvas: Figure, run: Run) -> None:
     ticks = sorted({m for parts in starts.values() for m in parts})
     right.set_xticks(ticks, [str(m) for m in ticks])
     right.minorticks_off()
-    right.plot([], [], "s", color="0.3", fillstyle="none", markersize=3.5, label="without background neurons")
+    right.plot([], [], "s", color="0.3", fillstyle="none", markersize=3.5, label="no background")
     right.legend(ncols=2, loc="upper left")
 
 

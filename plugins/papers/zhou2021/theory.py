@@ -365,7 +365,7 @@ def smallest_angle(teachers: Any) -> float:
 
 
 def starts(run: Run) -> str:
-    """How the students of a run start, by its config: all near teachers, with background neurons, or orthogonal.
+    """How the students of a run start, by its config: all near teachers, with background neurons, or one orthogonal.
 
     Of starts that are not around teachers, their name.
     """
@@ -374,7 +374,7 @@ def starts(run: Run) -> str:
         return str(section.name).replace("_", " ")
     if section.background_orthogonal and section.background_neurons:
         return "one at right angles"
-    return "with background neurons" if section.background_neurons else "all near"
+    return "background" if section.background_neurons else "all near"
 
 
 def overparameterized(run: Run) -> bool:

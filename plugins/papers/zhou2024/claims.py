@@ -133,7 +133,9 @@ def measure_problem(run: Run) -> Result:
 )
 def training_reaches_the_optimum(run: Run) -> Result:
     excess = float((run.suboptimality / run.regularization**2).max())
-    return close(run.loss / run.optimal_loss, 1.0, absolute=1e-4, detail=f"excess ζ/λ² up to {excess:.1e}")
+    return close(
+        run.loss / run.optimal_loss, 1.0, absolute=1e-4, detail=f"suboptimality ζ/λ² up to {excess:.1e}"
+    )
 
 
 @PAPER.claim(
@@ -334,7 +336,7 @@ def balance(run: Run) -> Result:
 
 
 @PAPER.claim(
-    "|∇L_λ|² ≥ Ω(ζ⁴/λ²), ζ the excess of the objective over its minimum, with the constant 1 where ζ ≤ λ",
+    "|∇L_λ|² ≥ Ω(ζ⁴/λ²), ζ the suboptimality of the objective, with the constant 1 where ζ ≤ λ",
     f"{RECALLED}; the constant and the threshold are not known to us. By |∇L_λ|² ≥ cλζ a constant of order 1 can be "
     "tested where ζ is of order λ alone: there the least is found",
     "recalled",

@@ -284,7 +284,7 @@ def balance(canvas: Figure, runs: Run) -> None:
 
 @PAPER.figure(
     "theorem",
-    "All saved states of all seeds. Left: |∇L_λ|² against the excess ζ; dashed: the recalled bound ζ⁴/λ² with "
+    "All saved states of all seeds. Left: |∇L_λ|² against the suboptimality ζ; dashed: the recalled bound ζ⁴/λ² with "
     "constant 1. Right: |∇L_λ|²/(λζ); shaded: [2, 5]; vertical lines: ζ = λ², below which a state is called near "
     "the optimum.",
     on="descents",
