@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 from hypothesis import settings
 
@@ -15,6 +17,13 @@ ASKED_FOR = {
     "slurm": "needs a Slurm controller on this machine",
     "browser": "needs a headless browser",
 }
+
+
+def pytest_configure() -> None:
+    """A shell starts what it runs in the background with ctrl-C ignored, and children inherit that: tests that send
+    it would wait for nothing."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

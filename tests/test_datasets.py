@@ -16,12 +16,12 @@ import netCDF4
 import numpy as np
 import pytest
 import xarray as xr
+from applicable import applicable_metrics
 
 from twolayer.cli import main
 from twolayer.errors import DataError
 from twolayer.stages.gather import gather
 from twolayer.storage import atomic, netcdf
-from twolayer.study.job import Job
 from twolayer.study.registry import load
 
 RUN: dict[str, Any] = {
@@ -63,13 +63,9 @@ def contents(folder: Path) -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished experiment with every metric that applies to it."""
-    registry = load()
-    probed = Job(RUN, registry).probe()
-    assert probed is not None
-    names = registry.names("metrics")
-    metrics = tuple(name for name in names if registry.find("metrics", name).thing.applies(*probed))
+    metrics = applicable_metrics(RUN, load())
     assert len(metrics) >= 20
-    return pipeline(tmp_path_factory.mktemp("run"), RUN, metrics=metrics)
+    return pipeline(tmp_path_factory.mktemp("run"), RUN, metrics=tuple(metrics))
 
 
 def test_the_same_bytes_again_and_on_any_number_of_cores(tmp_path: Path) -> None:

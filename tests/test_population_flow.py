@@ -353,7 +353,8 @@ def test_the_error_of_a_finite_flow_is_estimated() -> None:
     assert 0 < float(made[1]["flow_error"].max()) < 1e-5
     assert float(made[1]["flow_error"].max()) < float(made[0]["flow_error"].max())
     descent = section | {"dynamics": {"name": "gradient_descent", "step_size": 0.1}}
-    assert "flow_error" not in twolayer.run(descent)
+    with pytest.raises(twolayer.errors.ConfigError, match="'flow_error' does not apply to any run"):
+        twolayer.run(descent)
 
 
 @pytest.mark.parametrize("rtol", [1e-15, 0.0, 1.0])
