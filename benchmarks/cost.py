@@ -71,7 +71,7 @@ def flow_cost(neurons: int, teachers: int, horizon: float) -> float:
     """Seconds to the horizon at the default tolerance, students in mirrored pairs."""
     from twolayer.study.registry import load
 
-    dynamics = load(kinds=["dynamics"]).find("dynamics", "gradient_flow").thing()
+    dynamics = load(kinds=["dynamics"]).find("dynamics", "gradient_flow").plugin()
     dimension = neurons + teachers
     hidden = np.zeros((neurons, dimension))
     each = neurons // teachers

@@ -16,5 +16,5 @@ def applicable_metrics(run: Mapping[str, Any], registry: Registry) -> list[str]:
     probed = Job(run, registry).probe()
     assert probed is not None
     return [
-        name for name in registry.names("metrics") if registry.find("metrics", name).thing.applies(*probed)
+        name for name in registry.names("metrics") if registry.find("metrics", name).plugin.applies(*probed)
     ]

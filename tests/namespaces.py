@@ -65,4 +65,4 @@ def backend(name: str) -> Any:
         return Strict()
     if name == "cupy":
         need_cupy()
-    return load(kinds=["backends"]).find("backends", name).thing
+    return load(kinds=["backends"]).find("backends", name).plugin

@@ -15,9 +15,9 @@ from twolayer.population.closed_form import angles, unit
 from twolayer.study.registry import load
 
 REGISTRY = load(kinds=["initializations", "metrics", "problems"])
-AroundTeachers: Any = REGISTRY.find("initializations", "around_teachers").thing
-GaussianTeacher: Any = REGISTRY.find("problems", "gaussian_teacher").thing
-DIRECTION = REGISTRY.find("metrics", "descent_progress").thing
+AroundTeachers: Any = REGISTRY.find("initializations", "around_teachers").plugin
+GaussianTeacher: Any = REGISTRY.find("problems", "gaussian_teacher").plugin
+DIRECTION = REGISTRY.find("metrics", "descent_progress").plugin
 TEACHERS = Teacher(np.array([[1.0, 0.0, 0.0, 0.0], [0.3, 1.2, 0.0, 0.0]]), np.array([1.0, 0.7]))
 
 

@@ -39,7 +39,7 @@ DATA = ["none", "constant", "linear", "finite", "finite per seed"]
 
 
 def plugin(kind: str, name: str, **fields: Any) -> Any:
-    return load(kinds=[kind]).find(kind, name).thing(**fields)
+    return load(kinds=[kind]).find(kind, name).plugin(**fields)
 
 
 def drawn(kind: str, network: Network, features: int, seeds: int, samples: int = 40) -> tuple[Any, Weights]:

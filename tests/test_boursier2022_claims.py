@@ -29,7 +29,7 @@ def described(
     runs = np.empty([dataset.sizes[name] for name in swept], dtype=object)
     for spot in np.ndindex(runs.shape):
         words = {name: dataset[name].values[place].item() for name, place in zip(swept, spot, strict=True)}
-        run = {"words": words, "problem": problem, "seeds": [0]}
+        run = {"swept": words, "problem": problem, "seeds": [0]}
         if dynamics:
             run["dynamics"] = dynamics[words["dynamics"]]
         runs[spot] = json.dumps(run)

@@ -11,7 +11,7 @@ from twolayer import Network, Teacher, Weights
 from twolayer.core.trajectory import Clock, Trajectory
 from twolayer.study.registry import load
 
-METRIC = load(kinds=["metrics"]).find("metrics", "certificate_maximum").thing
+METRIC = load(kinds=["metrics"]).find("metrics", "certificate_maximum").plugin
 
 
 def measured(teacher: Teacher, hidden: Any, output: Any, decay: float, network: Network) -> float:

@@ -135,8 +135,8 @@ class Counting(Backend):
 def test_what_the_mark_costs(step_size: float, steps: list[int], runs: int) -> None:
     """At most a twentieth of the steps more, two from each of 64 moments at most; a twin besides where one rises."""
     counting: Any = Counting()
-    descent = PLUGINS.find("dynamics", "gradient_descent").thing(step_size=step_size)
-    start = PLUGINS.find("initializations", "gaussian").thing(scale=0.5)
+    descent = PLUGINS.find("dynamics", "gradient_descent").plugin(step_size=step_size)
+    start = PLUGINS.find("initializations", "gaussian").plugin(scale=0.5)
     data = FiniteData(np.array([[1.0], [0.7]]), np.array([1.0, 0.8]))
     train(data, Network(4), start, descent, Times(steps=steps), [1, 2], counting)
     looks = min(64, len(steps) + 1, steps[-1] // 40)  # time 0 is saved too

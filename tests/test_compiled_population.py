@@ -425,7 +425,7 @@ def test_small_steps_keep_the_balance_and_lower_the_loss(made: Made) -> None:
 @pytest.mark.parametrize("name", KINDS)
 def test_the_backend_walks_it(name: str) -> None:
     def plugin(kind: str, name: str, **fields: Any) -> Any:
-        return plugins(kinds=[kind]).find(kind, name).thing(**fields)
+        return plugins(kinds=[kind]).find(kind, name).plugin(**fields)
 
     network = Network(3, output="fixed")
     teacher = drawn(network, 2, 6, 1)[0]

@@ -231,7 +231,7 @@ def test_a_product_in_config_order() -> None:
         "neurons=5,step_size=1.0",
     ]
     run = experiment.runs["neurons=5,step_size=0.001"]
-    assert run.words == {"neurons": 5, "step_size": 1e-3}
+    assert run.swept == {"neurons": 5, "step_size": 1e-3}
     assert run.sections["network"]["neurons"] == 5
     assert json.loads(*experiment.layout()) == {"neurons": ["2", "5"], "step_size": ["0.001", "1.0"]}
 
@@ -579,7 +579,7 @@ def test_claims_and_figures_of_the_papers_name_what_exists() -> None:
         assert paper.claims
         assert paper.figures
         for key, experiments in paper.claims.items():
-            claim = study.registry.find("claims", f"{name}.{key}").thing
+            claim = study.registry.find("claims", f"{name}.{key}").plugin
             assert set(experiments) <= paper.experiments.keys(), key
             assert set(claim.figures) <= paper.figures.keys(), key
 

@@ -187,7 +187,7 @@ def test_a_network_too_large_for_a_block_on_a_gpu() -> None:
 
 def test_the_backend_hands_out_this_problem() -> None:
     """Loading the plugin needs no GPU."""
-    device = load(kinds=["backends"]).find("backends", "cupy").thing
+    device = load(kinds=["backends"]).find("backends", "cupy").plugin
     problem = device.accelerate(PopulationProblem(Teacher(np.eye(1, 2), np.ones(1)), Network(2)), 1)
     assert isinstance(problem, twolayer.population.cuda_descent.CudaPopulationProblem)
 
@@ -197,7 +197,9 @@ def test_a_missing_gpu_is_told_of_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "cupy").mkdir()
     (tmp_path / "cupy" / "__init__.py").write_text(NO_DRIVER)
     path = os.pathsep.join([str(tmp_path), str(PROJECT / "src")])
-    call = "from twolayer.study.registry import load; load(kinds=['backends']).find('backends', 'cupy').thing"
+    call = (
+        "from twolayer.study.registry import load; load(kinds=['backends']).find('backends', 'cupy').plugin"
+    )
     for command, words in (
         (["benchmarks/gpu.py"], "found no CUDA device that works (no driver)"),
         (["-c", f"{call}.asarray([1.0], 'float64')"], "ConfigError: backend: 'cupy' found no CUDA device"),

@@ -28,7 +28,7 @@ RUN: dict[str, Any] = {
     "paper": "p",
     "experiment": "e",
     "name": "default",
-    "words": {},
+    "swept": {},
     "problem": {"name": "orthogonal", "samples": 3, "dimension": 4, "targets": {"low": 0.5, "high": 1.0}},
     "network": {"neurons": 5, "activation": "relu", "output": "trained"},
     "initialization": {"name": "gaussian", "scale": 0.1},
@@ -129,7 +129,7 @@ def test_every_number_stays_the_same_on_its_way_to_the_file(tmp_path: Path) -> N
         "singles": np.array([1 / 3, np.nan], dtype=np.float32),
         "integers": np.array([-1, 2**62], dtype=np.int64),
         "flags": np.array([True, False]),
-        "words": np.array(["relu", "Σ|a||w|"], dtype=object),
+        "swept": np.array(["relu", "Σ|a||w|"], dtype=object),
         "alone": np.asarray("word"),
         "one": np.asarray(2.5),
     }
@@ -370,19 +370,19 @@ def metrics_of(times: list[float], seeds: int = 1, neurons: int = 1, **more: Any
 
 def run_with(**words: Any) -> dict[str, Any]:
     """A run of which only the words count."""
-    return {"words": words}
+    return {"swept": words}
 
 
 def test_gather_one_run() -> None:
     file = metrics_of([0.0, 1.0])
     found = gather([run_with()], [file])
     assert found["a"][0] == ("seed", "time", "neuron")
-    assert json.loads(found["run"][1].item()) == {"words": {}}
+    assert json.loads(found["run"][1].item()) == {"swept": {}}
 
 
 def test_gather_a_product_with_ragged_dimensions() -> None:
     runs = [run_with(neurons=m, scale=s) for m in (1, 3) for s in (0.5, 0.25)]
-    files = [metrics_of([0.0, 1.0], neurons=run["words"]["neurons"]) for run in runs]
+    files = [metrics_of([0.0, 1.0], neurons=run["swept"]["neurons"]) for run in runs]
     found = gather(runs, files)
     dimensions, values, labels = found["a"]
     assert dimensions == ("neurons", "scale", "seed", "time", "neuron")
@@ -403,7 +403,7 @@ def test_gather_a_product_with_ragged_dimensions() -> None:
 
 def test_gather_a_zip_along_its_first_word() -> None:
     runs = [run_with(teachers=t, neurons=m, exact=e) for t, m, e in ((1, 5, True), (2, 9, False))]
-    found = gather(runs, [metrics_of([0.0, 1.0], neurons=run["words"]["neurons"]) for run in runs])
+    found = gather(runs, [metrics_of([0.0, 1.0], neurons=run["swept"]["neurons"]) for run in runs])
     assert found["a"][0] == ("teachers", "seed", "time", "neuron")
     assert (found["neurons"][0], found["neurons"][1].tolist()) == (("teachers",), [5, 9])
     assert found["exact"][1].tolist() == [1, 0]
@@ -486,7 +486,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
         {"targets": (SAMPLE, np.array([1.0, 2.0, -np.inf]))},
         "targets[2] is -inf; every number must be finite",
     ),
-    "words": ({"targets": (SAMPLE, np.array(["a", "b", "c"]))}, "targets does not hold numbers"),
+    "swept": ({"targets": (SAMPLE, np.array(["a", "b", "c"]))}, "targets does not hold numbers"),
     "no sample": (
         {"inputs": (FEATURE, np.ones((0, 4))), "targets": None, "initial_hidden": None},
         "inputs is empty along sample",

@@ -27,12 +27,12 @@ on_every_backend = pytest.mark.parametrize("name", BACKENDS)
 
 def dynamics(name: str, **fields: Any) -> Any:
     """A dynamics plugin with its fields."""
-    return load(kinds=["dynamics"]).find("dynamics", name).thing(**fields)
+    return load(kinds=["dynamics"]).find("dynamics", name).plugin(**fields)
 
 
 def gaussian(**fields: Any) -> Any:
     """The Gaussian initialisation."""
-    return load(kinds=["initializations"]).find("initializations", "gaussian").thing(**fields)
+    return load(kinds=["initializations"]).find("initializations", "gaussian").plugin(**fields)
 
 
 def drawn(

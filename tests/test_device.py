@@ -32,7 +32,7 @@ from twolayer.study.registry import load
 from twolayer.study.runs import make_experiment
 
 REGISTRY = load(kinds=["backends", "problems", "initializations", "dynamics", "metrics"])
-METRICS = {name: REGISTRY.find("metrics", name).thing for name in REGISTRY.names("metrics")}
+METRICS = {name: REGISTRY.find("metrics", name).plugin for name in REGISTRY.names("metrics")}
 DEVICES = ["device arrays", pytest.param("cupy", marks=pytest.mark.gpu)]
 
 TRAINED, RTOL, ATOL = {"neurons": 4, "activation": "abs"}, 1e-9, 1e-11

@@ -482,7 +482,7 @@ def test_a_stall_of_one_seed_leaves_the_others_whole(monkeypatch: pytest.MonkeyP
     registry = load()
     _, start = registry.build("initializations", {"name": "gaussian", "scale": 0.5}, "initialization")
     _, dynamics = registry.build("dynamics", {"name": "gradient_flow"}, "dynamics")
-    backend = registry.find("backends", "numpy").thing
+    backend = registry.find("backends", "numpy").plugin
     seeds = [3, 4, 5]
     data = FiniteData(np.eye(2, 3), np.array([1.0, -0.8]), "half_mean_square")
 

@@ -25,7 +25,7 @@ def measured(
         np.asarray(hidden, dtype=float)[None, None], np.asarray(output, dtype=float)[None, None]
     )
     path = Trajectory(Clock(np.zeros(1)), weights, np.zeros(1), np.full(1, -1))
-    metric = METRICS.find("metrics", name).thing
+    metric = METRICS.find("metrics", name).plugin
     assert metric.applies(problem, path)
     return metric.measure(problem, path)[0, 0]
 
@@ -91,7 +91,7 @@ def test_one_wedge_keeps_its_digits() -> None:
 
 def test_wedges_of_two_teachers_by_both_forms() -> None:
     """Where both apply, the integral of the remainder is the sum of the four moments."""
-    form = METRICS.find("metrics", "r2_norm").thing.measure.__closure__[0].cell_contents.__globals__
+    form = METRICS.find("metrics", "r2_norm").plugin.measure.__closure__[0].cell_contents.__globals__
     axes = np.array([[1.0, 0.0, 0.0], [0.6, 0.8, 0.0]])
     hidden = axes + np.array([[0.0, 0.02, 0.05], [0.04, -0.03, 0.05]])
     one, other = np.array([0]), np.array([1])
@@ -139,7 +139,7 @@ def of_function(name: str, hidden: Any, output: Any, network: Network, decay: fl
     path = Trajectory(
         Clock(np.zeros(1)), Weights(hidden[None, None], output[None, None]), np.full(1, decay), np.full(1, -1)
     )
-    metric = METRICS.find("metrics", name).thing
+    metric = METRICS.find("metrics", name).plugin
     assert metric.applies(problem, path)
     return metric.measure(problem, path)
 
@@ -175,4 +175,4 @@ def test_the_objective_is_of_the_trained_weights(layer: Any) -> None:
     loss = of_function("loss", hidden, output, network, 0.1)
     objective = of_function("objective", hidden, output, network, 0.1)
     np.testing.assert_allclose(objective, loss + 0.05 * squares, rtol=1e-13)
-    assert "without a where it is fixed" in METRICS.find("metrics", "objective").thing.long_name
+    assert "without a where it is fixed" in METRICS.find("metrics", "objective").plugin.long_name

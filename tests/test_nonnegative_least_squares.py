@@ -12,7 +12,7 @@ from twolayer import FiniteData, Network, Teacher, Weights
 from twolayer.errors import ConfigError
 from twolayer.study.registry import load
 
-START = load(kinds=["initializations"]).find("initializations", "nonnegative_least_squares").thing
+START = load(kinds=["initializations"]).find("initializations", "nonnegative_least_squares").plugin
 TEACHER = Teacher(np.array([[1.0, 0.2, 0.0, 0.0], [-0.4, 0.9, 0.0, 0.0]]), np.array([1.0, 0.6]))
 
 

@@ -28,7 +28,7 @@ def described(neurons: int, scale: float) -> dict[str, Any]:
         "paper": "some2026",
         "experiment": "rate",
         "name": f"neurons={neurons},scale={scale}",
-        "words": {"neurons": neurons, "scale": scale},
+        "swept": {"neurons": neurons, "scale": scale},
         "network": {"neurons": neurons, "activation": "relu"},
         "dynamics": {"name": "gradient_descent", "step_size": 0.1},
         "initialization": {"name": "gaussian", "scale": scale},
@@ -64,7 +64,7 @@ def rows(claim: Any, **data: xr.Dataset) -> dict[str, Any]:
 
 def test_a_single_run_is_without_padding_and_knows_what_it_was(dataset: xr.Dataset) -> None:
     found = list(runs_of("rate", dataset, ("neurons", "scale")))
-    assert [(run.neurons, run.words["scale"]) for run in found] == [(2, 0.1), (2, 1.0), (3, 0.1), (3, 1.0)]
+    assert [(run.neurons, run.swept["scale"]) for run in found] == [(2, 0.1), (2, 1.0), (3, 0.1), (3, 1.0)]
     assert [run.length.sizes["neuron"] for run in found] == [2, 2, 3, 3]
     assert found[0].config.dynamics.step_size == 0.1
     assert found[0].seeds == 2
@@ -79,7 +79,7 @@ def test_runs_together_share_what_they_have_in_common(dataset: xr.Dataset) -> No
     assert f"{run.config.network.neurons}" == "2, 3"
     with pytest.raises(TypeError):
         _ = 2 * run.config.network.neurons
-    assert [part.words for part in run.by("neurons", scale=0.1)] == [
+    assert [part.swept for part in run.by("neurons", scale=0.1)] == [
         {"neurons": 2, "scale": 0.1},
         {"neurons": 3, "scale": 0.1},
     ]
@@ -98,7 +98,7 @@ def test_what_is_measured_of_each_run_is_laid_along_a_word(dataset: xr.Dataset) 
 
 
 def test_each_run_alone_whatever_was_swept(dataset: xr.Dataset) -> None:
-    assert [run.words for run in runs_of("rate", dataset, ("run",), {"scale": 1.0})] == [
+    assert [run.swept for run in runs_of("rate", dataset, ("run",), {"scale": 1.0})] == [
         {"neurons": 2, "scale": 1.0},
         {"neurons": 3, "scale": 1.0},
     ]
@@ -112,11 +112,11 @@ def test_each_run_alone_whatever_was_swept(dataset: xr.Dataset) -> None:
 
 def test_one_run_and_runs_that_differ_in_one_word(dataset: xr.Dataset) -> None:
     (run,) = runs_of("rate", dataset)
-    assert run.one(neurons=3, scale=0.1).words == {"neurons": 3, "scale": 0.1}
+    assert run.one(neurons=3, scale=0.1).swept == {"neurons": 3, "scale": 0.1}
     with pytest.raises(DataError, match="has 2 runs with neurons = 3, not one"):
         run.one(neurons=3)
-    assert [group.words for group in run.across("neurons")] == [{"scale": 0.1}, {"scale": 1.0}]
-    pairs = [(few.words, many.words) for few, many in run.neighbours("neurons")]
+    assert [group.swept for group in run.across("neurons")] == [{"scale": 0.1}, {"scale": 1.0}]
+    pairs = [(few.swept, many.swept) for few, many in run.neighbours("neurons")]
     assert pairs == [({"neurons": 2, "scale": scale}, {"neurons": 3, "scale": scale}) for scale in (0.1, 1.0)]
     assert [
         (one.scale, other.scale) for one, other in run.one(neurons=2, scale=0.1).neighbours("scale")
@@ -232,12 +232,12 @@ def test_an_unverified_reading_and_another_experiment_beside(dataset: xr.Dataset
 def test_each_run_is_a_case_and_parts_of_it_too(dataset: xr.Dataset) -> None:
     def late(run: Run) -> Any:
         for time in (1.0, 2.0):
-            if run.neurons == 2 and run.words["scale"] < time:
+            if run.neurons == 2 and run.swept["scale"] < time:
                 yield run.part(time=time)
 
     @PAPER.claim("x", "x", "derived", on="rate", by="run", of=late)
     def parts(run: Run) -> Result:
-        return close(run.loss, run.neurons * (1 + run.words["time"]), relative=1.0)
+        return close(run.loss, run.neurons * (1 + run.swept["time"]), relative=1.0)
 
     found = rows(parts, rate=dataset)
     assert {name: (row["measured"], row["verdict"]) for name, row in found.items()} == {
@@ -266,10 +266,10 @@ def test_a_sentence_that_speaks_of_no_run_says_so(dataset: xr.Dataset) -> None:
 def test_runs_one_by_one(dataset: xr.Dataset) -> None:
     (run,) = runs_of("rate", dataset)
     single = list(run.by("run"))
-    assert [one.words for one in single] == [one.words for one in run.by("neurons", "scale")]
+    assert [one.swept for one in single] == [one.swept for one in run.by("neurons", "scale")]
     assert single[0].config.network == single[1].config.network != single[2].config.network
     (again,) = single[0].by("run")
-    assert again.words == single[0].words
+    assert again.swept == single[0].swept
 
 
 def test_the_last_moment_of_each_level(dataset: xr.Dataset) -> None:

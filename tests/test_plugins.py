@@ -239,7 +239,7 @@ def whole(problem, trajectory):
 def test_a_metric_is_marked_at_its_function(tmp_path: Path) -> None:
     """The mark registers what a hook would, and leaves the function as it is."""
     folder = place(tmp_path / "further", metrics__mine=MARKED, dynamics__momentum=MOMENTUM)
-    found = load([folder]).find("metrics", "length").thing
+    found = load([folder]).find("metrics", "length").plugin
     assert (found.dimensions, found.long_name, found.units) == (("seed", "time"), "length |W|", "m")
     assert not found.by_default
     chosen = {**EXPERIMENT, "metrics": ["length", "whole_length", "hidden"]}

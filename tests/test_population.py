@@ -243,7 +243,7 @@ def test_a_teacher_goes_through_its_file(tmp_path: Path) -> None:
 
 
 def test_angles_and_norms_place_teachers() -> None:
-    plugin = load(kinds=["problems"]).find("problems", "gaussian_teacher").thing
+    plugin = load(kinds=["problems"]).find("problems", "gaussian_teacher").plugin
     made = plugin(dimension=3, angles=[0.0, 120.0], norms=[1.0, 2.0], coefficients=-1.0)
     teacher = made.generate(np.random.default_rng())
     np.testing.assert_allclose(teacher.hidden, [[1, 0, 0], [-1, np.sqrt(3), 0]], atol=1e-15)
@@ -254,7 +254,7 @@ def test_angles_and_norms_place_teachers() -> None:
 
 
 def test_numbers_and_vectors_place_teachers() -> None:
-    plugin = load(kinds=["problems"]).find("problems", "gaussian_teacher").thing
+    plugin = load(kinds=["problems"]).find("problems", "gaussian_teacher").plugin
     numbered = plugin(dimension=3, teachers=2, norms=[2.0, 0.5], coefficients=[1.0, -3.0])
     teacher = numbered.generate(np.random.default_rng())
     np.testing.assert_array_equal(teacher.hidden, [[2, 0, 0], [0, 0.5, 0]])

@@ -76,7 +76,7 @@ PLACED: dict[str, dict[str, Any]] = {
 
 
 def of_problem(name: str, **fields: Any) -> Any:
-    return PLUGINS.find("problems", "gaussian_teacher").thing(**PLACED[name], **fields)
+    return PLUGINS.find("problems", "gaussian_teacher").plugin(**PLACED[name], **fields)
 
 
 # ---- one reduction a run -----------------------------------------------------------------------------------
@@ -88,9 +88,9 @@ def of_problem(name: str, **fields: Any) -> Any:
 def test_a_run_in_the_span_is_the_run_in_all_dimensions(name: str, output: Any, backend: str) -> None:
     teacher = of_problem(name, dimension=40).generate(np.random.default_rng())
     network = Network(3, output=output)
-    gaussian = PLUGINS.find("initializations", "gaussian").thing(0.3)
-    decayed = PLUGINS.find("dynamics", "regularized_gradient_descent").thing(0.1, 0.05)
-    where = PLUGINS.find("backends", backend).thing
+    gaussian = PLUGINS.find("initializations", "gaussian").plugin(0.3)
+    decayed = PLUGINS.find("dynamics", "regularized_gradient_descent").plugin(0.1, 0.05)
+    where = PLUGINS.find("backends", backend).plugin
     path = train(teacher, network, gaussian, decayed, Times(steps=[3, 30]), [0, 1], where).weights
     hidden, drawn = start(gaussian, teacher, network, [0, 1])
     state = network.with_tied_outputs(Weights(hidden, np.ones_like(drawn) if output == "fixed" else drawn))
@@ -112,9 +112,9 @@ def test_many_dimensions_are_walked_as_five(dynamics: str) -> None:
     np.testing.assert_array_equal(few.data.hidden, np.eye(2, 5))
     np.testing.assert_array_equal(inside.hidden[..., :2], wide[..., :2])
     rule = {"gradient_descent": {"step_size": 0.1}, "gradient_flow": {"rtol": 1e-6}}[dynamics]
-    made = PLUGINS.find("dynamics", dynamics).thing(**rule)
+    made = PLUGINS.find("dynamics", dynamics).plugin(**rule)
     times = Times(values=[0.5, 3.0])
-    where = PLUGINS.find("backends", "numpy").thing
+    where = PLUGINS.find("backends", "numpy").plugin
 
     class Given(InitializationSpec):
         def __init__(self, hidden: Any) -> None:
@@ -195,7 +195,7 @@ def test_who_leaves_the_span_keeps_all_dimensions(backend: str, plugins: list[st
     begin = twolayer.run(experiment(), weights=True)["hidden"].isel(time=0).values
     problem = Teacher(np.eye(2, 40), np.ones(2)).problem(Network(3))
     for seed in (0, 1):
-        gaussian = PLUGINS.find("initializations", "gaussian").thing(0.1)
+        gaussian = PLUGINS.find("initializations", "gaussian").plugin(0.1)
         output = start(gaussian, problem.data, problem.network, [seed])[1][0]
         step = 0.05 * problem.gradient(Weights(begin[seed], output)).hidden
         noise = random_of(seed, "dynamics").standard_normal((3, 40))
@@ -238,8 +238,8 @@ def test_a_diverging_run_is_told_with_its_step_size() -> None:
 
 def drawn(seeds: int, neurons: int = 3, scale: float = 1.0, **fields: Any) -> tuple[Teacher, Weights]:
     """Reduced starts of many seeds, and their teacher."""
-    teacher = PLUGINS.find("problems", "gaussian_teacher").thing(**fields).reduced(neurons)
-    gaussian = PLUGINS.find("initializations", "gaussian").thing(scale, draw="reduced")
+    teacher = PLUGINS.find("problems", "gaussian_teacher").plugin(**fields).reduced(neurons)
+    gaussian = PLUGINS.find("initializations", "gaussian").plugin(scale, draw="reduced")
     return teacher, Weights(*start(gaussian, teacher, Network(neurons), range(seeds)))
 
 
@@ -349,7 +349,7 @@ def test_a_draw_of_few_features_is_the_full_one() -> None:
 
 
 def test_full_draws_are_what_they_were() -> None:
-    gaussian = PLUGINS.find("initializations", "gaussian").thing(0.25)
+    gaussian = PLUGINS.find("initializations", "gaussian").plugin(0.25)
     teacher = Teacher(np.eye(2, 40), np.ones(2))
     hidden, output = start(gaussian, teacher, Network(3), [7])
     random = random_of(7, "initialization")

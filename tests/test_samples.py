@@ -24,7 +24,7 @@ def sample(activation: str = "relu", seeds: Any = (3, 5), **fields: Any) -> tupl
     """The variables and attributes of problem.nc."""
     section = {**TEACHER, "samples": 30, **fields}
     section.pop("name")
-    problem = PROBLEMS.find("problems", "gaussian_teacher").thing(**section)
+    problem = PROBLEMS.find("problems", "gaussian_teacher").plugin(**section)
     run = {
         "paper": "p", "experiment": "e", "seeds": list(seeds), "problem": {"name": "gaussian_teacher"},
         "network": {**NETWORK, "activation": activation},
@@ -110,7 +110,7 @@ def test_both_losses_are_measured(loss: str, factor: float) -> None:
     problem = {**TEACHER, "samples": 30, "loss": loss}
     dataset = twolayer.run(experiment(problem=problem), weights=True)
     variables, _ = sample(loss=loss)
-    teacher = PROBLEMS.find("problems", "gaussian_teacher").thing(
+    teacher = PROBLEMS.find("problems", "gaussian_teacher").plugin(
         **{key: value for key, value in TEACHER.items() if key != "name"}
     )
     population = teacher.generate(np.random.default_rng(0)).problem(Network(**NETWORK))

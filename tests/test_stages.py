@@ -168,7 +168,7 @@ def test_balancing_keeps_the_function(device: str) -> None:
     hidden = np.array([[[1e-8, 0, 0, 0], [3.0, 4.0, 0, 0], [0, 0, 0, 0]]] * 2)
     output = np.array([[1e8, -0.2, 5.0]] * 2)
     weights = Weights(held.asarray(hidden, "float64"), held.asarray(output, "float64"))
-    balancing = REGISTRY.find("dynamics", "balancing").thing()
+    balancing = REGISTRY.find("dynamics", "balancing").plugin()
     after = balancing.update(problem, weights, [])
     length = np.linalg.norm(to_host(after.hidden), axis=-1)
     np.testing.assert_allclose(length, [[1.0, 1.0, 0.0]] * 2, rtol=1e-14)
@@ -492,7 +492,7 @@ def test_a_stage_can_be_swept() -> None:
     ]
     run = experiment.runs["weight_decay=0.1,step_size=1.0"]
     assert run.sections["dynamics"]["stages"][3]["weight_decay"] == 0.1
-    assert run.words == {"weight_decay": 0.1, "step_size": 1.0}
+    assert run.swept == {"weight_decay": 0.1, "step_size": 1.0}
     labels = {"dynamics.stages": {"plain": [GD], "fitted": [{"name": "output_fit"}, GD]}}
     assert list(made(WHOLE, sweep=labels).runs) == ["stages=plain", "stages=fitted"]
     for path, message in {
@@ -530,7 +530,7 @@ def test_the_code_of_every_stage_counts(tmp_path: Path) -> None:
 
 
 def test_a_section_that_names_a_plugin_needs_a_lookup() -> None:
-    cls = REGISTRY.find("dynamics", "sequence").thing
+    cls = REGISTRY.find("dynamics", "sequence").plugin
     with pytest.raises(ConfigError, match="none can be looked up"):
         build(cls, {"stages": [GD]}, "here")
 

@@ -14,7 +14,7 @@ RUN: dict[str, Any] = {
     "paper": "p",
     "experiment": "e",
     "name": "default",
-    "words": {},
+    "swept": {},
     "problem": {"name": "points", "inputs": [[1.0]], "targets": [1.0]},
     "network": {"neurons": 2, "activation": "relu", "output": "trained"},
     "initialization": {"name": "gaussian", "scale": 0.1},

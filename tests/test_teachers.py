@@ -21,7 +21,7 @@ RANDOM = np.random.default_rng(0)
 
 
 def aligned(**fields: Any) -> Any:
-    return PLUGINS.find("initializations", "aligned").thing(**fields)
+    return PLUGINS.find("initializations", "aligned").plugin(**fields)
 
 
 def experiment(**sections: Any) -> dict[str, Any]:
@@ -89,7 +89,7 @@ def test_bad_alignments_are_told_of(case: str) -> None:
 
 def test_gaussian_weights_have_the_law_they_are_said_to_have() -> None:
     """Mean, standard deviation and kurtosis of 2e5 coordinates, and fair signs, within 4 standard errors."""
-    gaussian = PLUGINS.find("initializations", "gaussian").thing
+    gaussian = PLUGINS.find("initializations", "gaussian").plugin
     data, network = Teacher(np.eye(500)[:1], np.ones(1)), Network(400)
     weights = gaussian(scale=0.3).weights(data, network, np.random.default_rng(1), 0)
     standard = weights.hidden / 0.3
@@ -110,7 +110,7 @@ def test_gaussian_weights_have_the_law_they_are_said_to_have() -> None:
 
 def test_identical_students_are_one_and_stay_one() -> None:
     """Equal at the start, seed by seed, of the law of one Gaussian student, and equal to the bit while they learn."""
-    identical = PLUGINS.find("initializations", "identical").thing(scale=0.2)
+    identical = PLUGINS.find("initializations", "identical").plugin(scale=0.2)
     drawn = identical.draw(Teacher(np.eye(1000)[:1], np.ones(1)), Network(3), np.random.default_rng(0)).hidden
     assert (drawn == drawn[0]).all()
     assert abs(drawn[0].std() / 0.2 - 1) < 4 / np.sqrt(2000)
@@ -173,7 +173,7 @@ def measured(name: str, hidden: Any, activation: str = "relu", output: Any = Non
     teacher = Teacher(np.array([[2.0, 0, 0], [0, 1.0, 0]]), np.array([1.0, 1.0]))
     network = Network(hidden.shape[2], activation, "fixed")  # type: ignore[arg-type]
     path = Trajectory(Clock(np.zeros(1)), Weights(hidden, given), np.zeros(1), np.full(1, -1))
-    metric = PLUGINS.find("metrics", name).thing
+    metric = PLUGINS.find("metrics", name).plugin
     assert metric.applies(teacher.problem(network), path)
     return metric.measure(teacher.problem(network), path)[0, 0]
 
@@ -245,7 +245,7 @@ def test_spread_keeps_small_parts_beside_axes_and_tells_of_noise_elsewhere() -> 
     assert measured("spread", hidden)[0] == pytest.approx(2e-20, rel=1e-14)
     turn = np.linalg.qr(np.random.default_rng(2).standard_normal((3, 3)))[0]
     network = Network(2, "relu", "fixed")
-    metric = PLUGINS.find("metrics", "spread").thing
+    metric = PLUGINS.find("metrics", "spread").plugin
 
     def of(hidden: Any) -> Any:
         path = Trajectory(

@@ -119,11 +119,11 @@ def experiment(samples: int | None = None, **sections: Any) -> dict[str, Any]:
 
 def problem_file(plugins: list[str], **fields: Any) -> tuple[Any, Any]:
     """The variables and attributes of problem.nc."""
-    thing = load(plugins, kinds=["problems"]).find("problems", "random_teachers").thing
+    plugin = load(plugins, kinds=["problems"]).find("problems", "random_teachers").plugin
     run = {
         "paper": "p", "experiment": "e", "seeds": SEEDS, "problem": {"name": "random_teachers"}, "network": NETWORK,
     }  # fmt: skip
-    return generate(thing(**{"dimension": 4, "teachers": 2, **fields}), run)
+    return generate(plugin(**{"dimension": 4, "teachers": 2, **fields}), run)
 
 
 def teacher_of(plugins: list[str], index: int, samples: int | None = None) -> Teacher:
@@ -232,9 +232,9 @@ def test_the_law_of_the_loss_at_zero(plugins: list[str]) -> None:
         network={**NETWORK, "output": "fixed"},
     )  # fmt: skip
     loss = twolayer.run(start, plugin_paths=plugins)["loss"].values[:, 0]
-    thing = load(plugins, kinds=["problems"]).find("problems", "random_teachers").thing
+    plugin = load(plugins, kinds=["problems"]).find("problems", "random_teachers").plugin
     for seed in range(5):
-        hidden = thing(dimension=4, teachers=2).generate(random_of(seed, "problem")).hidden
+        hidden = plugin(dimension=4, teachers=2).generate(random_of(seed, "problem")).hidden
         theta = np.arccos(np.clip(hidden @ hidden.T, -1.0, 1.0))
         assert loss[seed] == pytest.approx(0.5 * kernel(theta).sum(), rel=1e-12)
     grid = np.linspace(0.0, math.pi, 20_001)

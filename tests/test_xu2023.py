@@ -37,7 +37,7 @@ def run_as(dataset: xr.Dataset, dims: tuple[str, ...], scale: float = 0.1, step:
         words = {word: dataset[word].values[index].item() for word, index in zip(dims, place, strict=True)}
         start = {"parallel": {"name": "aligned", "angle": 0.0}, "equal": {"name": "identical"}}
         description = {
-            "words": words,
+            "swept": words,
             "problem": {
                 "name": "gaussian_teacher", "teachers": 1, "dimension": words.get("dimension", 10),
                 "norms": None, "vectors": None, "coefficients": 1.0,
@@ -55,7 +55,7 @@ def run_as(dataset: xr.Dataset, dims: tuple[str, ...], scale: float = 0.1, step:
 
 def claimed(name: str, **data: Any) -> dict[str, Any]:
     """The results of a claim on given datasets."""
-    return dict(CLAIMS.find("claims", f"xu2023.{name}").thing.evaluate(data))
+    return dict(CLAIMS.find("claims", f"xu2023.{name}").plugin.evaluate(data))
 
 
 @pytest.mark.parametrize("heights", [[0.5, 0.5], [0.3, 0.7], [0.25] * 4])

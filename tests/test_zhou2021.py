@@ -135,7 +135,7 @@ def test_the_two_parts_by_their_definition() -> None:
 def test_time_to_a_loss_of_a_power_law() -> None:
     time = np.array([0.0, *np.geomspace(1, 1e4, 30)])
     losses = np.stack([np.full(31, 5.0), 7.0 * np.maximum(time, 0.1) ** -3.0])
-    run = Run("width", xr.Dataset({"loss": (("seed", "time"), losses)}, {"time": time}), [{"words": {}}])
+    run = Run("width", xr.Dataset({"loss": (("seed", "time"), losses)}, {"time": time}), [{"swept": {}}])
     found = theory.time_to(run, 1e-5)
     assert math.isnan(found[0])
     assert float(found[1]) == pytest.approx((7e5) ** (1 / 3), rel=1e-9)

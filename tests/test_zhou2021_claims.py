@@ -27,7 +27,7 @@ def described(words: dict[str, Any], neurons: int, problem: dict[str, Any], star
     section = {"name": "gaussian_teacher", "dimension": 2, "teachers": 1, "coefficients": 1.0, **problem}
     return json.dumps(
         {
-            "words": words,
+            "swept": words,
             "network": {"neurons": neurons},
             "problem": {"angles": None, "vectors": None, "norms": None, **section},
             "initialization": {

@@ -19,7 +19,7 @@ claims = load_file(FOLDER / "claims.py", "zhou2024_claims_tested.claims")
 def described(words: dict[str, Any] | None = None, **problem: Any) -> str:
     """A run as files carry it."""
     sections = {
-        "words": words or {},
+        "swept": words or {},
         "problem": {
             "dimension": 5, "teachers": 3, "angles": None, "vectors": None, "norms": None, "samples": None,
             "coefficients": [1.0, -0.8, 1.2], "profile": "constant", **problem,

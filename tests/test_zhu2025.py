@@ -27,7 +27,7 @@ PANELS = ((2, 20), (4, 12), (4, 20), (4, 40))
 
 def claimed(name: str, **data: Any) -> dict[str, Any]:
     """The results of a claim on given datasets."""
-    return dict(CLAIMS.find("claims", f"zhu2025.{name}").thing.evaluate(data))
+    return dict(CLAIMS.find("claims", f"zhu2025.{name}").plugin.evaluate(data))
 
 
 def verdicts(results: dict[str, Any], word: str = "") -> set[str]:
@@ -46,7 +46,7 @@ def run_as(dataset: xr.Dataset, dims: tuple[str, ...], scale: float = 1e-6) -> x
         if "neurons" in words and (words["teachers"], words["neurons"]) not in PANELS:
             continue
         description = {
-            "words": words,
+            "swept": words,
             "problem": {"name": "gaussian_teacher", "teachers": words["teachers"], "dimension": 20},
             "network": {"neurons": words.get("neurons", neurons)},
             "initialization": {"name": "gaussian", "scale": words.get("scale", scale)},
@@ -127,7 +127,7 @@ def test_constants_follow_from_the_loss() -> None:
         c = students_beside(heights, np.array([[z], [-z]])) / z**3
         assert asymptotics.pair_constant(heights) == pytest.approx(2**3 / (27 * c**2), rel=1e-3)
         assert asymptotics.group_spread(np.array(heights)) == pytest.approx(2 * 2 / (3 * c), rel=1e-3)
-    simplex = load(kinds=["initializations"]).find("initializations", "aligned").thing
+    simplex = load(kinds=["initializations"]).find("initializations", "aligned").plugin
     for count in (2, 3, 4, 6):
         start = simplex(projections=[[1 / count] * count], angle=math.atan(count * z))
         hidden = start.draw(

@@ -99,7 +99,7 @@ def generate(options: argparse.Namespace) -> None:
         run = json.loads(options.run)
     except json.JSONDecodeError as error:
         raise DataError(f"--run: is not JSON: {error}") from error
-    needed = {"paper", "experiment", "name", "words", "problem", "network", "initialization", "seeds"}
+    needed = {"paper", "experiment", "name", "swept", "problem", "network", "initialization", "seeds"}
     if not isinstance(run, dict) or not needed <= run.keys():
         raise DataError(f"--run: must be a mapping with {', '.join(sorted(needed))}")
     job = Job(run, load(options.plugin_path, ("problems", "initializations")))
@@ -182,7 +182,7 @@ def gather(options: argparse.Namespace) -> None:
         made[key] = "\n".join(dict.fromkeys(attributes[key] for _, attributes in files if attributes[key]))
     del made["run"]  # a variable here: each point of the sweep has its own
     gathered = stage(runs, [variables for variables, _ in files])
-    netcdf.write(options.output, gathered, made | netcdf.coordinates(gathered, runs[0]["words"]))
+    netcdf.write(options.output, gathered, made | netcdf.coordinates(gathered, runs[0]["swept"]))
 
 
 def render(options: argparse.Namespace) -> None:
@@ -194,7 +194,7 @@ def render(options: argparse.Namespace) -> None:
 
     copies = {output: output.parent / "previous" / output.name for output in options.output}
     try:
-        drawing = load(options.plugin_path, ("figures",)).find("figures", options.figure).thing
+        drawing = load(options.plugin_path, ("figures",)).find("figures", options.figure).plugin
         data = opened(options.datasets, options.files)
         stage(drawing, options.figure, data, options.output, options.style or style_file())
     except Exception:
@@ -227,7 +227,7 @@ def claims(options: argparse.Namespace) -> None:
     registry = load(options.plugin_path, ("claims",))
     prefix = f"{options.paper}."
     held = {
-        name.removeprefix(prefix): registry.find("claims", name).thing
+        name.removeprefix(prefix): registry.find("claims", name).plugin
         for name in registry.names("claims")
         if name.startswith(prefix)
     }
@@ -259,8 +259,8 @@ def plugins(options: argparse.Namespace) -> None:
         for name in registry.names(kind):
             found = registry.find(kind, name) if (kind, name) not in registry.duplicates else None
             print(f"  {name}  ({found.source if found else 'registered twice'})")
-            if found and isinstance(found.thing, type) and is_dataclass(found.thing):
-                for field, hint, default in parameters(found.thing):
+            if found and isinstance(found.plugin, type) and is_dataclass(found.plugin):
+                for field, hint, default in parameters(found.plugin):
                     print(
                         f"      {field}: {hint}"
                         + (f" = {default}" if default is not None else "   (required)")

@@ -39,9 +39,9 @@ def run(
     registry = load(plugin_paths or ())
     checked = make_experiment("notebook", "run", experiment, registry, "experiment")
     registry.find("backends", backend, "backend")
-    words = next(iter(checked.runs.values())).words
+    swept = next(iter(checked.runs.values())).swept
     for name in ("hidden", "output"):
-        if weights and name in words:
+        if weights and name in swept:
             raise ConfigError(
                 f"experiment.sweep: '{name}' is a variable with weights=True and cannot be swept"
             )
@@ -69,6 +69,6 @@ def run(
         trained_on |= {placed.backend: None}
     gathered: netcdf.Variables = gather(runs, files)
     dataset = xr.Dataset({name: variable for name, variable in gathered.items() if name not in ("seed",)})
-    coordinates = [name for name in ("seed", "time", "step", *runs[0]["words"]) if name in gathered]
+    coordinates = [name for name in ("seed", "time", "step", *runs[0]["swept"]) if name in gathered]
     dataset = dataset.assign_coords({name: gathered[name] for name in coordinates})
     return dataset.assign_attrs(backend="\n".join(trained_on), notes="\n".join(notes))

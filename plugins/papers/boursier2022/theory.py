@@ -177,7 +177,7 @@ def loss_unit(run: Run) -> float:
 
 def flow(run: Run) -> Run:
     """The exact flow, where the runs are descents and a flow."""
-    return next(run.by(dynamics="flow")) if "dynamics" in run.config.words else run
+    return next(run.by(dynamics="flow")) if "dynamics" in run.config.swept else run
 
 
 def descent(run: Run) -> Run:
@@ -272,7 +272,7 @@ def step_errors(run: Run) -> xr.DataArray:
     largest first."""
     import xarray as xr
 
-    kinds = {str(part.words["dynamics"]): part.config.dynamics for part in run.by("dynamics")}
+    kinds = {str(part.swept["dynamics"]): part.config.dynamics for part in run.by("dynamics")}
     flows = [name for name, kind in kinds.items() if kind.name == "gradient_flow"]
     steps = {name: kind.step_size for name, kind in kinds.items() if "step_size" in kind}
     if not (flows and steps):

@@ -249,7 +249,7 @@ def figure4(canvas: Figure, run: Run) -> None:
 def styled(run: Run, word: str = "initialization") -> list[tuple[Run, str, dict[str, Any]]]:
     """Runs by a swept word, each with its marker, and colour and line."""
     parts = list(run.by(word))
-    values = [part.words[word] for part in parts]
+    values = [part.swept[word] for part in parts]
     return [
         (part, MARKS[place % len(MARKS)], style_of(value, values))
         for place, (part, value) in enumerate(zip(parts, values, strict=True))

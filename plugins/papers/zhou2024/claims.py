@@ -51,7 +51,7 @@ def levels(run: Run, most: float = math.inf) -> Iterator[Run]:
 
 def smallest(run: Run) -> Iterator[Run]:
     """The level of a ladder with the smallest λ, where that is 1e-4 or less: there λ → 0 is reached to 1e-3."""
-    return islice(sorted(levels(run, most=1e-4), key=lambda level: level.words["regularization"]), 1)
+    return islice(sorted(levels(run, most=1e-4), key=lambda level: level.swept["regularization"]), 1)
 
 
 def exponent(values: xr.DataArray) -> xr.DataArray:

@@ -26,7 +26,7 @@ MARKERS = "os^Dv"
 def schedule(run: Run) -> str:
     """`λ = 0.02`, or how a λ that changes is called."""
     least, most = float(run.regularization.min()), float(run.regularization.max())
-    return f"λ = {most:g}" if least == most else f"λ {run.words.get('weight_decay', 'changes')}"
+    return f"λ = {most:g}" if least == most else f"λ {run.swept.get('weight_decay', 'changes')}"
 
 
 def styled(runs: list[Run]) -> list[tuple[Run, dict[str, str], bool]]:
@@ -165,7 +165,7 @@ def loss_by_decay(canvas: Figure, *experiments: Run) -> None:
         solved = "optimal_path_norm" in ladder.dataset
         style: dict[str, Any] = {"color": f"C{number}", "marker": MARKERS[number % 5], "ls": "none"}
         style["ms"] = 6 if solved else 4.5
-        name = ", ".join([setting(run), *map(str, run.words.values())])
+        name = ", ".join([setting(run), *map(str, run.swept.values())])
         left.loglog(decay, ladder.loss, label=name, **style)
         right.semilogx(decay, ladder.loss / decay**2 / (0.5 * square), **style)
         if not solved:

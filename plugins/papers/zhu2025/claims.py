@@ -112,7 +112,7 @@ def longer(slow: Run, fast: Run, word: str) -> Results:
             "log of the ratio of means over seeds with its 95 % interval; geometric means "
             f"{np.exp(np.log(first).mean()):.3g} and {np.exp(np.log(second).mean()):.3g}"
         )
-        ends = f"{paper.spelled(word, slow.words[word])} against {fast.words[word]:g}"
+        ends = f"{paper.spelled(word, slow.swept[word])} against {fast.swept[word]:g}"
         case = ", ".join(filter(None, (name, paper.named(slow, word), ends)))
         results[case] = above(estimate, 0.0, (low, high), detail)
     return results
@@ -220,7 +220,7 @@ ALIKE = 0.1
     late="the margin of 0.1 was set after slopes of both had been seen",
 )
 def batches(run: Run, sampled: Run) -> Result:
-    sampled = sampled.one(**run.words)
+    sampled = sampled.one(**run.swept)
     stop = min(float(run.time[-1]), float(sampled.time[-1]))
     exact, noisy = (theory.slopes(each, theory.LATE, stop) for each in (run, sampled))
     apart, low, high = difference_interval(noisy, exact)
@@ -526,7 +526,7 @@ def uneven_groups(runs: Run) -> Results:
 def evenness(runs: Run) -> Result:
     """How B changes from σ = 1e-2 to 1e-6, the mean over teachers that have students."""
     tiny, small = (
-        np.log(runs.one(scale=scale, **runs.words).group_imbalance.isel(time=-1).mean("teacher"))
+        np.log(runs.one(scale=scale, **runs.swept).group_imbalance.isel(time=-1).mean("teacher"))
         for scale in (1e-6, 1e-2)
     )
     mean, low, high = mean_interval(tiny - small)  # a seed has the same start at both scales

@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 def named(run: Run, words: Sequence[str] = (), separator: str = ", ") -> str:
     """A run by its swept values, or those of some words: `$k$ = 2, $m$ = 20`; a label stands alone."""
-    swept = {word: value for word, value in run.words.items() if not words or word in words}
+    swept = {word: value for word, value in run.swept.items() if not words or word in words}
     labels = [value.replace("_", " ") for value in swept.values() if isinstance(value, str)]
     return separator.join(labels or [f"{symbol_of(word)} = {value:g}" for word, value in swept.items()])
 
 
 def ordered(runs: Run) -> list[Run]:
     """Single runs by their swept values, rising."""
-    return sorted(runs.by("run"), key=lambda run: tuple(run.words.values()))
+    return sorted(runs.by("run"), key=lambda run: tuple(run.swept.values()))
 
 
 # ---- the panels ----
@@ -380,7 +380,7 @@ def balance(canvas: Figure, runs: Run) -> None:
         teachers = [each[0].config.problem.teachers for each in groups]
         color = style_of(teachers[index], teachers)["color"]
         shift = 0.34 * (index - (len(groups) - 1) / 2)
-        label = named(group[0], [word for word in group[0].words if word != "scale"])
+        label = named(group[0], [word for word in group[0].swept if word != "scale"])
         for run in group:
             end = run.isel(time=-1)
             x = places.setdefault(f"{run.config.initialization.scale:g}", len(places)) + shift

@@ -30,11 +30,11 @@ def facets(
     """
     runs = list(runs)
     shared = {
-        word for word in runs[0].words if all(run.words.get(word) == runs[0].words[word] for run in runs)
+        word for word in runs[0].swept if all(run.swept.get(word) == runs[0].swept[word] for run in runs)
     }
     row = np.atleast_1d(canvas.subplots(1, len(runs), **{"sharey": True, **subplots}))
     for axes, run in zip(row, runs, strict=True):
-        own = {word: value for word, value in run.words.items() if word not in shared or len(runs) == 1}
+        own = {word: value for word, value in run.swept.items() if word not in shared or len(runs) == 1}
         axes.set_title(
             ", ".join(f"{symbol_of(word, symbols)} = {spelled(value)}" for word, value in own.items())
         )

@@ -173,31 +173,31 @@ def summary(dataset: xr.Dataset) -> str:
     """What was run, in a line: the sections of the run, and the range of what was swept."""
     runs = [json.loads(text) for text in dataset["run"].values.ravel() if text]
     first = runs[0]
-    words = {word: [run["words"][word] for run in runs] for word in first["words"]}
+    swept = {word: [run["swept"][word] for run in runs] for word in first["swept"]}
     network = first["network"]
     sections = {
-        "problem": section_summary(first["problem"], words),
-        "network": "" if "neurons" in words else f"m = {network['neurons']}",
+        "problem": section_summary(first["problem"], swept),
+        "network": "" if "neurons" in swept else f"m = {network['neurons']}",
         "activation": f"{network['activation']}, {network['output']} outputs",
-        "initialization": section_summary(first["initialization"], words),
-        "dynamics": section_summary(first["dynamics"], words),
+        "initialization": section_summary(first["initialization"], swept),
+        "dynamics": section_summary(first["dynamics"], swept),
         "dtype": first["dtype"],
     }
-    parts = [told for key, told in sections.items() if told and key not in words]
+    parts = [told for key, told in sections.items() if told and key not in swept]
     parts.append(f"{len(first['seeds'])} seed{'s' if len(first['seeds']) > 1 else ''}")
-    for word, values in words.items():
+    for word, values in swept.items():
         distinct = list(dict.fromkeys(values))
         ends = distinct if len(distinct) < 4 else [distinct[0], "…", distinct[-1]]
         parts.append(f"runs with {word} = {', '.join(brief(value) for value in ends)}")
     return "; ".join(parts) + "."
 
 
-def section_summary(section: Mapping[str, Any], words: Mapping[str, Any]) -> str:
+def section_summary(section: Mapping[str, Any], swept: Mapping[str, Any]) -> str:
     """A section's name with its short parameters that were not swept."""
     told = [
         f"{key} {brief(value)}"
         for key, value in section.items()
-        if key not in ("name", "path", *words)
+        if key not in ("name", "path", *swept)
         and isinstance(value, int | float | str)
         and not isinstance(value, bool)
     ]

@@ -166,7 +166,7 @@ class Paper:
             for word, value in (select or {}).items()
         }
         together = next(runs_of(experiment, dataset))
-        known = together.config.words
+        known = together.config.swept
         missing = []
         for word, values in wanted.items():
             found = getattr(known, word)
@@ -184,12 +184,12 @@ class Paper:
         words = telling_words(dataset) if tuple(words) == EACH else words
         if all(kept.values()):
             for run in runs_of(experiment, dataset, words, kept):
-                yield [self.spelled(word, run.words[word]) for word in words], run
+                yield [self.spelled(word, run.swept[word]) for word in words], run
 
     def named(self, run: Run, *without: str) -> str:
         """`k = 4, m = 20`: runs by the swept words that they share, but for some."""
         return ", ".join(
-            self.spelled(word, value) for word, value in run.words.items() if word not in without
+            self.spelled(word, value) for word, value in run.swept.items() if word not in without
         )
 
     def parts(
@@ -213,8 +213,8 @@ class Paper:
                 continue
             for part in parts:
                 some = True
-                added = [word for word in part.words if word not in run.words]
-                yield [*case, *(self.spelled(word, part.words[word]) for word in added)], part
+                added = [word for word in part.swept if word not in run.swept]
+                yield [*case, *(self.spelled(word, part.swept[word]) for word in added)], part
         if not some:
             yield [], f"no run of the experiment '{experiment}' is one that the sentence speaks of"
 

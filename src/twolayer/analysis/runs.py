@@ -78,7 +78,7 @@ class Run:
     """One run of a sweep, or those that a claim or a figure takes together, as labelled arrays.
 
     An attribute is a swept word's value where all runs share it (`run.neurons`), else a variable of the dataset as
-    an xarray.DataArray (`run.loss`, `run.time`). config: the sections. words: the swept words that are fixed here.
+    an xarray.DataArray (`run.loss`, `run.time`). config: the sections. swept: the swept words that are fixed here.
     A single run is without padding.
     """
 
@@ -88,18 +88,18 @@ class Run:
         self.experiment = experiment
         self.dataset = dataset
         self.config = Config(descriptions)
-        words = descriptions[0]["words"]
-        self.words = {
+        first = descriptions[0]["swept"]
+        self.swept = {
             word: value
-            for word, value in words.items()
-            if all(description["words"][word] == value for description in descriptions)
+            for word, value in first.items()
+            if all(description["swept"][word] == value for description in descriptions)
         }
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
-        if name in self.words:
-            return self.words[name]
+        if name in self.swept:
+            return self.swept[name]
         if name in self.dataset.variables:
             return self.dataset[name]
         raise DataError(
@@ -115,8 +115,8 @@ class Run:
     def with_dataset(self, dataset: xr.Dataset) -> Run:
         """The same run with another dataset: a selection of this one, or more variables."""
         other = Run.__new__(Run)
-        other.experiment, other.dataset, other.config, other.words = (
-            self.experiment, dataset, self.config, self.words,
+        other.experiment, other.dataset, other.config, other.swept = (
+            self.experiment, dataset, self.config, self.swept,
         )  # fmt: skip
         return other
 
@@ -129,9 +129,9 @@ class Run:
         return self.with_dataset(self.dataset.isel(places))
 
     def part(self, **labels: Any) -> Run:
-        """A part of the run by labels that its words name, too; dimensions of length 1 stay."""
+        """A part of the run by labels that `swept` names, too; dimensions of length 1 stay."""
         part = self.with_dataset(self.dataset.sel({name: [value] for name, value in labels.items()}))
-        part.words = {**self.words, **labels}
+        part.swept = {**self.swept, **labels}
         return part
 
     def last_at(self, variable: str) -> Run:
@@ -160,7 +160,7 @@ class Run:
     def neighbours(self, word: str) -> Iterator[tuple[Run, Run]]:
         """Pairs of single runs that differ in one swept word alone, by values of it next to each other, rising."""
         for group in self.across(word):
-            yield from pairwise(sorted(group.by(word), key=lambda run: run.words[word]))
+            yield from pairwise(sorted(group.by(word), key=lambda run: run.swept[word]))
 
     def near(self, time: float) -> Run:
         """The run at the saved time nearest to one above 0, by the ratio; a DataError where it ends before it."""
@@ -186,7 +186,7 @@ def runs_of(
     by = telling_words(dataset) if tuple(by) == EACH else by
     places = [tuple(map(int, place)) for place in np.argwhere(stored.values != "")]
     described = {place: json.loads(str(stored.values[place])) for place in places}
-    known = next(iter(described.values()))["words"]
+    known = next(iter(described.values()))["swept"]
     for word in (*by, *(select or ())):
         if word not in known:
             raise DataError(
@@ -194,12 +194,12 @@ def runs_of(
             )
     groups: dict[tuple[Any, ...], list[tuple[int, ...]]] = {}
     for place, description in described.items():
-        words = description["words"]
-        if all(words[word] in listed(values) for word, values in (select or {}).items()):
-            groups.setdefault(tuple(words[word] for word in by), []).append(place)
+        swept = description["swept"]
+        if all(swept[word] in listed(values) for word, values in (select or {}).items()):
+            groups.setdefault(tuple(swept[word] for word in by), []).append(place)
     for word, values in (select or {}).items():
         for value in listed(values):
-            if not any(description["words"][word] == value for description in described.values()):
+            if not any(description["swept"][word] == value for description in described.values()):
                 raise DataError(f"the experiment '{experiment}' has no run with {word} = {value}")
     for members in groups.values():
         chosen = {
@@ -216,12 +216,12 @@ def runs_of(
 def swept_words(dataset: xr.Dataset) -> list[str]:
     """The words that a sweep sweeps, in the order of its config."""
     described = next(text for text in dataset["run"].values.ravel() if text)
-    return list(json.loads(described)["words"])
+    return list(json.loads(described)["swept"])
 
 
 def telling_words(dataset: xr.Dataset) -> list[str]:
     """The fewest of a sweep's first words that tell its runs apart: a zip's label, and not the horizon beside it."""
-    described = [json.loads(text)["words"] for text in dataset["run"].values.ravel() if text]
+    described = [json.loads(text)["swept"] for text in dataset["run"].values.ravel() if text]
     words = list(described[0])
     for count in range(len(words)):
         if len({tuple(run[word] for word in words[:count]) for run in described}) == len(described):
@@ -256,5 +256,5 @@ def laid_along(word: str, run: Run, measure: Callable[[Run], xr.DataArray]) -> x
     runs = single_runs(word, run)
     values = [measure(part) for part in runs]
     values = [value.drop_vars([name for name in value.coords if name not in value.dims]) for value in values]
-    along = xr.DataArray([part.words[word] for part in runs], dims=word, name=word)
+    along = xr.DataArray([part.swept[word] for part in runs], dims=word, name=word)
     return xr.concat(values, along)

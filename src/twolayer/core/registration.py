@@ -1,6 +1,6 @@
-"""Registration at the thing: `@dynamics("heavy_ball")` marks a class, and its file's hooks are made of the marks.
+"""Registration at the plugin: `@dynamics("heavy_ball")` marks a class, and its file's hooks are made of the marks.
 
-A mark says a kind, a name and what is registered under it. It lies on the marked thing, so nothing here is global;
+A mark says a kind, a name and what is registered under it. It lies on the marked plugin, so nothing here is global;
 `hooks_of_marks` collects a module's into an object with a hook `register_<kind>` for each kind that it has.
 """
 
@@ -31,9 +31,9 @@ Thing = TypeVar("Thing")
 Plugin = TypeVar("Plugin", bound=type)
 
 
-def mark(carrier: Any, kind: str, name: str, thing: Any, module: str) -> None:
-    """Let `carrier`, which stands in the module of that name, say that `thing` is registered as `name`."""
-    marks = [*vars(carrier).get(MARKS, ()), (module, kind, name, thing)]
+def mark(carrier: Any, kind: str, name: str, plugin: Any, module: str) -> None:
+    """Let `carrier`, which stands in the module of that name, say that `plugin` is registered as `name`."""
+    marks = [*vars(carrier).get(MARKS, ()), (module, kind, name, plugin)]
     if isinstance(carrier, type):
         setattr(carrier, MARKS, marks)
     else:
@@ -76,13 +76,13 @@ def marking(kind: str, name: str) -> Callable[[Plugin], Plugin]:
 
 
 def marks_of(module: Any) -> list[tuple[str, str, Any]]:
-    """(kind, name, thing) of all that is marked in a module, in the order of the file; not of what it imports."""
+    """(kind, name, plugin) of all that is marked in a module, in the order of the file; not of what it imports."""
     found = []
     if isinstance(module, ModuleType):
         for carrier in vars(module).values():
-            for home, kind, name, thing in getattr(carrier, "__dict__", {}).get(MARKS, ()):
+            for home, kind, name, plugin in getattr(carrier, "__dict__", {}).get(MARKS, ()):
                 if home == module.__name__:
-                    found.append((kind, name, thing))
+                    found.append((kind, name, plugin))
     return found
 
 
@@ -97,9 +97,9 @@ def hooks_of_marks(module: Any) -> Any:
 
     def hook(wanted: str) -> Any:
         def register_marked(register: Any) -> None:
-            for kind, name, thing in marks:
+            for kind, name, plugin in marks:
                 if kind == wanted:
-                    register(name, thing)
+                    register(name, plugin)
 
         return staticmethod(hookimpl(register_marked))
 

@@ -19,11 +19,11 @@ COORDINATES = ("time", "step")
 def gather(runs: Sequence[dict[str, Any]], files: Sequence[Variables]) -> Variables:
     """Lay the runs on the grid of their swept words.
 
-    The shortest prefix of the words that tells all runs apart spans the grid, one dimension a word; a word
+    The shortest prefix of the swept words that tells all runs apart spans the grid, one dimension a word; a word
     that follows from those (the second of a zip, say) is a coordinate along them. Grid points without a run
     and ragged dimensions are NaN, integers −1. Clocks that differ between runs get the grid's dimensions.
     """
-    grid, place = span([run["words"] for run in runs])
+    grid, place = span([run["swept"] for run in runs])
     sizes: dict[str, int] = {}
     for file in files:
         for dimensions, values, _ in file.values():
@@ -47,23 +47,23 @@ def gather(runs: Sequence[dict[str, Any]], files: Sequence[Variables]) -> Variab
             gathered[name] = ((*grid, *dimensions), whole, described)
     for word, values in grid.items():
         gathered[word] = ((word,), plain(values), {"long_name": f"swept {word}", "units": "1"})
-    for word in runs[0]["words"]:
+    for word in runs[0]["swept"]:
         if word not in grid:
-            gathered[word] = along(grid, place, [run["words"][word] for run in runs], f"swept {word}")
+            gathered[word] = along(grid, place, [run["swept"][word] for run in runs], f"swept {word}")
     lines = [json.dumps(run) for run in runs]
     gathered["run"] = along(grid, place, lines, "the run, as JSON")
     return gathered
 
 
-def span(words: Sequence[dict[str, Any]]) -> tuple[dict[str, list[Any]], list[tuple[int, ...]]]:
+def span(swept: Sequence[dict[str, Any]]) -> tuple[dict[str, list[Any]], list[tuple[int, ...]]]:
     """The grid (word -> values in order of appearance) and each run's place on it."""
-    names = list(words[0])
+    names = list(swept[0])
     for length in range(len(names) + 1):
-        points = [tuple(point[name] for name in names[:length]) for point in words]
+        points = [tuple(point[name] for name in names[:length]) for point in swept]
         if len(set(points)) == len(points):
             break
-    grid = {name: list(dict.fromkeys(point[name] for point in words)) for name in names[:length]}
-    return grid, [tuple(grid[name].index(point[name]) for name in grid) for point in words]
+    grid = {name: list(dict.fromkeys(point[name] for point in swept)) for name in names[:length]}
+    return grid, [tuple(grid[name].index(point[name]) for name in grid) for point in swept]
 
 
 def along(

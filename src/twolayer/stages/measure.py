@@ -37,6 +37,6 @@ def measure(
     path = replace(path, weights=Weights(hidden, output), dynamics=dynamics)
     network = Network(**run["network"])
     problems = [part.problem(network) for part in data.by_teacher()]
-    measured, notes = metric.measure(problems, path, metrics, bool(run["words"]))
+    measured, notes = metric.measure(problems, path, metrics, bool(run["swept"]))
     kept = {name: trajectory[name] for name in KEPT if name in trajectory}
     return in_coordinates_of(data, measured) | kept, notes

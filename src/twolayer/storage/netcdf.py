@@ -79,9 +79,9 @@ def provenance(stage: str, run: Mapping[str, Any], code: str) -> dict[str, Any]:
     }
 
 
-def coordinates(variables: Variables, words: Iterable[str] = ()) -> dict[str, str]:
+def coordinates(variables: Variables, swept: Iterable[str] = ()) -> dict[str, str]:
     """The attribute that tells readers which variables are coordinates, where their names do not."""
-    names = [name for name in ("time", "step", *words) if name in variables and variables[name][0] != (name,)]
+    names = [name for name in ("time", "step", *swept) if name in variables and variables[name][0] != (name,)]
     return {"coordinates": " ".join(names)} if names else {}
 
 

@@ -65,7 +65,7 @@ class Job:
         entries = [self.registry.find("metrics", name) for name in selected_metrics(self.registry, names)]
         required = {*ALWAYS, *(names or ())}
         return {
-            entry.name: replace(entry.thing, required=entry.name in required, source=entry.source)
+            entry.name: replace(entry.plugin, required=entry.name in required, source=entry.source)
             for entry in entries
         }
 
@@ -90,11 +90,11 @@ class Job:
 
     def placed(self, backend: str, where: str = "backend") -> tuple[Placement, Backend]:
         """Where the run is trained when a backend is asked for, and the backend that does it."""
-        asked = self.registry.find("backends", backend, where).thing
+        asked = self.registry.find("backends", backend, where).plugin
         if not asked.on_device:
             return Placement(backend, False), asked
         placed = placement(backend, self.run, self.problem, self.dynamics)
-        return placed, self.registry.find("backends", placed.backend, where).thing
+        return placed, self.registry.find("backends", placed.backend, where).plugin
 
     def code(self, stage: str, metrics: Sequence[str] | None = None) -> str:
         """The fingerprint of the code that a stage of this run executes."""
@@ -131,7 +131,9 @@ def selected_metrics(registry: Registry, names: Sequence[str] | None) -> list[st
     for name in names or ():
         registry.find("metrics", name, "metrics")
     if names is None:
-        return [name for name in registry.names("metrics") if registry.find("metrics", name).thing.by_default]
+        return [
+            name for name in registry.names("metrics") if registry.find("metrics", name).plugin.by_default
+        ]
     return list(dict.fromkeys((*ALWAYS, *names)))
 
 
@@ -139,7 +141,7 @@ def refuse_inapplicable(
     runs: Iterable[Mapping[str, Any]], registry: Registry, names: Sequence[str], where: str
 ) -> None:
     """Refuse a metric asked for by name of which it is known beforehand that it applies to none of the runs."""
-    left = {name: registry.find("metrics", name).thing for name in names}
+    left = {name: registry.find("metrics", name).plugin for name in names}
     left = {name: metric for name, metric in left.items() if metric.applies is not always}
     for run in runs:
         if not left:

@@ -1,6 +1,6 @@
 """Plugins: the hooks, where plugins are found, and the lookup of what they register.
 
-Seven hooks, each handed `register(name, thing)`; `registration` has the decorators that a file's hooks are made of.
+Seven hooks, each handed `register(name, plugin)`; `registration` has the decorators that a file's hooks are made of.
 Built-in plugins enter by the door everyone uses: a file in `plugins/<kind>/`. Others are a folder of the same shape
 named in `plugin_paths`, or an installed package with an entry point in the group `twolayer`. A plugin that fails to
 load is kept with its reason and is an error only for those who ask for something that it might have been.
@@ -42,7 +42,7 @@ KINDS = ("backends", "problems", "initializations", "dynamics", "metrics", "figu
 
 
 class Hooks:
-    """What a plugin can register; `register(name, thing)` may be called any number of times."""
+    """What a plugin can register; `register(name, plugin)` may be called any number of times."""
 
     @hookspec
     def register_backends(self, register: Any) -> None:
@@ -75,11 +75,11 @@ class Hooks:
 
 @dataclass(frozen=True)
 class Registered:
-    """One registered name: the thing, and the file (or entry point) it came from."""
+    """One registered name: the plugin, and the file (or entry point) it came from."""
 
     kind: str
     name: str
-    thing: Any
+    plugin: Any
     source: str
     file: Path | None
 
@@ -98,14 +98,14 @@ class Registry:
 
     def clashes(self, metric: Registered) -> list[str]:
         """How a new metric's name is a dimension of known ones, or a dimension of it their name."""
-        known = {name: entry.thing for (kind, name), entry in self.entries.items() if kind == "metrics"}
+        known = {name: entry.plugin for (kind, name), entry in self.entries.items() if kind == "metrics"}
         return [
             f"'{metric.name}' is a dimension of the metric '{name}'"
             for name, other in known.items()
             if metric.name in other.dimensions
         ] + [
             f"the dimension '{dimension}' of '{metric.name}' is a metric"
-            for dimension in metric.thing.dimensions
+            for dimension in metric.plugin.dimensions
             if dimension in known
         ]
 
@@ -136,7 +136,7 @@ class Registry:
     def build(self, kind: str, section: object, where: str) -> tuple[Registered, Any]:
         """The plugin that a config section asks for, and the section as its instance, sections within it too."""
         found, rest = self.section(kind, section, where)
-        return found, build(found.thing, rest, where, self.section)
+        return found, build(found.plugin, rest, where, self.section)
 
     def warnings(self) -> list[str]:
         """What is broken but was not asked for."""
@@ -260,14 +260,14 @@ def hooks_of(module: Any) -> set[str]:
 def collector(kind: str, module: Any, source: str, found: list[Registered]) -> Any:
     """The `register` that a hook is handed."""
 
-    def register(name: str, thing: Any) -> None:
+    def register(name: str, plugin: Any) -> None:
         if not isinstance(name, str) or not name:
             raise PluginError(f"register_{kind}: a name is a non-empty text, not {name!r}")
         if any(entry.name == name for entry in found if entry.kind == kind):
             raise PluginError(f"register_{kind}: '{name}' is registered twice in this plugin")
-        check(kind, name, thing)
+        check(kind, name, plugin)
         file = getattr(module, "__file__", None) or inspect.getsourcefile(type(module))
-        found.append(Registered(kind, name, thing, source, Path(file) if file else None))
+        found.append(Registered(kind, name, plugin, source, Path(file) if file else None))
 
     return register
 
@@ -281,7 +281,7 @@ BASES: dict[str, type] = {
     "figures": Drawing,
     "claims": Claim,
 }
-"""What a thing of each kind is: an instance of the class, or for what a config section is built into, a subclass."""
+"""What a plugin of each kind is: an instance of the class, or for what a config section is built into, a subclass."""
 
 DIMENSIONS = frozenset(("seed", "time", "neuron", "feature", "sample", "teacher"))
 """The dimensions that datasets share."""
@@ -292,26 +292,26 @@ RESERVED = DIMENSIONS | {"step", "diverged_step", "trusted_until", "flow_forks",
 SECTIONS = ("problems", "initializations", "dynamics")
 
 
-def check(kind: str, name: str, thing: Any) -> None:
-    """Refuse a thing that cannot be what it is registered as."""
+def check(kind: str, name: str, plugin: Any) -> None:
+    """Refuse a plugin that cannot be what it is registered as."""
     base = BASES[kind]
     if kind in SECTIONS:
-        if not (isinstance(thing, type) and issubclass(thing, base)):
+        if not (isinstance(plugin, type) and issubclass(plugin, base)):
             raise PluginError(
-                f"register_{kind}: '{name}' ({thing!r}) must be a subclass of twolayer.{base.__name__}"
+                f"register_{kind}: '{name}' ({plugin!r}) must be a subclass of twolayer.{base.__name__}"
             )
-        if not dataclasses.is_dataclass(thing):
+        if not dataclasses.is_dataclass(plugin):
             raise PluginError(
                 f"register_{kind}: '{name}' must be a dataclass (its fields are its config section)"
             )
-        if missing := sorted(getattr(thing, "__abstractmethods__", ())):
+        if missing := sorted(getattr(plugin, "__abstractmethods__", ())):
             raise PluginError(
-                f"register_{kind}: '{name}' ({thing.__name__}) must define {', '.join(missing)}"
+                f"register_{kind}: '{name}' ({plugin.__name__}) must define {', '.join(missing)}"
             )
-    elif not isinstance(thing, base):
-        raise PluginError(f"register_{kind}: '{name}' ({thing!r}) must be a {base.__name__}")
+    elif not isinstance(plugin, base):
+        raise PluginError(f"register_{kind}: '{name}' ({plugin!r}) must be a {base.__name__}")
     if kind == "metrics":
-        check_variable(name, thing)
+        check_variable(name, plugin)
     if kind in ("figures", "claims") and name.count(".") != 1:
         raise PluginError(f"register_{kind}: '{name}' must be named '<paper>.<{kind.removesuffix('s')}>'")
 

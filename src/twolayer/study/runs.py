@@ -46,7 +46,7 @@ class PlannedRun:
     paper: str
     experiment: str
     name: str
-    words: dict[str, Any]
+    swept: dict[str, Any]
     sections: dict[str, Any]
 
     def json(self) -> str:
@@ -55,7 +55,7 @@ class PlannedRun:
 
     def as_dict(self) -> dict[str, Any]:
         """The run as files carry it."""
-        head = {"paper": self.paper, "experiment": self.experiment, "name": self.name, "words": self.words}
+        head = {"paper": self.paper, "experiment": self.experiment, "name": self.name, "swept": self.swept}
         return {**head, **self.sections}
 
     def data_files(self, section: str) -> list[str]:
@@ -76,11 +76,11 @@ class Experiment:
     def layout(self) -> list[str]:
         """The arguments that stand for the runs: {word: [values]} as JSON for a full product, else the names.
 
-        A command line cannot hold the names of ten thousands of runs; the values of their words fit.
+        A command line cannot hold the names of ten thousands of runs; their swept values fit.
         """
         axes: dict[str, list[str]] = {}
         for run in self.runs.values():
-            for word, value in run.words.items():
+            for word, value in run.swept.items():
                 axes.setdefault(word, []).append(str(value))
         axes = {word: list(dict.fromkeys(values)) for word, values in axes.items()}
         names = list(self.runs)
@@ -96,9 +96,9 @@ def run_names(layout: Sequence[str]) -> list[str]:
     return [run_name(dict(zip(axes, values, strict=True))) for values in itertools.product(*axes.values())]
 
 
-def run_name(words: Mapping[str, Any]) -> str:
+def run_name(swept: Mapping[str, Any]) -> str:
     """`key=value` of each swept word, joined by commas; `default` where nothing is swept."""
-    return ",".join(f"{word}={value}" for word, value in words.items()) or "default"
+    return ",".join(f"{word}={value}" for word, value in swept.items()) or "default"
 
 
 def make_experiment(
@@ -121,7 +121,7 @@ def make_experiment(
     taken = dict.fromkeys(RESERVED, "part of every dataset")
     taken |= {metric: "a metric of this experiment" for metric in known}
     for metric in known:
-        dimensions = registry.find("metrics", metric).thing.dimensions
+        dimensions = registry.find("metrics", metric).plugin.dimensions
         taken |= dict.fromkeys(dimensions, f"a dimension of the metric '{metric}'")
     runs: dict[str, PlannedRun] = {}
     for point in sweep_points(section.get("sweep"), f"{where}.sweep"):
@@ -187,11 +187,11 @@ def make_run(
         "seeds": make_seeds(raw.get("seeds", 1), f"{where}.seeds"),
         "dtype": dtype,
     }
-    words = {
+    swept = {
         path.rpartition(".")[2]: get_path(sections, path) if label is None else label
         for path, (label, _) in point.items()
     }
-    return PlannedRun(paper, experiment, run_name(words), words, sections)
+    return PlannedRun(paper, experiment, run_name(swept), swept, sections)
 
 
 def refuse_reduced(

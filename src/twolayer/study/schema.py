@@ -77,11 +77,11 @@ def build_nested(cls: type[Section], section: Mapping[str, Any], where: str, fin
         raise ConfigError(f"{where}: names a plugin where none can be looked up")
     found, rest = find(cls.kind, section, where)  # type: ignore[attr-defined]
     fields = [field.name for field in dataclasses.fields(cls) if field.name not in ("name", "plugin")]  # type: ignore[arg-type]
-    parts = [field.name for field in dataclasses.fields(found.thing) if field.init]
+    parts = [field.name for field in dataclasses.fields(found.plugin) if field.init]
     for key in rest:
         if key not in (*fields, *parts):
             raise ConfigError(f"{where}.{key}: {unknown_name('key', key, (*fields, *parts))}")
-    plugin = build(found.thing, {key: rest[key] for key in rest if key not in fields}, where, find)
+    plugin = build(found.plugin, {key: rest[key] for key in rest if key not in fields}, where, find)
     hints = type_hints(cls)  # type: ignore[arg-type]
     values = {key: convert(rest[key], hints[key], f"{where}.{key}", find) for key in fields if key in rest}
     return constructed(cls, {"name": found.name, "plugin": plugin, **values}, where)

@@ -91,7 +91,7 @@ class Study:
         """The files beside a figure's or a claim's plugin that it reads."""
         found = self.registry.find(kind, name)
         folder = found.file.parent if found.file else Path()
-        return [os.path.relpath(folder / file) for file in found.thing.files]
+        return [os.path.relpath(folder / file) for file in found.plugin.files]
 
     def claim_files(self, paper: str) -> list[str]:
         """The files that a paper's claims are held against."""
@@ -145,7 +145,7 @@ def make_paper(name: str, body: Mapping[str, Any], registry: Registry, warnings:
     }
     figures = make_figures(name, body["figures"], experiments, registry, warnings)
     claims = {
-        key.partition(".")[2]: tuple(registry.find("claims", key).thing.experiments)
+        key.partition(".")[2]: tuple(registry.find("claims", key).plugin.experiments)
         for key in registry.names("claims")
         if key.partition(".")[0] == name
     }
@@ -175,7 +175,7 @@ def make_figures(
     the config names in their place."""
     place = f"papers.{paper}.figures"
     registered = {
-        full.partition(".")[2]: registry.find("figures", full).thing
+        full.partition(".")[2]: registry.find("figures", full).plugin
         for full in registry.names("figures")
         if full.partition(".")[0] == paper
     }
