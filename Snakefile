@@ -13,29 +13,17 @@ rule all:
         [target for paper in study.papers.values() for target in products(paper)],
 
 
-for paper in study.papers.values():
-
-    rule:
-        name:
-            paper.name
-        input:
-            products(paper),
-            datasets_of(paper.name, paper.experiments),
-
-
 include: "workflow/rules/generate.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/measure.smk"
 include: "workflow/rules/gather.smk"
 include: "workflow/rules/render.smk"
 include: "workflow/rules/claims.smk"
+include: "workflow/rules/papers.smk"
 
 
-# The limit on jobs a second makes Snakemake look at all waiting jobs again once a second for each job that has
-# finished, for good: a fifth of a core by the end of a few hundred jobs. It serves cluster submissions only.
 onstart:
-    if workflow.local_exec and hasattr(workflow.scheduler, "job_rate_limiter"):
-        workflow.scheduler.job_rate_limiter = None
+    internals.lift_rate_limit(workflow)
 
 
 onsuccess:

@@ -192,7 +192,6 @@ def test_anchors_and_merge_keys_are_no_duplicates(tmp_path: Path) -> None:
         ("papers: {mine: {experiments: 5}}", r"papers\.mine\.experiments: must be a section"),
         ("papers: {mine: {experiments: {e: 5}}}", r"papers\.mine\.experiments\.e: must be a section"),
         ("papers: {3: {}}", r"papers\.3: a name of letters"),
-        ("papers: {claims: {}}", r"papers\.claims: 'claims' is a rule of the workflow"),
         ("papers: {mine: {experiments: {figures: {}}}}", r"'figures' is the folder of the figures"),
         ("papers: {mine: {experiments: {a-b: {}}}}", r"experiments\.a-b: a name of letters"),
         ("papers: {mine: {figures: {none: {experiments: [e]}}}}", r"figures\.none: there is no figure"),

@@ -15,6 +15,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -178,6 +179,7 @@ def outputs(output: str) -> set[str]:
     }
 
 
+INTERNALS = PROJECT / "workflow" / "snakemake_internals.py"
 NOTHING: Counter[str] = Counter()
 RULES = ("generate", "train", "measure", "gather", "render", "animate", "claims")
 TEXTS = {".py", ".yaml", ".mplstyle"}
@@ -504,6 +506,25 @@ def test_mistakes_are_told_before_anything_runs(pristine: Project) -> None:
     assert "Traceback" not in told
     told = pristine.snakemake("--dry-run", "results/tiny/descent/neurons=9/metrics.nc", status=1)
     assert "there is no run 'neurons=9'. Did you mean" in told
+    for rule in ("all", "animate", "claims"):
+        told = pristine.snakemake("--dry-run", "--config", f"papers={{{rule}: {{}}}}", status=1)
+        assert f"papers.{rule}: '{rule}' is a rule of the workflow; choose another name" in told
+
+
+def test_the_locked_snakemake_is_the_one_whose_internals_were_read() -> None:
+    checked = re.search(r'^CHECKED = "(.+)"$', INTERNALS.read_text(), re.MULTILINE)
+    assert checked
+    assert f"snakemake=={checked[1]} " in (PROJECT / "requirements.lock").read_text()
+    assert version("snakemake") == checked[1], (
+        f"read what {INTERNALS.name} takes from Snakemake again, then change CHECKED"
+    )
+
+
+def test_only_one_file_reaches_into_snakemake() -> None:
+    documented = {"basedir", "cores"}
+    for file in (PROJECT / "Snakefile", *(PROJECT / "workflow" / "rules").glob("*.smk")):
+        used = set(re.findall(r"\bworkflow\.(\w+)", file.read_text())) - {"smk", "log"}
+        assert used <= documented, f"{file.name}: {used - documented} belong into {INTERNALS.name}"
 
 
 def test_a_figure_that_cannot_be_drawn_leaves_the_last_one_as_a_copy(project: Project) -> None:

@@ -11,27 +11,24 @@ from snakemake.exceptions import WorkflowError
 
 from twolayer.study.study import load_study
 
+sys.path.insert(0, str(Path(workflow.basedir) / "workflow"))
+import snakemake_internals as internals
+
 os.environ.setdefault("PYTHONUNBUFFERED", "1")
 started = time.time()
 
-# Snakemake lists the files of --configfile first, though they override the Snakefile's own.
-given = [Path(file) for file in workflow.config_settings.configfiles]
-own = [Path(file) for file in workflow.configfiles if Path(file) not in given]
-
 try:
-    study = load_study([*own, *given], workflow.config_settings.config)
+    study = load_study(internals.config_files(workflow), internals.config_arguments(workflow))
 except Exception as error:
     if type(error).__module__ != "twolayer.errors":
         raise
     raise WorkflowError(str(error))
 
-if workflow.is_main_process:
+if internals.is_first_process(workflow):
     for warning in study.warnings:
         print(f"warning: {warning}", file=sys.stderr)
 
-# Jobs on this machine share its card, one at a time; `--resources gpu=N` lets N of them.
-if workflow.local_exec:
-    workflow.global_resources.setdefault("gpu", 1)
+internals.share_card(workflow)
 
 RUN = "results/{paper}/{experiment}/{run}"
 PLUGIN_PATHS = " ".join(f"--plugin-path {path!r}" for path in study.plugin_paths)
@@ -59,9 +56,9 @@ def on_device(wildcards):
 
 
 def threads_of(run):
-    """Cores for a run, at most one a seed: all of a cluster's job; here half, as no job keeps two busy from end to end."""
+    """Cores for a run, at most one per seed: all of a cluster's job; here half, as no job keeps two busy from end to end."""
     seeds = len(run.sections["seeds"])
-    if not workflow.local_exec or not workflow.is_main_process:
+    if not internals.runs_here(workflow) or not internals.is_first_process(workflow):
         return seeds
     return min(
         seeds, max(1, workflow.cores // min(2, len(study.papers[run.paper].experiments[run.experiment].runs)))

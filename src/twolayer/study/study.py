@@ -19,8 +19,6 @@ from twolayer.training.placement import Placement
 
 __all__ = ["Figure", "PlannedPaper", "Study", "load_study"]
 
-RULES = ("all", "generate", "train", "measure", "gather", "render", "animate", "claims")
-
 
 @dataclass(frozen=True)
 class Figure:
@@ -135,8 +133,6 @@ def make_paper(name: str, body: Mapping[str, Any], registry: Registry, warnings:
     """A paper's experiments and figures, checked."""
     place = f"papers.{name}"
     identifier(name, place)
-    if name in RULES:
-        raise ConfigError(f"{place}: '{name}' is a rule of the workflow; choose another name")
     broken = [source for source in registry.failures if Path(source).parts[-2:] == (name, "claims.py")]
     for source in broken:
         raise ConfigError(f"{place}: its claims cannot be loaded: {source}: {registry.failures[source]}")

@@ -1,0 +1,56 @@
+"""All that the workflow takes from Snakemake beyond its documented interface, in one place.
+
+`CHECKED` is the version that this was read and tried with; tests/test_workflow.py says so when another is locked.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+CHECKED = "9.27.1"
+
+
+def config_files(workflow: Any) -> list[Path]:
+    """The config files in the order in which later ones override earlier ones.
+
+    Snakemake lists the files of --configfile first, though they override the Snakefile's.
+    """
+    given = [Path(file) for file in workflow.config_settings.configfiles]
+    return [Path(file) for file in workflow.configfiles if Path(file) not in given] + given
+
+
+def config_arguments(workflow: Any) -> dict[str, Any]:
+    """What --config sets, as Snakemake reads it."""
+    return dict(workflow.config_settings.config)
+
+
+def is_first_process(workflow: Any) -> bool:
+    """Whether this is the process that the user started, and not one that runs a single job of it."""
+    return bool(workflow.is_main_process)
+
+
+def runs_here(workflow: Any) -> bool:
+    """Whether jobs run on this machine, and not on a cluster."""
+    return bool(workflow.local_exec)
+
+
+def share_card(workflow: Any) -> None:
+    """Let jobs on this machine use its card one at a time; `--resources gpu=N` lets N of them."""
+    if runs_here(workflow):
+        workflow.global_resources.setdefault("gpu", 1)
+
+
+def rule_names(workflow: Any) -> set[str]:
+    """The rules that exist so far."""
+    return {rule.name for rule in workflow.rules}
+
+
+def lift_rate_limit(workflow: Any) -> None:
+    """Take the limit on jobs a second away from jobs on this machine.
+
+    It makes Snakemake look at all waiting jobs again once a second for each job that has finished, for good: a fifth
+    of a core by the end of a few hundred jobs. It serves cluster submissions only.
+    """
+    if runs_here(workflow) and hasattr(workflow.scheduler, "job_rate_limiter"):
+        workflow.scheduler.job_rate_limiter = None
