@@ -17,6 +17,7 @@ from twolayer.study.registry import load_file
 
 PROJECT = Path(__file__).parents[1]
 theory = load_file(PROJECT / "plugins" / "papers" / "zhou2021" / "theory.py", "zhou2021_tested.theory")
+measured = load_file(PROJECT / "plugins" / "papers" / "zhou2021" / "measured.py", "zhou2021_tested.measured")
 RANDOM = np.random.default_rng(2021)
 AXES = theory.plane(np.radians([22.28, 58.27, 149.29]))
 """Teachers of Figure 1, read off the print."""
@@ -108,7 +109,7 @@ def on_average(values: Any) -> float:
 def test_the_test_function_bounds_the_loss() -> None:
     phi = np.linspace(0, np.pi, 400_000, endpoint=False)
     hidden = RANDOM.standard_normal((6, 2)) * 0.4
-    teacher, delta = theory.loneliest(hidden, AXES)
+    teacher, delta = measured.loneliest(hidden, AXES)
     r, g = theory.residual(hidden, AXES, phi), theory.test_function(AXES[teacher], delta, phi)
     assert on_average(g**2) / 2 == pytest.approx(theory.kink_bound(delta), rel=1e-3)
     projected = on_average(r * g) ** 2 / on_average(g**2) / 2
@@ -136,7 +137,7 @@ def test_time_to_a_loss_of_a_power_law() -> None:
     time = np.array([0.0, *np.geomspace(1, 1e4, 30)])
     losses = np.stack([np.full(31, 5.0), 7.0 * np.maximum(time, 0.1) ** -3.0])
     run = Run("width", xr.Dataset({"loss": (("seed", "time"), losses)}, {"time": time}), [{"swept": {}}])
-    found = theory.time_to(run, 1e-5)
+    found = measured.time_to(run, 1e-5)
     assert math.isnan(found[0])
     assert float(found[1]) == pytest.approx((7e5) ** (1 / 3), rel=1e-9)
 
@@ -156,7 +157,7 @@ def statistics(hidden: Any) -> Any:
     mass of the largest three; (…, statistic)."""
     mass = (hidden**2).sum(-1)
     angle = theory.separation_angles(hidden, AXES).min(-1)
-    shared, _ = theory.shared_angles(hidden, AXES)
+    shared, _ = measured.shared_angles(hidden, AXES)
     mean = np.degrees((mass * angle).sum(-1) / mass.sum(-1))
     return np.stack([shared, mass.sum(-1), mean, np.sort(mass, axis=-1)[..., -3:].sum(-1)], axis=-1)
 

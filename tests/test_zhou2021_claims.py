@@ -19,6 +19,7 @@ from twolayer.study.registry import load_file
 FOLDER = Path(__file__).parents[1] / "plugins" / "papers" / "zhou2021"
 claims = load_file(FOLDER / "claims.py", "zhou2021_claims_tested.claims")
 theory = load_file(FOLDER / "theory.py", "zhou2021_claims_tested.theory")
+measured = load_file(FOLDER / "measured.py", "zhou2021_claims_tested.measured")
 TIME = np.array([0.0, *np.geomspace(1, 2e3, 30)])
 
 
@@ -89,7 +90,9 @@ def test_half_a_teachers_mass_is_within_the_angle(stretched: float, verdict: str
     for claim in (claims.half_masses, claims.near_students):
         assert claim.evaluate({"states": data, "rates": data})["states, pair"].verdict == verdict
     (run,) = runs_of("states", data, ("initialization",))
-    assert theory.half_mass_angle(run)[:, 0, 0].values == pytest.approx(run.teacher_angles[:, 0, 0, 0].values)
+    assert measured.half_mass_angle(run)[:, 0, 0].values == pytest.approx(
+        run.teacher_angles[:, 0, 0, 0].values
+    )
 
 
 def test_a_teacher_without_half_of_its_mass_fails_lemma_9() -> None:
@@ -108,7 +111,7 @@ def test_the_angle_that_holds_half_a_mass_by_a_loop() -> None:
         {"a": {"dimension": 5, "teachers": 2, "coefficients": [1.0, 1.6]}},
     )
     (run,) = runs_of("states", whole, ("problem",))
-    found = theory.half_mass_angle(run)
+    found = measured.half_mass_angle(run)
     for seed, moment, teacher in np.ndindex(3, 2, 2):
         own = sorted(
             (theta[teacher], heavy)
@@ -302,7 +305,7 @@ def test_times_must_not_grow_with_the_number_of_students(power: float, verdict: 
     runs = {f"any_{m}": {"loss": np.stack([(time / m**power) ** -3.0] * 3), "time": time} for m in (6, 96)}
     parts = [dataset("initialization", {label: run}, neurons=int(label[4:])) for label, run in runs.items()]
     found = claims.independence.evaluate({"width": xr.concat(parts, "initialization")})
-    assert set(found) == {f"all near, ε = {level:.0e}" for level in theory.LEVELS}
+    assert set(found) == {f"all near, ε = {level:.0e}" for level in measured.LEVELS}
     assert {result.verdict for result in found.values()} == {verdict}
     alone = claims.independence.evaluate({"width": parts[0]})
     assert alone[""].verdict == "inconclusive"
@@ -319,11 +322,11 @@ def test_teachers_are_those_of_the_run() -> None:
     }
     data = dataset("problem", {"a": {"loss": np.ones((1, 31))}}, {"a": problem})
     (run,) = runs_of("states", data, ("problem",))
-    assert theory.lengths(run) == pytest.approx([2.0, 6.0])
-    assert theory.smallest_angle(theory.teachers_of(run)) == pytest.approx(math.radians(65), rel=1e-12)
-    network, teachers = Network(2, "abs", "tied"), theory.teachers_of(run)
-    made = Teacher(teachers / theory.lengths(run)[:, None], theory.lengths(run)).problem(network)
-    exact = Weights(teachers / np.sqrt(theory.lengths(run))[:, None], np.zeros(2))
+    assert measured.lengths(run) == pytest.approx([2.0, 6.0])
+    assert theory.smallest_angle(measured.teachers_of(run)) == pytest.approx(math.radians(65), rel=1e-12)
+    network, teachers = Network(2, "abs", "tied"), measured.teachers_of(run)
+    made = Teacher(teachers / measured.lengths(run)[:, None], measured.lengths(run)).problem(network)
+    exact = Weights(teachers / np.sqrt(measured.lengths(run))[:, None], np.zeros(2))
     assert float(made.loss(network.with_tied_outputs(exact))) == pytest.approx(0.0, abs=1e-14)
     hessian = made.hessian(network.with_tied_outputs(exact))
     assert theory.curvatures(teachers) == pytest.approx(np.linalg.eigvalsh(hessian), abs=1e-9)
@@ -332,7 +335,7 @@ def test_teachers_are_those_of_the_run() -> None:
     teachers = np.array([[2.0, 0.0, 0.0], [0.0, 6.0, 0.0]])
     assert theory.largest_step(teachers) == pytest.approx(2 / theory.curvatures(teachers)[-1], rel=1e-12)
     with pytest.raises(DataError, match="not in the plane"):
-        theory.plane_teachers(run)
+        measured.plane_teachers(run)
 
 
 @pytest.mark.slow

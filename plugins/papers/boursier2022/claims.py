@@ -15,7 +15,7 @@ from twolayer.analysis.rates import first_below
 from twolayer.analysis.runs import laid_along, single_runs
 from twolayer.errors import DataError
 
-from . import theory
+from . import measured, theory
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -32,7 +32,7 @@ FILES = tuple(f"data/{file.name}" for file in sorted((Path(__file__).parent / "d
 def authors_run(run: Run, files: tuple[xr.Dataset, ...]) -> xr.Dataset:
     """The authors' own run from the weights, and with the step size, of a descent."""
     for theirs in files:
-        if theory.starts_like(run, theirs):
+        if measured.starts_like(run, theirs):
             if run.config.problem.loss != "mean_square":
                 raise DataError(f"the authors minimise the mean square, this run {run.config.problem.loss}")
             if not np.isclose(run.config.dynamics.step_size, theirs.attrs["learning_rate"]):
@@ -92,8 +92,8 @@ def authors_losses(run: Run, *files: xr.Dataset) -> Result:
 def authors_groups(run: Run, *files: xr.Dataset) -> Result:
     theirs = authors_end(run, files)
     signed, saved = (
-        np.sign(output) * theory.mass(hidden, output)
-        for hidden, output in (theory.final_weights(run), (theirs["final_hidden"], theirs["final_output"]))
+        np.sign(output) * measured.mass(hidden, output)
+        for hidden, output in (measured.final_weights(run), (theirs["final_hidden"], theirs["final_output"]))
     )
     detail = "difference of a neuron's sign(a)|a||w|, relative to the largest"
     return at_most(abs(signed - saved) / float(abs(saved).max()), 1e-3, detail)
@@ -110,15 +110,15 @@ def authors_groups(run: Run, *files: xr.Dataset) -> Result:
 )
 def two_point_plateau(run: Run, *files: xr.Dataset) -> dict[str, Result]:
     ours, theirs = common_losses(run, authors_run(run, files))
-    level = theory.loss_unit(run) * theory.plateau(run.targets.values)
-    waiting = theory.waiting_level(run.time.values, run.loss.isel(seed=0).values, 1.25 * level)
+    level = measured.loss_unit(run) * theory.plateau(run.targets.values)
+    waiting = measured.waiting_level(run.time.values, run.loss.isel(seed=0).values, 1.25 * level)
     results = {"level (twice the paper's L)": close(waiting, level, relative=1e-3)}
     for below in (1.25 * level, 0.25 * level):
-        measured, exact = (
+        ours_below, exact = (
             first_below(loss["iteration"].values, loss.values, below) for loss in (ours, theirs)
         )
         detail = "between the frames that the authors saved"
-        results[f"iteration with L < {below:g}"] = close(measured, exact, relative=1e-3, detail=detail)
+        results[f"iteration with L < {below:g}"] = close(ours_below, exact, relative=1e-3, detail=detail)
     return results
 
 
@@ -132,8 +132,8 @@ def two_point_plateau(run: Run, *files: xr.Dataset) -> dict[str, Result]:
     figures=["figure2", "animation_orthogonal"],
 )
 def two_point_groups(run: Run) -> dict[str, Result]:
-    hidden, output = theory.final_weights(run)
-    masses = theory.mass(hidden, output)
+    hidden, output = measured.final_weights(run)
+    masses = measured.mass(hidden, output)
     plus, minus = map(np.linalg.norm, theory.interpolators(run.inputs.values, run.targets.values))
     return {
         "+": close(float(masses.where(output > 0).sum()), plus, relative=1e-4),
@@ -151,10 +151,10 @@ def two_point_groups(run: Run) -> dict[str, Result]:
 )
 def closed_form(run: Run) -> Result:
     run = run.isel(seed=0)
-    start = theory.single_sample_from(run.inputs.values, run.hidden.values)
+    start = measured.single_sample_from(run.inputs.values, run.hidden.values)
     if start < 0:
         return inconclusive("no saved frame from which every neuron sees at most one sample")
-    rest, unit = run.isel(time=slice(start, None)), theory.loss_unit(run)
+    rest, unit = run.isel(time=slice(start, None)), measured.loss_unit(run)
     residuals = theory.residuals_once_separate(
         run.inputs.values,
         run.targets.values,
@@ -172,7 +172,7 @@ def closed_form(run: Run) -> Result:
     on=("orthogonal", "nonorthogonal_small", "nonorthogonal_large", "scale_sweep"),
 )
 def balance(run: Run) -> Result:
-    run = theory.flow(run)
+    run = measured.flow(run)
     change = abs(run.imbalance - run.imbalance.isel(time=0, drop=True))
     return at_most(change, 1e-12, f"change from the start; Σ|a||w| reaches {float(run.path_norm.max()):.3g}")
 
@@ -187,7 +187,7 @@ def balance(run: Run) -> Result:
 def signs(run: Run) -> Result:
     flow, descent = (
         int((np.sign(part.output) != np.sign(part.output.isel(time=0))).any("time").sum())
-        for part in (theory.flow(run), theory.descent(run))
+        for part in (measured.flow(run), measured.descent(run))
     )
     return at_most(flow, 0, f"neurons that change sign under the flow (under descent: {descent})")
 
@@ -200,7 +200,7 @@ def signs(run: Run) -> Result:
     figures=["step_error"],
 )
 def first_order(run: Run) -> dict[str, Result]:
-    errors = theory.step_errors(run)
+    errors = measured.step_errors(run)
     results = {}
     for large, small in itertools.pairwise(errors):
         steps = [np.format_float_scientific(e["step_size"], trim="-", exp_digits=1) for e in (large, small)]
@@ -223,7 +223,7 @@ def followed(run: Run) -> Run:
     """The runs, if each is followed long enough to fit all labels: 1.25 times −ln λ/|D_±| to leading order."""
     for part in single_runs("scale", run):
         drive = min(drive for _, drive, _ in theory.fit_stages(part.inputs.values, part.targets.values))
-        needed = -1.25 * np.log(part.scale) / drive / theory.loss_unit(run)
+        needed = -1.25 * np.log(part.scale) / drive / measured.loss_unit(run)
         if part.time.max() < needed:
             raise DataError(
                 f"the flow from λ = {part.scale:g} fits all labels by t = {needed:.3g}, later than its last time"
@@ -244,10 +244,10 @@ def times(run: Run) -> dict[str, Result]:
     stages = theory.fit_stages(first.inputs.values, first.targets.values)
     results = {}
     for sign, drive, level in stages:
-        when = laid_along("scale", small, partial(theory.time_below, level=theory.loss_unit(run) * level))
+        when = laid_along("scale", small, partial(measured.time_below, level=measured.loss_unit(run) * level))
         decades = -np.log10(when["scale"].values)
         slope, low, high = slope_interval(decades, when.mean("seed").values)
-        exact = np.log(10) / drive / theory.loss_unit(run)
+        exact = np.log(10) / drive / measured.loss_unit(run)
         detail = f"λ from 1e{-decades.min():g} to 1e{-decades.max():g}, mean over {run.seeds} seeds; the margin is 1 %"
         results[sign] = equivalent(slope, exact, (low, high), 0.01 * exact, detail)
     return results
@@ -263,7 +263,7 @@ def times(run: Run) -> dict[str, Result]:
 def plateau(run: Run) -> Result:
     small = small_scales(run)
     between, level = (
-        laid_along("scale", small, read) for read in (theory.loss_between, theory.plateau_between)
+        laid_along("scale", small, read) for read in (measured.loss_between, measured.plateau_between)
     )
     return close(between, level, relative=1e-3, detail="half way in time")
 
@@ -281,7 +281,7 @@ def zero_loss(run: Run) -> Result:
     figures=["scale_sweep"],
 )
 def minimum_norm(run: Run) -> dict[str, Result]:
-    excess = laid_along("scale", followed(run), theory.norm_excess).mean("seed")
+    excess = laid_along("scale", followed(run), measured.norm_excess).mean("seed")
     excess = excess.sortby("scale", ascending=False)
     last, larger = float(excess["scale"][-1]), excess.shift(scale=1)
     first = next(run.by("scale"))
@@ -306,7 +306,7 @@ def minimum_norm(run: Run) -> dict[str, Result]:
 )
 def implicit_bias(run: Run) -> dict[str, Result]:
     last = min(single_runs("scale", run), key=lambda part: float(part.scale))
-    count, excess = last.carrying_directions.isel(time=-1), theory.norm_excess(last)
+    count, excess = last.carrying_directions.isel(time=-1), measured.norm_excess(last)
     left = last.scale**last.blind_exponent
     detail = f"½|θ|²/min − 1 at λ = {last.scale:g}; it falls like λ^p, p small for large n"
     results = {
@@ -337,7 +337,7 @@ def measured_exponent(run: Run, largest: float) -> xr.DataArray:
     )
     if len(parts) < 2:
         raise DataError(f"an exponent of λ → 0 is read between two scales λ ≤ {largest:g}")
-    late, early = (theory.norm_excess(part) for part in (parts[0], parts[-1]))
+    late, early = (measured.norm_excess(part) for part in (parts[0], parts[-1]))
     decades = np.log10(parts[-1].scale / parts[0].scale)
     return (early / late).where(late > 1e-13).pipe(np.log10) / decades
 
@@ -381,10 +381,10 @@ def excess_exponent_of_fixed_points(run: Run) -> Result:
     figures=["loss_nonorthogonal_small"],
 )
 def five_point_plateau(run: Run) -> Result:
-    level = theory.loss_unit(run) * theory.plateau_of_one_sign(run.inputs.values, run.targets.values)
+    level = measured.loss_unit(run) * theory.plateau_of_one_sign(run.inputs.values, run.targets.values)
     loss = run.loss.isel(seed=0).values
-    measured = theory.waiting_level(run.time.values, loss, 0.5 * loss[0])
-    return close(measured, level, relative=2e-3, detail="loss where it moves least, below half of L(0)")
+    waiting = measured.waiting_level(run.time.values, loss, 0.5 * loss[0])
+    return close(waiting, level, relative=2e-3, detail="loss where it moves least, below half of L(0)")
 
 
 @paper.claim(
@@ -396,7 +396,7 @@ def five_point_plateau(run: Run) -> Result:
     figures=["escape"],
 )
 def flow_escapes(run: Run) -> Result:
-    last, level = run.loss.isel(time=-1), theory.escape_level(run)
+    last, level = run.loss.isel(time=-1), measured.escape_level(run)
     if last.max() > 1.2 * level:
         return inconclusive(f"by t = {float(run.time[-1]):g} not every seed has come down to the plateau")
     escaped = last < level
@@ -414,7 +414,7 @@ def flow_escapes(run: Run) -> Result:
 )
 def escape_time(run: Run) -> Result:
     small = small_scales(run, 1e-3)
-    when = laid_along("scale", small, lambda part: theory.time_below(part, theory.escape_level(part)))
+    when = laid_along("scale", small, lambda part: measured.time_below(part, measured.escape_level(part)))
     when = when.dropna("seed")
     if when.sizes["seed"] < 2:
         return inconclusive("fewer than two seeds escape at every scale")
@@ -438,7 +438,7 @@ def escape_time(run: Run) -> Result:
 )
 def descent_escapes(run: Run) -> Result:
     escaped = laid_along(
-        "step_size", run, lambda part: (part.loss.isel(time=-1) < theory.escape_level(part)).sum()
+        "step_size", run, lambda part: (part.loss.isel(time=-1) < measured.escape_level(part)).sum()
     )
     counts = escaped.sortby("step_size", ascending=False)
     told = ", ".join(f"{int(count)} at {float(count['step_size']):.0e}" for count in counts)
@@ -477,11 +477,11 @@ def five_point_norm(run: Run) -> Result:
     figures=["loss_high_dimension"],
 )
 def another_saddle(run: Run) -> Result:
-    hidden, output = theory.final_weights(run)
+    hidden, output = measured.final_weights(run)
     prediction = np.maximum(hidden.values @ run.inputs.values.T, 0).T @ output.values
     missed = (prediction - run.targets.values) ** 2
     worst = int(missed.argmax())
-    level = theory.loss_unit(run) * float(run.targets[worst]) ** 2 / (2 * len(missed))
+    level = measured.loss_unit(run) * float(run.targets[worst]) ** 2 / (2 * len(missed))
     share = f"with {100 * missed[worst] / missed.sum():.2f} % of the squared residuals"
     detail = f"the unfitted sample is number {worst}, {share}"
     return close(float(run.loss.isel(time=-1, seed=0)), level, relative=2e-3, detail=detail)
@@ -498,5 +498,5 @@ def another_saddle(run: Run) -> Result:
 )
 def explained_variance(run: Run, *files: xr.Dataset) -> Result:
     squares = np.linalg.svd(authors_end(run, files)["final_hidden"].values, compute_uv=False) ** 2
-    measured = run.explained_variance_ratio.isel(seed=0)[:2].sum()
-    return close(float(measured), float(squares[:2].sum() / squares.sum()), absolute=1e-3)
+    share = run.explained_variance_ratio.isel(seed=0)[:2].sum()
+    return close(float(share), float(squares[:2].sum() / squares.sum()), absolute=1e-3)

@@ -13,7 +13,7 @@ from twolayer.analysis.intervals import chance_interval
 from twolayer.analysis.labels import style_of, symbol_of
 from twolayer.analysis.runs import laid_along, single_runs
 
-from . import theory
+from . import measured, theory
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -37,9 +37,9 @@ GREEN, BLUE, RED, VIOLET = "#1B7837", "#0072B2", "firebrick", "darkviolet"
 
 def setting(run: Run, theirs: xr.Dataset) -> str:
     """What was run from whose weights, in words."""
-    samples, features = theory.descent(run).inputs.shape
+    samples, features = measured.descent(run).inputs.shape
     data = f"{samples} points in {features} dimensions"
-    if not theory.starts_like(theory.descent(run), theirs):
+    if not measured.starts_like(measured.descent(run), theirs):
         return f"{data}, other weights than the authors'"
     return f"{data}, the authors' initial weights, s = {theirs.attrs['init_scale']:g}"
 
@@ -114,7 +114,7 @@ def moment(run: Run, frame: int) -> str:
     files=[AUTHORS_RUNS["orthogonal"]],
 )
 def figure2(canvas: Figure, run: Run, theirs: xr.Dataset) -> None:
-    descent = theory.descent(run).isel(seed=0)
+    descent = measured.descent(run).isel(seed=0)
     kinks, sizes = stars(descent)
     for axes, iteration in zip(canvas.subplots(2, 2).ravel(), theory.FIGURE_2, strict=True):
         frame = int(np.argmin(np.abs(descent.step.values - iteration)))
@@ -132,7 +132,7 @@ def figure2(canvas: Figure, run: Run, theirs: xr.Dataset) -> None:
 
 def network_frames(canvas: Figure, run: Run) -> Iterator[list[Artist]]:
     """The animation of a one-dimensional run, a frame for each saved time."""
-    run = theory.descent(run).isel(seed=0)
+    run = measured.descent(run).isel(seed=0)
     kinks, sizes = stars(run)
     axes = canvas.subplots()
     right, grid = network_axes(axes, run)
@@ -184,7 +184,7 @@ def animation_nonorthogonal_large(canvas: Figure, run: Run, theirs: xr.Dataset) 
 
 def loss_profile(canvas: Figure, run: Run, theirs: xr.Dataset) -> None:
     """L against iterations: descent in both precisions, the authors' own losses, the flow."""
-    step = theory.descent(run).config.dynamics.step_size
+    step = measured.descent(run).config.dynamics.step_size
     linear, logarithmic = canvas.subplots(1, 2)
     for axes in (linear, logarithmic):
         for part in run.by("dynamics", "dtype"):
@@ -194,7 +194,7 @@ def loss_profile(canvas: Figure, run: Run, theirs: xr.Dataset) -> None:
             else:
                 color, style = (BLUE, "-") if part.dtype == "float64" else ("#E69F00", "--")
                 axes.plot(part.step, loss, style, color=color, label=f"descent, {part.dtype}")
-        if theory.starts_like(theory.descent(run), theirs):
+        if measured.starts_like(measured.descent(run), theirs):
             axes.plot(
                 theirs["iteration"] * (theirs.attrs["learning_rate"] / step), theirs["loss"], "o", color="#D55E00",
                 markersize=3, fillstyle="none", markevery=4, label="authors' run (float32), every 4th frame",
@@ -278,7 +278,7 @@ def polar(run: Run, frame: int, chosen: Any) -> tuple[Any, Any]:
     size=(6.4, 4.6),
 )
 def high_dimension_directions(canvas: Figure, run: Run) -> None:
-    descent = theory.descent(run).isel(seed=0)
+    descent = measured.descent(run).isel(seed=0)
     axes, _ = polar_axes(canvas, descent, -1)
     share = float(descent.explained_variance_ratio[:2].sum())
     axes.set_title(f"two principal components hold {100 * share:.1f} % of |W|²")
@@ -286,7 +286,7 @@ def high_dimension_directions(canvas: Figure, run: Run) -> None:
 
 @film("high_dimension", size=(6.4, 4.6), frames_per_second=12)
 def animation_high_dimension(canvas: Figure, run: Run, theirs: xr.Dataset) -> Iterator[list[Artist]]:
-    descent = theory.descent(run).isel(seed=0)
+    descent = measured.descent(run).isel(seed=0)
     axes, points = polar_axes(canvas, descent, 0)
     title = axes.set_title(" ")
     for frame in range(descent.dataset.sizes["time"]):
@@ -305,8 +305,8 @@ def animation_high_dimension(canvas: Figure, run: Run, theirs: xr.Dataset) -> It
 def explained_variance(canvas: Figure, run: Run) -> None:
     axes = canvas.subplots()
     for name, part, marker, color in (
-        ("descent", theory.descent(run), "o", BLUE),
-        ("flow", theory.flow(run), "x", "black"),
+        ("descent", measured.descent(run), "o", BLUE),
+        ("flow", measured.flow(run), "x", "black"),
     ):
         ratio = part.explained_variance_ratio.isel(seed=0).values[:12]
         label = f"{name}: first two {100 * ratio[:2].sum():.1f} %"
@@ -328,7 +328,7 @@ def explained_variance(canvas: Figure, run: Run) -> None:
 )
 def step_error(canvas: Figure, run: Run) -> None:
     axes = canvas.subplots()
-    errors = theory.step_errors(run)
+    errors = measured.step_errors(run)
     steps, smallest = errors["step_size"].values, errors[-1]
     axes.loglog(steps, errors, "o", markersize=6, fillstyle="none", label="measured")
     reference(axes, steps, float(smallest) * steps / float(smallest["step_size"]), "first order")
@@ -360,9 +360,9 @@ def scale_sweep(canvas: Figure, run: Run) -> None:
     left, middle, right = canvas.subplots(1, 3)
     first = next(run.by("scale"))
     inputs, targets = first.inputs.values, first.targets.values
-    unit = theory.loss_unit(run)
+    unit = measured.loss_unit(run)
     for place, (sign, drive, level) in enumerate(theory.fit_stages(inputs, targets)):
-        when = laid_along("scale", run, partial(theory.time_below, level=unit * level))
+        when = laid_along("scale", run, partial(measured.time_below, level=unit * level))
         mean = when.mean("seed").sortby("scale")
         scale, color = mean["scale"].values, f"C{place}"
         left.plot(scale, mean, "os"[place], color=color, label=f"labels {sign}, measured", fillstyle="none")
@@ -372,7 +372,7 @@ def scale_sweep(canvas: Figure, run: Run) -> None:
     left.set_ylabel("time $t$")
     if targets.min() < 0 < targets.max():
         between, plateau = (
-            laid_along("scale", run, read) for read in (theory.loss_between, theory.plateau_between)
+            laid_along("scale", run, read) for read in (measured.loss_between, measured.plateau_between)
         )
         distance = abs(between / plateau - 1).transpose("scale", "seed")
         middle.plot(between["scale"], distance, "o", color="C0", markersize=3, fillstyle="none")
@@ -382,7 +382,7 @@ def scale_sweep(canvas: Figure, run: Run) -> None:
         middle.set_ylabel(f"|L/plateau − 1|, plateau {float(plateau[0]):.4g}")
     else:
         middle.set_title("all labels have one sign: no plateau")
-    excess = laid_along("scale", run, theory.norm_excess).transpose("scale", "seed")
+    excess = laid_along("scale", run, measured.norm_excess).transpose("scale", "seed")
     right.plot(excess["scale"], excess, "o", color="C0", markersize=3, fillstyle="none")
     power, centre = theory.excess_exponent(inputs, targets), excess[excess.sizes["scale"] // 2]
     scale = np.sort(excess["scale"].values)
@@ -417,7 +417,7 @@ def implicit_bias(canvas: Figure, run: Run) -> None:
         style = {**line, "linestyle": "none", "marker": marker, "fillstyle": "none", "markersize": 3.5}
         label = f"{symbol_of('samples')} = {group.samples}"
         for spot, part in enumerate(single_runs("scale", group)):
-            excess = np.maximum(theory.norm_excess(part).values, 1e-16)
+            excess = np.maximum(measured.norm_excess(part).values, 1e-16)
             scale, told = np.full(excess.shape, part.scale), label if spot == 0 else None
             left.plot(scale, excess, label=told, **style)
             directions = part.carrying_directions.isel(time=-1)
@@ -430,7 +430,7 @@ def implicit_bias(canvas: Figure, run: Run) -> None:
         if small:
             scales = np.array([part.scale for part in small])
             exponents = small[0].blind_exponent.values
-            predicted = theory.norm_excess(small[0]).values * (scales / scales[0])[:, None] ** exponents
+            predicted = measured.norm_excess(small[0]).values * (scales / scales[0])[:, None] ** exponents
             left.plot(scales, predicted, linewidth=0.6, alpha=0.7, **line)
     left.set_yscale("log")
     left.set_ylim(1e-16, None)
@@ -457,7 +457,7 @@ def implicit_bias(canvas: Figure, run: Run) -> None:
 )
 def escape(canvas: Figure, flow: Run, descent: Run) -> None:
     left, right = canvas.subplots(1, 2)
-    when = laid_along("scale", flow, lambda part: theory.time_below(part, theory.escape_level(part)))
+    when = laid_along("scale", flow, lambda part: measured.time_below(part, measured.escape_level(part)))
     mean, scale = when.mean("seed"), when["scale"].values
     spread = [mean - when.min("seed"), when.max("seed") - mean]
     left.errorbar(
@@ -476,7 +476,7 @@ def escape(canvas: Figure, flow: Run, descent: Run) -> None:
     for part, marker in zip(parts, "os^Dvp<>*h" * len(parts), strict=False):
         style = style_of(part.scale, [other.scale for other in parts])
         for spot, run in enumerate(single_runs("step_size", part)):
-            escaped = run.loss.isel(time=-1) < theory.escape_level(run)
+            escaped = run.loss.isel(time=-1) < measured.escape_level(run)
             share, low, high = chance_interval(int(escaped.sum()), run.seeds)
             right.errorbar(
                 run.step_size, share, yerr=[[share - low], [high - share]], fmt=marker, color=style["color"],

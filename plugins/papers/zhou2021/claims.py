@@ -12,7 +12,7 @@ from twolayer import Paper, Result, Run, above, at_least, at_most, close, equiva
 from twolayer.analysis.intervals import difference_interval, mean_interval, slope_interval
 from twolayer.analysis.rates import decay_rate
 
-from . import theory
+from . import measured, theory
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -47,7 +47,7 @@ def shared_angles(run: Run) -> Result:
     counts, ranges = [], []
     for part in run.by("problem", problem=["sample", "population"]):
         last = part.hidden.isel(time=-1).transpose("seed", "neuron", "feature").values
-        count, alone = theory.shared_angles(last, theory.plane_teachers(part))
+        count, alone = measured.shared_angles(last, measured.plane_teachers(part))
         counts.append(count)
         ranges.append(
             f"{count.min()} to {count.max()} on the {part.problem}, {100 * alone.mean():.0f} % of the mass alone"
@@ -72,7 +72,7 @@ CEILING_LATE = (
 
 def lojasiewicz_ratio(run: Run) -> Result:
     """√(r w_max)|∇L|/L against ½."""
-    lengths, loss = theory.lengths(run), theory.small_loss(states_of(run))
+    lengths, loss = measured.lengths(run), measured.small_loss(states_of(run))
     ratio = math.sqrt(len(lengths) * lengths.max()) * states_of(run).gradient_norm / loss
     return at_least(ratio, 0.5, f"L from {loss.min():.1e} to {loss.max():.1e}")
 
@@ -114,7 +114,7 @@ def lojasiewicz_figure1(run: Run) -> Result:
     figures=["lojasiewicz"],
 )
 def gradient_exponents(run: Run) -> Result:
-    return close(theory.exponent(run, run.gradient_norm), 2 / 3, absolute=0.01)
+    return close(measured.exponent(run, run.gradient_norm), 2 / 3, absolute=0.01)
 
 
 @paper.claim(
@@ -127,11 +127,11 @@ def gradient_exponents(run: Run) -> Result:
     figures=["lojasiewicz"],
 )
 def gradient_of_background_neurons(run: Run) -> Mapping[str, Result]:
-    constant = 2**1.75 * theory.orthogonal_curvature(theory.teachers_of(run)) ** 0.25
+    constant = 2**1.75 * theory.orthogonal_curvature(measured.teachers_of(run)) ** 0.25
     last = run.isel(time=-1)
     return {
-        "exponent": close(theory.exponent(run, run.gradient_norm), 3 / 4, absolute=0.01),
-        "constant": close(last.gradient_norm / theory.loss_of(last) ** 0.75, constant, relative=0.01),
+        "exponent": close(measured.exponent(run, run.gradient_norm), 3 / 4, absolute=0.01),
+        "constant": close(last.gradient_norm / measured.loss_of(last) ** 0.75, constant, relative=0.01),
     }
 
 
@@ -143,8 +143,8 @@ def gradient_of_background_neurons(run: Run) -> Mapping[str, Result]:
 )
 def gradient_ceiling(run: Run) -> Result:
     states = states_of(run)
-    loss = theory.loss_of(states)
-    bound = 8 * loss.where(loss > theory.FLOOR) * states.mass.sum("neuron")
+    loss = measured.loss_of(states)
+    bound = 8 * loss.where(loss > measured.FLOOR) * states.mass.sum("neuron")
     return at_most(states.gradient_norm**2 / bound, 1 + 1e-9)
 
 
@@ -160,7 +160,7 @@ def gradient_size(run: Run) -> Mapping[str, Result]:
     lengths, steepest = [], []
     for part in run.by("problem", initialization="far"):
         start = part.isel(time=0)
-        length = theory.lengths(part)
+        length = measured.lengths(part)
         slope = (start.gradient_norm**2).where(start.loss <= theory.loss_at_zero(length))
         lengths.append(length)
         steepest.append(float(slope.max()))
@@ -181,8 +181,8 @@ def gradient_size(run: Run) -> Mapping[str, Result]:
 
 def below_envelope(run: Run) -> Result:
     """ηt L/(r w_max) against 1."""
-    lengths = theory.lengths(run)
-    return at_most(run.time * theory.loss_of(run) / (len(lengths) * lengths.max()), 1.0)
+    lengths = measured.lengths(run)
+    return at_most(run.time * measured.loss_of(run) / (len(lengths) * lengths.max()), 1.0)
 
 
 @paper.claim(
@@ -211,12 +211,12 @@ SLOPES = {"all near": -3.0, "one at right angles": -2.0}
     figures=["rates", "width"],
 )
 def late_slopes(run: Run) -> Found:
-    start = theory.starts(run)
-    if not theory.overparameterized(run) or run.time[-1] < 9e3:
+    start = measured.starts(run)
+    if not measured.overparameterized(run) or run.time[-1] < 9e3:
         return {}
     if start == "background":
-        return close(theory.last_decade(run), -2.35, absolute=0.85, detail="that is in [−3.2, −1.5]")
-    return close(theory.last_decade(run), SLOPES[start], absolute=0.1) if start in SLOPES else {}
+        return close(measured.last_decade(run), -2.35, absolute=0.85, detail="that is in [−3.2, −1.5]")
+    return close(measured.last_decade(run), SLOPES[start], absolute=0.1) if start in SLOPES else {}
 
 
 @paper.claim(
@@ -230,10 +230,12 @@ def late_slopes(run: Run) -> Found:
 )
 def exponential(run: Run) -> Mapping[str, Result]:
     rate, misfit = (
-        theory.each(lambda t, loss, i=i: decay_rate(t, loss, 1e-19, 1e-9)[i], run.time, theory.loss_of(run))
+        measured.each(
+            lambda t, loss, i=i: decay_rate(t, loss, 1e-19, 1e-9)[i], run.time, measured.loss_of(run)
+        )
         for i in (0, 1)
     )
-    exact = 2 * float(theory.curvatures(theory.teachers_of(run))[0])
+    exact = 2 * float(theory.curvatures(measured.teachers_of(run))[0])
     return {
         "rate": close(rate, exact, relative=0.01),
         "log-linear": at_most(misfit, 0.05, "largest |log L − its line|"),
@@ -250,8 +252,8 @@ def exponential(run: Run) -> Mapping[str, Result]:
     figures=["rates"],
 )
 def third_power(run: Run) -> Result:
-    last = theory.loss_of(run).isel(time=-1) * run.time[-1] ** 3
-    return close(last, theory.pair_constant(run), relative=1e-3)
+    last = measured.loss_of(run).isel(time=-1) * run.time[-1] ** 3
+    return close(last, measured.pair_constant(run), relative=1e-3)
 
 
 @paper.claim(
@@ -264,8 +266,8 @@ def third_power(run: Run) -> Result:
     figures=["rates"],
 )
 def second_power(run: Run) -> Result:
-    last = theory.loss_of(run).isel(time=-1) * run.time[-1] ** 2
-    return close(last, 1 / (32 * theory.orthogonal_curvature(theory.teachers_of(run))), relative=0.01)
+    last = measured.loss_of(run).isel(time=-1) * run.time[-1] ** 2
+    return close(last, 1 / (32 * theory.orthogonal_curvature(measured.teachers_of(run))), relative=0.01)
 
 
 @paper.claim(
@@ -279,8 +281,8 @@ def second_power(run: Run) -> Result:
     figures=["rates"],
 )
 def descent_and_flow(flow: Run, width: Run) -> Mapping[str, Result]:
-    descent = theory.same_start(flow, width.by("initialization"))
-    ratio = theory.loss_of(descent) / theory.at_times(flow, descent.time)
+    descent = measured.same_start(flow, width.by("initialization"))
+    ratio = measured.loss_of(descent) / measured.at_times(flow, descent.time)
     early = int(np.argmin(np.abs(np.log(descent.time.values[1:] / 100.0)))) + 1
     return {
         f"ηt = {float(descent.time[place]):.0f}": close(ratio.isel(time=place), 1.0, absolute=0.1)
@@ -297,9 +299,9 @@ def descent_and_flow(flow: Run, width: Run) -> Mapping[str, Result]:
 )
 def independence(run: Run) -> Mapping[str, Result]:
     results = {}
-    for start, runs in theory.by_start(run).items():
-        for level in theory.LEVELS:
-            medians = {m: float(np.median(theory.time_to(part, level))) for m, part in runs.items()}
+    for start, runs in measured.by_start(run).items():
+        for level in measured.LEVELS:
+            medians = {m: float(np.median(measured.time_to(part, level))) for m, part in runs.items()}
             times = np.array(list(medians.values()))
             detail = "medians: " + ", ".join(f"{time:.3g} at m = {m}" for m, time in medians.items())
             results[f"{start}, ε = {level:.0e}"] = at_most(float(times.max() / times.min()), 2.0, detail)
@@ -315,7 +317,7 @@ def bounded(run: Run, measure: Callable[[Run], xr.DataArray], power: float) -> R
     import xarray as xr
 
     parts = [states_of(part) for part in run.by("problem")]
-    loss = xr.concat([theory.small_loss(part).reset_coords(drop=True) for part in parts], "problem")
+    loss = xr.concat([measured.small_loss(part).reset_coords(drop=True) for part in parts], "problem")
     found = xr.concat([measure(part).reset_coords(drop=True) for part in parts], "problem")
     share = found / loss**power
     limit = float(share.where(loss >= 1e-5).max())
@@ -327,9 +329,9 @@ def at_least_exponent(run: Run, measure: xr.DataArray, power: float) -> Found:
 
     A fit of ten decades may miss an exponent by a little.
     """
-    if not theory.overparameterized(run):
+    if not measured.overparameterized(run):
         return {}
-    return at_least(theory.exponent(run, measure), power - 1e-3, "exponent of L of each seed, L < 1e-6")
+    return at_least(measured.exponent(run, measure), power - 1e-3, "exponent of L of each seed, L < 1e-6")
 
 
 def square_angle(run: Run) -> xr.DataArray:
@@ -409,10 +411,10 @@ def second_part_along(run: Run) -> Found:
     figures=["lemmas"],
 )
 def sharp_exponents(run: Run) -> Mapping[str, Result]:
-    share = second(run) / (2 * theory.loss_of(run))
+    share = second(run) / (2 * measured.loss_of(run))
     return {
-        "|v_i|": close(theory.exponent(run, average_neuron(run), 1e-10), 2 / 3, absolute=0.01),
-        "Σ|w|²δ²": close(theory.exponent(run, square_angle(run), 1e-10), 2 / 3, absolute=0.01),
+        "|v_i|": close(measured.exponent(run, average_neuron(run), 1e-10), 2 / 3, absolute=0.01),
+        "Σ|w|²δ²": close(measured.exponent(run, square_angle(run), 1e-10), 2 / 3, absolute=0.01),
         "|R₂|²/2L": close(share.isel(time=-1), 1.0, relative=1e-3),
     }
 
@@ -428,7 +430,7 @@ def sharp_exponents(run: Run) -> Mapping[str, Result]:
 )
 def turning(run: Run) -> Result:
     turned = (run.mass_weighted_angle * run.time).isel(time=-1)
-    return close(turned, len(theory.lengths(run)) * np.pi / 2, relative=1e-3)
+    return close(turned, len(measured.lengths(run)) * np.pi / 2, relative=1e-3)
 
 
 @paper.claim(
@@ -440,8 +442,8 @@ def turning(run: Run) -> Result:
     select={"initialization": "orthogonal"},
 )
 def turning_of_background_neurons(run: Run) -> Result:
-    share = (square_angle(run) / np.sqrt(theory.loss_of(run))).isel(time=-1)
-    exact = 0.25 * np.pi**2 * math.sqrt(2 / theory.orthogonal_curvature(theory.teachers_of(run)))
+    share = (square_angle(run) / np.sqrt(measured.loss_of(run))).isel(time=-1)
+    exact = 0.25 * np.pi**2 * math.sqrt(2 / theory.orthogonal_curvature(measured.teachers_of(run)))
     return close(share, exact, relative=0.01)
 
 
@@ -451,13 +453,13 @@ def turning_of_background_neurons(run: Run) -> Result:
 def half_mass(run: Run) -> xr.DataArray:
     """δ_i/L^{1/3} of the states with L ≤ 1e-4, δ_i the angle within which students carry ½|w_i*|, π if none is."""
     states = states_of(run)
-    loss = theory.small_loss(states)
-    return theory.half_mass_angle(states).clip(max=np.pi) / np.cbrt(loss.where(loss <= 1e-4))
+    loss = measured.small_loss(states)
+    return measured.half_mass_angle(states).clip(max=np.pi) / np.cbrt(loss.where(loss <= 1e-4))
 
 
 def lemma_9(run: Run) -> Result:
     """Half the mass of each teacher within the published angle."""
-    length = theory.lengths(run)
+    length = measured.lengths(run)
     unit = len(length) * length.max() / length.min() ** (5 / 3)
     limit = 1.01 * theory.half_mass_constant(run.config.problem.dimension)
     return at_most(half_mass(run).max("teacher") / unit, limit, "δ/(r w_max w_min^(−5/3) L^(1/3))")
@@ -466,7 +468,7 @@ def lemma_9(run: Run) -> Result:
 def sharper_lemma_9(run: Run) -> Result:
     """Half the mass of each teacher within the angle that needs neither r nor w_max."""
     limit = 1.01 * theory.half_mass_constant(run.config.problem.dimension)
-    return at_most(half_mass(run) * theory.lengths(run) ** (2 / 3), limit, "δ_i (|w_i*|²/L)^(1/3)")
+    return at_most(half_mass(run) * measured.lengths(run) ** (2 / 3), limit, "δ_i (|w_i*|²/L)^(1/3)")
 
 
 LEMMA_9 = (
@@ -496,7 +498,7 @@ def near_students(run: Run) -> Result:
 def near_students_growth(run: Run) -> Mapping[str, Result]:
     parts = list(run.by("problem", initialization="near"))
     slopes = theory.growth(
-        [theory.lengths(part) for part in parts], [float(half_mass(part).max()) for part in parts]
+        [measured.lengths(part) for part in parts], [float(half_mass(part).max()) for part in parts]
     )
     return {
         **{part.problem: lemma_9(part) for part in parts},
@@ -546,7 +548,7 @@ def half_mass_attained() -> Mapping[str, Result]:
 )
 def descent_progress(run: Run) -> Result:
     states = states_of(run)
-    return at_least(states.descent_progress.where(theory.small_loss(states).notnull()), 1.0)
+    return at_least(states.descent_progress.where(measured.small_loss(states).notnull()), 1.0)
 
 
 @paper.claim(
@@ -638,7 +640,7 @@ def separation() -> Mapping[str, Result]:
     figures=["teachers", "lojasiewicz"],
 )
 def bisector(run: Run) -> Mapping[str, Result]:
-    last, delta = run.isel(time=-1), theory.smallest_angle(theory.teachers_of(run))
+    last, delta = run.isel(time=-1), theory.smallest_angle(measured.teachers_of(run))
     exact = float(theory.bisector_loss(delta))
     return {
         "|∇L|": at_most(last.gradient_norm, 1e-10),
@@ -661,7 +663,7 @@ LARGEST_STEP = (
     by="initialization",
 )
 def largest_step(run: Run) -> Result:
-    exact = theory.largest_step(theory.teachers_of(run))
+    exact = theory.largest_step(measured.teachers_of(run))
     return close(2 / run.sharpness.isel(time=-1), exact, relative=0.01)
 
 
@@ -673,7 +675,7 @@ def largest_step(run: Run) -> Result:
     on="rates",
 )
 def largest_step_of_descents(run: Run) -> Mapping[str, Result]:
-    teachers = theory.teachers_of(run)
+    teachers = measured.teachers_of(run)
     exact = theory.largest_step(teachers)
     return {
         f"m = {students}": close(theory.largest_stable_step(students, teachers), exact, relative=2e-3)
@@ -688,13 +690,13 @@ THEOREM_6 = "Theorem 6: the fit of random directions falls as m^{−2/d} at leas
 
 def fit_falls(run: Run) -> Result:
     """p of L ~ m^(−p) over all seeds, above 2/d, d the dimension that directions are drawn in."""
-    students, losses = theory.fits(run)
+    students, losses = measured.fits(run)
     if len(students) < 2:
         return inconclusive("one m alone has no slope")
     points = np.repeat(np.log(students), losses.shape[1])
     slope, low, high = slope_interval(points, np.log(losses).ravel())
     detail = f"{run.seeds} seeds at each of m = {run.config.network.neurons}"
-    return above(-slope, 2 / theory.drawn_dimension(run), (-high, -low), detail)
+    return above(-slope, 2 / measured.drawn_dimension(run), (-high, -low), detail)
 
 
 @paper.claim(
@@ -730,9 +732,9 @@ def start_in_subspace(run: Run) -> Result:
     figures=["batches"],
 )
 def batches(run: Run, width: Run) -> Mapping[str, Result]:
-    descent = theory.same_start(run, width.by("initialization"))
-    descended = run.with_dataset(theory.at_times(descent, run.time).to_dataset(name="loss"))
-    apart = (theory.last_decade(run) - theory.last_decade(descended)).dropna("seed")
+    descent = measured.same_start(run, width.by("initialization"))
+    descended = run.with_dataset(measured.at_times(descent, run.time).to_dataset(name="loss"))
+    apart = (measured.last_decade(run) - measured.last_decade(descended)).dropna("seed")
     mean, low, high = mean_interval(apart.values)
     detail = f"mean difference of slopes, batches less descent, over {apart.size} pairs"
     return {"envelope": below_envelope(run), "slope": equivalent(mean, 0.0, (low, high), 0.1, detail)}

@@ -11,7 +11,7 @@ import numpy as np
 from twolayer import Paper, Run, bands, name_axes, reference
 from twolayer.analysis.labels import style_of
 
-from . import theory
+from . import measured, theory
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -41,7 +41,7 @@ def planes(canvas: Figure, run: Run) -> Iterator[tuple[Axes, Any, Any, Any]]:
             one = part.isel(seed=0)
             hidden = one.hidden.transpose("time", "neuron", "feature").values
             points = np.linalg.norm(hidden, axis=-1, keepdims=True) * hidden
-            for line in theory.plane_teachers(part):
+            for line in measured.plane_teachers(part):
                 axes.axline((0, 0), tuple(line), color=TEACHER, linewidth=0.9, zorder=1)
             reach = 1.08 * np.abs(points).max()
             title = REGIMES.get(part.initialization, part.initialization)
@@ -182,8 +182,8 @@ def figure3(canvas: Figure, run: Run) -> None:
     left, right = canvas.subplots(1, 2)
     state = state_of_figure1(run, "ntk").isel(time=0)
     hidden = state.hidden.transpose("neuron", "feature").values
-    teachers = theory.plane_teachers(state)
-    teacher, delta = theory.loneliest(hidden, teachers)
+    teachers = measured.plane_teachers(state)
+    teacher, delta = measured.loneliest(hidden, teachers)
     kink = math.atan2(teachers[teacher, 1], teachers[teacher, 0]) - np.pi / 2
     left.plot(np.degrees(CIRCLE), theory.residual(hidden, teachers, CIRCLE), color="black", zorder=3)
     for vectors, colour, linewidth in ((hidden, "0.75", 0.6), (teachers, TEACHER, 0.9)):
@@ -226,7 +226,7 @@ def sign_changes(vectors: Any) -> Any:
 )
 def figure4(canvas: Figure, run: Run) -> None:
     local = state_of_figure1(run, "local")
-    teachers, stop = theory.plane_teachers(local), float(local.time[-1])
+    teachers, stop = measured.plane_teachers(local), float(local.time[-1])
     panels = canvas.subplots(1, 3)
     for axes, moment in zip(panels, (0, 0.1 * stop, stop), strict=True):
         state = local.isel(time=nearest_place(local.time, moment))
@@ -276,16 +276,17 @@ def lojasiewicz(canvas: Figure, states: Run, rates: Run, bisector: Run) -> None:
     left, right = canvas.subplots(1, 2, sharey=True, sharex=True)
     for run, marker, style in styled(states):
         start = run.isel(time=0)
-        label = f"d = {run.config.problem.dimension}, r = {len(theory.lengths(run))}, m = {run.config.network.neurons}"
+        size, count = run.config.problem.dimension, len(measured.lengths(run))
+        label = f"d = {size}, r = {count}, m = {run.config.network.neurons}"
         scatter(left, start.loss, scaled_gradient(start), marker, style, label)
     for run, _, style in styled(rates):
-        loss = theory.loss_of(run)
-        lines(right, loss.where(loss > 1e-21), scaled_gradient(run), style, theory.spelled(run))
+        loss = measured.loss_of(run)
+        lines(right, loss.where(loss > 1e-21), scaled_gradient(run), style, measured.spelled(run))
     saddles = [float(run.loss.isel(time=-1, seed=0)) for run in bisector.by("angles")]
     left.plot(
         saddles, np.full(len(saddles), 0.3), "v", color="black", markersize=3.5, label="bisector saddles"
     )
-    ceiling = theory.ceiling(theory.smallest_angle(theory.teachers_of(rates)))
+    ceiling = theory.ceiling(theory.smallest_angle(measured.teachers_of(rates)))
     grid = np.geomspace(1e-20, 1e-2, 2)
     for axes in (left, right):
         reference(axes, [1e-20, 3], [0.5, 0.5])
@@ -302,8 +303,8 @@ def lojasiewicz(canvas: Figure, states: Run, rates: Run, bisector: Run) -> None:
 
 def scaled_gradient(run: Run) -> xr.DataArray:
     """√(r w_max)|∇L|/L."""
-    lengths = theory.lengths(run)
-    return math.sqrt(len(lengths) * lengths.max()) * run.gradient_norm / theory.loss_of(run)
+    lengths = measured.lengths(run)
+    return math.sqrt(len(lengths) * lengths.max()) * run.gradient_norm / measured.loss_of(run)
 
 
 def lines(axes: Axes, x: Any, y: Any, style: dict[str, Any], label: str) -> None:
@@ -334,22 +335,22 @@ def lines(axes: Axes, x: Any, y: Any, style: dict[str, Any], label: str) -> None
 )
 def rates(canvas: Figure, flows: Run, width: Run) -> None:
     axes = canvas.subplots()
-    lengths = theory.lengths(flows)
+    lengths = measured.lengths(flows)
     shown = [(run, style, "") for run, _, style in styled(flows)]
     descents = list(width.by("initialization"))
     shown += [
         (run, {"color": "C4"}, " (descent)")
         for run in descents
-        if theory.starts(run) == "one at right angles"
+        if measured.starts(run) == "one at right angles"
     ]
     for run, style, kind in shown:
-        losses(axes, run, style, theory.spelled(run) + kind)
+        losses(axes, run, style, measured.spelled(run) + kind)
         limits(axes, run)
     for run in descents:
-        if any(theory.starts_alike(run, flow) for flow, _, _ in styled(flows)):
+        if any(measured.starts_alike(run, flow) for flow, _, _ in styled(flows)):
             later = run.isel(time=slice(1, None))
-            median = theory.loss_of(later).median("seed")
-            label = f"{theory.spelled(run)} (descent)"
+            median = measured.loss_of(later).median("seed")
+            label = f"{measured.spelled(run)} (descent)"
             axes.plot(later.time, median, "x", color="0.3", markersize=3, zorder=4, label=label)
     time = np.geomspace(0.3, float(flows.time.max()), 200)
     reference(axes, time, len(lengths) * lengths.max() / time)
@@ -362,20 +363,20 @@ def rates(canvas: Figure, flows: Run, width: Run) -> None:
 def losses(axes: Axes, run: Run, style: dict[str, Any], label: str) -> None:
     """Median and range over seeds on logarithmic axes."""
     later = run.isel(time=slice(1, None))
-    loss = theory.loss_of(later)
+    loss = measured.loss_of(later)
     bands(axes, later.time, loss.where(loss > 1e-30), label, **style)
     axes.set(xscale="log", yscale="log")
 
 
 def limits(axes: Axes, run: Run) -> None:
     """What the loss tends to, where that is known of its start."""
-    start, teachers, stop = theory.starts(run), theory.teachers_of(run), float(run.time[-1])
+    start, teachers, stop = measured.starts(run), measured.teachers_of(run), float(run.time[-1])
     if start == "one at right angles":
         late = np.geomspace(0.003 * stop, 10 * stop, 40)
         reference(axes, late, 1 / (32 * theory.orthogonal_curvature(teachers)) / late**2)
         axes.annotate("$(\\eta t)^{-2}/32\\kappa$", (late[-1], 0.1 / late[-1] ** 2), fontsize=6.5)
-    elif start == "all near" and not theory.overparameterized(run):
-        loss = theory.loss_of(run).median("seed")
+    elif start == "all near" and not measured.overparameterized(run):
+        loss = measured.loss_of(run).median("seed")
         place = nearest_place(np.log(loss), math.log(1e-9))
         begin, rate = float(run.time[place]), 2 * float(theory.curvatures(teachers)[0])
         line = np.linspace(begin, begin + 25, 40)
@@ -383,8 +384,8 @@ def limits(axes: Axes, run: Run) -> None:
         axes.annotate(
             "$e^{-2\\lambda t}$", (line[-1], 1e-17), xytext=(4, 0), textcoords="offset points", fontsize=6.5
         )
-    elif start == "all near" and np.isfinite(theory.pair_constant(run)).any():
-        limit = float(theory.pair_constant(run).median("seed"))
+    elif start == "all near" and np.isfinite(measured.pair_constant(run)).any():
+        limit = float(measured.pair_constant(run).median("seed"))
         late = np.geomspace(3e-5 * stop, stop, 40)
         reference(axes, late, limit / late**3)
         axes.annotate(
@@ -405,15 +406,15 @@ def limits(axes: Axes, run: Run) -> None:
 )
 def width(canvas: Figure, run: Run) -> None:
     left, right = canvas.subplots(1, 2)
-    starts = theory.by_start(run)
+    starts = measured.by_start(run)
     with_background = starts.get("background", {})
     for m, part in with_background.items():
         losses(left, part, style_of(m, list(with_background)), f"m = {m}")
-    for place, level in enumerate(theory.LEVELS):
+    for place, level in enumerate(measured.LEVELS):
         left.axhline(level, color="0.6", linewidth=0.6, linestyle=":")
         for start, parts in starts.items():
             marker, fill, shift = ("o", "full", 1.0) if start == "background" else ("s", "none", 1.06)
-            times = np.array([theory.time_to(part, level).values for part in parts.values()])
+            times = np.array([measured.time_to(part, level).values for part in parts.values()])
             middle = np.median(times, axis=1)
             reach = np.abs(np.stack([times.min(1), times.max(1)]) - middle)
             right.errorbar(
@@ -422,7 +423,7 @@ def width(canvas: Figure, run: Run) -> None:
                 label=f"L = $10^{{{round(math.log10(level))}}}$" if parts is next(iter(starts.values())) else None,
             )  # fmt: skip
     ends = [float(part.time[-1]) for part in with_background.values()]
-    left.set(xlim=(1, min(ends, default=10.0)), ylim=(0.1 * min(theory.LEVELS), 2))
+    left.set(xlim=(1, min(ends, default=10.0)), ylim=(0.1 * min(measured.LEVELS), 2))
     name_axes(left, run.time, run.loss)
     left.legend()
     right.set(xlabel="students m", ylabel=r"time $\eta t$ to the loss", xscale="log", yscale="log")
@@ -446,10 +447,10 @@ def width(canvas: Figure, run: Run) -> None:
 )
 def batches(canvas: Figure, run: Run, width: Run) -> None:
     axes = canvas.subplots()
-    descent = theory.same_start(run, width.by("initialization"))
+    descent = measured.same_start(run, width.by("initialization"))
     losses(axes, descent, {"color": "C0"}, "gradient descent")
     losses(axes, run, {"color": "C1"}, f"batches of {run.config.dynamics.batch_size}")
-    lengths, time = theory.lengths(run), np.array([float(run.time[1]), float(descent.time[-1])])
+    lengths, time = measured.lengths(run), np.array([float(run.time[1]), float(descent.time[-1])])
     reference(axes, time, len(lengths) * lengths.max() / time, "$r w_{max}/\\eta t$")
     axes.set(xlim=tuple(time))
     name_axes(axes, run.time, run.loss)
@@ -470,7 +471,7 @@ def batches(canvas: Figure, run: Run, width: Run) -> None:
 )
 def lemmas(canvas: Figure, states: Run, rates: Run) -> None:
     grid = canvas.subplots(2, 3, sharex=True).ravel()
-    flows = [(run, style) for run, _, style in styled(rates) if theory.overparameterized(run)]
+    flows = [(run, style) for run, _, style in styled(rates) if measured.overparameterized(run)]
     for axes, (title, measure, power) in zip(grid, MEASURES, strict=True):
         for place, run in enumerate(states.by("initialization")):
             start = run.isel(time=0)
@@ -480,8 +481,8 @@ def lemmas(canvas: Figure, states: Run, rates: Run) -> None:
                 label="random states" if place == 0 else None,
             )  # fmt: skip
         for run, style in flows:
-            loss = theory.loss_of(run)
-            lines(axes, loss, measure(run) / loss**power, style, theory.spelled(run))
+            loss = measured.loss_of(run)
+            lines(axes, loss, measure(run) / loss**power, style, measured.spelled(run))
         axes.set(xscale="log", yscale="log", title=title, xlim=(1e-20, theory.ceiling(math.pi / 2)))
     grid[0].set(yscale="linear", ylim=(0, 3.6))
     reference(grid[0], [1e-20, 1], [1, 1])
@@ -495,7 +496,7 @@ def lemmas(canvas: Figure, states: Run, rates: Run) -> None:
 
 MEASURES: tuple[tuple[str, Any, float], ...] = (
     (r"Lemma 8: $\langle\nabla L, \cdot\rangle/L$", lambda run: run.descent_progress, 0.0),
-    (r"Lemma 9: $\delta_{\mathrm{near}}/L^{1/3}$", theory.nearest, 1 / 3),
+    (r"Lemma 9: $\delta_{\mathrm{near}}/L^{1/3}$", measured.nearest, 1 / 3),
     (r"Lemma 10: $\max_i |v_i|/L^{3/8}$", lambda run: run.average_neuron_residual.max("teacher"), 3 / 8),
     (r"Lemma 12: $|R_2|^2/L^{3/4}$", lambda run: run.r2_norm**2, 3 / 4),
     (r"C.6: $\Sigma|w|^2\delta^2/L^{1/2}$", lambda run: run.mass_weighted_square_angle, 1 / 2),
@@ -529,7 +530,7 @@ def teachers(canvas: Figure, bisector: Run, start: Run, subspace: Run) -> None:
     left.set(xlabel="separation Δ", ylabel=r"$\lambda_{\min}(M)$", xscale="log", yscale="log")
     left.legend()
     for place, run in enumerate(bisector.by("angles")):
-        delta, loss = theory.smallest_angle(theory.teachers_of(run)), run.loss.isel(time=-1, seed=0)
+        delta, loss = theory.smallest_angle(measured.teachers_of(run)), run.loss.isel(time=-1, seed=0)
         scatter(middle, delta, loss, "o", {"color": "C0"}, "flow" if place == 0 else "")
     steps = np.geomspace(0.05, np.pi / 2, 60)
     reference(middle, steps, theory.bisector_loss(steps), "closed form")
@@ -538,9 +539,9 @@ def teachers(canvas: Figure, bisector: Run, start: Run, subspace: Run) -> None:
     middle.legend()
     cases = [*start.by("problem"), *subspace.by("initialization")]
     for place, run in enumerate(cases):
-        problem, drawn = run.config.problem, theory.drawn_dimension(run)
-        label = f"d = {problem.dimension}, r = {len(theory.lengths(run))}"
-        students, fits = theory.fits(run)
+        problem, drawn = run.config.problem, measured.drawn_dimension(run)
+        label = f"d = {problem.dimension}, r = {len(measured.lengths(run))}"
+        students, fits = measured.fits(run)
         median = np.median(fits, axis=1)
         right.errorbar(
             students, median, [median - fits.min(1), fits.max(1) - median], fmt=MARKS[place % len(MARKS)],
@@ -549,7 +550,7 @@ def teachers(canvas: Figure, bisector: Run, start: Run, subspace: Run) -> None:
         )  # fmt: skip
         reference(right, students, median[0] * (students / students[0]) ** (-2 / drawn))
     right.set(xlabel="students m", ylabel="loss at the start", xscale="log", yscale="log")
-    ticks = sorted({int(m) for run in cases for m in theory.fits(run)[0]})
+    ticks = sorted({int(m) for run in cases for m in measured.fits(run)[0]})
     right.set_xticks(ticks, [str(m) for m in ticks])
     right.minorticks_off()
     right.set_ylim(1e-7, 3e2)

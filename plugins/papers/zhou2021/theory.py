@@ -1,4 +1,4 @@
-"""What the paper states, and what follows from it, as functions of their arguments; and what is read off a run.
+"""What the paper states, and what follows from it, as functions of their arguments.
 
 Teachers have norm 1 unless said otherwise. δ_j: angle of student j to its closest teacher, up to sign; p_j = |w_j|²
 its mass; Δ the smallest angle between teachers (π/2 for a single one); r the number of teachers.
@@ -20,21 +20,16 @@ Derived, near the minimum, where Σ_{j∈T_i} |w_j| w_j = w_i* (students turned 
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from twolayer.analysis.rates import first_below, power_slope, within_trust
-from twolayer.analysis.runs import Varied
 from twolayer.errors import DataError
 
 if TYPE_CHECKING:
-    import xarray as xr
-
-    from twolayer import Run
+    pass
 
 
 # ---- what is derived in closed form ----
@@ -308,42 +303,6 @@ def kink_bound(delta: float) -> float:
     return ((delta - sine) - math.sin(delta) ** 4 / (delta + sine)) / math.pi
 
 
-# ---- what is read off a run ----
-
-
-def teachers_of(run: Run) -> Any:
-    """w_i*, (teacher, feature), of length |w_i*| in f* = Σ |w_i*·x|, from a run's problem section.
-
-    Raises DataError where runs that are taken together have different ones.
-    """
-    problem = run.config.problem
-    for key in ("dimension", "teachers", "angles", "vectors", "norms", "coefficients"):
-        if isinstance(getattr(problem, key), Varied):
-            raise DataError(f"the runs of '{run.experiment}' have different teachers: problem.{key} differs")
-    if problem.vectors is not None:
-        placed = np.asarray(problem.vectors, dtype=np.float64)
-    elif problem.angles is not None:
-        placed = np.zeros((len(problem.angles), problem.dimension))
-        placed[:, :2] = plane(np.radians(problem.angles))
-    else:
-        placed = np.eye(problem.teachers, problem.dimension)
-    norms = 1.0 if problem.norms is None else np.asarray(problem.norms, dtype=np.float64)
-    length = np.broadcast_to(norms * np.asarray(problem.coefficients, dtype=np.float64), len(placed))
-    return placed * length[:, None]
-
-
-def plane_teachers(run: Run) -> Any:
-    """The same in the plane, (teacher, 2); DataError elsewhere."""
-    if run.config.problem.dimension != 2:
-        raise DataError(f"the experiment '{run.experiment}' is not in the plane: problem.dimension is not 2")
-    return teachers_of(run)
-
-
-def lengths(run: Run) -> Any:
-    """|w_i*|, (teacher,)."""
-    return np.linalg.norm(teachers_of(run), axis=-1)
-
-
 def gram(teachers: Any) -> Any:
     """K_ij = E|w_i*·x||w_j*·x|/√(|w_i*||w_j*|), (teacher, teacher)."""
     length = np.linalg.norm(teachers, axis=-1)
@@ -362,182 +321,3 @@ def smallest_angle(teachers: Any) -> float:
         for sign in (1.0, -1.0)
     ]
     return min(angles, default=math.pi / 2)
-
-
-def starts(run: Run) -> str:
-    """How the students of a run start, by its config: all near teachers, with background neurons, or one orthogonal.
-
-    Of starts that are not around teachers, their name.
-    """
-    section = run.config.initialization
-    if "background_neurons" not in section:
-        return str(section.name).replace("_", " ")
-    if section.background_orthogonal and section.background_neurons:
-        return "one at right angles"
-    return "background" if section.background_neurons else "all near"
-
-
-def overparameterized(run: Run) -> bool:
-    """Whether m > r."""
-    return bool(run.config.network.neurons > len(teachers_of(run)))
-
-
-def spelled(run: Run) -> str:
-    """A run in words, by its config."""
-    return f"m = {run.config.network.neurons}, {starts(run)}"
-
-
-def loss_of(run: Run) -> xr.DataArray:
-    """L, NaN where it is not to be trusted."""
-    return within_trust(run.dataset)
-
-
-FLOOR = 1e-20
-"""Of the loss. With one student for each teacher L ends at 1e-32, where the gradient is rounding."""
-
-
-def small_loss(run: Run) -> xr.DataArray:
-    """L where it is small for the run's teachers, but large enough for rounding not to show in ratios; else NaN."""
-    loss, teachers = loss_of(run), teachers_of(run)
-    least = float((teachers**2).sum(-1).min())
-    return loss.where((loss <= least * ceiling(smallest_angle(teachers))) & (loss > FLOOR))
-
-
-def each(function: Callable[..., Any], *arrays: xr.DataArray) -> xr.DataArray:
-    """A function of arrays (time,) for every seed."""
-    import xarray as xr
-
-    return xr.apply_ufunc(function, *arrays, input_core_dims=[["time"]] * len(arrays), vectorize=True)
-
-
-def exponent(run: Run, measure: xr.DataArray, high: float = 1e-6, low: float = FLOOR) -> xr.DataArray:
-    """p of measure ~ L^p while low < L < high, by least squares of the logarithms, (seed,)."""
-    return each(
-        lambda loss, value: power_slope(loss, value, low, high), loss_of(run), measure.where(measure > 0)
-    )
-
-
-def last_decade(run: Run) -> xr.DataArray:
-    """The slope of log L against log t over the last decade of time, (seed,)."""
-    stop = float(run.time[-1])
-    return each(lambda time, loss: power_slope(time, loss, 0.1 * stop, stop), run.time, loss_of(run))
-
-
-def time_to(run: Run, level: float) -> xr.DataArray:
-    """The first time at which L is level, between saved ones by power laws, (seed,); NaN where it is not reached."""
-    return each(
-        lambda time, loss: first_below(time, np.log(loss), math.log(level), "log"), run.time, loss_of(run)
-    )
-
-
-def at_times(run: Run, time: xr.DataArray) -> xr.DataArray:
-    """L at other times, by power laws between saved ones, (seed, time); NaN outside of the run."""
-    import xarray as xr
-
-    later = run.isel(time=slice(1, None))  # log 0 is no number
-    known, wanted = np.log(later.time), np.log(time.where(time > 0).rename(time="moment"))
-    logs = xr.apply_ufunc(
-        lambda at, t, loss: np.interp(at, t, loss, math.nan, math.nan),
-        wanted, known, np.log(loss_of(later)),
-        input_core_dims=[["moment"], ["time"], ["time"]], output_core_dims=[["moment"]], vectorize=True,
-    )  # fmt: skip
-    return np.exp(logs).rename(moment="time").assign_coords(time=time.values)
-
-
-def starts_alike(run: Run, other: Run) -> bool:
-    """Whether two runs have the same problem, network and starts."""
-    return all(sections(run)[key] == sections(other)[key] for key in ("problem", "network", "initialization"))
-
-
-def same_start(run: Run, others: Iterable[Run]) -> Run:
-    """The one of other runs that starts alike; DataError if there is none."""
-    for other in others:
-        if starts_alike(run, other):
-            return other
-    raise DataError(f"no run starts as one of '{run.experiment}' does: problem, network and initialization")
-
-
-def sections(run: Run) -> Any:
-    """What a single run was, as its file carries it; DataError for several."""
-    if run.dataset["run"].size > 1:
-        raise DataError(f"the experiment '{run.experiment}' has several runs where one is compared")
-    return json.loads(str(run.dataset["run"].item()))
-
-
-LEVELS = (1e-2, 1e-3, 1e-4, 1e-5)
-"""ε of the times to a loss."""
-
-
-def by_start(run: Run) -> dict[str, dict[int, Run]]:
-    """The runs of a sweep of m by how their students start, and by m; starts with more than one m."""
-    found: dict[str, dict[int, Run]] = {}
-    for part in run.by("initialization"):
-        found.setdefault(starts(part), {})[part.config.network.neurons] = part
-    return {start: runs for start, runs in found.items() if len(runs) > 1}
-
-
-def drawn_dimension(run: Run) -> int:
-    """The dimension that the directions of Appendix E's start are drawn in."""
-    subspace = run.config.initialization.subspace
-    return int(run.config.problem.dimension if subspace is None else subspace)
-
-
-def fits(run: Run) -> tuple[Any, Any]:
-    """m, (run,), and the loss at the start, (run, seed), of the runs of a sweep of m."""
-    parts = list(run.by("neurons"))
-    return np.array([part.neurons for part in parts]), np.array([part.loss.isel(time=0) for part in parts])
-
-
-def pair_constant(run: Run) -> xr.DataArray:
-    """lim L t³ = Σ_i π²/(48 p q) over teachers with two students, p + q = 1 at the end of the run, (seed,)."""
-    last = run.isel(time=-1)
-    total = 0.0 * last.mass.isel(neuron=0)
-    for teacher in range(len(teachers_of(run))):
-        near = last.closest_teacher == teacher
-        product = last.mass.where(near, 1.0).prod("neuron")
-        total = total + (np.pi**2 / 48 / product).where(near.sum("neuron") == 2)
-    return total
-
-
-def half_mass_angle(run: Run) -> xr.DataArray:
-    """δ_i of Lemma 9: within it the students closest to a teacher carry Σ|w_j|² ≥ ½|w_i*|, (seed, time, teacher).
-
-    Infinite where all of them carry less.
-    """
-    order = ("seed", "time", "neuron", "teacher")
-    angle = run.teacher_angles.transpose(*order)
-    angle = angle.where(angle == angle.min("teacher"), np.inf)
-    mass = run.mass.where(np.isfinite(angle), 0.0).transpose(*order)
-    place = np.argsort(angle.values, axis=2)
-    carried = np.cumsum(np.take_along_axis(mass.values, place, 2), axis=2)
-    # half of a mass that is shared evenly by two is half but for rounding
-    enough = carried >= 0.5 * (1 - 1e-12) * lengths(run)
-    reached = np.where(enough, np.take_along_axis(angle.values, place, 2), np.inf).min(2)
-    return angle.isel(neuron=0, drop=True).copy(data=reached)
-
-
-def nearest(run: Run) -> xr.DataArray:
-    """The angle from the teacher that is farthest from all students to its nearest one, (seed, time)."""
-    return run.teacher_angles.min("neuron").max("teacher")
-
-
-def shared_angles(hidden: Any, axes: Any) -> tuple[Any, Any]:
-    """How many students are within 0.02° of another one's line, but more than 1° from every teacher's, and the share
-    of the mass that is more than 1° from every teacher, (…,). Students of less than 1e-3 of mass do not count.
-
-    At random 20 lines have 0.08 students within 0.02° of another.
-    """
-    mass = (hidden**2).sum(-1)
-    far = (mass > 1e-3) & (separation_angles(hidden, axes).min(-1) > math.radians(1.0))
-    left, right = hidden[..., :, None, :], hidden[..., None, :, :]
-    across = np.abs(left[..., 0] * right[..., 1] - left[..., 1] * right[..., 0])
-    close = np.arctan2(across, np.abs((left * right).sum(-1))) < math.radians(0.02)
-    close &= ~np.eye(hidden.shape[-2], dtype=bool) & far[..., None, :]
-    return (far & close.any(-1)).sum(-1), np.where(far, mass, 0.0).sum(-1) / mass.sum(-1)
-
-
-def loneliest(hidden: Any, axes: Any) -> tuple[int, float]:
-    """The teacher that is farthest from all students and other teachers, and that angle."""
-    others = separation_angles(axes, axes) + np.pi * np.eye(len(axes))
-    free = np.minimum(separation_angles(hidden, axes).min(0), others.min(0))
-    return int(free.argmax()), float(free.max())

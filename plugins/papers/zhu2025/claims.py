@@ -23,7 +23,7 @@ from twolayer import (
 from twolayer.analysis.intervals import chance_interval, difference_interval, mean_interval, median_interval
 from twolayer.population.asymptotics import gradient_limit, pair_constant
 
-from . import theory
+from . import measured, theory
 from .theory import paper
 
 Results = Mapping[str, Result]
@@ -50,7 +50,7 @@ def late_slope(run: Run) -> Result:
     detail = (
         f"slope of log L against log ηT, ηT from {theory.LATE:g} to {run.time[-1]:.0f}. Held to [−3.2, −2.7]"
     )
-    return close(theory.slopes(run, theory.LATE), -2.95, absolute=0.25, detail=detail)
+    return close(measured.slopes(run, theory.LATE), -2.95, absolute=0.25, detail=detail)
 
 
 @paper.claim(
@@ -64,10 +64,10 @@ def late_slope(run: Run) -> Result:
     unverified_reading=True,
 )
 def printed_slope(run: Run) -> Results:
-    _, grown = theory.phase_times(run)
+    _, grown = measured.phase_times(run)
 
     def slower(start: Any) -> Result:
-        mean, low, high = mean_interval(theory.slopes(run, start))
+        mean, low, high = mean_interval(measured.slopes(run, start))
         return above(mean, -3.0, (low, high), f"mean slope over seeds, to ηT = {run.time[-1]:.0f}")
 
     return {"from t₂": slower(grown), f"from {theory.LATE:g}": slower(theory.LATE)}
@@ -84,7 +84,7 @@ def printed_slope(run: Run) -> Results:
 )
 def printed_angles(run: Run) -> Result:
     detail = "degrees that an angle to the teacher closest at the end has risen above an earlier one"
-    return at_most(np.degrees(theory.rise(theory.own_angle(run))), 2.0, detail)
+    return at_most(np.degrees(measured.rise(measured.own_angle(run))), 2.0, detail)
 
 
 @paper.claim(
@@ -105,7 +105,7 @@ def longer(slow: Run, fast: Run, word: str) -> Results:
     """Whether each of t₁ and t₂ is longer in one run than in another that differs in a swept word."""
     results = {}
     for name, first, second in zip(
-        ("t₁", "t₂"), theory.phase_times(slow), theory.phase_times(fast), strict=True
+        ("t₁", "t₂"), measured.phase_times(slow), measured.phase_times(fast), strict=True
     ):
         estimate, low, high = difference_interval(np.log(first), np.log(second))
         detail = (
@@ -164,7 +164,7 @@ def within_factor(shares: Any, factor: float, detail: str = "") -> Result:
     unverified_reading=True,
 )
 def factor_four(run: Run) -> Result:
-    return within_factor(theory.shares(run.isel(time=-1)), 4)
+    return within_factor(measured.shares(run.isel(time=-1)), 4)
 
 
 @paper.claim(
@@ -178,7 +178,7 @@ def factor_four(run: Run) -> Result:
     unverified_reading=True,
 )
 def corollary_two(run: Run) -> Result | Results:
-    teachers, (near, _) = run.config.problem.teachers, theory.phase_times(run)
+    teachers, (near, _) = run.config.problem.teachers, measured.phase_times(run)
     epsilon = theory.telling_epsilon(teachers)
     ends = theory.grown_by(near, teachers, run.config.network.neurons, epsilon)
     if not (ends <= run.time[-1]).all():  # NaN where a seed is never near
@@ -187,7 +187,7 @@ def corollary_two(run: Run) -> Result | Results:
     when = f"; ε₂ = {epsilon:.1e}, ηT₂ from {ends.min():.3g} to {ends.max():.3g}"
     before = f"the loss before growth is {theory.loss_of_none(teachers):.3g}"
     return {
-        "norms": within_factor(theory.shares(moment), 3, when),
+        "norms": within_factor(measured.shares(moment), 3, when),
         "loss": at_most(moment.loss, 0.5 * teachers**2 * epsilon**0.05, before + when),
     }
 
@@ -202,7 +202,7 @@ def corollary_two(run: Run) -> Result | Results:
 )
 def own_angle_ends(run: Run) -> Result:
     end = run.isel(time=-1)
-    return at_most(theory.closest_angle(end), 0.02, f"radians at ηT = {end.time:.0f}")
+    return at_most(measured.closest_angle(end), 0.02, f"radians at ηT = {end.time:.0f}")
 
 
 ALIKE = 0.1
@@ -222,7 +222,7 @@ ALIKE = 0.1
 def batches(run: Run, sampled: Run) -> Result:
     sampled = sampled.one(**run.swept)
     stop = min(float(run.time[-1]), float(sampled.time[-1]))
-    exact, noisy = (theory.slopes(each, theory.LATE, stop) for each in (run, sampled))
+    exact, noisy = (measured.slopes(each, theory.LATE, stop) for each in (run, sampled))
     apart, low, high = difference_interval(noisy, exact)
     detail = (
         f"mean slope to ηT = {stop:.0f} by batches ({sampled.seeds} seeds, {noisy.mean():.3f}) less that on the "
@@ -248,7 +248,7 @@ FAIR = 0.05
 )
 def fair_groups(run: Run) -> Result:
     teachers, neurons = run.config.problem.teachers, run.config.network.neurons
-    sizes = theory.group_sizes(run.closest_teacher.isel(time=0), teachers)
+    sizes = measured.group_sizes(run.closest_teacher.isel(time=0), teachers)
     fair = (sizes >= neurons / (3 * teachers)) & (sizes <= 3 * neurons / teachers)
     share, low, high = chance_interval(int(fair.all("teacher").sum()), run.seeds)
     exact = theory.fair_chance(neurons, teachers)
@@ -266,10 +266,10 @@ def fair_groups(run: Run) -> Result:
 )
 def weak_recovery(run: Run) -> Result:
     start = run.isel(time=0)
-    away = np.pi / 2 - theory.closest_angle(start)
+    away = np.pi / 2 - measured.closest_angle(start)
     detail = f"|θ − π/2| in radians; π/2 − θ of own teachers from {away.min():.3g} to {away.max():.3g}"
     limit = theory.largest_zeta(run.config.problem.teachers)
-    return at_most(theory.others_from_right(start.teacher_angles), limit, detail)
+    return at_most(measured.others_from_right(start.teacher_angles), limit, detail)
 
 
 # ---- alignment ----
@@ -286,8 +286,8 @@ def weak_recovery(run: Run) -> Result:
     unverified_reading=True,
 )
 def envelope(run: Run) -> Result:
-    shrink = theory.envelope(run.time, run.config.problem.teachers, theory.start_size(run))
-    needed = theory.smallest_epsilon(theory.closest_angle(run), shrink)
+    shrink = theory.envelope(run.time, run.config.problem.teachers, measured.start_size(run))
+    needed = theory.smallest_epsilon(measured.closest_angle(run), shrink)
     return at_most(needed, theory.SMALL, "the smallest ε₁ with which it holds")
 
 
@@ -301,9 +301,9 @@ def envelope(run: Run) -> Result:
 )
 def plateau(run: Run) -> Result | Results:
     teachers = run.config.problem.teachers
-    if teachers == 1 or theory.start_size(run) > theory.TINY:
+    if teachers == 1 or measured.start_size(run) > theory.TINY:
         return {}
-    angle = theory.closest_angle(run.near(theory.ALIGNED_BY))
+    angle = measured.closest_angle(run.near(theory.ALIGNED_BY))
     detail = f"degrees at ηt = {theory.ALIGNED_BY:g}"
     return close(np.degrees(angle), math.degrees(theory.plateau(teachers)), absolute=0.5, detail=detail)
 
@@ -326,7 +326,7 @@ def growth_rate(run: Run) -> Result:
             "no rate is derived for groups of different sizes, or equal sums of three and more"
         )
     detail = "rate in ηt of H_1 where all sums are equal, else of the largest H_l − H_l', from 1e-5 to 1e-10"
-    return close(theory.decay(theory.left_over(run), 1e-10, 1e-5), rate, relative=0.01, detail=detail)
+    return close(measured.decay(measured.left_over(run), 1e-10, 1e-5), rate, relative=0.01, detail=detail)
 
 
 @paper.claim(
@@ -341,7 +341,7 @@ def growth_rate(run: Run) -> Result:
 def growth_envelope(run: Run) -> Result:
     factor = run.config.network.neurons / (9 * run.config.problem.teachers)
     detail = "rate of decay in ηt against m/9k, m_l = m/k students for each teacher"
-    return at_least(theory.decay(theory.left_over(run), 1e-10, 1e-5), factor, detail)
+    return at_least(measured.decay(measured.left_over(run), 1e-10, 1e-5), factor, detail)
 
 
 # ---- the rate ----
@@ -356,7 +356,7 @@ def growth_envelope(run: Run) -> Result:
     figures=["rate"],
 )
 def constants(run: Run) -> Result | Results:
-    constant, end = theory.constant(run), run.isel(time=-1)
+    constant, end = measured.constant(run), run.isel(time=-1)
     if constant.isnull().all():
         return {}
     return close(end.loss * end.time**3, constant, relative=1e-3, detail=f"ηT = {end.time:.0e}")
@@ -387,9 +387,9 @@ def slopes(run: Run) -> Result:
     figures=["rate"],
 )
 def offsets(run: Run) -> Result | Results:
-    if run.config.problem.teachers > 1 or theory.constant(run).isnull().all():
+    if run.config.problem.teachers > 1 or measured.constant(run).isnull().all():
         return {}
-    offset, later = theory.offset(run), run.time[1:]
+    offset, later = measured.offset(run), run.time[1:]
     index = 1 + abs(np.log(later / (29 * offset))).fillna(math.inf).argmin("time")
     middle = np.sqrt(run.time[index] * run.time[index - 1])
     predicted = -3 * middle / (middle + offset)
@@ -411,7 +411,7 @@ def offsets(run: Run) -> Result | Results:
     figures=["lower_bound"],
 )
 def gradient_bound(run: Run) -> Result | Results:
-    constant, late = theory.constant(run), run.near(1e5)
+    constant, late = measured.constant(run), run.near(1e5)
     if constant.isnull().all():
         return {}
     ratio = late.gradient_norm / late.loss ** (2 / 3)
@@ -427,7 +427,7 @@ def gradient_bound(run: Run) -> Result | Results:
     figures=["lower_bound"],
 )
 def spreads(run: Run) -> Result | Results:
-    limits, end = theory.spread_limits(run), run.isel(time=-1)
+    limits, end = measured.spread_limits(run), run.isel(time=-1)
     if limits.isnull().all():
         return {}
     return close(end.spread * end.time, limits, relative=1e-3, detail=f"ηT = {end.time:.0e}")
@@ -444,7 +444,7 @@ def spreads(run: Run) -> Result | Results:
 def exponential(run: Run) -> Result:
     teachers = run.config.problem.teachers
     rate = 2 * theory.slowest_rate(teachers, run.config.network.neurons / teachers)
-    found = theory.decay(within_trust(run.dataset), 1e-19, 1e-9)
+    found = measured.decay(within_trust(run.dataset), 1e-19, 1e-9)
     return close(found, rate, relative=0.01, detail="from L = 1e-9 to 1e-19")
 
 
@@ -461,7 +461,7 @@ def exponential(run: Run) -> Result:
     unverified_reading=True,
 )
 def balanced_norms(run: Run) -> Result:
-    return within_factor(theory.shares(run.isel(time=-1)), 4)
+    return within_factor(measured.shares(run.isel(time=-1)), 4)
 
 
 @paper.claim(
@@ -478,7 +478,7 @@ def balanced_norms(run: Run) -> Result:
 def least_norm(run: Run) -> Result | Results:
     if run.config.initialization.scale > 1e-2:
         return {}
-    excess = theory.norm_excess(run.isel(time=-1))
+    excess = measured.norm_excess(run.isel(time=-1))
     median, low, high = median_interval(excess)
     detail = (
         f"Σ|w|² over its least, median of {run.seeds} seeds from {excess.min():.4f} to {excess.max():.4f}"

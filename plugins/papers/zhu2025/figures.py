@@ -13,7 +13,7 @@ from twolayer.analysis.intervals import mean_interval
 from twolayer.analysis.labels import style_of, symbol_of
 from twolayer.population.asymptotics import gradient_limit
 
-from . import theory
+from . import measured, theory
 from .theory import paper
 
 if TYPE_CHECKING:
@@ -85,7 +85,10 @@ def draw_panels(canvas: Figure, runs: Run) -> None:
 def draw_panel(column: Any, run: Run) -> None:
     """One column of the panels."""
     one, time, teachers = run.isel(seed=0), run.time.values, run.teacher_angles.sizes["teacher"]
-    angles, norms = np.degrees(one.teacher_angles), one.hidden_norm * theory.fellows(one.closest_teacher[-1])
+    angles, norms = (
+        np.degrees(one.teacher_angles),
+        one.hidden_norm * measured.fellows(one.closest_teacher[-1]),
+    )
     last = one.closest_teacher[-1].values
     for teacher in range(teachers):
         mine = np.flatnonzero(last == teacher)
@@ -105,7 +108,7 @@ def draw_panel(column: Any, run: Run) -> None:
     column[0].set(title=named(run, separator="\n"))
     column[2].set(yscale="log", ylim=(0.03, 10))
     column[3].set(xscale="log", yscale="log")
-    for found, label, style in zip(theory.phase_times(run), ("t₁", "t₂"), ("-", ":"), strict=True):
+    for found, label, style in zip(measured.phase_times(run), ("t₁", "t₂"), ("-", ":"), strict=True):
         moment = float(found[0])
         for axes in column:
             axes.axvline(moment, color="0.4", linewidth=0.8, linestyle=style)
@@ -138,7 +141,7 @@ def phase_times(canvas: Figure, *experiments: Run) -> None:
         colour, label = f"C{index}", trained(runs)
         for run in ordered(runs):
             x = places.setdefault(named(run, separator="\n"), len(places)) + 0.32 * index - 0.2
-            for axes, times in zip(row, theory.phase_times(run), strict=True):
+            for axes, times in zip(row, measured.phase_times(run), strict=True):
                 axes.plot(np.full(run.seeds, x), times, ".", color=colour, alpha=0.5)
                 mean, low, high = np.exp(mean_interval(np.log(times))) if run.seeds > 1 else (math.nan,) * 3
                 axes.errorbar(
@@ -179,7 +182,7 @@ def alignment(canvas: Figure, runs: Run) -> None:
         for run, name in zip(each, names, strict=True):
             teachers, colour = run.config.problem.teachers, style_of(name, names)["color"]
             time = run.time.clip(min=float(run.time[1]))  # 0 has no place on this axis
-            own = theory.closest_angle(run)
+            own = measured.closest_angle(run)
             bands(
                 axes,
                 time,
@@ -187,7 +190,7 @@ def alignment(canvas: Figure, runs: Run) -> None:
                 name,
                 color=colour,
             )
-            shrink = theory.envelope(time, teachers, theory.start_size(run))
+            shrink = theory.envelope(time, teachers, measured.start_size(run))
             bound = 2 * np.arcsin(np.sqrt(shrink * math.sin(own[:, 0].max() / 2) ** 2))
             reference(axes, time, np.degrees(bound), color=colour)
             if teachers > 1:
@@ -240,7 +243,7 @@ def growth(canvas: Figure, runs: Run) -> None:
         color = style_of(name, list(each))["color"]
         groups, students = run.config.initialization.projections, run.config.network.neurons
         teachers, rate = len(groups), theory.growth_rate(groups)
-        shown = abs(theory.left_over(run))
+        shown = abs(measured.left_over(run))
         shown = shown.where(shown > FLOOR)
         bands(left, run.time, shown, f"{name}, {rate_name(groups)}", color=color)
         exact = decaying(shown.median("seed"), rate, math.sqrt(top * FLOOR))
@@ -294,7 +297,7 @@ def rate(canvas: Figure, runs: Run) -> None:
         near = run.isel(time=run.time.values <= 1.2 * NEAR_START)
         bands(left, near.time, near.loss ** (-1 / 3), by_groups(run), **style)
         bands(right, run.time, local_slope(run.dataset), **style)
-        limit = theory.constant(run)
+        limit = measured.constant(run)
         if not (limit > 0).all():  # no formula, or no such law
             continue
         begin, end = near.time.values[0], near.time.values[-1]
@@ -302,7 +305,7 @@ def rate(canvas: Figure, runs: Run) -> None:
         reference(left, [begin, end], [level - slope * (end - begin), level], linewidth=0.7)
         bands(middle, run.time, abs(run.loss * run.time**3 / limit - 1), **style)
         if run.config.problem.teachers == 1:
-            offset = theory.offset(run).median()
+            offset = measured.offset(run).median()
             reference(right, run.time, -3 * run.time / (run.time + offset), linewidth=0.7)
     middle.axhline(1e-3, color="0.5", linewidth=0.8)
     middle.set(xscale="log", yscale="log", ylabel=r"$|L\,(\eta T)^3 / \Sigma_l C_l - 1|$", xlim=(1, None))
@@ -327,14 +330,14 @@ def lower_bound(canvas: Figure, runs: Run, exponential: Run) -> None:
     each = {named(run): run for run in runs.by("run")}
     for name, run in each.items():
         run, style = run.isel(time=slice(1, None)), style_of(name, list(each))
-        limits, label, time = theory.spread_limits(run), by_groups(run), run.time.values
+        limits, label, time = measured.spread_limits(run), by_groups(run), run.time.values
         for teacher in np.flatnonzero((run.spread.isel(time=0) > 0).any("seed")):
             bands(left, time, run.spread.isel(teacher=teacher) * run.time, label, **style)
             reference(left, time[-1] * np.array([1e-4, 1]), [float(limits[:, teacher].median())] * 2)
             label = ""
         early = run.isel(time=time < 1.01 * CARRIED)
         bands(middle, early.time, early.gradient_norm / early.loss ** (2 / 3), **style)
-        limit = gradient_limit(theory.constant(run).median())
+        limit = gradient_limit(measured.constant(run).median())
         if np.isfinite(limit):
             reference(middle, early.time.values[-1] * np.array([0.01, 1]), [limit] * 2)
     draw_exponential(right, list(exponential.by("run")))
@@ -385,7 +388,7 @@ def balance(canvas: Figure, runs: Run) -> None:
             end = run.isel(time=-1)
             x = places.setdefault(f"{run.config.initialization.scale:g}", len(places)) + shift
             for axes, shown in zip(
-                row, (theory.shares(end), end.group_imbalance, theory.norm_excess(end)), strict=True
+                row, (measured.shares(end), end.group_imbalance, measured.norm_excess(end)), strict=True
             ):
                 values = shown.values[np.isfinite(shown.values)]
                 spots = x + random.uniform(-0.1, 0.1, len(values))
