@@ -12,6 +12,7 @@ import pytest
 import xarray as xr
 
 from twolayer import EmpiricalProblem, FiniteData, Network, Run, Teacher, Weights
+from twolayer.analysis.teachers import in_plane
 from twolayer.population.stability import step_limit
 from twolayer.study.registry import load_file
 
@@ -19,7 +20,7 @@ PROJECT = Path(__file__).parents[1]
 theory = load_file(PROJECT / "plugins" / "papers" / "zhou2021" / "theory.py", "zhou2021_tested.theory")
 measured = load_file(PROJECT / "plugins" / "papers" / "zhou2021" / "measured.py", "zhou2021_tested.measured")
 RANDOM = np.random.default_rng(2021)
-AXES = theory.plane(np.radians([22.28, 58.27, 149.29]))
+AXES = in_plane(np.radians([22.28, 58.27, 149.29]))
 """Teachers of Figure 1, read off the print."""
 
 
@@ -40,12 +41,12 @@ def test_separation_by_monte_carlo() -> None:
 
 @pytest.mark.parametrize("delta", [0.02, 0.3, 1.0, math.pi / 2])
 def test_smallest_eigenvalue_of_two_teachers(delta: float) -> None:
-    axes = theory.plane(np.array([0.4, 0.4 + delta]))
+    axes = in_plane(np.array([0.4, 0.4 + delta]))
     assert theory.smallest(axes) == pytest.approx(float(theory.smallest_of_two(delta)), abs=1e-14)
 
 
 @pytest.mark.parametrize(
-    "axes", [np.eye(5)[:3], AXES, theory.plane(np.array([0.0, 0.5]))], ids=["space", "plane", "two"]
+    "axes", [np.eye(5)[:3], AXES, in_plane(np.array([0.0, 0.5]))], ids=["space", "plane", "two"]
 )
 def test_curvatures_are_the_hessians(axes: Any) -> None:
     problem = Teacher(axes, np.ones(len(axes))).problem(Network(len(axes), "abs", "tied"))
@@ -66,7 +67,7 @@ def test_step_limit_is_that_of_the_problem() -> None:
 
 @pytest.mark.parametrize("delta", [0.1, 0.7, 1.4])
 def test_bisector(delta: float) -> None:
-    teachers = theory.plane(np.array([-delta / 2, delta / 2]))
+    teachers = in_plane(np.array([-delta / 2, delta / 2]))
     masses = np.linspace(1.5, 2.1, 601)
     losses = [loss(np.array([[math.sqrt(mass), 0.0]]), teachers) for mass in masses]
     assert theory.bisector_loss(delta) == pytest.approx(min(losses), abs=1e-6)
@@ -121,7 +122,7 @@ def test_the_test_function_bounds_the_loss() -> None:
 
 def test_the_two_parts_by_their_definition() -> None:
     phi = np.linspace(0, np.pi, 1001)
-    x = theory.plane(phi)
+    x = in_plane(phi)
     hidden = RANDOM.standard_normal((7, 2))
     first, second = theory.split(hidden, AXES, phi)
     expected = np.zeros(len(phi))
@@ -172,7 +173,7 @@ def test_from_the_digitised_starts_the_sample_ends_like_the_figure(panel: str, s
     three standard deviations of theirs. On the population no angles are shared."""
     with xr.open_dataset(REFERENCE) as reference:
         points = {name: reference[name].sel(panel=panel).values for name in ("start", "end")}
-        assert theory.plane(np.sort(reference["teacher_angle"].values)) == pytest.approx(AXES, abs=1e-3)
+        assert in_plane(np.sort(reference["teacher_angle"].values)) == pytest.approx(AXES, abs=1e-3)
     start, end = (p / np.sqrt(np.linalg.norm(p, axis=-1, keepdims=True)) for p in points.values())
     network, teacher = Network(20, "abs", "tied"), Teacher(AXES, np.ones(3))
     inputs = np.random.default_rng(20).standard_normal((DRAWS, 20, 2))

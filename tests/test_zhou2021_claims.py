@@ -13,6 +13,7 @@ import xarray as xr
 
 from twolayer import Network, Teacher, Weights
 from twolayer.analysis.runs import runs_of
+from twolayer.analysis.teachers import in_plane
 from twolayer.errors import DataError
 from twolayer.study.registry import load_file
 
@@ -217,7 +218,7 @@ def test_batches_are_equivalent_to_descent_only_within_the_margin() -> None:
         assert claims.batches.evaluate(data)["slope"].verdict == verdict
     data["width"] = dataset("initialization", {"background_12": {"loss": descent}}, neurons=3)
     found = claims.batches.evaluate(data)[""]
-    assert (found.verdict, found.detail[:13]) == ("inconclusive", "no run starts")
+    assert (found.verdict, found.detail[:27]) == ("inconclusive", "no run of 'width' starts as")
 
 
 @pytest.mark.parametrize(("power", "verdict"), [(2.5, "holds"), (0.2, "fails")])
@@ -323,8 +324,8 @@ def test_teachers_are_those_of_the_run() -> None:
     data = dataset("problem", {"a": {"loss": np.ones((1, 31))}}, {"a": problem})
     (run,) = runs_of("states", data, ("problem",))
     assert measured.lengths(run) == pytest.approx([2.0, 6.0])
-    assert theory.smallest_angle(measured.teachers_of(run)) == pytest.approx(math.radians(65), rel=1e-12)
-    network, teachers = Network(2, "abs", "tied"), measured.teachers_of(run)
+    assert theory.smallest_angle(measured.teacher_weights(run)) == pytest.approx(math.radians(65), rel=1e-12)
+    network, teachers = Network(2, "abs", "tied"), measured.teacher_weights(run)
     made = Teacher(teachers / measured.lengths(run)[:, None], measured.lengths(run)).problem(network)
     exact = Weights(teachers / np.sqrt(measured.lengths(run))[:, None], np.zeros(2))
     assert float(made.loss(network.with_tied_outputs(exact))) == pytest.approx(0.0, abs=1e-14)
@@ -345,7 +346,7 @@ def test_a_search_finds_no_stationary_state_below_the_ceiling(angles: tuple[floa
     ceiling, and of two orthogonal teachers the cross is the lowest."""
     from scipy.optimize import least_squares
 
-    axes = theory.plane(np.radians(angles))
+    axes = in_plane(np.radians(angles))
     neurons = 2 * len(axes)
     network = Network(neurons, "abs", "tied")
     problem = Teacher(axes, np.ones(len(axes))).problem(network)

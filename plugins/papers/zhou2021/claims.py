@@ -11,6 +11,8 @@ import numpy as np
 from twolayer import Paper, Result, Run, above, at_least, at_most, close, equivalent, inconclusive
 from twolayer.analysis.intervals import difference_interval, mean_interval, slope_interval
 from twolayer.analysis.rates import decay_rate
+from twolayer.analysis.starts import same_start
+from twolayer.analysis.teachers import in_plane
 
 from . import measured, theory
 
@@ -127,7 +129,7 @@ def gradient_exponents(run: Run) -> Result:
     figures=["lojasiewicz"],
 )
 def gradient_of_background_neurons(run: Run) -> Mapping[str, Result]:
-    constant = 2**1.75 * theory.orthogonal_curvature(measured.teachers_of(run)) ** 0.25
+    constant = 2**1.75 * theory.orthogonal_curvature(measured.teacher_weights(run)) ** 0.25
     last = run.isel(time=-1)
     return {
         "exponent": close(measured.exponent(run, run.gradient_norm), 3 / 4, absolute=0.01),
@@ -235,7 +237,7 @@ def exponential(run: Run) -> Mapping[str, Result]:
         )
         for i in (0, 1)
     )
-    exact = 2 * float(theory.curvatures(measured.teachers_of(run))[0])
+    exact = 2 * float(theory.curvatures(measured.teacher_weights(run))[0])
     return {
         "rate": close(rate, exact, relative=0.01),
         "log-linear": at_most(misfit, 0.05, "largest |log L − its line|"),
@@ -267,7 +269,7 @@ def third_power(run: Run) -> Result:
 )
 def second_power(run: Run) -> Result:
     last = measured.loss_of(run).isel(time=-1) * run.time[-1] ** 2
-    return close(last, 1 / (32 * theory.orthogonal_curvature(measured.teachers_of(run))), relative=0.01)
+    return close(last, 1 / (32 * theory.orthogonal_curvature(measured.teacher_weights(run))), relative=0.01)
 
 
 @paper.claim(
@@ -281,7 +283,7 @@ def second_power(run: Run) -> Result:
     figures=["rates"],
 )
 def descent_and_flow(flow: Run, width: Run) -> Mapping[str, Result]:
-    descent = measured.same_start(flow, width.by("initialization"))
+    descent = same_start(flow, width)
     ratio = measured.loss_of(descent) / measured.at_times(flow, descent.time)
     early = int(np.argmin(np.abs(np.log(descent.time.values[1:] / 100.0)))) + 1
     return {
@@ -443,7 +445,7 @@ def turning(run: Run) -> Result:
 )
 def turning_of_background_neurons(run: Run) -> Result:
     share = (square_angle(run) / np.sqrt(measured.loss_of(run))).isel(time=-1)
-    exact = 0.25 * np.pi**2 * math.sqrt(2 / theory.orthogonal_curvature(measured.teachers_of(run)))
+    exact = 0.25 * np.pi**2 * math.sqrt(2 / theory.orthogonal_curvature(measured.teacher_weights(run)))
     return close(share, exact, relative=0.01)
 
 
@@ -607,7 +609,7 @@ def smallest_eigenvalue() -> Mapping[str, Result]:
     results = {}
     for dimension in (2, 5):
         axes = np.zeros((len(separations), 2, dimension))
-        axes[:, :, :2] = theory.plane(np.stack([0 * separations, separations], axis=-1))
+        axes[:, :, :2] = in_plane(np.stack([0 * separations, separations], axis=-1))
         found = np.array([theory.smallest(pair) for pair in axes])
         results[f"d = {dimension}"] = at_most(np.abs(found - theory.smallest_of_two(separations)), 1e-10)
     return results
@@ -623,7 +625,7 @@ def smallest_eigenvalue() -> Mapping[str, Result]:
 )
 def separation() -> Mapping[str, Result]:
     def ratio(teachers: int, step: float) -> float:
-        return theory.smallest(theory.plane(step * np.arange(teachers))) * (teachers / step) ** 3
+        return theory.smallest(in_plane(step * np.arange(teachers))) * (teachers / step) ** 3
 
     return {
         **{f"r = {r}": at_least(ratio(r, 0.02), 0.5 * ratio(r, math.pi / r)) for r in (2, 3, 4, 6)},
@@ -640,7 +642,7 @@ def separation() -> Mapping[str, Result]:
     figures=["teachers", "lojasiewicz"],
 )
 def bisector(run: Run) -> Mapping[str, Result]:
-    last, delta = run.isel(time=-1), theory.smallest_angle(measured.teachers_of(run))
+    last, delta = run.isel(time=-1), theory.smallest_angle(measured.teacher_weights(run))
     exact = float(theory.bisector_loss(delta))
     return {
         "|∇L|": at_most(last.gradient_norm, 1e-10),
@@ -663,7 +665,7 @@ LARGEST_STEP = (
     by="initialization",
 )
 def largest_step(run: Run) -> Result:
-    exact = theory.largest_step(measured.teachers_of(run))
+    exact = theory.largest_step(measured.teacher_weights(run))
     return close(2 / run.sharpness.isel(time=-1), exact, relative=0.01)
 
 
@@ -675,7 +677,7 @@ def largest_step(run: Run) -> Result:
     on="rates",
 )
 def largest_step_of_descents(run: Run) -> Mapping[str, Result]:
-    teachers = measured.teachers_of(run)
+    teachers = measured.teacher_weights(run)
     exact = theory.largest_step(teachers)
     return {
         f"m = {students}": close(theory.largest_stable_step(students, teachers), exact, relative=2e-3)
@@ -732,7 +734,7 @@ def start_in_subspace(run: Run) -> Result:
     figures=["batches"],
 )
 def batches(run: Run, width: Run) -> Mapping[str, Result]:
-    descent = measured.same_start(run, width.by("initialization"))
+    descent = same_start(run, width)
     descended = run.with_dataset(measured.at_times(descent, run.time).to_dataset(name="loss"))
     apart = (measured.last_decade(run) - measured.last_decade(descended)).dropna("seed")
     mean, low, high = mean_interval(apart.values)

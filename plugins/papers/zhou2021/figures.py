@@ -10,6 +10,8 @@ import numpy as np
 
 from twolayer import Paper, Run, bands, name_axes, reference
 from twolayer.analysis.labels import style_of
+from twolayer.analysis.starts import same_start, starts_alike
+from twolayer.analysis.teachers import in_plane
 
 from . import measured, theory
 
@@ -135,7 +137,7 @@ def figure2(canvas: Figure, run: Run) -> None:
     angle = float(delta[nearest_place(delta, 0.25)])  # wide enough to be seen
     axis = np.array([[1.0, 0.0]])
     mass = 1 / (2 * math.cos(angle))
-    pair = theory.plane(np.array([angle, -angle]))
+    pair = in_plane(np.array([angle, -angle]))
     for vector, colour, name in (
         (axis[0], TEACHER, "$w^*$"),
         (mass * pair[0], FIRST, "$|w_1|w_1$"),
@@ -286,7 +288,7 @@ def lojasiewicz(canvas: Figure, states: Run, rates: Run, bisector: Run) -> None:
     left.plot(
         saddles, np.full(len(saddles), 0.3), "v", color="black", markersize=3.5, label="bisector saddles"
     )
-    ceiling = theory.ceiling(theory.smallest_angle(measured.teachers_of(rates)))
+    ceiling = theory.ceiling(theory.smallest_angle(measured.teacher_weights(rates)))
     grid = np.geomspace(1e-20, 1e-2, 2)
     for axes in (left, right):
         reference(axes, [1e-20, 3], [0.5, 0.5])
@@ -347,7 +349,7 @@ def rates(canvas: Figure, flows: Run, width: Run) -> None:
         losses(axes, run, style, measured.spelled(run) + kind)
         limits(axes, run)
     for run in descents:
-        if any(measured.starts_alike(run, flow) for flow, _, _ in styled(flows)):
+        if any(starts_alike(run, flow) for flow, _, _ in styled(flows)):
             later = run.isel(time=slice(1, None))
             median = measured.loss_of(later).median("seed")
             label = f"{measured.spelled(run)} (descent)"
@@ -370,7 +372,7 @@ def losses(axes: Axes, run: Run, style: dict[str, Any], label: str) -> None:
 
 def limits(axes: Axes, run: Run) -> None:
     """What the loss tends to, where that is known of its start."""
-    start, teachers, stop = measured.starts(run), measured.teachers_of(run), float(run.time[-1])
+    start, teachers, stop = measured.starts(run), measured.teacher_weights(run), float(run.time[-1])
     if start == "one at right angles":
         late = np.geomspace(0.003 * stop, 10 * stop, 40)
         reference(axes, late, 1 / (32 * theory.orthogonal_curvature(teachers)) / late**2)
@@ -447,7 +449,7 @@ def width(canvas: Figure, run: Run) -> None:
 )
 def batches(canvas: Figure, run: Run, width: Run) -> None:
     axes = canvas.subplots()
-    descent = measured.same_start(run, width.by("initialization"))
+    descent = same_start(run, width)
     losses(axes, descent, {"color": "C0"}, "gradient descent")
     losses(axes, run, {"color": "C1"}, f"batches of {run.config.dynamics.batch_size}")
     lengths, time = measured.lengths(run), np.array([float(run.time[1]), float(descent.time[-1])])
@@ -523,14 +525,14 @@ def teachers(canvas: Figure, bisector: Run, start: Run, subspace: Run) -> None:
     counts = (2, 3, 4, 6)
     for marker, count in zip(MARKS, counts, strict=False):
         steps = np.geomspace(0.02, np.pi / count, 12)
-        found = [theory.smallest(theory.plane(step * np.arange(count))) for step in steps]
+        found = [theory.smallest(in_plane(step * np.arange(count))) for step in steps]
         scatter(left, steps, found, marker, style_of(count, counts), f"r = {count}")
     steps = np.geomspace(0.02, np.pi / 2, 60)
     reference(left, steps, theory.smallest_of_two(steps))
     left.set(xlabel="separation Δ", ylabel=r"$\lambda_{\min}(M)$", xscale="log", yscale="log")
     left.legend()
     for place, run in enumerate(bisector.by("angles")):
-        delta, loss = theory.smallest_angle(measured.teachers_of(run)), run.loss.isel(time=-1, seed=0)
+        delta, loss = theory.smallest_angle(measured.teacher_weights(run)), run.loss.isel(time=-1, seed=0)
         scatter(middle, delta, loss, "o", {"color": "C0"}, "flow" if place == 0 else "")
     steps = np.geomspace(0.05, np.pi / 2, 60)
     reference(middle, steps, theory.bisector_loss(steps), "closed form")

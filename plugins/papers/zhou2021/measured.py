@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from twolayer.analysis.rates import first_below, power_slope, within_trust
-from twolayer.analysis.runs import Varied
+from twolayer.analysis.teachers import teachers_of
 from twolayer.errors import DataError
 
 from . import theory
@@ -21,37 +20,22 @@ if TYPE_CHECKING:
     from twolayer import Run
 
 
-def teachers_of(run: Run) -> Any:
-    """w_i*, (teacher, feature), of length |w_i*| in f* = Σ |w_i*·x|, from a run's problem section.
-
-    Raises DataError where runs that are taken together have different ones.
-    """
-    problem = run.config.problem
-    for key in ("dimension", "teachers", "angles", "vectors", "norms", "coefficients"):
-        if isinstance(getattr(problem, key), Varied):
-            raise DataError(f"the runs of '{run.experiment}' have different teachers: problem.{key} differs")
-    if problem.vectors is not None:
-        placed = np.asarray(problem.vectors, dtype=np.float64)
-    elif problem.angles is not None:
-        placed = np.zeros((len(problem.angles), problem.dimension))
-        placed[:, :2] = theory.plane(np.radians(problem.angles))
-    else:
-        placed = np.eye(problem.teachers, problem.dimension)
-    norms = 1.0 if problem.norms is None else np.asarray(problem.norms, dtype=np.float64)
-    length = np.broadcast_to(norms * np.asarray(problem.coefficients, dtype=np.float64), len(placed))
-    return placed * length[:, None]
+def teacher_weights(run: Run) -> Any:
+    """w_i*, (teacher, feature), of length |w_i*| in f* = Σ |w_i*·x|."""
+    directions, masses = teachers_of(run)
+    return directions * masses[:, None]
 
 
 def plane_teachers(run: Run) -> Any:
     """The same in the plane, (teacher, 2); DataError elsewhere."""
     if run.config.problem.dimension != 2:
         raise DataError(f"the experiment '{run.experiment}' is not in the plane: problem.dimension is not 2")
-    return teachers_of(run)
+    return teacher_weights(run)
 
 
 def lengths(run: Run) -> Any:
     """|w_i*|, (teacher,)."""
-    return np.linalg.norm(teachers_of(run), axis=-1)
+    return np.linalg.norm(teacher_weights(run), axis=-1)
 
 
 def starts(run: Run) -> str:
@@ -69,7 +53,7 @@ def starts(run: Run) -> str:
 
 def overparameterized(run: Run) -> bool:
     """Whether m > r."""
-    return bool(run.config.network.neurons > len(teachers_of(run)))
+    return bool(run.config.network.neurons > len(teacher_weights(run)))
 
 
 def spelled(run: Run) -> str:
@@ -88,7 +72,7 @@ FLOOR = 1e-20
 
 def small_loss(run: Run) -> xr.DataArray:
     """L where it is small for the run's teachers, but large enough for rounding not to show in ratios; else NaN."""
-    loss, teachers = loss_of(run), teachers_of(run)
+    loss, teachers = loss_of(run), teacher_weights(run)
     least = float((teachers**2).sum(-1).min())
     return loss.where((loss <= least * theory.ceiling(theory.smallest_angle(teachers))) & (loss > FLOOR))
 
@@ -134,26 +118,6 @@ def at_times(run: Run, time: xr.DataArray) -> xr.DataArray:
     return np.exp(logs).rename(moment="time").assign_coords(time=time.values)
 
 
-def starts_alike(run: Run, other: Run) -> bool:
-    """Whether two runs have the same problem, network and starts."""
-    return all(sections(run)[key] == sections(other)[key] for key in ("problem", "network", "initialization"))
-
-
-def same_start(run: Run, others: Iterable[Run]) -> Run:
-    """The one of other runs that starts alike; DataError if there is none."""
-    for other in others:
-        if starts_alike(run, other):
-            return other
-    raise DataError(f"no run starts as one of '{run.experiment}' does: problem, network and initialization")
-
-
-def sections(run: Run) -> Any:
-    """What a single run was, as its file carries it; DataError for several."""
-    if run.dataset["run"].size > 1:
-        raise DataError(f"the experiment '{run.experiment}' has several runs where one is compared")
-    return json.loads(str(run.dataset["run"].item()))
-
-
 LEVELS = (1e-2, 1e-3, 1e-4, 1e-5)
 """ε of the times to a loss."""
 
@@ -182,7 +146,7 @@ def pair_constant(run: Run) -> xr.DataArray:
     """lim L t³ = Σ_i π²/(48 p q) over teachers with two students, p + q = 1 at the end of the run, (seed,)."""
     last = run.isel(time=-1)
     total = 0.0 * last.mass.isel(neuron=0)
-    for teacher in range(len(teachers_of(run))):
+    for teacher in range(len(teacher_weights(run))):
         near = last.closest_teacher == teacher
         product = last.mass.where(near, 1.0).prod("neuron")
         total = total + (np.pi**2 / 48 / product).where(near.sum("neuron") == 2)

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from twolayer.analysis.teachers import in_plane
 from twolayer.errors import DataError
 
 if TYPE_CHECKING:
@@ -38,11 +39,6 @@ if TYPE_CHECKING:
 def kernel(phi: Any) -> Any:
     """K(φ) = E|û·x||v̂·x|."""
     return (2 / np.pi) * (np.sin(phi) + (np.pi / 2 - phi) * np.cos(phi))
-
-
-def plane(angles: Any) -> Any:
-    """Unit vectors (teacher, 2) at angles in radians."""
-    return np.stack([np.cos(angles), np.sin(angles)], axis=-1)
 
 
 def separation(axes: Any) -> Any:
@@ -132,9 +128,9 @@ def cross_state(delta: float) -> tuple[float, float]:
 
     height = 2 * kernel(np.array([delta / 2, np.pi / 2 - delta / 2]))
     mass = np.linalg.solve(orthonormal_gram(2), height)
-    hidden = np.sqrt(mass)[:, None] * plane(np.array([delta / 2, delta / 2 + math.pi / 2]))
+    hidden = np.sqrt(mass)[:, None] * in_plane(np.array([delta / 2, delta / 2 + math.pi / 2]))
     network = Network(2, "abs", "tied")
-    problem = Teacher(plane(np.array([0.0, delta])), np.ones(2)).problem(network)
+    problem = Teacher(in_plane(np.array([0.0, delta])), np.ones(2)).problem(network)
     weights = network.with_tied_outputs(Weights(hidden, np.zeros(2)))
     return float(problem.loss(weights)), float(np.linalg.norm(problem.gradient(weights).hidden))
 
@@ -254,7 +250,7 @@ def growth(lengths: Sequence[Any], values: Sequence[float]) -> dict[str, float]:
 
 def on_circle(vectors: Any, phi: Any) -> Any:
     """w·x of each vector (…, 2), (…, φ)."""
-    return vectors @ plane(phi).T
+    return vectors @ in_plane(phi).T
 
 
 def residual(hidden: Any, axes: Any, phi: Any) -> Any:

@@ -2,115 +2,30 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import partial
-from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from twolayer import Paper, Result, Run, at_least, at_most, close, equivalent, fit_slope
+from twolayer import Result, Run, at_least, at_most, close, equivalent, fit_slope
 from twolayer.analysis.intervals import median_interval
+from twolayer.analysis.starts import same_start
+from twolayer.analysis.teachers import teachers_of
 from twolayer.errors import DataError
 from twolayer.population.closed_form import unit
 
-from . import theory
+from . import measured, theory
+from .theory import paper
 
 if TYPE_CHECKING:
     import xarray as xr
 
-PAPER = Paper(
-    "zhou2024",
-    "Zhou, Ge, NeurIPS 2024",
-    {"regularization": "λ", "neurons": "m", "dimension": "d", "angles": "Δ", "coefficients": "a*"},
-)
 RECALLED = "recalled, not read again"
 DERIVED = "derived from the recalled setting"
 
-LEAST_EXCESS = 1e-13
-"""ζ is a difference of two objectives; below this it is their rounding."""
 
-SMALL = 0.05
-"""Of λ|η₀|², by which L/λ² is short of its limit ½|η₀|² at most."""
-
-
-def by_level(run: Run) -> Run:
-    """A ladder of falling λ: the last moment saved with each λ > 0, labelled by it in place of time."""
-    ladder = run.last_at("regularization")
-    return ladder.sel(regularization=ladder.regularization > 0)
-
-
-def levels(run: Run, most: float = math.inf) -> Iterator[Run]:
-    """The levels of a ladder with λ up to `most`, a part each."""
-    ladder = by_level(run)
-    for decay in map(float, ladder.regularization):
-        if decay <= most:
-            yield ladder.part(regularization=decay)
-
-
-def smallest(run: Run) -> Iterator[Run]:
-    """The level of a ladder with the smallest λ, where that is 1e-4 or less: there λ → 0 is reached to 1e-3."""
-    return islice(sorted(levels(run, most=1e-4), key=lambda level: level.swept["regularization"]), 1)
-
-
-def exponent(values: xr.DataArray) -> xr.DataArray:
-    """The power of λ, up to 1e-2, with which a quantity of a ladder's levels falls."""
-    decay = values["regularization"]
-    small = values.where((decay <= 1e-2) & (values > 0))
-    return fit_slope(np.log(small), np.log(decay), "regularization")
-
-
-def decayed(run: Run, steady: bool = False) -> Iterator[Run]:
-    """A run with weight decay; if `steady`, one that does not change."""
-    least, most = float(run.regularization.min()), float(run.regularization.max())
-    if least > 0 and (least == most or not steady):
-        yield run
-
-
-steady = partial(decayed, steady=True)
-
-
-def same_start(run: Run, others: Run) -> Run:
-    """Of other runs that which starts where this one does; a DataError where none does."""
-    for other in others.by("run"):
-        parts = ("problem", "network", "initialization")
-        if all(getattr(other.config, part) == getattr(run.config, part) for part in parts):
-            return other
-    raise DataError(f"no run of '{others.experiment}' starts where this one of '{run.experiment}' does")
-
-
-def trained(run: Run) -> bool:
-    """Whether a run has weight decay; a DataError where that had no time to act."""
-    acted = float(run.regularization.integrate("time"))
-    if not acted:
-        return False
-    if acted < 15:
-        raise DataError(f"training is too short for its λ: ∫λ dt = {acted:.2g}, where e^(−2λt) needs 15")
-    return True
-
-
-def of_signs(run: Run, opposite: bool) -> Iterator[Run]:
-    """A run of two teachers, of opposite or of the same sign."""
-    _, masses = theory.teachers(run.config.problem)
-    if len(masses) == 2 and (masses[0] * masses[1] < 0) == opposite:
-        yield run
-
-
-def limit_of(run: Run, decay: float) -> float:
-    """½|η₀|², to which L/λ² tends; a DataError where λ is too large for it."""
-    square = theory.certificate_of(run.config).square_norm
-    if not decay * square <= SMALL:
-        raise DataError(f"λ = {decay:g} is too far from the limit λ → 0: λ|η₀|² = {decay * square:.2g}")
-    return 0.5 * square
-
-
-def states(run: Run) -> tuple[Any, Any]:
-    """ζ of all saved states, where it is above its rounding, and |∇L_λ|²."""
-    return run.suboptimality.where(run.suboptimality > LEAST_EXCESS), run.gradient_norm**2
-
-
-@PAPER.claim(
+@paper.claim(
     "The measure problem min ½|f_μ − f*|² + λ|μ|₁ is solved to optimality: its certificate stays within 1 + 1e-8",
     f"{DERIVED}: |η| ≤ 1 everywhere with η = sgn at the atoms proves it",
     "derived",
@@ -121,13 +36,13 @@ def measure_problem(run: Run) -> Result:
     return at_most(run.dual_infeasibility, 1e-8, "max|η| − 1, by ascents from many directions")
 
 
-@PAPER.claim(
+@paper.claim(
     "Training reaches the optimum of the measure problem: its loss, at every λ",
     DERIVED,
     "derived",
     on=["plane", "ladder", "ladder_descent"],
     by="run",
-    of=levels,
+    of=measured.levels,
     figures=["loss_by_decay"],
     late="the flow's first levels were made longer than 60/λ after shorter ones had ended above the optimum",
 )
@@ -138,22 +53,24 @@ def training_reaches_the_optimum(run: Run) -> Result:
     )
 
 
-@PAPER.claim(
+@paper.claim(
     "Plain descent and flow from the same start end at the same loss",
     DERIVED,
     "derived",
     on="ladder_descent",
     by="run",
-    of=levels,
+    of=measured.levels,
     compared_with="ladder",
     figures=["loss_by_decay"],
 )
 def descent_agrees_with_flow(descent: Run, flow: Run) -> Result:
     flow = same_start(descent, flow)
-    return close(descent.loss / by_level(flow).loss, 1.0, absolute=1e-6, detail="at a λ that both have")
+    return close(
+        descent.loss / measured.by_level(flow).loss, 1.0, absolute=1e-6, detail="at a λ that both have"
+    )
 
 
-@PAPER.claim(
+@paper.claim(
     "The loss is O(λ²): slope 2 of log L against log λ for λ ≤ 1e-2",
     f"{RECALLED}; slope and constant are derived",
     "recalled",
@@ -162,29 +79,29 @@ def descent_agrees_with_flow(descent: Run, flow: Run) -> Result:
     figures=["loss_by_decay"],
 )
 def loss_slope(run: Run) -> Mapping[str, Result]:
-    ladder = by_level(run)
+    ladder = measured.by_level(run)
     return {
-        what: close(exponent(loss), 2.0, absolute=0.05, detail="over two or more λ ≤ 1e-2")
+        what: close(measured.exponent(loss), 2.0, absolute=0.05, detail="over two or more λ ≤ 1e-2")
         for what, loss in (("training", ladder.loss), ("measure problem", ladder.optimal_loss))
     }
 
 
-@PAPER.claim(
+@paper.claim(
     "L/λ² → ½|η₀|², η₀ the minimum-norm certificate",
     DERIVED,
     "derived",
     on=["plane", "ladder"],
     by="run",
-    of=partial(levels, most=1e-3),
+    of=partial(measured.levels, most=1e-3),
     figures=["loss_by_decay"],
 )
 def loss_constant(run: Run) -> Result:
     square = run.regularization**2
     detail = f"the measure problem gives {run.optimal_loss.item() / square:.6f}"
-    return close(run.loss / square, limit_of(run, run.regularization), relative=0.02, detail=detail)
+    return close(run.loss / square, measured.limit_of(run, run.regularization), relative=0.02, detail=detail)
 
 
-@PAPER.claim(
+@paper.claim(
     "Orthonormal teachers: L = λ²r/(2(1 − 2/π)), mass deficit λr/(1 − 2/π), no shift of the directions, for "
     "λ < (1 − 2/π) min|a*|",
     DERIVED,
@@ -194,9 +111,9 @@ def loss_constant(run: Run) -> Result:
     figures=["loss_by_decay"],
 )
 def orthonormal(run: Run) -> Mapping[str, Result]:
-    theory.certificate_of(run.config)
-    masses = theory.orthonormal_masses(run.config.problem)
-    ladder, count, total = by_level(run), len(masses), np.abs(masses).sum()
+    measured.certificate_of(run)
+    masses = measured.orthonormal_masses(run)
+    ladder, count, total = measured.by_level(run), len(masses), np.abs(masses).sum()
     decay = ladder.regularization
     decay = decay.where(decay < theory.ORTHONORMAL * np.abs(masses).min())
     deficit = count / theory.ORTHONORMAL
@@ -213,7 +130,7 @@ def shift(ladder: Run) -> xr.DataArray:
     return ladder.teacher_mass_weighted_angle / ladder.teacher_mass
 
 
-@PAPER.claim(
+@paper.claim(
     "(|μ*| − |μ_λ|)/λ → |η₀|², and atoms shift by O(λ)",
     DERIVED,
     "derived",
@@ -222,11 +139,11 @@ def shift(ladder: Run) -> xr.DataArray:
     figures=["loss_by_decay"],
 )
 def mass_and_shift(run: Run) -> Mapping[str, Result]:
-    _, masses = theory.teachers(run.config.problem)
-    ladder, total = by_level(run), np.abs(masses).sum()
+    _, masses = measured.teachers(run)
+    ladder, total = measured.by_level(run), np.abs(masses).sum()
     last = ladder.sel(regularization=ladder.regularization.min())
     decay = float(last.regularization)
-    square, detail = 2 * limit_of(run, decay), f"at λ = {decay:g}"
+    square, detail = 2 * measured.limit_of(run, decay), f"at λ = {decay:g}"
     # the middle one of mirror images stays
     moved = shift(ladder).where(shift(last) > 1e-9)
     return {
@@ -234,11 +151,13 @@ def mass_and_shift(run: Run) -> Mapping[str, Result]:
         "deficit, measure problem": close(
             (total - last.optimal_path_norm) / decay, square, relative=0.01, detail=detail
         ),
-        "shift": close(exponent(moved), 1.0, absolute=0.05, detail="slope of log angle against log λ ≤ 1e-2"),
+        "shift": close(
+            measured.exponent(moved), 1.0, absolute=0.05, detail="slope of log angle against log λ ≤ 1e-2"
+        ),
     }
 
 
-@PAPER.claim(
+@paper.claim(
     "Figure 2: η₀ of three teachers (+, −, +) has |η₀| ≤ 1 and ±1 at the teachers, with a kink there",
     "Figure 2 (its subject published, its teachers not known to us); bounds derived",
     "derived",
@@ -247,8 +166,8 @@ def mass_and_shift(run: Run) -> Mapping[str, Result]:
     figures=["figure2"],
 )
 def certificate(run: Run) -> Mapping[str, Result]:
-    vectors, masses = theory.teachers(run.config.problem)
-    exact, signs = theory.certificate_of(run.config), np.sign(masses)
+    vectors, masses = measured.teachers(run)
+    exact, signs = measured.certificate_of(run), np.sign(masses)
     tangents = vectors @ np.array([[0.0, 1.0], [-1.0, 0.0]])
     bends = [exact.curvatures(teacher, tangent) for teacher, tangent in enumerate(tangents)]
     return {
@@ -258,35 +177,35 @@ def certificate(run: Run) -> Mapping[str, Result]:
     }
 
 
-@PAPER.claim(
+@paper.claim(
     "η_λ of the trained network tends to η₀",
     DERIVED,
     "derived",
     on="plane",
     by="run",
-    of=smallest,
+    of=measured.smallest,
     figures=["figure2"],
 )
 def certificate_limit(run: Run) -> Result:
-    exact = theory.certificate_of(run.config)
+    exact = measured.certificate_of(run)
     known = exact(theory.plane(np.rad2deg(run.certificate_angle.values)))
     return at_most(np.abs(run.certificate - known), 1e-3, "|η_λ − η₀| over the circle")
 
 
-@PAPER.claim(
+@paper.claim(
     "|η_λ| ≤ 1 over the whole circle, of the trained network",
     DERIVED,
     "derived",
     on="plane",
     by="run",
-    of=levels,
+    of=measured.levels,
     figures=["figure2"],
 )
 def trained_certificate(run: Run) -> Result:
     return at_most(run.certificate_maximum, 1 + 1e-8, "max|η_λ|")
 
 
-@PAPER.claim(
+@paper.claim(
     "With weight decay the ground-truth directions are captured, without it not",
     "abstract; Σ|a||w|θ² and its limits are derived",
     "published",
@@ -296,10 +215,10 @@ def trained_certificate(run: Run) -> Result:
 )
 def directions(run: Run) -> Result:
     last = run.mass_weighted_square_angle.isel(time=-1)
-    return at_most(last, 1e-10) if trained(run) else at_least(last, 1e-2)
+    return at_most(last, 1e-10) if measured.trained(run) else at_least(last, 1e-2)
 
 
-@PAPER.claim(
+@paper.claim(
     "Each neuron aligns with a teacher, with the right sign, or vanishes; without weight decay most do not",
     RECALLED,
     "recalled",
@@ -310,22 +229,22 @@ def directions(run: Run) -> Result:
 )
 def align_or_vanish(run: Run) -> Result:
     last = run.isel(time=-1)
-    _, masses = theory.teachers(run.config.problem)
+    _, masses = measured.teachers(run)
     right = np.sign(last.mass) == np.sign(masses)[last.closest_teacher.astype(int)]
     aligned, vanished = (last.teacher_angle < 1e-6) & right, np.abs(last.mass) < 1e-6
     share = float((aligned | vanished).mean())
     detail = f"of {last.mass.size} neurons: {int((aligned & ~vanished).sum())} aligned with the right sign to 1e-6, "
     detail += f"{int(vanished.sum())} of mass below 1e-6"
-    return at_least(share, 1.0, detail) if trained(run) else at_most(share, 0.5, detail)
+    return at_least(share, 1.0, detail) if measured.trained(run) else at_most(share, 0.5, detail)
 
 
-@PAPER.claim(
+@paper.claim(
     "a_j² − |w_j|² decays as e^(−2λt)",
     f"{DERIVED}: exact under flow",
     "derived",
     on="balance",
     by="run",
-    of=steady,
+    of=measured.steady,
     figures=["balance"],
 )
 def balance(run: Run) -> Result:
@@ -335,94 +254,94 @@ def balance(run: Run) -> Result:
     return close(fit_slope(np.log(kept), run.time, "time"), -2 * decay, relative=0.02)
 
 
-@PAPER.claim(
+@paper.claim(
     "|∇L_λ|² ≥ Ω(ζ⁴/λ²), ζ the suboptimality of the objective, with the constant 1 where ζ ≤ λ",
     f"{RECALLED}; the constant and the threshold are not known to us. By |∇L_λ|² ≥ cλζ a constant of order 1 can be "
     "tested where ζ is of order λ alone: there the least is found",
     "recalled",
     on="descents",
     by="run",
-    of=decayed,
+    of=measured.decayed,
     figures=["gradient_bound"],
     unverified_reading=True,
     late="the former split at ζ ≤ λ², below which the bound is exceeded by 4 to 6 decades, and this one at ζ ≤ λ, "
     "were chosen after the ratios had been seen",
 )
 def gradient_bound(run: Run) -> Result:
-    excess, square = states(run)
+    excess, square = measured.states(run)
     decay = run.regularization
     return at_least((square * decay**2 / excess**4).where(excess <= decay), 1.0, "|∇|²λ²/ζ⁴")
 
 
-@PAPER.claim(
+@paper.claim(
     "Sharp near the optimum, ζ ≤ λ²: |∇L_λ|² ≥ cλζ, c = min 2(1 − |η₀|) + |∇η₀|²/(1 − |η₀|) over directions",
     f"{DERIVED}: neurons of mass p have ζ = λΣp(1 − sη) and |∇|² = λ²Σp(2(1 − sη)² + |∇η|²) once f is that of the "
     "optimum. The worst direction is between two teachers of one sign",
     "derived",
     on="descents",
     by="run",
-    of=decayed,
+    of=measured.decayed,
     figures=["gradient_bound"],
     late="that near the optimum means ζ ≤ λ² was chosen after the ratios had been seen",
 )
 def gradient_ratio(run: Run) -> Result:
-    excess, square = states(run)
+    excess, square = measured.states(run)
     decay = run.regularization
-    limit = theory.gradient_constant(theory.certificate_of(run.config))
+    limit = theory.gradient_constant(measured.certificate_of(run))
     return at_least((square / (decay * excess)).where(excess <= decay**2), limit)
 
 
-@PAPER.claim(
+@paper.claim(
     "At last |∇L_λ|²/(λζ) → 2κ, κ the least curvature of |η₀| at a teacher, 1 of orthonormal ones of both signs",
     f"{DERIVED}: ζ = ½λκΣ|a||w|θ² and |∇|² = λ²κ²Σ|a||w|θ² along the slowest direction",
     "derived",
     on="descents",
     by="run",
-    of=steady,
+    of=measured.steady,
     figures=["gradient_bound"],
 )
 def gradient_ratio_at_last(run: Run) -> Result:
-    excess, square = states(run)
+    excess, square = measured.states(run)
     decay = run.regularization
     late = (excess > 1e-12) & (excess < 1e-6 * decay**2)
-    limit = 2 * theory.least_curvature(theory.certificate_of(run.config))
+    limit = 2 * theory.least_curvature(measured.certificate_of(run))
     return close((square / (decay * excess)).where(late), limit, relative=0.02, detail="ζ < 1e-6 λ²")
 
 
-@PAPER.claim(
+@paper.claim(
     "Σ|a_j||w_j|θ_j² = O(ζ/λ)",
     f"{RECALLED}; the constant 1/c, c = min (1 − |η₀(u)|)/θ(u)², is derived",
     "recalled",
     on="descents",
     by="run",
-    of=decayed,
+    of=measured.decayed,
     figures=["directions", "gradient_bound"],
 )
 def angles_by_excess(run: Run) -> Result:
-    excess, _ = states(run)
-    limit = 1 / theory.quadratic_growth(theory.certificate_of(run.config))
+    excess, _ = measured.states(run)
+    limit = 1 / theory.quadratic_growth(measured.certificate_of(run))
     return at_most(run.mass_weighted_square_angle * run.regularization / excess, limit)
 
 
-@PAPER.claim(
+@paper.claim(
     "Directions converge exponentially at a rate in proportion to λ: Σ|a||w|θ² ~ e^(−2κλt)",
     f"{DERIVED}: dŵ/dt = sλ∇η near the optimum; κ = (1 − 2/π)/(1 − 2/π) = 1 towards an orthonormal teacher of the "
     "same sign",
     "derived",
     on="descents",
     by="run",
-    of=steady,
+    of=measured.steady,
     figures=["directions"],
 )
 def rates(run: Run) -> Result:
     square = run.mass_weighted_square_angle
     late = np.log(square.where((square < 1e-6) & (square > 1e-26)))
     rate = fit_slope(late, run.time, "time") / float(run.regularization.max())
-    limit = -2 * theory.least_curvature(theory.certificate_of(run.config))
+    limit = -2 * theory.least_curvature(measured.certificate_of(run))
     return close(rate, limit, relative=0.05, detail="rate over λ, while Σ|a||w|θ² is between 1e-6 and 1e-26")
 
 
-@PAPER.claim(
+@paper.claim(
     "d log(|a||w|)/dt = −2λ(1 − sη(ŵ)) for balanced neurons",
     f"{DERIVED}; exact with the certificate η of the moment",
     "derived",
@@ -449,7 +368,7 @@ DESCENT = (
 SHARES = "q_ij recalled: a_i* a_j/Σa² over the teacher's neurons of its sign"
 
 
-@PAPER.claim(
+@paper.claim(
     f"{DESCENT}: in Figure 1's state",
     f"Figure 1 (its subject published); {SHARES}",
     "recalled",
@@ -464,24 +383,24 @@ def descent_direction(run: Run) -> Result:
     return at_least(drawn.descent_inner_product / drawn.suboptimality, 0.0, "over ζ")
 
 
-@PAPER.claim(
+@paper.claim(
     f"{DESCENT}: at every state with ζ ≤ λ²",
     f"Figure 1 (its subject published); {SHARES}",
     "recalled",
     on="descents",
     by="run",
-    of=decayed,
+    of=measured.decayed,
     figures=["figure1"],
     unverified_reading=True,
 )
 def descent_directions(run: Run) -> Result:
-    excess, _ = states(run)
+    excess, _ = measured.states(run)
     return at_least(
         (run.descent_inner_product / excess).where(excess <= run.regularization**2), 0.0, "over ζ"
     )
 
 
-@PAPER.claim(
+@paper.claim(
     "After the first big step the share of the energy outside the teachers' span is of order 1/d, with the median of "
     "the step's closed form",
     f"{DERIVED}: 40,000 directions by the closed form against the network's; within 20 %",
@@ -492,7 +411,7 @@ def descent_directions(run: Run) -> Result:
 )
 def first_step(run: Run) -> Result:
     check_first_step(run)
-    coefficients = theory.orthonormal_masses(run.config.problem)
+    coefficients = measured.orthonormal_masses(run)
     dimension = run.config.problem.dimension
     energy = dimension * run.off_span_energy.isel(time=-1).values.ravel()
     exact = dimension * float(np.median(theory.off_span_energies(dimension, coefficients, 40000)))
@@ -503,14 +422,14 @@ def first_step(run: Run) -> Result:
 
 def check_first_step(run: Run) -> None:
     """A DataError where a run is not one step from nearly zero."""
-    theory.certificate_of(run.config)
+    measured.certificate_of(run)
     if run.step[-1] != 1:
         raise DataError(f"this is of one step; '{run.experiment}' took {int(run.step[-1])}")
     if not run.config.network.neurons * run.config.initialization.scale < 1e-4:
         raise DataError(f"this is of a step from nearly zero; '{run.experiment}' starts away from it")
 
 
-@PAPER.claim(
+@paper.claim(
     "The first big step is ∝ Σ a_k*[(1 − 2φ_k/π) s_k w_k* + (2/π)(sin φ_k − 1) ŵ] ≈ (2/π)Hŵ, H = Σ a_k* w_k* w_k*ᵀ",
     DERIVED,
     "derived",
@@ -520,9 +439,9 @@ def check_first_step(run: Run) -> None:
 )
 def first_step_form(run: Run) -> Mapping[str, Result]:
     check_first_step(run)
-    vectors, coefficients = theory.embedded_teachers(run.config.problem)
+    vectors, coefficients = teachers_of(run)
     start, end = unit(run.initial_hidden.values), run.final_hidden.values
-    size = theory.step_size(run.config)
+    size = measured.step_size(run)
     exact = size * theory.first_step(start, vectors, coefficients)
     linear = size * (start @ vectors.T * coefficients) @ vectors
     cosine = (linear * end).sum(-1) / np.linalg.norm(linear, axis=-1) / np.linalg.norm(end, axis=-1)
@@ -533,23 +452,23 @@ def first_step_form(run: Run) -> Mapping[str, Result]:
     }
 
 
-@PAPER.claim(
+@paper.claim(
     "Close teachers of opposite sign are hard: trained, L/λ² = ½|η₀|² even so",
     DERIVED,
     "derived",
     on="close_teachers",
     by="run",
-    of=partial(of_signs, opposite=True),
+    of=partial(measured.of_signs, opposite=True),
     figures=["close_teachers"],
 )
 def close_teachers(run: Run) -> Result:
     last = run.isel(time=-1)
     decay = float(last.regularization)
     detail = f"the measure problem gives {float(last.optimal_loss) / decay**2:.2f}, at λ = {decay:g}"
-    return close(last.loss / decay**2, limit_of(run, decay), relative=0.05, detail=detail)
+    return close(last.loss / decay**2, measured.limit_of(run, decay), relative=0.05, detail=detail)
 
 
-@PAPER.claim(
+@paper.claim(
     "The loss of close teachers of opposite sign grows as Δ^−3 for Δ ≤ 40°",
     DERIVED,
     "derived",
@@ -558,11 +477,11 @@ def close_teachers(run: Run) -> Result:
 )
 def close_teachers_exponent(runs: Run) -> Result:
     found = []
-    for run in (run for run in runs.by("run") if list(of_signs(run, opposite=True))):
-        vectors, _ = theory.teachers(run.config.problem)
+    for run in (run for run in runs.by("run") if list(measured.of_signs(run, opposite=True))):
+        vectors, _ = measured.teachers(run)
         last, gap = run.isel(time=-1), float(np.rad2deg(np.arccos(abs(vectors[0] @ vectors[1]))))
         decay = float(last.regularization)
-        if gap < 40.5 and limit_of(run, decay):
+        if gap < 40.5 and measured.limit_of(run, decay):
             found.append((gap, last.loss.values / decay**2))
     if len(found) < 2:
         raise DataError("an exponent needs two angles up to 40° between teachers of opposite sign")
@@ -573,22 +492,22 @@ def close_teachers_exponent(runs: Run) -> Result:
     )
 
 
-@PAPER.claim(
+@paper.claim(
     "Close teachers of the same sign are not: trained, L/λ² = ½|η₀|²",
     DERIVED,
     "derived",
     on="close_teachers",
     by="run",
-    of=partial(of_signs, opposite=False),
+    of=partial(measured.of_signs, opposite=False),
     figures=["close_teachers"],
 )
 def same_sign(run: Run) -> Result:
     last = run.isel(time=-1)
     decay = float(last.regularization)
-    return close(last.loss / decay**2, limit_of(run, decay), relative=0.01)
+    return close(last.loss / decay**2, measured.limit_of(run, decay), relative=0.01)
 
 
-@PAPER.claim(
+@paper.claim(
     "½|η₀|² of two teachers of the same sign is largest at right angles, 1/(1 − 2/π) = 2.752",
     DERIVED,
     "derived",
@@ -601,7 +520,7 @@ def same_sign_largest(_: Run) -> Result:
     return at_most(halves, 1 / theory.ORTHONORMAL, "at 1°, 2°, … 89°; by the Gram matrix, no run")
 
 
-@PAPER.claim(
+@paper.claim(
     "The whole algorithm ends at L = ½|η₀|²λ² within 5 %",
     DERIVED,
     "derived",
@@ -614,10 +533,10 @@ def pipeline(run: Run) -> Result:
     decay = float(last.regularization)
     detail = f"the measure problem gives {float(last.optimal_loss) / decay**2:.4f}, at λ = {decay:g}; "
     detail += f"ζ/λ² up to {float(last.suboptimality.max()) / decay**2:.1e}"
-    return close(last.loss / decay**2, limit_of(run, decay), relative=0.05, detail=detail)
+    return close(last.loss / decay**2, measured.limit_of(run, decay), relative=0.05, detail=detail)
 
 
-@PAPER.claim(
+@paper.claim(
     "Features are learnt at the first step, which finds the teachers' span, and at the end, which finds the teachers",
     "abstract; the measures of it are ours",
     "published",
@@ -629,13 +548,13 @@ def first_and_last(run: Run) -> Mapping[str, Result]:
     energy = run.off_span_energy.median("neuron")
     after = energy.sel(time=run.config.dynamics.stages[0]["until"], method="nearest")
     square = run.mass_weighted_square_angle
-    joint = square.sel(time=slice(theory.regression_end(run.config) + 1, None)).isel(time=0)
-    near = run.regularization.isel(time=-1) * theory.certificate_of(run.config).square_norm <= SMALL
+    joint = square.sel(time=slice(measured.regression_end(run) + 1, None)).isel(time=0)
+    near = run.regularization.isel(time=-1) * measured.certificate_of(run).square_norm <= measured.SMALL
     before = f"median over neurons; before the step {float(energy.isel(time=0).min()):.3f}"
     return {
         "energy off the span after the first step": at_most(after, 1 / run.config.problem.dimension, before),
         "Σ|a||w|θ² after the first step": at_least(joint, 0.1, "directions in the span are not found yet"),
         "Σ|a||w|θ² at the end": at_most(
-            square.isel(time=-1).where(near), 1e-4, f"atoms shift by O(λ); where λ|η₀|² ≤ {SMALL}"
+            square.isel(time=-1).where(near), 1e-4, f"atoms shift by O(λ); where λ|η₀|² ≤ {measured.SMALL}"
         ),
     }

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from twolayer import Paper, Run, bands, facets, name_axes, reference
+from twolayer import Run, bands, facets, name_axes, reference
 from twolayer.analysis.labels import style_of
+from twolayer.analysis.teachers import teachers_of
 from twolayer.population.closed_form import unit
 
-from . import theory
+from . import measured, theory
+from .theory import paper
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-PAPER = Paper("zhou2024", "Zhou, Ge, NeurIPS 2024")
 
 PLUS, MINUS = "C0", "C1"
 """Colours of positive and negative masses, and of their teachers."""
@@ -38,7 +38,7 @@ def styled(runs: list[Run]) -> list[tuple[Run, dict[str, str], bool]]:
     ]
 
 
-@PAPER.figure(
+@paper.figure(
     "inferred",
     "After Zhou and Ge 2024, Figure 1, which illustrates the descent direction: a state near a solution, |·| "
     "neurons in the plane, each drawn on the side of its teacher. Grey: −∇ of the objective for a balanced neuron "
@@ -51,7 +51,7 @@ def styled(runs: list[Run]) -> list[tuple[Run, dict[str, str], bool]]:
 def figure1(canvas: Figure, runs: Run) -> None:
     later = next(runs.by("run")).isel(seed=0, time=slice(1, None))
     run = later.isel(time=later.time.size // 2)
-    vectors, masses = theory.teachers(run.config.problem)
+    vectors, masses = measured.teachers(run)
     hidden, output = run.hidden.values, run.output.values
     up = np.where(hidden[:, 1] < 0, -1.0, 1.0)[:, None]  # |−w·x| = |w·x|
     hidden = up * hidden
@@ -86,7 +86,7 @@ def figure1(canvas: Figure, runs: Run) -> None:
     canvas.axes[0].set_ylabel("$w_2$")
 
 
-@PAPER.figure(
+@paper.figure(
     "inferred",
     "After Zhou and Ge 2024, Figure 2: the dual certificate. Black: η₀, of least norm with η₀ = s at the teachers "
     "and no slope there. Colours: η_λ(u) = ⟨f* − f, σ(u·x)⟩/λ of the network that flow has trained. Below: about "
@@ -97,8 +97,8 @@ def figure1(canvas: Figure, runs: Run) -> None:
 )
 def figure2(canvas: Figure, runs: Run) -> None:
     run = next(runs.by("run")).isel(seed=0)
-    vectors, masses = theory.teachers(run.config.problem)
-    exact, signs = theory.certificate_of(run.config), np.sign(masses)
+    vectors, masses = measured.teachers(run)
+    exact, signs = measured.certificate_of(run), np.sign(masses)
     centres = np.rad2deg(np.arctan2(vectors[:, 1], vectors[:, 0])) % 180
     angle, grid = np.rad2deg(run.certificate_angle), np.linspace(0, 180, 1441)
     panels = [str(teacher) for teacher in range(len(vectors))]
@@ -143,11 +143,11 @@ def figure2(canvas: Figure, runs: Run) -> None:
 
 def setting(run: Run) -> str:
     """`orthonormal, flow`: the teachers, and how a run was trained."""
-    teachers = "orthonormal" if theory.orthonormal(run.config.problem) else run.experiment.replace("_", " ")
+    teachers = "orthonormal" if measured.orthonormal(run) else run.experiment.replace("_", " ")
     return f"{teachers}, {'descent' if 'step_size' in run.config.dynamics else 'flow'}"
 
 
-@PAPER.figure(
+@paper.figure(
     "theorem",
     "Loss at the end of each λ. Left: loss, and ½|η₀|²λ² (lines). Right: L/λ² over ½|η₀|², and the mass deficit "
     "over λ|η₀|² (open marks). Crosses: the measure problem min ½|f_μ − f*|² + λ|μ|₁, solved apart from training. "
@@ -158,8 +158,8 @@ def setting(run: Run) -> str:
 def loss_by_decay(canvas: Figure, *experiments: Run) -> None:
     left, right = canvas.subplots(1, 2)
     for number, run in enumerate(run for runs in experiments for run in runs.by("run")):
-        square = theory.certificate_of(run.config).square_norm
-        total = np.abs(theory.teachers(run.config.problem)[1]).sum()
+        square = measured.certificate_of(run).square_norm
+        total = np.abs(measured.teachers(run)[1]).sum()
         ladder = run.isel(seed=0).last_at("regularization")
         decay = ladder.regularization
         solved = "optimal_path_norm" in ladder.dataset
@@ -207,7 +207,7 @@ def directions_caption(runs: Run) -> str:
     return text
 
 
-@PAPER.figure("theorem", directions_caption, on="descents", size=(7.2, 3.4))
+@paper.figure("theorem", directions_caption, on="descents", size=(7.2, 3.4))
 def directions(canvas: Figure, runs: Run) -> None:
     left, right = canvas.subplots(1, 2)
     for run, style, steady in styled([run.isel(time=slice(1, None)) for run in runs.by("run")]):
@@ -216,10 +216,8 @@ def directions(canvas: Figure, runs: Run) -> None:
         bands(right, run.time, run.loss, schedule(run), **style)
         middle = square.median("seed")
         late = middle[((middle < 1e-4) & (middle > 1e-26)).values]
-        if steady and late.size and theory.applies(run.config):
-            rate = (
-                2 * theory.least_curvature(theory.certificate_of(run.config)) * float(run.regularization[-1])
-            )
+        if steady and late.size and measured.applies(run):
+            rate = 2 * theory.least_curvature(measured.certificate_of(run)) * float(run.regularization[-1])
             line = late[-1] * np.exp(-rate * (late.time - late.time[-1]))
             reference(left, late.time, line, zorder=4)
     reference(left, [], [], r"$e^{-2\kappa\lambda t}$")
@@ -230,7 +228,7 @@ def directions(canvas: Figure, runs: Run) -> None:
     left.legend(loc="lower left")
 
 
-@PAPER.figure(
+@paper.figure(
     "theorem",
     "Every neuron at the end: its mass |a||w| and its angle to the closest teacher. Blue: the sign of that "
     "teacher; orange: the other. Masses below 2e-9 are drawn there. Dashed: the limits of “aligned” and "
@@ -243,7 +241,7 @@ def align_or_vanish(canvas: Figure, runs: Run) -> None:
     chosen = [every[place] for place in sorted({0, len(every) // 2, len(every) - 1})]
     for axes, run in facets(canvas, chosen):
         last = run.isel(time=-1)
-        signs = np.sign(theory.teachers(run.config.problem)[1])
+        signs = np.sign(measured.teachers(run)[1])
         mass, angle = np.ravel(last.mass), np.maximum(np.ravel(last.teacher_angle), 1e-18)
         right = np.sign(mass) == signs[np.ravel(last.closest_teacher).astype(int)]
         for own, colour, marker, label in (
@@ -259,7 +257,7 @@ def align_or_vanish(canvas: Figure, runs: Run) -> None:
     canvas.axes[0].legend(loc="lower left")
 
 
-@PAPER.figure(
+@paper.figure(
     "theorem",
     "Balance: |a² − |w|²| of each neuron from unbalanced Gaussian starts. Dashed: e^(−2λt) from the largest start.",
     on="balance",
@@ -282,7 +280,7 @@ def balance(canvas: Figure, runs: Run) -> None:
     canvas.axes[0].set_ylabel(r"$|a^2-|w|^2|$")
 
 
-@PAPER.figure(
+@paper.figure(
     "theorem",
     "All saved states of all seeds. Left: |∇L_λ|² against the suboptimality ζ; dashed: the recalled bound ζ⁴/λ² with "
     "constant 1. Right: |∇L_λ|²/(λζ); shaded: [2, 5]; vertical lines: ζ = λ², below which a state is called near "
@@ -322,13 +320,13 @@ def first_step_caption(steps: Run, one: Run) -> str:
     )
 
 
-@PAPER.figure("theorem", first_step_caption, on=["first_step", "one_step"], size=(7.0, 3.2))
+@paper.figure("theorem", first_step_caption, on=["first_step", "one_step"], size=(7.0, 3.2))
 def first_step(canvas: Figure, steps: Run, single: Run) -> None:
     left, right = canvas.subplots(1, 2)
     drawn: dict[str, int] = {}
     for run in steps.by("run"):
         dimension = run.config.problem.dimension
-        masses = theory.teachers(run.config.problem)[1]
+        masses = measured.teachers(run)[1]
         label = f"a* = ({', '.join(f'{mass:g}' for mass in masses)})"
         number = drawn.setdefault(label, len(drawn))
         energy = dimension * run.off_span_energy.isel(time=-1)
@@ -344,10 +342,10 @@ def first_step(canvas: Figure, steps: Run, single: Run) -> None:
     )
     left.legend(loc="upper left")
     one = next(single.by("run")).isel(seed=0)
-    vectors, masses = theory.embedded_teachers(one.config.problem)
+    vectors, masses = teachers_of(one)
     start, end = unit(one.initial_hidden.values), one.final_hidden.values
-    if theory.applies(one.config):
-        size = theory.step_size(one.config)
+    if measured.applies(one):
+        size = measured.step_size(one)
         exact = size * theory.first_step(start, vectors, masses)
         linear = size * (2 / np.pi) * (start @ vectors.T * masses) @ vectors
         span = np.abs(vectors).max(0) > 0
@@ -360,7 +358,7 @@ def first_step(canvas: Figure, steps: Run, single: Run) -> None:
     right.legend(loc="upper left")
 
 
-@PAPER.figure(
+@paper.figure(
     "theorem",
     "Two teachers at an angle Δ: L/λ² at the end of a flow, and ½|η₀|² (lines). Crosses: the measure problem at the "
     "same λ; where they leave the line the limit λ → 0 is not reached at this λ.",
@@ -371,7 +369,7 @@ def close_teachers(canvas: Figure, runs: Run) -> None:
     axes = canvas.subplots()
     found: dict[float, list[tuple[float, float, float]]] = {-1.0: [], 1.0: []}
     for run in runs.by("run"):
-        vectors, masses = theory.teachers(run.config.problem)
+        vectors, masses = measured.teachers(run)
         last = run.isel(time=-1, seed=0)
         square = float(last.regularization) ** 2
         gap = float(np.rad2deg(np.arccos(abs(vectors[0] @ vectors[1]))))
@@ -397,7 +395,7 @@ def close_teachers(canvas: Figure, runs: Run) -> None:
     axes.legend(loc="upper right")
 
 
-@PAPER.figure(
+@paper.figure(
     "inferred",
     "The whole algorithm, as recalled: one big step on W and a ridge regression of the layer a (before t = 0), "
     "balancing, then both layers at falling λ (vertical lines). One line per seed. Time counts from the end of the "
@@ -409,7 +407,7 @@ def pipeline(canvas: Figure, *experiments: Run) -> None:
     rows, drawn = canvas.subplots(2, 2, sharex=True).ravel(), 0
     every = [run for runs in experiments for run in runs.by("run")]
     for run in every:
-        fitted = theory.regression_end(run.config)
+        fitted = measured.regression_end(run)
         for seed in run.dataset["seed"].values:
             one = run.sel(seed=seed, time=run.time > fitted)
             time = one.time - fitted
@@ -421,12 +419,12 @@ def pipeline(canvas: Figure, *experiments: Run) -> None:
             rows[3].plot(time, one.off_span_energy.median("neuron").clip(min=1e-20), **style)
             drawn += 1
     first = every[0]
-    fitted = theory.regression_end(first.config)
+    fitted = measured.regression_end(first)
     late = first.sel(time=first.time > fitted)
     ladder = first.last_at("regularization")
     ladder = ladder.isel(regularization=np.flatnonzero(ladder.time > fitted))
-    if theory.applies(first.config):
-        limit = 0.5 * theory.certificate_of(first.config).square_norm * late.regularization**2
+    if measured.applies(first):
+        limit = 0.5 * measured.certificate_of(first).square_norm * late.regularization**2
         label = r"$\frac{1}{2}|\eta_0|^2\lambda^2$"
         rows[0].step(late.time - fitted, limit, "k--", lw=1, where="mid", label=label)
     ends = ladder.time - fitted

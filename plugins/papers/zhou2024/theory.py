@@ -12,8 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from twolayer.errors import DataError
+from twolayer import Paper
+from twolayer.analysis.teachers import in_plane
 from twolayer.population.closed_form import angles, unit
+
+paper = Paper(
+    "zhou2024",
+    "Zhou, Ge, NeurIPS 2024",
+    {"regularization": "λ", "neurons": "m", "dimension": "d", "angles": "Δ", "coefficients": "a*"},
+)
 
 ORTHONORMAL = 1 - 2 / np.pi
 """|σ_u|², the constant removed: of orthonormal teachers L = λ²r/2 over this, and the mass deficit is λr over it."""
@@ -94,62 +101,13 @@ class Certificate:
 
 def plane(degrees: Any) -> Any:
     """Unit vectors at angles in degrees, (vector, 2)."""
-    turned = np.deg2rad(np.asarray(degrees, dtype=np.float64))
-    return np.stack([np.cos(turned), np.sin(turned)], axis=-1)
-
-
-def teachers(problem: Any) -> tuple[Any, Any]:
-    """Unit teachers (teacher, feature) in their own span and the masses b|v| they stand for, of a problem section."""
-    coefficients = np.asarray(problem.coefficients, dtype=np.float64)
-    if problem.vectors is not None:
-        vectors = np.asarray(problem.vectors, dtype=np.float64)
-        norms = np.linalg.norm(vectors, axis=-1)
-        return vectors / norms[:, None], coefficients * norms
-    vectors = np.eye(problem.teachers) if problem.angles is None else plane(problem.angles)
-    norms = 1.0 if problem.norms is None else np.asarray(problem.norms, dtype=np.float64)
-    return vectors, np.broadcast_to(coefficients * norms, len(vectors))
+    return in_plane(np.radians(degrees))
 
 
 @cache
 def certificate(vectors: tuple[tuple[float, ...], ...], signs: tuple[float, ...]) -> Certificate:
     """η₀, worked out once for the same teachers."""
     return Certificate(np.array(vectors), np.array(signs))
-
-
-def applies(config: Any) -> bool:
-    """Whether a run learns from a population with |·| and the constant removed: what this theory is of."""
-    network, problem = config.network, config.problem
-    return network.activation == "abs" and problem.profile == "constant" and problem.samples is None
-
-
-def certificate_of(config: Any) -> Certificate:
-    """η₀ of a run's teachers; a DataError where the theory is not of its law."""
-    if not applies(config):
-        raise DataError(
-            "the certificate is that of the population, |·| and the constant removed (activation: abs, profile: "
-            "constant, no samples); the run has another law"
-        )
-    vectors, masses = teachers(config.problem)
-    return certificate(tuple(map(tuple, vectors.tolist())), tuple(np.sign(masses).tolist()))
-
-
-def embedded_teachers(problem: Any) -> tuple[Any, Any]:
-    """`teachers`, with all of the problem's features."""
-    vectors, masses = teachers(problem)
-    return np.pad(vectors, ((0, 0), (0, problem.dimension - vectors.shape[1]))), masses
-
-
-def orthonormal(problem: Any) -> bool:
-    """Whether a problem's teachers are at right angles."""
-    vectors, _ = teachers(problem)
-    return bool(np.abs(vectors @ vectors.T - np.eye(len(vectors))).max() < 1e-12)
-
-
-def orthonormal_masses(problem: Any) -> Any:
-    """The masses of orthonormal teachers (teacher,); a DataError where they are not orthonormal."""
-    if not orthonormal(problem):
-        raise DataError("the closed form is of orthonormal teachers; the run's are not")
-    return teachers(problem)[1]
 
 
 @cache
@@ -257,20 +215,6 @@ def first_step(directions: Any, vectors: Any, coefficients: Any) -> Any:
     span = (coefficients * (1 - 2 * theta / math.pi)) @ vectors
     back = (coefficients * (np.sin(theta) - 1)).sum(-1, keepdims=True) * (2 / math.pi)
     return np.reshape(span + back * flat, np.shape(directions))
-
-
-def step_size(config: Any) -> Any:
-    """η s a: by what a first step from ŵ is `first_step`, of a run's config, a number or (neuron, 1)."""
-    network = config.network
-    size = config.dynamics.step_size * network.output_scale * np.asarray(network.output_values)
-    return size[..., None] if np.ndim(size) else size
-
-
-def regression_end(config: Any) -> float:
-    """When both layers start to move together: the end of the last regression of the output layer, 0 without one."""
-    stages = config.dynamics.stages if "stages" in config.dynamics else []
-    ends = [stage["until"] for stage in stages if stage["name"] == "output_fit"]
-    return float(ends[-1]) if ends else 0.0
 
 
 def fall(height: Any, slope: Any, sign: float, radius: Any) -> tuple[Any, Any]:
