@@ -527,17 +527,21 @@ def test_only_one_file_reaches_into_snakemake() -> None:
         assert used <= documented, f"{file.name}: {used - documented} belong into {INTERNALS.name}"
 
 
-def test_a_figure_that_cannot_be_drawn_leaves_the_last_one_as_a_copy(project: Project) -> None:
-    before = {
-        suffix: project.result(f"tiny/figures/losses.{suffix}").read_bytes() for suffix in ("pdf", "png")
-    }
+def test_a_figure_that_cannot_be_drawn_stays_as_it_was(project: Project) -> None:
+    products = ("figures/losses.pdf", "figures/losses.png", "claims.json")
+    before = {name: project.result(f"tiny/{name}").read_bytes() for name in products}
+    dataset = project.result("tiny/flow/dataset.nc").read_bytes()
     project.edit("plugins/papers/tiny/figures.py", "axes = canvas.subplots()", "axes = canvas.subplots_()")
     project.edit("plugins/papers/other/figures.py", "axes = canvas.subplots()", "axes = canvas.subplots( )")
-    output = project.snakemake("tiny", "other", status=1)
-    assert "tiny.losses: could not be drawn; the last one that could is" in output
-    for suffix, content in before.items():
-        assert project.result(f"tiny/figures/previous/losses.{suffix}").read_bytes() == content
+    project.write("results/tiny/flow/dataset.nc", "broken")
+    for _ in range(2):  # the next run tries again
+        output = project.snakemake("tiny", "other", status=1)
+        assert "has no attribute 'subplots_'" in output
+        for name, content in before.items():
+            assert project.result(f"tiny/{name}").read_bytes() == content
     assert project.result("other/figures/losses.pdf").is_file()
     project.edit("plugins/papers/tiny/figures.py", "canvas.subplots_()", "canvas.subplots()")
-    assert planned(project.snakemake("tiny", "other")) == {"render": 1}
-    assert project.result("tiny/figures/losses.pdf").read_bytes() == before["pdf"]
+    project.result("tiny/flow/dataset.nc").write_bytes(dataset)
+    assert planned(project.snakemake("tiny", "other")) == {"render": 1, "claims": 1}
+    for name, content in before.items():
+        assert project.result(f"tiny/{name}").read_bytes() == content

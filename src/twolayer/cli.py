@@ -9,13 +9,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import argparse
 import contextlib
-import filecmp
 import json
-import shutil
 import signal
 import sys
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -189,26 +186,11 @@ def render(options: argparse.Namespace) -> None:
     """Draw a figure."""
     from twolayer.analysis.figures import style_file
     from twolayer.stages.render import render as stage
-    from twolayer.storage import atomic
     from twolayer.study.registry import load
 
-    copies = {output: output.parent / "previous" / output.name for output in options.output}
-    try:
-        drawing = load(options.plugin_path, ("figures",)).find("figures", options.figure).plugin
-        data = opened(options.datasets, options.files)
-        stage(drawing, options.figure, data, options.output, options.style or style_file())
-    except Exception:
-        for copy in filter(Path.is_file, copies.values()):
-            print(f"{options.figure}: could not be drawn; the last one that could is {copy}", file=sys.stderr)
-        raise
-    for output, copy in copies.items():  # Snakemake deletes what a failed job was to make
-        atomic.write(copy, partial(shutil.copyfile, output), partial(refuse_difference, output))
-
-
-def refuse_difference(file: Path, copy: Path) -> None:
-    """An OSError where a copy is not its file, byte for byte."""
-    if not filecmp.cmp(file, copy, shallow=False):
-        raise OSError(f"the copy differs from {file}")
+    drawing = load(options.plugin_path, ("figures",)).find("figures", options.figure).plugin
+    data = opened(options.datasets, options.files)
+    stage(drawing, options.figure, data, options.output, options.style or style_file())
 
 
 def claims(options: argparse.Namespace) -> None:

@@ -3,12 +3,14 @@ rule claims:
         datasets=lambda wildcards: datasets_of(wildcards.paper, study.claim_experiments(wildcards.paper)),
         files=lambda wildcards: study.claim_files(wildcards.paper),
     output:
-        "results/{paper}/claims.json",
+        update("results/{paper}/claims.json"),
     log:
         "results/{paper}/claims.log",
     resources:
         plugin_paths=PLUGIN_PATHS,
     params:
         code=lambda wildcards: study.code("claims", paper=wildcards.paper),
+        failure=lambda wildcards: last_failure(wildcards.paper, "claims"),
     shell:
-        "twolayer claims {resources.plugin_paths} {wildcards.paper} --datasets {input.datasets:q} --files {input.files:q} --output {output:q} 2>&1 | tee {log:q}"
+        "(twolayer claims {resources.plugin_paths} {wildcards.paper} --datasets {input.datasets:q} --files {input.files:q} --output {output:q} 2>&1 | tee {log:q})"
+        f" || {noted('claims')}"

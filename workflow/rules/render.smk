@@ -13,10 +13,12 @@ for rule_name, suffixes in (("render", ("pdf", "png")), ("animate", ("mp4",))):
             files=lambda wildcards: study.files_of("figures", f"{wildcards.paper}.{wildcards.figure}"),
             style="workflow/figures.mplstyle",
         output:
-            report(
-                expand("results/{{paper}}/figures/{{figure}}.{suffix}", suffix=suffixes),
-                category="{paper}",
-                labels={"figure": "{figure}"},
+            update(
+                report(
+                    expand("results/{{paper}}/figures/{{figure}}.{suffix}", suffix=suffixes),
+                    category="{paper}",
+                    labels={"figure": "{figure}"},
+                )
             ),
         log:
             f"results/{{paper}}/figures/{{figure}}.{rule_name}.log",
@@ -24,7 +26,9 @@ for rule_name, suffixes in (("render", ("pdf", "png")), ("animate", ("mp4",))):
             plugin_paths=PLUGIN_PATHS,
         params:
             code=lambda wildcards: study.code("render", paper=wildcards.paper, figure=wildcards.figure),
+            failure=lambda wildcards: last_failure(wildcards.paper, "figures", wildcards.figure),
         shell:
-            "twolayer render {resources.plugin_paths} {wildcards.paper}.{wildcards.figure} --datasets {input.datasets:q}"
+            "(twolayer render {resources.plugin_paths} {wildcards.paper}.{wildcards.figure} --datasets {input.datasets:q}"
             " --files {input.files:q}"
-            " --style {input.style:q} --output {output:q} 2>&1 | tee {log:q}"
+            " --style {input.style:q} --output {output:q} 2>&1 | tee {log:q})"
+            f" || {noted('figures', '{wildcards.figure}')}"

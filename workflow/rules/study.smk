@@ -79,6 +79,24 @@ def products(paper):
     return files + ([f"results/{paper.name}/claims.json"] if paper.claims else [])
 
 
+# Figures and claims are flagged `update`: where a job fails, Snakemake puts the last version back. But it takes that
+# version for a new one, so a failure is noted, and a job that has a new failure among its params runs again.
+def noted(*product):
+    """The shell command that notes a failure, and fails."""
+    return f"(date +%s%N > {failure_file('{wildcards.paper}', *product)}; exit 1)"
+
+
+def last_failure(paper, *product):
+    """When the last job for a product failed; empty where none did."""
+    file = Path(failure_file(paper, *product))
+    return file.read_text() if file.is_file() else ""
+
+
+def failure_file(paper, *product):
+    """Where it is noted."""
+    return f"results/{paper}/.{'.'.join(product)}.failed"
+
+
 def print_claims():
     """The claims that this run evaluated as a table, at its end."""
     files = [Path(f"results/{paper}/claims.json") for paper in study.papers]
