@@ -47,7 +47,7 @@ JOBS = {run: job(*run) for run in RUNS}
 
 
 def codes() -> dict[tuple[str, str, str], str]:
-    for cached in (fingerprint.digest, fingerprint.computed, fingerprint.imports, fingerprint.tree_of):
+    for cached in (fingerprint.digest, fingerprint.computed, fingerprint.imports, fingerprint.facts_of):
         cached.cache_clear()
     return {
         (stage, *run): JOBS[run].code(stage) for stage in ("generate", "train", "measure") for run in RUNS
@@ -128,6 +128,22 @@ def test_what_changes_no_number_makes_nothing_again(
 def test_the_cuda_kernel_counts_for_descents_on_teachers(monkeypatch: pytest.MonkeyPatch) -> None:
     found = changed(monkeypatch, "population/cuda_descent.cu", appended("\nint more = 1;\n"))
     assert found == {("train", law, kind) for law in ("population", "sample") for kind in DESCENTS}
+
+
+def test_what_is_kept_of_sources_changes_no_code(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Kept, read back, damaged, of another text, and where nothing can be written."""
+    known = codes()
+    monkeypatch.setattr(fingerprint, "FACTS", tmp_path / "facts")
+    assert codes() == known
+    kept = sorted((tmp_path / "facts").iterdir())
+    assert len(kept) > 20
+    assert codes() == known
+    for file, other in zip(kept, [*kept[1:], kept[0]], strict=True):
+        file.write_bytes(other.read_bytes()[: -1 if file < other else None])
+    assert codes() == known
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(fingerprint, "FACTS", tmp_path / "file")
+    assert codes() == known
 
 
 def test_every_acceleration_is_a_file() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,24 @@ def cache_folder() -> Path:
     return PACKAGE / "__pycache__" / f"kernels-{digest}"
 
 
+def load_array_functions() -> None:
+    """Load numba's array functions, without which no kernel runs, and not all of SciPy with them.
+
+    numba asks there whether SciPy has a BLAS, for the sums of `np.convolve` alone, which takes longer than to load
+    most kernels. Kernels with matrix products ask again, when they are compiled and when they first run.
+    """
+    blas = "scipy.linalg"
+    if blas in sys.modules:
+        return
+    modules: dict[str, Any] = sys.modules
+    modules[blas] = None  # Python's sign for a module that cannot be imported
+    try:
+        import numba.np.arraymath  # noqa: F401
+    finally:
+        del modules[blas]
+
+
+load_array_functions()
 settings: Any = config
 if not settings.CACHE_DIR and os.access(PACKAGE, os.W_OK):
     settings.CACHE_DIR = str(cache_folder())

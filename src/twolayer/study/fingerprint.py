@@ -10,8 +10,11 @@ in each file instead.
 from __future__ import annotations
 
 import ast
+import contextlib
 import hashlib
 import importlib.util
+import json
+import os
 import re
 from collections.abc import Iterable, Iterator
 from functools import cache
@@ -21,6 +24,11 @@ from typing import Any
 __all__ = ["closure", "code_of"]
 
 PACKAGE = Path(__file__).parents[1]
+
+FACTS = PACKAGE / "__pycache__" / "facts"
+"""Where what was read from sources is kept."""
+OWN_TEXT = Path(__file__).read_bytes()
+"""Which decides what is read from them."""
 
 ACCELERATIONS = {
     ("finite", "descent"): ("finite/numba_descent.py", "kernels/minibatch.py"),
@@ -91,9 +99,8 @@ def closure(files: Iterable[Path], left_out: frozenset[Path] = frozenset()) -> s
 def computed(file: Path) -> bytes:
     """A hash over what a file computes."""
     if file.suffix == ".py":
-        text = "\n".join(skeleton(tree_of(file)))
-    else:
-        text = " ".join(re.sub(r"/\*.*?\*/|//[^\n]*", " ", source_of(file), flags=re.DOTALL).split())
+        return bytes.fromhex(facts_of(file)["computed"])
+    text = " ".join(re.sub(r"/\*.*?\*/|//[^\n]*", " ", source_of(file), flags=re.DOTALL).split())
     return hashlib.sha256(text.encode()).digest()
 
 
@@ -103,9 +110,28 @@ def source_of(file: Path) -> str:
 
 
 @cache
-def tree_of(file: Path) -> ast.Module:
-    """A file's syntax tree."""
-    return ast.parse(source_of(file))
+def facts_of(file: Path) -> dict[str, Any]:
+    """What a source computes, as a hash, and what it imports: read from its syntax tree once for each content.
+
+    To parse the sources takes each of a study's many short jobs as long as to load them. So the facts are kept
+    among the bytecode, with the hash of the text that they are of; where nothing can be written, they are read anew.
+    """
+    text = source_of(file)
+    source = hashlib.sha256(OWN_TEXT + text.encode()).hexdigest()
+    kept = FACTS / f"{hashlib.sha256(bytes(file)).hexdigest()[:16]}.json"
+    with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+        found: dict[str, Any] = json.loads(kept.read_bytes())
+        if found["source"] == source:
+            return found
+    tree = ast.parse(text)
+    words = "\n".join(skeleton(tree)).encode()
+    made = {"source": source, "computed": hashlib.sha256(words).hexdigest(), "imports": imports_in(tree)}
+    with contextlib.suppress(OSError):
+        FACTS.mkdir(parents=True, exist_ok=True)
+        aside = kept.with_suffix(f".{os.getpid()}")
+        aside.write_text(json.dumps(made), encoding="utf-8")
+        os.replace(aside, kept)
+    return made
 
 
 def skeleton(node: ast.AST) -> list[str]:
@@ -162,21 +188,24 @@ def imports(file: Path) -> tuple[Path, ...]:
 
 
 def imported(file: Path) -> Iterator[Path]:
-    for node in statements(tree_of(file)):
+    for level, module, name in facts_of(file)["imports"]:
+        if level:
+            yield from in_folder(file.parents[level - 1], [*filter(None, module.split(".")), name])
+        elif module == "twolayer" and name:
+            yield from exported(name)
+        else:  # a name may be a module
+            yield from module_files(f"{module}.{name}" if name else module, file)
+
+
+def imports_in(tree: ast.Module) -> list[tuple[int, str, str]]:
+    """The (level, module, name) of each `from ..module import name`, name "" for `import module`."""
+    found: list[tuple[int, str, str]] = []
+    for node in statements(tree):
         if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield from module_files(alias.name, file)
+            found += [(0, alias.name, "") for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            if node.level:
-                above = node.module.split(".") if node.module else []
-                for alias in node.names:
-                    yield from in_folder(file.parents[node.level - 1], [*above, alias.name])
-            elif node.module == "twolayer":
-                for alias in node.names:
-                    yield from exported(alias.name)
-            elif node.module:
-                for alias in node.names:  # a name may be a module
-                    yield from module_files(f"{node.module}.{alias.name}", file)
+            found += [(node.level, node.module or "", alias.name) for alias in node.names]
+    return found
 
 
 def statements(node: ast.AST) -> Iterator[ast.AST]:
