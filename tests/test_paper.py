@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as arrays
 
 from twolayer import Paper, Result, Run, above, at_least, at_most, close, equivalent, fit_slope
 from twolayer.analysis.claims import evaluate
-from twolayer.analysis.runs import Varied, laid_along, runs_of, telling_words
+from twolayer.analysis.runs import Varied, runs_of, telling_words
 from twolayer.errors import DataError
 
 PAPER = Paper("some2026", "Some, 2026", {"neurons": "n"})
@@ -87,14 +87,14 @@ def test_runs_together_share_what_they_have_in_common(dataset: xr.Dataset) -> No
 
 def test_what_is_measured_of_each_run_is_laid_along_a_word(dataset: xr.Dataset) -> None:
     (run,) = runs_of("rate", dataset.isel(scale=[1]))
-    total = laid_along("neurons", run, lambda part: part.length.isel(time=0).sum("neuron"))
+    total = run.along("neurons", lambda part: part.length.isel(time=0).sum("neuron"))
     assert total.dims == ("neurons", "seed")
     assert total.sel(neurons=2, seed=4) == 2
     assert total.sel(neurons=3, seed=7) == 3
     with pytest.raises(DataError, match="'rate' sweeps scale too"):
-        laid_along("neurons", next(runs_of("rate", dataset)), lambda part: part.loss)
+        next(runs_of("rate", dataset)).along("neurons", lambda part: part.loss)
     (single,) = run.by(neurons=3)
-    assert laid_along("neurons", single, lambda part: part.loss.max("time")).dims == ("neurons", "seed")
+    assert single.along("neurons", lambda part: part.loss.max("time")).dims == ("neurons", "seed")
 
 
 def test_each_run_alone_whatever_was_swept(dataset: xr.Dataset) -> None:
@@ -115,19 +115,14 @@ def test_one_run_and_runs_that_differ_in_one_word(dataset: xr.Dataset) -> None:
     assert run.one(neurons=3, scale=0.1).swept == {"neurons": 3, "scale": 0.1}
     with pytest.raises(DataError, match="has 2 runs with neurons = 3, not one"):
         run.one(neurons=3)
-    assert [group.swept for group in run.across("neurons")] == [{"scale": 0.1}, {"scale": 1.0}]
-    pairs = [(few.swept, many.swept) for few, many in run.neighbours("neurons")]
-    assert pairs == [({"neurons": 2, "scale": scale}, {"neurons": 3, "scale": scale}) for scale in (0.1, 1.0)]
-    assert [
-        (one.scale, other.scale) for one, other in run.one(neurons=2, scale=0.1).neighbours("scale")
-    ] == []
+    assert [group.swept for group in run.varying("neurons")] == [{"scale": 0.1}, {"scale": 1.0}]
 
 
 def test_the_saved_time_that_is_nearest(dataset: xr.Dataset) -> None:
     (run,) = runs_of("rate", dataset)
-    assert [float(run.near(time).time) for time in (0.01, 1.3, 1.5, 2.0)] == [1.0, 1.0, 2.0, 2.0]
+    assert [float(run.at_time(time).time) for time in (0.01, 1.3, 1.5, 2.0)] == [1.0, 1.0, 2.0, 2.0]
     with pytest.raises(DataError, match="ends at 2, before 3"):
-        run.near(3.0)
+        run.at_time(3.0)
 
 
 def test_a_case_for_each_run_and_a_statement_that_does_not_speak_of_all(dataset: xr.Dataset) -> None:
@@ -233,7 +228,7 @@ def test_each_run_is_a_case_and_parts_of_it_too(dataset: xr.Dataset) -> None:
     def late(run: Run) -> Any:
         for time in (1.0, 2.0):
             if run.neurons == 2 and run.swept["scale"] < time:
-                yield run.part(time=time)
+                yield run.with_dataset(run.dataset.sel(time=[time]), time=time)
 
     @PAPER.claim("x", "x", "derived", on="rate", by="run", of=late)
     def parts(run: Run) -> Result:
@@ -270,15 +265,6 @@ def test_runs_one_by_one(dataset: xr.Dataset) -> None:
     assert single[0].config.network == single[1].config.network != single[2].config.network
     (again,) = single[0].by("run")
     assert again.swept == single[0].swept
-
-
-def test_the_last_moment_of_each_level(dataset: xr.Dataset) -> None:
-    level = ("time", [0.3, 0.1, 0.1])
-    (run,) = runs_of("rate", dataset.assign(decay=level))
-    ladder = run.last_at("decay")
-    assert ladder.decay.values.tolist() == [0.1]
-    assert ladder.loss.dims == ("neurons", "scale", "seed", "decay")
-    assert np.array_equal(ladder.loss.isel(decay=0), run.loss.isel(time=2))
 
 
 def test_the_largest_value_is_found_far_below_its_limit() -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from twolayer.analysis.runs import runs_of
 from twolayer.study.registry import load_file
 
 FOLDER = Path(__file__).parents[1] / "plugins" / "papers" / "zhou2024"
@@ -45,6 +46,19 @@ def descents(square: Any) -> xr.Dataset:
         run = described({"weight_decay": f"{decay:g}"})
         parts.append(xr.Dataset({**variables, "run": run}, coordinates))
     return xr.concat(parts, "weight_decay")
+
+
+def test_the_last_time_of_each_level() -> None:
+    levels = ("time", [0.3, 0.3, 0.1, 0.1, 0.0])
+    data = xr.Dataset(
+        {"regularization": levels, "loss": ("time", np.arange(5.0)), "run": described()},
+        {"time": np.arange(5.0)},
+    )
+    (run,) = runs_of("ladder", data)
+    ladder = claims.measured.by_level(run)
+    assert ladder.regularization.values.tolist() == [0.3, 0.1]
+    assert ladder.loss.values.tolist() == [1.0, 3.0]
+    assert [level.swept for level in claims.measured.levels(run, most=0.2)] == [{"regularization": 0.1}]
 
 
 def verdicts(found: Any) -> set[str]:

@@ -14,6 +14,7 @@ import xarray as xr
 
 import twolayer
 from twolayer import Network, Teacher, Weights
+from twolayer.analysis.runs import runs_of
 from twolayer.population import asymptotics
 from twolayer.study.registry import load, load_file
 
@@ -111,6 +112,24 @@ def test_chance_of_fair_groups_against_enumeration(students: int, teachers: int)
         sizes = [choice.count(teacher) for teacher in range(teachers)]
         fair += all(3 * teachers * size >= students and teachers * size <= 3 * students for size in sizes)
     assert theory.fair_chance(students, teachers) == pytest.approx(fair / teachers**students, rel=1e-12)
+
+
+def test_neighbours_differ_in_one_swept_word() -> None:
+    sizes = {"teachers": [2, 4], "neurons": [40, 10, 20]}
+    runs = [
+        [json.dumps({"swept": {"teachers": few, "neurons": many}}) for many in sizes["neurons"]]
+        for few in sizes["teachers"]
+    ]
+    data = xr.Dataset({"run": (tuple(sizes), np.array(runs, dtype=object))}, {**sizes, "time": [0.0]})
+    (run,) = runs_of("phases", data)
+    pairs = [(few.swept, many.swept) for few, many in measured.neighbours(run, "neurons")]
+    assert pairs == [
+        ({"teachers": teachers, "neurons": few}, {"teachers": teachers, "neurons": many})
+        for teachers in (2, 4)
+        for few, many in ((10, 20), (20, 40))
+    ]
+    (single,) = run.by(teachers=2, neurons=10)
+    assert list(measured.neighbours(single, "teachers")) == []
 
 
 def students_beside(heights: Any, corners: Any) -> Any:

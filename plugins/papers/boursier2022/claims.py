@@ -12,7 +12,6 @@ import numpy as np
 from twolayer import Paper, Result, at_least, at_most, close, equivalent, inconclusive
 from twolayer.analysis.intervals import chance_interval, mean_interval, slope_interval
 from twolayer.analysis.rates import first_below
-from twolayer.analysis.runs import laid_along, single_runs
 from twolayer.errors import DataError
 
 from . import measured, theory
@@ -213,7 +212,7 @@ def first_order(run: Run) -> dict[str, Result]:
 
 def small_scales(run: Run, largest: float = 1e-10) -> Run:
     """The runs from λ ≤ `largest`, where statements on λ → 0 are read."""
-    scales = [part.scale for part in single_runs("scale", run) if part.scale <= largest]
+    scales = [part.scale for part in run.along("scale") if part.scale <= largest]
     if len(scales) < 3:
         raise DataError(f"a statement on λ → 0 is read at three scales λ ≤ {largest:g} or more")
     return next(run.by(scale=scales))
@@ -221,7 +220,7 @@ def small_scales(run: Run, largest: float = 1e-10) -> Run:
 
 def followed(run: Run) -> Run:
     """The runs, if each is followed long enough to fit all labels: 1.25 times −ln λ/|D_±| to leading order."""
-    for part in single_runs("scale", run):
+    for part in run.along("scale"):
         drive = min(drive for _, drive, _ in theory.fit_stages(part.inputs.values, part.targets.values))
         needed = -1.25 * np.log(part.scale) / drive / measured.loss_unit(run)
         if part.time.max() < needed:
@@ -244,7 +243,7 @@ def times(run: Run) -> dict[str, Result]:
     stages = theory.fit_stages(first.inputs.values, first.targets.values)
     results = {}
     for sign, drive, level in stages:
-        when = laid_along("scale", small, partial(measured.time_below, level=measured.loss_unit(run) * level))
+        when = small.along("scale", partial(measured.time_below, level=measured.loss_unit(run) * level))
         decades = -np.log10(when["scale"].values)
         slope, low, high = slope_interval(decades, when.mean("seed").values)
         exact = np.log(10) / drive / measured.loss_unit(run)
@@ -263,7 +262,7 @@ def times(run: Run) -> dict[str, Result]:
 def plateau(run: Run) -> Result:
     small = small_scales(run)
     between, level = (
-        laid_along("scale", small, read) for read in (measured.loss_between, measured.plateau_between)
+        small.along("scale", read) for read in (measured.loss_between, measured.plateau_between)
     )
     return close(between, level, relative=1e-3, detail="half way in time")
 
@@ -281,7 +280,7 @@ def zero_loss(run: Run) -> Result:
     figures=["scale_sweep"],
 )
 def minimum_norm(run: Run) -> dict[str, Result]:
-    excess = laid_along("scale", followed(run), measured.norm_excess).mean("seed")
+    excess = followed(run).along("scale", measured.norm_excess).mean("seed")
     excess = excess.sortby("scale", ascending=False)
     last, larger = float(excess["scale"][-1]), excess.shift(scale=1)
     first = next(run.by("scale"))
@@ -305,7 +304,7 @@ def minimum_norm(run: Run) -> dict[str, Result]:
     figures=["implicit_bias"],
 )
 def implicit_bias(run: Run) -> dict[str, Result]:
-    last = min(single_runs("scale", run), key=lambda part: float(part.scale))
+    last = min(run.along("scale"), key=lambda part: float(part.scale))
     count, excess = last.carrying_directions.isel(time=-1), measured.norm_excess(last)
     left = last.scale**last.blind_exponent
     detail = f"½|θ|²/min − 1 at λ = {last.scale:g}; it falls like λ^p, p small for large n"
@@ -332,7 +331,7 @@ EXCESS = (
 def measured_exponent(run: Run, largest: float) -> xr.DataArray:
     """p of an excess ∝ λ^p between the largest λ ≤ `largest` and the smallest; NaN where none is left, (seed,)."""
     parts = sorted(
-        (part for part in single_runs("scale", run) if part.scale <= largest),
+        (part for part in run.along("scale") if part.scale <= largest),
         key=lambda part: float(part.scale),
     )
     if len(parts) < 2:
@@ -414,7 +413,7 @@ def flow_escapes(run: Run) -> Result:
 )
 def escape_time(run: Run) -> Result:
     small = small_scales(run, 1e-3)
-    when = laid_along("scale", small, lambda part: measured.time_below(part, measured.escape_level(part)))
+    when = small.along("scale", lambda part: measured.time_below(part, measured.escape_level(part)))
     when = when.dropna("seed")
     if when.sizes["seed"] < 2:
         return inconclusive("fewer than two seeds escape at every scale")
@@ -437,8 +436,8 @@ def escape_time(run: Run) -> Result:
     figures=["escape"],
 )
 def descent_escapes(run: Run) -> Result:
-    escaped = laid_along(
-        "step_size", run, lambda part: (part.loss.isel(time=-1) < measured.escape_level(part)).sum()
+    escaped = run.along(
+        "step_size", lambda part: (part.loss.isel(time=-1) < measured.escape_level(part)).sum()
     )
     counts = escaped.sortby("step_size", ascending=False)
     told = ", ".join(f"{int(count)} at {float(count['step_size']):.0e}" for count in counts)

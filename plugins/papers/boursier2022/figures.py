@@ -11,7 +11,6 @@ import numpy as np
 from twolayer import Paper, name_axes, reference
 from twolayer.analysis.intervals import chance_interval
 from twolayer.analysis.labels import style_of, symbol_of
-from twolayer.analysis.runs import laid_along, single_runs
 
 from . import measured, theory
 
@@ -362,7 +361,7 @@ def scale_sweep(canvas: Figure, run: Run) -> None:
     inputs, targets = first.inputs.values, first.targets.values
     unit = measured.loss_unit(run)
     for place, (sign, drive, level) in enumerate(theory.fit_stages(inputs, targets)):
-        when = laid_along("scale", run, partial(measured.time_below, level=unit * level))
+        when = run.along("scale", partial(measured.time_below, level=unit * level))
         mean = when.mean("seed").sortby("scale")
         scale, color = mean["scale"].values, f"C{place}"
         left.plot(scale, mean, "os"[place], color=color, label=f"labels {sign}, measured", fillstyle="none")
@@ -372,7 +371,7 @@ def scale_sweep(canvas: Figure, run: Run) -> None:
     left.set_ylabel("time $t$")
     if targets.min() < 0 < targets.max():
         between, plateau = (
-            laid_along("scale", run, read) for read in (measured.loss_between, measured.plateau_between)
+            run.along("scale", read) for read in (measured.loss_between, measured.plateau_between)
         )
         distance = abs(between / plateau - 1).transpose("scale", "seed")
         middle.plot(between["scale"], distance, "o", color="C0", markersize=3, fillstyle="none")
@@ -382,7 +381,7 @@ def scale_sweep(canvas: Figure, run: Run) -> None:
         middle.set_ylabel(f"|L/plateau − 1|, plateau {float(plateau[0]):.4g}")
     else:
         middle.set_title("all labels have one sign: no plateau")
-    excess = laid_along("scale", run, measured.norm_excess).transpose("scale", "seed")
+    excess = run.along("scale", measured.norm_excess).transpose("scale", "seed")
     right.plot(excess["scale"], excess, "o", color="C0", markersize=3, fillstyle="none")
     power, centre = theory.excess_exponent(inputs, targets), excess[excess.sizes["scale"] // 2]
     scale = np.sort(excess["scale"].values)
@@ -416,7 +415,7 @@ def implicit_bias(canvas: Figure, run: Run) -> None:
         line = style_of(group.samples, counts)
         style = {**line, "linestyle": "none", "marker": marker, "fillstyle": "none", "markersize": 3.5}
         label = f"{symbol_of('samples')} = {group.samples}"
-        for spot, part in enumerate(single_runs("scale", group)):
+        for spot, part in enumerate(group.along("scale")):
             excess = np.maximum(measured.norm_excess(part).values, 1e-16)
             scale, told = np.full(excess.shape, part.scale), label if spot == 0 else None
             left.plot(scale, excess, label=told, **style)
@@ -424,7 +423,7 @@ def implicit_bias(canvas: Figure, run: Run) -> None:
             shifted = scale * 10 ** (place - 0.5 * (len(groups) - 1))
             right.plot(shifted, directions, label=told, **style)
         small = sorted(
-            (part for part in single_runs("scale", group) if part.scale <= 1e-16),
+            (part for part in group.along("scale") if part.scale <= 1e-16),
             key=lambda part: -part.scale,
         )
         if small:
@@ -457,7 +456,7 @@ def implicit_bias(canvas: Figure, run: Run) -> None:
 )
 def escape(canvas: Figure, flow: Run, descent: Run) -> None:
     left, right = canvas.subplots(1, 2)
-    when = laid_along("scale", flow, lambda part: measured.time_below(part, measured.escape_level(part)))
+    when = flow.along("scale", lambda part: measured.time_below(part, measured.escape_level(part)))
     mean, scale = when.mean("seed"), when["scale"].values
     spread = [mean - when.min("seed"), when.max("seed") - mean]
     left.errorbar(
@@ -475,7 +474,7 @@ def escape(canvas: Figure, flow: Run, descent: Run) -> None:
     letter = symbol_of("scale", paper.symbols)
     for part, marker in zip(parts, "os^Dvp<>*h" * len(parts), strict=False):
         style = style_of(part.scale, [other.scale for other in parts])
-        for spot, run in enumerate(single_runs("step_size", part)):
+        for spot, run in enumerate(part.along("step_size")):
             escaped = run.loss.isel(time=-1) < measured.escape_level(run)
             share, low, high = chance_interval(int(escaped.sum()), run.seeds)
             right.errorbar(

@@ -313,7 +313,7 @@ def third_power_of_random_starts(run: Run) -> Result:
     late="exponents 0 for the bounds' 4 and −2/3, which no run near these could reach, were taken after the runs",
 )
 def powers_of_n(runs: Run) -> Results:
-    groups = {paper.named(group): powers(group) for group in runs.across("neurons")}
+    groups = {paper.named(group): powers(group) for group in runs.varying("neurons")}
     return {
         ", ".join(filter(None, (case, name))): result
         for case, results in groups.items()
@@ -405,7 +405,7 @@ def third_power(run: Run) -> Results:
     figures=["lower_bound"],
 )
 def gradient_bound(run: Run) -> Result:
-    late = run.near(measured.CARRIED)
+    late = run.at_time(measured.CARRIED)
     limit = gradient_limit(measured.of_pair(pair_constant, run))
     detail = (
         f"at t = {measured.CARRIED:.0e}; float64 weights do not carry the gradient along the teacher later"

@@ -48,7 +48,7 @@ def colour_of(run: Run) -> dict[str, str]:
 
 def largest_group(runs: Run) -> Run:
     """Of the groups that differ in n alone, that of the largest d."""
-    return max(runs.across("neurons"), key=lambda group: int(group.config.problem.dimension))
+    return max(runs.varying("neurons"), key=lambda group: int(group.config.problem.dimension))
 
 
 def star(axes: Axes, run: Run, step: int, ends: dict[int, float]) -> None:
@@ -67,7 +67,7 @@ def star(axes: Axes, run: Run, step: int, ends: dict[int, float]) -> None:
     size=(7.5, 3.2),
 )
 def figure1_left(canvas: Figure, runs: Run) -> None:
-    panels = facets(canvas, runs.across("neurons"))
+    panels = facets(canvas, runs.varying("neurons"))
     for axes, group in panels:
         for run in by_students(group):
             run = run.isel(time=run.step.values <= theory.LEFT)
@@ -85,7 +85,7 @@ def figure1_left(canvas: Figure, runs: Run) -> None:
     size=(7.5, 3.2),
 )
 def figure1_right(canvas: Figure, runs: Run) -> None:
-    panels = facets(canvas, runs.across("neurons"))
+    panels = facets(canvas, runs.varying("neurons"))
     for axes, group in panels:
         axes.axhline(-3, color="0.4", linestyle="--", linewidth=0.8)
         for run in by_students(group):
@@ -184,7 +184,7 @@ def rate(canvas: Figure, runs: Run) -> None:
     left.set(xscale="log", yscale="log", xlabel="time T = ηt", ylabel=r"$L\,T^3$", xlim=(0.5, None))
     left.set_ylim(bottom=1e-2)
     left.legend(loc="lower right")
-    groups = list(runs.across("neurons"))
+    groups = list(runs.varying("neurons"))
     sizes: set[int] = set()
     for number, group in enumerate(groups):
         each = [run for run in by_students(group) if measured.several(run)]

@@ -104,8 +104,7 @@ def figure2(canvas: Figure, runs: Run) -> None:
     panels = [str(teacher) for teacher in range(len(vectors))]
     mosaic: list[Any] = [["all"] * len(panels), panels]
     parts = canvas.subplot_mosaic(mosaic)
-    ladder = run.last_at("regularization")
-    ladder = ladder.sel(regularization=ladder.regularization > 0)
+    ladder = measured.by_level(run)
     shown = [place for place in (0, 1, 2, 4) if place < ladder.regularization.size]
     for axes in parts.values():
         for number, place in enumerate(shown):
@@ -160,7 +159,7 @@ def loss_by_decay(canvas: Figure, *experiments: Run) -> None:
     for number, run in enumerate(run for runs in experiments for run in runs.by("run")):
         square = measured.certificate_of(run).square_norm
         total = np.abs(measured.teachers(run)[1]).sum()
-        ladder = run.isel(seed=0).last_at("regularization")
+        ladder = measured.by_level(run.isel(seed=0))
         decay = ladder.regularization
         solved = "optimal_path_norm" in ladder.dataset
         style: dict[str, Any] = {"color": f"C{number}", "marker": MARKERS[number % 5], "ls": "none"}
@@ -421,7 +420,7 @@ def pipeline(canvas: Figure, *experiments: Run) -> None:
     first = every[0]
     fitted = measured.regression_end(first)
     late = first.sel(time=first.time > fitted)
-    ladder = first.last_at("regularization")
+    ladder = measured.by_level(first)
     ladder = ladder.isel(regularization=np.flatnonzero(ladder.time > fitted))
     if measured.applies(first):
         limit = 0.5 * measured.certificate_of(first).square_norm * late.regularization**2

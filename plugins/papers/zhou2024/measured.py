@@ -86,9 +86,10 @@ def regression_end(run: Run) -> float:
 
 
 def by_level(run: Run) -> Run:
-    """A ladder of falling λ: the last moment saved with each λ > 0, labelled by it in place of time."""
-    ladder = run.last_at("regularization")
-    return ladder.sel(regularization=ladder.regularization > 0)
+    """A ladder of falling λ: the last time saved with each λ > 0, labelled by it in place of time."""
+    later = run.dataset.isel(time=slice(1, None)).swap_dims(time="regularization")
+    ladder = later.drop_duplicates("regularization", keep="last")
+    return run.with_dataset(ladder.sel(regularization=ladder.regularization > 0))
 
 
 def levels(run: Run, most: float = math.inf) -> Iterator[Run]:
@@ -96,7 +97,7 @@ def levels(run: Run, most: float = math.inf) -> Iterator[Run]:
     ladder = by_level(run)
     for decay in map(float, ladder.regularization):
         if decay <= most:
-            yield ladder.part(regularization=decay)
+            yield ladder.with_dataset(ladder.dataset.sel(regularization=[decay]), regularization=decay)
 
 
 def smallest(run: Run) -> Iterator[Run]:

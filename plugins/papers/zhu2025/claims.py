@@ -130,7 +130,7 @@ DEFINITIONS = "t₁: mean angle to the closest teacher below 30°, t₂: all |H_
     unverified_reading=True,
 )
 def larger_m(runs: Run) -> Results:
-    pairs = (longer(few, many, "neurons") for few, many in runs.neighbours("neurons"))
+    pairs = (longer(few, many, "neurons") for few, many in measured.neighbours(runs, "neurons"))
     return {name: result for pair in pairs for name, result in pair.items()}
 
 
@@ -143,7 +143,7 @@ def larger_m(runs: Run) -> Results:
     unverified_reading=True,
 )
 def larger_k(runs: Run) -> Results:
-    pairs = (longer(many, few, "teachers") for few, many in runs.neighbours("teachers"))
+    pairs = (longer(many, few, "teachers") for few, many in measured.neighbours(runs, "teachers"))
     return {name: result for pair in pairs for name, result in pair.items()}
 
 
@@ -303,7 +303,7 @@ def plateau(run: Run) -> Result | Results:
     teachers = run.config.problem.teachers
     if teachers == 1 or measured.start_size(run) > theory.TINY:
         return {}
-    angle = measured.closest_angle(run.near(theory.ALIGNED_BY))
+    angle = measured.closest_angle(run.at_time(theory.ALIGNED_BY))
     detail = f"degrees at ηt = {theory.ALIGNED_BY:g}"
     return close(np.degrees(angle), math.degrees(theory.plateau(teachers)), absolute=0.5, detail=detail)
 
@@ -411,7 +411,7 @@ def offsets(run: Run) -> Result | Results:
     figures=["lower_bound"],
 )
 def gradient_bound(run: Run) -> Result | Results:
-    constant, late = measured.constant(run), run.near(1e5)
+    constant, late = measured.constant(run), run.at_time(1e5)
     if constant.isnull().all():
         return {}
     ratio = late.gradient_norm / late.loss ** (2 / 3)
@@ -520,7 +520,7 @@ def small_starts(run: Run) -> Result | Results:
     late="seen in these runs: below 1/100 for k = 1, within a factor of 3 of 1 for k = 2",
 )
 def uneven_groups(runs: Run) -> Results:
-    return {paper.named(group): evenness(group) for group in runs.across("scale")}
+    return {paper.named(group): evenness(group) for group in runs.varying("scale")}
 
 
 def evenness(runs: Run) -> Result:

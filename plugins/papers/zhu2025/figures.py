@@ -175,7 +175,7 @@ def phase_times(canvas: Figure, *experiments: Run) -> None:
     size=(7.5, 3.0),
 )
 def alignment(canvas: Figure, runs: Run) -> None:
-    panels = facets(canvas, runs.across("scale"))
+    panels = facets(canvas, runs.varying("scale"))
     for axes, group in panels:
         each = list(group.by("run"))
         names = [named(run, ["scale"]) or named(run) for run in each]
@@ -377,7 +377,7 @@ def draw_exponential(axes: Axes, each: Sequence[Run]) -> None:
 def balance(canvas: Figure, runs: Run) -> None:
     row = canvas.subplots(1, 3)
     random = np.random.default_rng(0)
-    groups = [list(group.by("run")) for group in runs.across("scale")]
+    groups = [list(group.by("run")) for group in runs.varying("scale")]
     places: dict[str, int] = {}
     for index, group in enumerate(groups):
         teachers = [each[0].config.problem.teachers for each in groups]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +25,12 @@ def others_from_right(angles: xr.DataArray) -> xr.DataArray:
 
     ranks = xr.DataArray(np.arange(angles.sizes["teacher"]), dims="teacher")
     return abs(angles.where(angles.argmin("teacher") != ranks) - np.pi / 2)
+
+
+def neighbours(runs: Run, word: str) -> Iterator[tuple[Run, Run]]:
+    """Pairs of single runs that differ in one swept word alone, by values of it next to each other, rising."""
+    for group in runs.varying(word):
+        yield from pairwise(sorted(group.by(word), key=lambda run: run.swept[word]))
 
 
 def start_size(run: Run) -> float:

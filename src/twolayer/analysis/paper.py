@@ -67,8 +67,8 @@ class Paper:
         by: the swept words that make a case each; without them the function gets all runs at once, and with "run" each
         run alone, whatever was swept, named by the first words that tell runs apart. Of a run for which it returns {}
         the statement says nothing.
-        of: which of these, or which parts of each (`Run.part`, whose labels its case names), the sentence speaks of:
-        a function of a run that gives them. An experiment without any is inconclusive.
+        of: which of these, or which parts of each (`Run.with_dataset`, by whose labels a case is named), the sentence
+        speaks of: a function of a run that gives them. An experiment without any is inconclusive.
         select: {swept word: value or values}, the runs it is about; default all.
         compared_with: other experiments that the function gets as further arguments, each a `Run` of all its runs.
         figures: the figures that show it. files: netCDF files beside the plugin, further arguments in this order.

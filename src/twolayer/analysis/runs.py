@@ -9,8 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -20,7 +19,7 @@ from twolayer.errors import DataError
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["Config", "Run", "Varied", "laid_along", "runs_of", "single_runs"]
+__all__ = ["Config", "Run", "Varied", "runs_of"]
 
 Select = Mapping[str, Any]
 
@@ -112,32 +111,23 @@ class Run:
         """The number of seeds."""
         return int(self.dataset.sizes["seed"])
 
-    def with_dataset(self, dataset: xr.Dataset) -> Run:
-        """The same run with another dataset: a selection of this one, or more variables."""
+    def with_dataset(self, dataset: xr.Dataset, **labels: Any) -> Run:
+        """The same run with another dataset: a selection of this one, or more variables.
+
+        labels: what tells it from other selections, as swept values do: a case of a claim is named by them.
+        """
         other = Run.__new__(Run)
-        other.experiment, other.dataset, other.config, other.swept = (
-            self.experiment, dataset, self.config, self.swept,
-        )  # fmt: skip
+        other.experiment, other.dataset, other.config = self.experiment, dataset, self.config
+        other.swept = {**self.swept, **labels}
         return other
 
     def sel(self, **labels: Any) -> Run:
         """A part of the run by labels, as `xarray.Dataset.sel`."""
         return self.with_dataset(self.dataset.sel(labels))
 
-    def isel(self, **places: Any) -> Run:
-        """A part of the run by places, as `xarray.Dataset.isel`."""
-        return self.with_dataset(self.dataset.isel(places))
-
-    def part(self, **labels: Any) -> Run:
-        """A part of the run by labels that `swept` names, too; dimensions of length 1 stay."""
-        part = self.with_dataset(self.dataset.sel({name: [value] for name, value in labels.items()}))
-        part.swept = {**self.swept, **labels}
-        return part
-
-    def last_at(self, variable: str) -> Run:
-        """The last moment with each value that a variable (time,) takes after the start, labelled by that value."""
-        later = self.dataset.isel(time=slice(1, None)).swap_dims(time=variable)
-        return self.with_dataset(later.drop_duplicates(variable, keep="last"))
+    def isel(self, **indices: Any) -> Run:
+        """A part of the run by indices, as `xarray.Dataset.isel`."""
+        return self.with_dataset(self.dataset.isel(indices))
 
     def by(self, *words: str, **select: Any) -> Iterator[Run]:
         """The runs taken together here, grouped by swept words: see `runs_of`."""
@@ -153,16 +143,41 @@ class Run:
             raise DataError(f"the experiment '{self.experiment}' has {len(found)} runs{wanted}, not one")
         return found[0]
 
-    def across(self, word: str) -> Iterator[Run]:
+    def varying(self, word: str) -> Iterator[Run]:
         """The runs in groups in which they differ in one swept word alone; where it is not swept, each alone."""
         return self.by(*(swept for swept in swept_words(self.dataset) if swept != word))
 
-    def neighbours(self, word: str) -> Iterator[tuple[Run, Run]]:
-        """Pairs of single runs that differ in one swept word alone, by values of it next to each other, rising."""
-        for group in self.across(word):
-            yield from pairwise(sorted(group.by(word), key=lambda run: run.swept[word]))
+    @overload
+    def along(self, word: str) -> list[Run]: ...
 
-    def near(self, time: float) -> Run:
+    @overload
+    def along(self, word: str, measure: Callable[[Run], xr.DataArray]) -> xr.DataArray: ...
+
+    def along(
+        self, word: str, measure: Callable[[Run], xr.DataArray] | None = None
+    ) -> list[Run] | xr.DataArray:
+        """The single runs along a swept word, one for each of its values; with `measure`, its values along the word.
+
+        A DataError where the runs differ in another word too, so that a value of this one has several.
+        """
+        runs = list(self.by(word))
+        for run in runs:
+            if others := [name for name in map(str, run.dataset["run"].dims) if run.dataset.sizes[name] > 1]:
+                raise DataError(
+                    f"the experiment '{self.experiment}' sweeps {' and '.join(others)} too; along '{word}' one run "
+                    "for each value can be shown"
+                )
+        if measure is None:
+            return runs
+        import xarray as xr
+
+        found = [measure(run) for run in runs]
+        found = [
+            value.drop_vars([name for name in value.coords if name not in value.dims]) for value in found
+        ]
+        return xr.concat(found, xr.DataArray([run.swept[word] for run in runs], dims=word, name=word))
+
+    def at_time(self, time: float) -> Run:
         """The run at the saved time nearest to one above 0, by the ratio; a DataError where it ends before it."""
         if not 0 < time <= float(self.time[-1]):
             raise DataError(
@@ -232,29 +247,3 @@ def telling_words(dataset: xr.Dataset) -> list[str]:
 def listed(values: Any) -> list[Any]:
     """One value or several, as a list."""
     return list(values) if isinstance(values, list | tuple) else [values]
-
-
-def single_runs(word: str, run: Run) -> list[Run]:
-    """The runs taken together, one for each value of a swept word and without padding.
-
-    A DataError where they differ in another word too, so that a value of this one has several.
-    """
-    found = list(run.by(word))
-    for part in found:
-        if others := [name for name in map(str, part.dataset["run"].dims) if part.dataset.sizes[name] > 1]:
-            raise DataError(
-                f"the experiment '{run.experiment}' sweeps {' and '.join(others)} too; along '{word}' one run for "
-                "each value can be shown"
-            )
-    return found
-
-
-def laid_along(word: str, run: Run, measure: Callable[[Run], xr.DataArray]) -> xr.DataArray:
-    """`measure` of each of the runs taken together (see `single_runs`), laid along a swept word."""
-    import xarray as xr
-
-    runs = single_runs(word, run)
-    values = [measure(part) for part in runs]
-    values = [value.drop_vars([name for name in value.coords if name not in value.dims]) for value in values]
-    along = xr.DataArray([part.swept[word] for part in runs], dims=word, name=word)
-    return xr.concat(values, along)
