@@ -53,16 +53,16 @@ static std::vector<Fibre> fibres;
 static ucontext_t scheduler;
 
 static void wait(int line) {
-    Fibre& own = fibres[threadIdx.x];
-    own.state = waiting, own.line = line;
-    swapcontext(&own.context, &scheduler);
+    Fibre& current = fibres[threadIdx.x];
+    current.state = waiting, current.line = line;
+    swapcontext(&current.context, &scheduler);
 }
 #define __syncthreads() wait(__LINE__)
 
 #include KERNEL
 
 extern "C" void angles(const double* squares, double* theta, double* sine, int count) {
-    for (int place = 0; place < count; place++) theta[place] = angle(squares[place], sine + place);
+    for (int index = 0; index < count; index++) theta[index] = angle(squares[index], sine + index);
 }
 
 struct Arguments {

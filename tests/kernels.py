@@ -19,7 +19,7 @@ from namespaces import OnDeviceArrays, backend
 
 from twolayer import Backend, Network, PopulationProblem, Problem, Teacher, Weights
 from twolayer.core.arrays import to_host
-from twolayer.population.cuda_descent import SOURCE, CudaPopulationProblem, Plan
+from twolayer.population.cuda_descent import CudaPopulationProblem, Plan, source
 from twolayer.population.numba_descent import CompiledPopulationProblem
 from twolayer.training.train import problem_on
 
@@ -46,7 +46,9 @@ def host_library() -> Any:
         pytest.skip(f"{missing}: install g++ and run `pytest tests/test_cuda_population.py`")
     folder = tempfile.mkdtemp()
     library = Path(folder) / "population.so"
-    options = ["-std=c++17", "-O1", "-Wno-unknown-pragmas", "-fPIC", "-shared", f'-DKERNEL="{SOURCE}"']
+    kernel = Path(folder) / "cuda_descent.cu"
+    kernel.write_text(source(), encoding="ascii")
+    options = ["-std=c++17", "-O1", "-Wno-unknown-pragmas", "-fPIC", "-shared", f'-DKERNEL="{kernel}"']
     shim = str(Path(__file__).with_name("cuda_on_host.cpp"))
     done = subprocess.run([found, *options, shim, "-o", str(library)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import itertools
 import math
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +21,8 @@ from twolayer import Network, PopulationProblem, Problem, Teacher, Weights
 from twolayer.core.times import Times
 from twolayer.kernels.simd import load, store
 from twolayer.population import numba_descent
+from twolayer.population.angle_polynomial import COEFFICIENTS
+from twolayer.population.cuda_descent import KERNEL, source
 from twolayer.population.fused_descent import FusedPopulationProblem
 from twolayer.population.numba_descent import CompiledPopulationProblem, angle
 from twolayer.study.registry import load as plugins
@@ -196,6 +199,27 @@ def test_angles_to_the_last_digit(angles_of: Any) -> None:
         for own, own_sine, true in zip(theta, sine, exact, strict=True):
             assert abs(own - true) <= 4e-16 * true
             assert abs(own_sine - mpmath.sin(true)) <= 4e-16 * mpmath.sin(true) + 2e-16 * (true > 3)
+
+
+def test_one_table_for_both_kernels() -> None:
+    """Neither kernel has numbers of its own: all coefficients are the table's, and each is used."""
+    assert numba_descent.P is COEFFICIENTS
+    assert not set(COEFFICIENTS[1:]) & set(angle.py_func.__code__.co_consts)
+    kernel = KERNEL.read_text(encoding="utf-8")
+    assert re.findall(r"\d\.\d*e-\d+", kernel) == []
+    for power, value in enumerate(COEFFICIENTS):
+        assert len(re.findall(rf"\bP{power}\b", kernel.split("double even")[1])) == 1
+        assert f"#define P{power} {value!r}\n" in source()
+
+
+def test_the_polynomial_is_as_good_as_it_says() -> None:
+    """|P(c) − asin(√c/2)/(√c/2)| ≤ 4e-18 and what the rounding of the coefficients adds, Σ 2⁻⁵³ |p_k| c^k."""
+    with mpmath.workdps(40):
+        for c in (mpmath.mpf(step) / 500 for step in range(1, 1001)):
+            terms = [mpmath.mpf(p) * c**power for power, p in enumerate(COEFFICIENTS)]
+            half = mpmath.sqrt(c) / 2
+            added = mpmath.mpf(2) ** -53 * sum(abs(term) for term in terms[1:])
+            assert abs(sum(terms) - mpmath.asin(half) / half) <= 4e-18 + added
 
 
 def exact_force(teacher: Teacher, hidden: Any, output: Any) -> Any:

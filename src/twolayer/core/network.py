@@ -14,13 +14,18 @@ from array_api_compat import device
 
 from twolayer.core.arrays import array_namespace, norm
 
-__all__ = ["OUTPUTS", "Network", "Weights", "placed_like"]
+__all__ = ["FIXED", "OUTPUTS", "TIED", "TRAINED", "Network", "OutputMode", "Weights", "placed_like"]
 
 Array = Any
 
+OutputMode = Literal["fixed", "trained", "tied"]
 
-OUTPUTS = {"fixed": 0, "trained": 1, "tied": 2}
-"""What kernels call the output layers."""
+FIXED, TRAINED, TIED = 0, 1, 2
+"""The output modes as kernels number them: d ln|w_j|/dt of a neuron with |a_j| = |w_j|, where 1 is that of trained
+outputs."""
+
+OUTPUTS: dict[str, int] = {"fixed": FIXED, "trained": TRAINED, "tied": TIED}
+"""The number of each output mode."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +60,7 @@ class Network:
 
     neurons: int
     activation: Literal["relu", "abs"] = "relu"
-    output: Literal["fixed", "trained", "tied"] = "trained"
+    output: OutputMode = "trained"
     output_values: float | list[float] = 1.0
     output_scale: float | Literal["1/m", "1/sqrt(m)"] = 1.0
 
@@ -77,6 +82,11 @@ class Network:
         if self.output_scale == "1/sqrt(m)":
             return 1.0 / math.sqrt(self.neurons)
         return float(self.output_scale)
+
+    @property
+    def mode(self) -> int:
+        """The number of the output mode: `FIXED`, `TRAINED` or `TIED`."""
+        return OUTPUTS[self.output]
 
     def activate(self, preactivation: Array) -> Array:
         """σ(z), elementwise: max(z, 0) or |z|."""

@@ -11,7 +11,7 @@ from array_api_compat import device
 
 from twolayer.core.arrays import array_namespace, to_host
 from twolayer.core.data import Arrays, Data, law_of
-from twolayer.core.network import Network, Weights
+from twolayer.core.network import FIXED, TIED, TRAINED, Network, Weights
 from twolayer.core.problem import Problem
 from twolayer.core.seeds import subset
 from twolayer.core.trajectory import FlowWeights
@@ -184,7 +184,7 @@ class EmpiricalProblem(Problem):
         inputs = self.data.inputs
         kernel = xp.matmul(xp.matrix_transpose(slope), slope) * xp.matmul(inputs, xp.matrix_transpose(inputs))
         # tied outputs: the two cross terms of (a σ' x + σ ŵ) are σσ each, by homogeneity
-        copies = {"trained": 1.0, "fixed": 0.0, "tied": 3.0}[self.network.output]
+        copies = {FIXED: 0.0, TRAINED: 1.0, TIED: 3.0}[self.network.mode]
         kernel = kernel + copies * xp.matmul(xp.matrix_transpose(activation), activation)
         factor = 2.0 * self.data.loss_weight * self.network.scale**2
         return factor * xp.max(xp.linalg.eigvalsh(kernel), axis=-1)

@@ -2,7 +2,7 @@
 
 numba recompiles a kernel when its own file changes, but not when a kernel that it calls changes in another file:
 an edited integrator would go on running its old parts. So the cache lies in a folder named for a hash over the
-sources of all kernels. A NUMBA_CACHE_DIR of the user's own is left alone.
+sources of all kernels. A NUMBA_CACHE_DIR that the user has set is left alone.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ def kernel_sources() -> list[Path]:
 def imported(file: Path) -> Iterator[Path]:
     """The files of this package that one imports when it is loaded."""
     for module, names in IMPORTS.findall(file.read_text(encoding="utf-8")):
-        place = PACKAGE.joinpath(*module.split(".")[1:])
-        for part in (place, *(place / name for name in re.findall(r"\w+", names))):
+        path = PACKAGE.joinpath(*module.split(".")[1:])
+        for part in (path, *(path / name for name in re.findall(r"\w+", names))):
             if part.with_suffix(".py").is_file():
                 yield part.with_suffix(".py")
 

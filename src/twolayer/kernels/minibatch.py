@@ -1,9 +1,9 @@
 """Compiled stochastic gradient descent: the second implementation, held against `Problem.descend_on_batches`.
 
-A seed draws from its own generator inside the kernel (numba takes NumPy's generators, with the same stream), so
-no batch is ever stored: blocks of `BLOCK` samples are drawn, or gathered from finite data, worked on while they
-lie in the nearest cache, and forgotten. Lanes are neurons, teachers among them. Seeds run side by side and share
-nothing, so a seed's bits depend neither on the others nor on the number of threads.
+Each seed draws from the seed's generator inside the kernel (numba takes NumPy's generators, with the same stream),
+so no batch is ever stored: blocks of `BLOCK` samples are drawn, or gathered from finite data, and used while they
+are in the nearest cache. Lanes are neurons, teachers among them. Seeds run in parallel and share nothing, so a
+seed's bits depend neither on the others nor on the number of threads.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from twolayer.core.network import OUTPUTS, Network, Weights
+from twolayer.core.network import FIXED, TIED, TRAINED, Network, Weights
 from twolayer.core.seeds import over_seeds
 from twolayer.kernels.jit import njit
-from twolayer.kernels.simd import WIDTH, aligned_zeros, load, repeat, spread, store, where_less
+from twolayer.kernels.simd import WIDTH, aligned_zeros, load, repeat, splat, store, where_less
+from twolayer.kernels.sphere import length_of
 
 __all__ = ["descend_on_batches"]
 
@@ -40,7 +41,7 @@ def descend_on_batches(
     each step, so that saved steps change nothing.
 
     samples: inputs (…, sample, feature) and targets (…, sample), of which each step takes a subset; with a leading
-    seed axis where each seed has its own. teacher: where there are none, hidden (teacher, feature) and output
+    seed axis where seeds have different ones. teacher: where there are none, hidden (teacher, feature) and output
     (teacher,) of one whose labels fresh normal inputs get.
     rate: the step size times the factor of Σ r² / 2B in the loss. profiled: `PopulationProblem.profiled`.
     """
@@ -56,19 +57,19 @@ def descend_on_batches(
     if teacher:
         vectors[..., neurons : neurons + teachers] = np.asarray(teacher[0]).T
         outputs[:, neurons : neurons + teachers] = -np.asarray(teacher[1])
-    mode = OUTPUTS[network.output]
-    law = (neurons, network.activation == "abs", mode, network.scale, rate, *profiled, dtype == np.float32)
+    numbers = (
+        neurons, network.activation == "abs", network.mode, network.scale, rate, *profiled, dtype == np.float32,
+        batch_size, count,
+    )  # fmt: skip
 
-    def one(seed: int) -> None:
+    def descend_seed(seed: int) -> None:
         inputs, targets = samples or (np.empty((0, features)), np.empty(0))
-        own = seed if inputs.ndim == 3 else ...
-        inputs = np.asarray(inputs[own], dtype=np.float64)
-        targets = np.asarray(targets[own], dtype=np.float64)
-        descend(
-            random[seed], inputs, targets, vectors[seed].reshape(-1), outputs[seed], features, *law, batch_size, count
-        )  # fmt: skip
+        index = seed if inputs.ndim == 3 else ...
+        inputs = np.asarray(inputs[index], dtype=np.float64)
+        targets = np.asarray(targets[index], dtype=np.float64)
+        descend(random[seed], inputs, targets, vectors[seed].reshape(-1), outputs[seed], features, *numbers)
 
-    over_seeds(one, seeds, threads)
+    over_seeds(descend_seed, seeds, threads)
     hidden = np.ascontiguousarray(np.swapaxes(vectors[..., :neurons], 1, 2)).astype(dtype)
     return Weights(hidden, outputs[:, :neurons].astype(dtype))
 
@@ -77,12 +78,12 @@ def descend_on_batches(
 def pick(random: Any, order: Any, picked: Any) -> None:
     """As `seeds.subset`, into `picked`. order: 0 … n − 1, and so again at the end."""
     samples, size = order.size, picked.size
-    for place in range(size):
-        picked[place] = place + int(random.random() * (samples - place))
-        order[place], order[picked[place]] = order[picked[place]], order[place]
-    for place in range(size - 1, -1, -1):
-        other, picked[place] = picked[place], order[place]
-        order[place], order[other] = order[other], order[place]
+    for index in range(size):
+        picked[index] = index + int(random.random() * (samples - index))
+        order[index], order[picked[index]] = order[picked[index]], order[index]
+    for index in range(size - 1, -1, -1):
+        other, picked[index] = picked[index], order[index]
+        order[index], order[other] = order[other], order[index]
 
 
 @njit(cache=True, nogil=True, forceinline=True)
@@ -91,12 +92,12 @@ def predict(
     first: int, features: int, width: int, below: float,
 ) -> None:  # fmt: skip
     """Add f − f* of eight samples to `residual`, and put σ' of each into `slopes` (sample, column)."""
-    s0, s1, s2, s3 = spread(0.0), spread(0.0), spread(0.0), spread(0.0)
-    s4, s5, s6, s7 = spread(0.0), spread(0.0), spread(0.0), spread(0.0)
+    s0, s1, s2, s3 = splat(0.0), splat(0.0), splat(0.0), splat(0.0)
+    s4, s5, s6, s7 = splat(0.0), splat(0.0), splat(0.0), splat(0.0)
     start = first * features
     for p in range(0, width, 8):
-        z0, z1, z2, z3 = spread(0.0), spread(0.0), spread(0.0), spread(0.0)
-        z4, z5, z6, z7 = spread(0.0), spread(0.0), spread(0.0), spread(0.0)
+        z0, z1, z2, z3 = splat(0.0), splat(0.0), splat(0.0), splat(0.0)
+        z4, z5, z6, z7 = splat(0.0), splat(0.0), splat(0.0), splat(0.0)
         for i in range(features):
             w, x = load(vectors, i * width + p), start + i
             z0, z1 = z0 + w * repeat(batch, x), z1 + w * repeat(batch, x + features)
@@ -126,10 +127,10 @@ def predict(
 
 
 @njit(cache=True, nogil=True, forceinline=True)
-def slope(slopes: Any, place: int, preactivation: Any, below: float) -> Any:
+def slope(slopes: Any, index: int, preactivation: Any, below: float) -> Any:
     """σ' in lanes, put into `slopes`; σ is z σ', which loses neither NaN nor infinity."""
     above = where_less(0.0, preactivation, 1.0, where_less(preactivation, 0.0, below, 0.0))
-    store(slopes, place, above)
+    store(slopes, index, above)
     return above
 
 
@@ -175,7 +176,7 @@ def collect(
                 store(gradient, g + 3 * width, g3)
                 i += 4
             else:
-                g0, g1 = load(gradient, g), spread(0.0)
+                g0, g1 = load(gradient, g), splat(0.0)
                 for k in range(0, samples, 2):
                     g0 += load(slopes, k * width + p) * repeat(batch, k * features + i)
                     g1 += load(slopes, (k + 1) * width + p) * repeat(batch, (k + 1) * features + i)
@@ -184,27 +185,22 @@ def collect(
 
 
 @njit(cache=True, nogil=True)
-def measure(vectors: Any, length: Any, features: int, width: int) -> None:
-    """|u| of each column; by ratios, as squares would leave the range of floats."""
+def column_lengths(vectors: Any, length: Any, width: int) -> None:
+    """|u| of each column of vectors (coordinate, column), flat."""
     for p in range(width):
-        largest, square = 0.0, 0.0
-        for i in range(features):
-            largest = max(largest, abs(vectors[i * width + p]))
-        for i in range(features):
-            square += (vectors[i * width + p] / largest) ** 2 if largest > 0 else vectors[i * width + p]
-        length[p] = largest * np.sqrt(square)
+        length[p] = length_of(vectors[p::width])
 
 
 @njit(cache=True, nogil=True)
 def descend(
     random: Any, inputs: Any, targets: Any, vectors: Any, outputs: Any, features: int,
-    neurons: int, absolute: bool, mode: int, scale: float, rate: float, constant: float, linear: float, short: bool,
+    neurons: int, absolute: bool, mode: int, scale: float, rate: float, constant: float, linear: float, single: bool,
     batch_size: int, count: int,
 ) -> None:  # fmt: skip
     """`count` steps in place of one seed: vectors (coordinate, column) and outputs (column,), flat.
 
     Columns are the students, the teachers with −b, and zeros up to a multiple of eight. inputs (sample, feature)
-    and targets: finite data; none where inputs are drawn. mode: 0 fixed, 1 trained, 2 tied outputs.
+    and targets: finite data; none where inputs are drawn. mode: `core.network.OUTPUTS`.
     """
     width = outputs.size
     columns = (neurons + 7) // 8 * 8
@@ -226,7 +222,7 @@ def descend(
             coefficients[p] = outputs[p] * scale if p < neurons else outputs[p]
         mean = 0.0
         if constant > 0 or linear > 0:
-            measure(weight, length, features, width)
+            column_lengths(weight, length, width)
             for p in range(width):
                 mean += constant * coefficients[p] * length[p]
             for i in range(features):
@@ -257,31 +253,31 @@ def descend(
             for first in range(0, whole, 8):
                 predict(batch, weight, coefficients, slopes, residual, sums, first, features, width, below)
                 for k in range(first, first + 8):
-                    own = residual[k]
+                    error = residual[k]
                     for p in range(k * width, k * width + columns, 8):
-                        store(slopes, p, own * load(slopes, p))
+                        store(slopes, p, error * load(slopes, p))
             collect(batch, slopes, gradient, whole, features, width, columns)
         growth[:] = 0.0
-        if mode > 0:  # ∂L/∂a_j = ⟨w_j, D_j⟩ by homogeneity
+        if mode != FIXED:  # ∂L/∂a_j = ⟨w_j, D_j⟩ by homogeneity
             for i in range(features):
                 for p in range(neurons):
                     growth[p] += weight[i * width + p] * gradient[i * width + p]
         for i in range(features):
             for p in range(neurons):
                 moved = outputs[p] * gradient[i * width + p]
-                if mode == 2 and outputs[p] > 0:
+                if mode == TIED and outputs[p] > 0:
                     moved += growth[p] * (weight[i * width + p] / outputs[p])
                 weight[i * width + p] -= rate * moved
-        if short:
+        if single:
             for x in range(features * width):
                 weight[x] = np.float32(weight[x])
-        if mode == 1:
+        if mode == TRAINED:
             for p in range(neurons):
                 outputs[p] -= rate * growth[p]
-        elif mode == 2:
-            measure(weight, length, features, width)
+        elif mode == TIED:
+            column_lengths(weight, length, width)
             outputs[:neurons] = length[:neurons]
-        if short:
+        if single:
             for p in range(neurons):
                 outputs[p] = np.float32(outputs[p])
     vectors[:] = weight

@@ -1,8 +1,8 @@
 """Lanes: eight float64 numbers that one instruction works on, as a number inside compiled kernels.
 
-A kernel reads like scalar code; what stands in its lanes (eight seeds, eight neurons) is its caller's affair.
-Lanes never mix, so a number's bits do not depend on its neighbours. LLVM splits the eight where registers are
-shorter. There are +, −, ×, / (with plain floats too), and the functions below.
+A kernel reads like scalar code; its caller decides what the lanes are (eight seeds, eight neurons). Lanes never mix,
+so a number's bits do not depend on its neighbours. LLVM splits the eight where registers are shorter. There are
++, −, ×, / (with plain floats too), and the functions below.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from numba.extending import intrinsic, models, overload, register_model
 
 from twolayer.kernels.jit import njit
 
-__all__ = ["WIDTH", "aligned_zeros", "load", "repeat", "spread", "square_root", "store", "where_less"]
+__all__ = ["WIDTH", "aligned_zeros", "load", "repeat", "splat", "square_root", "store", "where_less"]
 
 WIDTH = 8
 VECTOR = ir.VectorType(ir.DoubleType(), WIDTH)
@@ -47,7 +47,7 @@ class LanesModel(models.PrimitiveModel):
         super().__init__(manager, type_, VECTOR)  # type: ignore[no-untyped-call]
 
 
-def spread_value(builder: Any, value: Any, type_: Any) -> Any:
+def splat_value(builder: Any, value: Any, type_: Any) -> Any:
     """A float in all lanes; lanes as they are."""
     if isinstance(type_, Lanes):
         return value
@@ -74,7 +74,7 @@ def binary(name: str) -> Any:
     def operation(context: Any, left: Any, right: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             pair = zip(arguments, signature.args, strict=True)
-            return getattr(builder, name)(*(spread_value(builder, *one) for one in pair), flags=FUSED)
+            return getattr(builder, name)(*(splat_value(builder, *one) for one in pair), flags=FUSED)
 
         return LANES(float_or_lanes(left), float_or_lanes(right)), generate
 
@@ -118,7 +118,7 @@ def repeat(context: Any, array: Any, offset: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         data = context.make_array(signature.args[0])(context, builder, value=arguments[0]).data
-        return spread_value(builder, builder.load(builder.gep(data, [arguments[1]])), types.float64)
+        return splat_value(builder, builder.load(builder.gep(data, [arguments[1]])), types.float64)
 
     return LANES(array, types.intp), generate
 
@@ -129,19 +129,19 @@ def store(context: Any, array: Any, offset: Any, value: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         array, offset, value = arguments
-        where = address(context, builder, signature.args[0], array, offset)
-        builder.store(spread_value(builder, value, signature.args[2]), where, align=8)
+        target = address(context, builder, signature.args[0], array, offset)
+        builder.store(splat_value(builder, value, signature.args[2]), target, align=8)
         return context.get_dummy_value()
 
     return types.void(array, types.intp, float_or_lanes(value)), generate
 
 
 @instruction
-def spread(context: Any, value: Any) -> Any:
+def splat(context: Any, value: Any) -> Any:
     """A float in all lanes."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return spread_value(builder, arguments[0], signature.args[0])
+        return splat_value(builder, arguments[0], signature.args[0])
 
     return LANES(types.float64), generate
 
@@ -151,7 +151,7 @@ def where_less(context: Any, left: Any, right: Any, chosen: Any, other: Any) -> 
     """`chosen` in the lanes where left < right, `other` elsewhere (and where either is NaN)."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        values = [spread_value(builder, *one) for one in zip(arguments, signature.args, strict=True)]
+        values = [splat_value(builder, *one) for one in zip(arguments, signature.args, strict=True)]
         return builder.select(builder.fcmp_ordered("<", values[0], values[1]), values[2], values[3])
 
     return LANES(*(float_or_lanes(type_) for type_ in (left, right, chosen, other))), generate

@@ -12,15 +12,13 @@ __all__ = ["angle_between", "dot", "length_of"]
 
 @njit(cache=True, nogil=True)
 def length_of(vector: Any) -> float:
-    """|u|, safe where squares leave the range of floats."""
+    """|u|, safe where squares leave the range of floats; NaN where a coordinate is: `core.arrays.norm` in kernels."""
     largest = 0.0
     for x in vector:
         largest = max(largest, abs(x))
-    if largest == 0.0:
-        return 0.0
     square = 0.0
     for x in vector:
-        square += (x / largest) ** 2
+        square += (x / largest) ** 2 if largest > 0.0 else x
     return largest * math.sqrt(square)
 
 

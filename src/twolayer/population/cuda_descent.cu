@@ -1,15 +1,13 @@
 // Gradient descent on Gaussian input, `count` steps in one launch: a lane a student, some seeds a block.
 //
-// The formulas are those of gaussian.py. NVRTC compiles this for one `Plan` of cuda_population.py, given by macros:
-// STUDENTS, UNITS (students, then teachers), COORDINATES, OUTPUT (0 fixed, 1 trained, 2 tied); SEEDS and THREADS of a
-// block, STRIDE of a seed in shared memory. A lane keeps its student's direction and force in registers and reads the
+// The formulas are those of closed_form.py. NVRTC compiles this for one `Plan` of cuda_descent.py, given by macros:
+// STUDENTS, UNITS (students, then teachers), COORDINATES, OUTPUT (FIXED, TRAINED or TIED); SEEDS and THREADS of a
+// block, STRIDE of a seed in shared memory. The constants that it shares with the other kernels, FIXED, TRAINED, TIED,
+// SMALL, LARGE, SHIFT and P0 to P19, are put before it by `source` of cuda_descent.py. A lane keeps its student's direction and force in registers and reads the
 // others' directions from shared memory, where the lanes of a seed read the same numbers at the same time. Lanes never
 // mix seeds, so a seed's bits do not depend on the others. All in ASCII: CuPy writes it in the locale's encoding.
 
-#define TINY 0x1p-1022       // the smallest normal number
-#define SMALL 0x1p-400       // lengths outside of [SMALL, LARGE] are squared after a shift
-#define LARGE 0x1p400
-#define SHIFT 0x1p800
+#define TINY 0x1p-1022  // the smallest normal number
 #define PI 3.141592653589793
 
 struct __align__(16) Pair {
@@ -34,39 +32,39 @@ __device__ __forceinline__ double root(double x) {
     return x < TINY ? 0.0 : length;
 }
 
-// The angle in [0, pi], and its sine, from the squared distance of two directions: as `angle` of
-// compiled_population.py, which derives it.
+// The angle in [0, pi], and its sine, from the squared distance of two directions: as `angle` of numba_descent.py,
+// which derives it, with the polynomial of angle_polynomial.py.
 __device__ __forceinline__ double angle(double square, double* sine) {
     double rest = 4.0 - square;
     rest = rest < 0.0 ? 0.0 : rest;
     bool far = rest < square;
     double c = far ? rest : square;
     double y = c * c;
-    double even = fma(y, -6.459328421721786e-11, -2.2513930216782314e-09);
-    double odd = fma(y, 4.097889497209511e-12, 4.845778183922469e-10);
-    even = fma(even, y, -1.689714119889943e-08);
-    odd = fma(odd, y, 7.234667776669383e-09);
-    even = fma(even, y, -3.958485306828863e-08);
-    odd = fma(odd, y, 2.982622550322346e-08);
-    even = fma(even, y, -2.5097202827776743e-08);
-    odd = fma(odd, y, 4.314362098958647e-08);
-    even = fma(even, y, 1.6676863197192948e-07);
-    odd = fma(odd, y, 5.757062922890993e-08);
-    even = fma(even, y, 4.2356714665913565e-06);
-    odd = fma(odd, y, 8.556623559612829e-07);
-    even = fma(even, y, 0.0001186794526627867);
-    odd = fma(odd, y, 2.184796208250567e-05);
-    even = fma(even, y, 0.004687499999951002);
-    odd = fma(odd, y, 0.0006975446441437162);
-    even = fma(even, y, 1.0);
-    odd = fma(odd, y, 0.04166666666666741);
+    double even = fma(y, P18, P16);
+    double odd = fma(y, P19, P17);
+    even = fma(even, y, P14);
+    odd = fma(odd, y, P15);
+    even = fma(even, y, P12);
+    odd = fma(odd, y, P13);
+    even = fma(even, y, P10);
+    odd = fma(odd, y, P11);
+    even = fma(even, y, P8);
+    odd = fma(odd, y, P9);
+    even = fma(even, y, P6);
+    odd = fma(odd, y, P7);
+    even = fma(even, y, P4);
+    odd = fma(odd, y, P5);
+    even = fma(even, y, P2);
+    odd = fma(odd, y, P3);
+    even = fma(even, y, P0);
+    odd = fma(odd, y, P1);
     double near = root(c) * fma(odd, c, even);
     *sine = 0.5 * root(square * rest);
     return far ? PI - near : near;
 }
 
-// u/|u| into `unit`, 0 for 0; returns |u|.
-__device__ __forceinline__ double place(const double* vector, double* unit) {
+// u/|u| into `unit`, 0 for 0; returns |u|. Lengths outside of [SMALL, LARGE] are squared after a shift.
+__device__ __forceinline__ double normalize(const double* vector, double* unit) {
     double square = 0.0, shift = 1.0, back = 1.0;
 #pragma unroll
     for (int d = 0; d < COORDINATES; d++) square = fma(vector[d], vector[d], square);
@@ -94,8 +92,8 @@ __device__ __forceinline__ double place(const double* vector, double* unit) {
 extern "C" __global__ void __launch_bounds__(THREADS) descend(
     double* vectors, double* outputs, double scale, double linear, double curved, double constant,
     double step_size, double weight_decay, long long seeds, long long count) {
-    const int row = (COORDINATES + 1) / 2 * 2;  // pairs are read at even places
-    const int odd_row = COORDINATES | 1;        // each lane walks a row of its own, in a bank of its own
+    const int row = (COORDINATES + 1) / 2 * 2;  // pairs are read at even offsets
+    const int odd_row = COORDINATES | 1;        // each lane reads another row, in another bank
     extern __shared__ __align__(16) double shared[];
 
     const int slot = threadIdx.x / STUDENTS, i = threadIdx.x % STUDENTS;
@@ -105,31 +103,31 @@ extern "C" __global__ void __launch_bounds__(THREADS) descend(
     double* const students = units + UNITS * row;                       // w (student, coordinate)
     double* const mass = students + STUDENTS * odd_row;                 // C (unit,)
     double* const coefficient = mass + UNITS;                           // c (student,)
-    double* const held = coefficient + STUDENTS;                        // the teachers' part of r
-    double* const residual = held + COORDINATES;                        // r
+    double* const teachers = coefficient + STUDENTS;                        // the teachers' part of r
+    double* const residual = teachers + COORDINATES;                        // r
     double* const vector = students + i * odd_row;
     double* const given = vectors + seed * UNITS * COORDINATES;  // not to be read unless working
     linear *= 2.0, curved *= 2.0, constant *= 2.0;
 
-    double own[COORDINATES], force[COORDINATES], output = 0.0;
+    double direction[COORDINATES], force[COORDINATES], output = 0.0;
     if (working) {
         output = outputs[seed * UNITS + i];
         for (int d = 0; d < COORDINATES; d++) vector[d] = given[i * COORDINATES + d];
         for (int q = STUDENTS + i; q < UNITS; q += STUDENTS)
-            mass[q] = outputs[seed * UNITS + q] * place(given + q * COORDINATES, units + q * row);
+            mass[q] = outputs[seed * UNITS + q] * normalize(given + q * COORDINATES, units + q * row);
         for (int d = i; d < COORDINATES; d += STUDENTS) {
-            held[d] = 0.0;
+            teachers[d] = 0.0;
             for (int q = STUDENTS; q < UNITS; q++)
-                held[d] = fma(outputs[seed * UNITS + q], given[q * COORDINATES + d], held[d]);
+                teachers[d] = fma(outputs[seed * UNITS + q], given[q * COORDINATES + d], teachers[d]);
         }
     }
     for (long long step = 0; step < count; step++) {
         double length = 0.0;
         if (working) {
-            length = place(vector, own);
-            if (OUTPUT == 2) output = length;
+            length = normalize(vector, direction);
+            if (OUTPUT == TIED) output = length;
 #pragma unroll
-            for (int d = 0; d < COORDINATES; d++) units[i * row + d] = own[d];
+            for (int d = 0; d < COORDINATES; d++) units[i * row + d] = direction[d];
             mass[i] = scale * output * length;
             coefficient[i] = scale * output;
         }
@@ -139,7 +137,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) descend(
                 double sum = 0.0;
 #pragma unroll
                 for (int p = 0; p < STUDENTS; p++) sum = fma(coefficient[p], students[p * odd_row + d], sum);
-                residual[d] = sum + held[d];
+                residual[d] = sum + teachers[d];
             }
         __syncthreads();
         if (working) {
@@ -153,12 +151,12 @@ extern "C" __global__ void __launch_bounds__(THREADS) descend(
 #pragma unroll
                 for (int d = 0; d + 1 < COORDINATES; d += 2) {
                     Pair pair = *(const Pair*)(other + d);
-                    double x = own[d] - pair.x, y = own[d + 1] - pair.y;
+                    double x = direction[d] - pair.x, y = direction[d + 1] - pair.y;
                     first = fma(x, x, first);
                     second = fma(y, y, second);
                 }
                 if (COORDINATES % 2) {
-                    double x = own[COORDINATES - 1] - other[COORDINATES - 1];
+                    double x = direction[COORDINATES - 1] - other[COORDINATES - 1];
                     first = fma(x, x, first);
                 }
                 double pull = angle(first + second, &sine) * mass[q];
@@ -177,17 +175,17 @@ extern "C" __global__ void __launch_bounds__(THREADS) descend(
             double radial = 0.0;
 #pragma unroll
             for (int d = 0; d < COORDINATES; d++) {
-                force[d] = linear * residual[d] + along * own[d] - curved * force[d];
-                radial = fma(own[d], force[d], radial);
+                force[d] = linear * residual[d] + along * direction[d] - curved * force[d];
+                radial = fma(direction[d], force[d], radial);
             }
             const double pace = length > 0.0 ? scale * step_size : 0.0;
-            const double rate = pace * output, decay = (OUTPUT == 2 ? 2.0 : 1.0) * step_size * weight_decay;
+            const double rate = pace * output, decay = (OUTPUT == TIED ? 2.0 : 1.0) * step_size * weight_decay;
             radial *= pace * length;
-            const double inward = OUTPUT == 2 ? radial : 0.0;
+            const double inward = OUTPUT == TIED ? radial : 0.0;
 #pragma unroll
             for (int d = 0; d < COORDINATES; d++)
-                vector[d] -= rate * force[d] + decay * vector[d] + inward * own[d];
-            if (OUTPUT == 1) output -= radial + decay * output;
+                vector[d] -= rate * force[d] + decay * vector[d] + inward * direction[d];
+            if (OUTPUT == TRAINED) output -= radial + decay * output;
         }
         __syncthreads();
     }

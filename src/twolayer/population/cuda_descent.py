@@ -1,4 +1,4 @@
-"""Gradient descent on Gaussian input on a GPU: thousands of seeds at once, many steps a launch, by `population.cu`.
+"""Gradient descent on Gaussian input on a GPU: thousands of seeds at once, many steps a launch, by `cuda_descent.cu`.
 
 The kernel is compiled for the network's shape when it is first used, by NVRTC through CuPy, and cached by CuPy.
 """
@@ -12,12 +12,13 @@ from typing import Any
 
 from twolayer.core.arrays import array_namespace
 from twolayer.core.network import OUTPUTS, Weights
-from twolayer.population.fused_descent import FusedPopulationProblem
+from twolayer.population.angle_polynomial import COEFFICIENTS
+from twolayer.population.fused_descent import LARGE, SHIFT, SMALL, FusedPopulationProblem
 from twolayer.population.problem import PopulationProblem
 
-__all__ = ["CudaPopulationProblem", "Plan", "plan"]
+__all__ = ["CudaPopulationProblem", "Plan", "plan", "source"]
 
-SOURCE = Path(__file__).with_name("cuda_descent.cu")
+KERNEL = Path(__file__).with_name("cuda_descent.cu")
 
 WARP = 32
 LANES = 256
@@ -58,7 +59,7 @@ class Plan:
 
 
 def plan(students: int, units: int, coordinates: int, output: str, shared: int) -> Plan | None:
-    """How a card with `shared` bytes a block walks a network; None where a seed does not fit into a block.
+    """How a card with `shared` bytes a block runs a network; None where a seed does not fit into a block.
 
     A seed takes (k + 2m) times min(d, m + k) numbers of 8 bytes and some; 227 KiB hold about 115 units in full
     dimension. Of the numbers of seeds that fill the lanes well the smallest is taken, in at most a quarter of the
@@ -67,7 +68,7 @@ def plan(students: int, units: int, coordinates: int, output: str, shared: int) 
     size = (
         units * (-(-coordinates // 2) * 2) + students * (coordinates | 1) + units + students + 2 * coordinates
     )
-    stride = (size + 13) // 16 * 16 + 2  # side by side, seeds lie in different banks
+    stride = (size + 13) // 16 * 16 + 2  # neighbouring seeds lie in different banks
     if students > 1024 or 8 * stride > shared:
         return None
 
@@ -107,20 +108,24 @@ class CudaPopulationProblem(FusedPopulationProblem):
 
         return shared_memory_of(cupy.cuda.runtime.getDevice())
 
-    def walk(self, vectors: Any, outputs: Any, step_size: float, weight_decay: float, count: int) -> None:
+    def run_kernel(
+        self, vectors: Any, outputs: Any, step_size: float, weight_decay: float, count: int
+    ) -> None:
         """`count` steps in place, in as few launches as `WORK` allows."""
         xp = array_namespace(vectors)
         layout = self.planned(*vectors.shape[1:])
         assert layout is not None, "descend asks first"
-        inside = [xp.ascontiguousarray(array) for array in (vectors, outputs)]
+        copies = [xp.ascontiguousarray(array) for array in (vectors, outputs)]
         seeds, factor = len(vectors), self.factors
-        law = (self.network.scale, factor.linear, factor.curved, factor.constant, step_size, weight_decay)
+        numbers = (self.network.scale, factor.linear, factor.curved, factor.constant, step_size, weight_decay)
         most = layout.steps(seeds)
         for done in range(0, count, most):
-            self.launch(layout, -(-seeds // layout.seeds), (*inside, *law, seeds, min(most, count - done)))
-        for array, own in zip((vectors, outputs), inside, strict=True):
-            if own is not array:
-                array[...] = own
+            self.launch(
+                layout, -(-seeds // layout.seeds), (*copies, *numbers, seeds, min(most, count - done))
+            )
+        for array, copy in zip((vectors, outputs), copies, strict=True):
+            if copy is not array:
+                array[...] = copy
 
     def launch(self, layout: Plan, blocks: int, arguments: tuple[Any, ...]) -> None:
         """One launch on the current device: arrays, then floats, then two integers."""
@@ -136,6 +141,16 @@ class CudaPopulationProblem(FusedPopulationProblem):
 
 
 @cache
+def source() -> str:
+    """The kernel's source, with the constants that it shares with the other kernels before it."""
+    constants: dict[str, int | float] = {name.upper(): number for name, number in OUTPUTS.items()}
+    constants |= {"SMALL": SMALL, "LARGE": LARGE, "SHIFT": SHIFT}
+    constants |= {f"P{power}": value for power, value in enumerate(COEFFICIENTS)}
+    lines = [f"#define {name} {value!r}\n" for name, value in constants.items()]
+    return "".join(lines) + KERNEL.read_text(encoding="utf-8")
+
+
+@cache
 def shared_memory_of(device: int) -> int:
     """Bytes a block, of a device by its number."""
     import cupy
@@ -148,4 +163,4 @@ def kernel(layout: Plan) -> Any:
     """The kernel, compiled for each device when it is first launched there."""
     import cupy
 
-    return cupy.RawKernel(SOURCE.read_text(encoding="utf-8"), "descend", options=layout.macros)
+    return cupy.RawKernel(source(), "descend", options=layout.macros)

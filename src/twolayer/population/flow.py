@@ -14,7 +14,7 @@ from scipy.integrate import Radau
 from scipy.optimize import brentq
 
 from twolayer.core.arrays import norm
-from twolayer.core.network import Weights
+from twolayer.core.network import FIXED, TIED, TRAINED, Weights
 from twolayer.core.trajectory import FlowWeights
 from twolayer.population.closed_form import Units, unit
 from twolayer.population.leaving_zero import Ways, minima
@@ -146,14 +146,14 @@ class AtZero:
         self.largest = np.maximum(self.largest, lengths)
         size = np.abs(packing.outputs(state)) if packing.trained else self.largest
         least = np.maximum(DEAD * size, 0.0 if packing.trained else 4.0 * ROUNDING * lengths.max())
-        near = (lengths > 0) & (lengths < least) & packing.mortal
+        near = (lengths > 0) & (lengths < least) & packing.can_reach_zero
         near |= (lengths > 0) & (lengths < VANISHED)
         return self.put(state, near) if near.any() else None
 
     def zero_dying_neurons(self, state: Any) -> Any | None:
         """As `arrived`, where the integrator cannot go on: all that are short beside the longest."""
         lengths = self.packing.lengths(state)
-        near = (lengths > 0) & (lengths < DEAD * lengths.max()) & self.packing.mortal
+        near = (lengths > 0) & (lengths < DEAD * lengths.max()) & self.packing.can_reach_zero
         return self.put(state, near) if near.any() else None
 
     def put(self, state: Any, near: Any) -> Any | None:
@@ -166,7 +166,7 @@ class AtZero:
         state = state.copy()
         self.came[inward] = unit(hidden[inward])
         packing.hidden(state)[inward] = 0.0
-        self.dead |= inward & packing.mortal
+        self.dead |= inward & packing.can_reach_zero
         self.seen = None
         return state
 
@@ -327,7 +327,7 @@ class OdeSystem:
         self.most = 0.0
         """The greatest weight so far."""
         fixed = np.ones(len(length), bool)
-        self.mortal = {"fixed": fixed, "tied": ~fixed, "trained": self.excess < 0}[problem.network.output]
+        self.can_reach_zero = {FIXED: fixed, TRAINED: self.excess < 0, TIED: ~fixed}[problem.network.mode]
         """Which students can reach 0 in finite time: others shrink exponentially."""
 
     def packed(self, weights: Weights) -> Any:

@@ -11,24 +11,29 @@ from twolayer.core.arrays import array_namespace
 from twolayer.core.network import Weights
 from twolayer.core.problem import Problem
 from twolayer.population import closed_form
-from twolayer.population.problem import PopulationProblem, reduced, widened
+from twolayer.population.problem import PopulationProblem, lifted, reduced
 
-__all__ = ["FusedPopulationProblem"]
+__all__ = ["LARGE", "SHIFT", "SMALL", "FusedPopulationProblem"]
+
+SMALL, LARGE, SHIFT = 2.0**-400, 2.0**400, 2.0**800
+"""Kernels square lengths outside of [SMALL, LARGE] after a shift, so that none leaves the range of floats."""
 
 DELICATE = 1e-5
 """Where all angles θ to orthogonal teachers are below this, the plain form's 1e-16 is above 1e-6 of the force, θ².
-Strays are as good as there if their share |a||w| of the largest teacher's is below this."""
+Strays count as there if their share |a||w| of the largest teacher's is below this."""
 
 
 @dataclass(frozen=True)
 class FusedPopulationProblem(PopulationProblem):
-    """A `PopulationProblem` whose descents a kernel walks in min(d, m + k) coordinates. Subclasses give `walk`.
+    """A `PopulationProblem` whose descents a kernel runs in min(d, m + k) coordinates. Subclasses give `run_kernel`.
 
     Its arrays are those of a library that can write into them (NumPy, CuPy).
     """
 
     @abstractmethod
-    def walk(self, vectors: Any, outputs: Any, step_size: float, weight_decay: float, count: int) -> None:
+    def run_kernel(
+        self, vectors: Any, outputs: Any, step_size: float, weight_decay: float, count: int
+    ) -> None:
         """`count` steps in place, in float64: vectors (seed, unit, coordinate), students first and then teachers;
         outputs (seed, unit), a_i of students and −b_l of teachers."""
 
@@ -36,22 +41,24 @@ class FusedPopulationProblem(PopulationProblem):
         """As `PopulationProblem.descend`, to rounding; in float64 within, whatever the weights' type.
 
         Seeds whose students all begin within `DELICATE` of orthogonal teachers, up to sign, or are small, are left to
-        the array code, whose grouped form keeps the digits of their forces; weight decay keeps forces of its own
-        order.
+        the array code, whose orthogonal form keeps the digits of their forces; with weight decay forces are of its
+        order, and the kernel serves.
         """
         if count == 0:
             return weights
         xp = array_namespace(weights.hidden)
         dtype, shape = weights.hidden.dtype, weights.hidden.shape
 
-        def wide(array: Any) -> Any:
+        def in_float64(array: Any) -> Any:
             return xp.astype(array, xp.float64, copy=False)
 
-        hidden = xp.reshape(wide(weights.hidden), (-1, *shape[-2:]))
-        output = xp.reshape(wide(weights.output), (-1, shape[-2]))
-        data = self.data.mapped(wide)
-        (problem, inside), basis = reduced(PopulationProblem(data, self.network), Weights(hidden, output))
-        units, _ = problem.units(inside)
+        hidden = xp.reshape(in_float64(weights.hidden), (-1, *shape[-2:]))
+        output = xp.reshape(in_float64(weights.output), (-1, shape[-2]))
+        data = self.data.mapped(in_float64)
+        (problem, reduced_weights), basis = reduced(
+            PopulationProblem(data, self.network), Weights(hidden, output)
+        )
+        units, _ = problem.units(reduced_weights)
         students, teachers = units.vectors[:, : shape[-2]], units.vectors[:, shape[-2] :]
         angles = closed_form.angles(students, teachers)
         nearest = xp.min(xp.minimum(angles, math.pi - angles), axis=-1)
@@ -61,17 +68,17 @@ class FusedPopulationProblem(PopulationProblem):
         delicate = xp.all(settled, axis=-1) & xp.any(nearest < DELICATE, axis=-1)
         delicate = delicate & (len(data.hidden) > 1 and data.orthogonal and weight_decay == 0)
 
-        moved = Weights(xp.asarray(inside.hidden, copy=True), xp.asarray(output, copy=True))
-        for chosen, walk in ((delicate, Problem.descend), (~delicate, self.fused)):
-            own = xp.nonzero(chosen)[0]
-            if len(own):
-                start = Weights(moved.hidden[own], moved.output[own])
-                end = walk(problem, start, step_size, weight_decay, count)
-                moved.hidden[own], moved.output[own] = end.hidden, end.output
-        back = widened(moved, basis)
-        hidden = xp.astype(xp.reshape(back.hidden, shape), dtype)
+        moved = Weights(xp.asarray(reduced_weights.hidden, copy=True), xp.asarray(output, copy=True))
+        for chosen, descend in ((delicate, Problem.descend), (~delicate, self.fused)):
+            seeds = xp.nonzero(chosen)[0]
+            if len(seeds):
+                start = Weights(moved.hidden[seeds], moved.output[seeds])
+                end = descend(problem, start, step_size, weight_decay, count)
+                moved.hidden[seeds], moved.output[seeds] = end.hidden, end.output
+        moved = lifted(moved, basis)
+        hidden = xp.astype(xp.reshape(moved.hidden, shape), dtype)
         return self.network.with_tied_outputs(
-            Weights(hidden, xp.astype(xp.reshape(back.output, shape[:-1]), dtype))
+            Weights(hidden, xp.astype(xp.reshape(moved.output, shape[:-1]), dtype))
         )
 
     def fused(
@@ -82,5 +89,5 @@ class FusedPopulationProblem(PopulationProblem):
         units, signs = problem.units(weights)
         m = self.network.neurons
         vectors, outputs = units.vectors, xp.concat([weights.output, units.coefficients[:, m:]], axis=-1)
-        self.walk(vectors, outputs, step_size, weight_decay, count)
+        self.run_kernel(vectors, outputs, step_size, weight_decay, count)
         return Weights(signs[..., None] * vectors[:, :m], outputs[:, :m])

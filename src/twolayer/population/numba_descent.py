@@ -1,8 +1,8 @@
-"""Compiled gradient descent on Gaussian input: the second implementation, held against `PopulationProblem`.
+"""Compiled gradient descent on Gaussian input: the second implementation, teachers against `PopulationProblem`.
 
-Two kernels in min(d, m + k) coordinates, both in lanes of eight. `descend_seeds` takes eight seeds side by
-side and each pair of units once; `descend_neurons` takes one seed, eight neurons against all units at a time,
-which is better from about sixteen neurons on. Which of the two depends on the network alone, and lanes never
+Two kernels in min(d, m + k) coordinates, both in lanes of eight. `descend_seeds` takes eight seeds at once and each
+pair of units once; `descend_neurons` takes one seed, eight neurons against all units at a time, which is faster from
+about sixteen neurons on. Which of the two depends on the network alone, and lanes never
 mix, so a seed's bits depend neither on the other seeds nor on the number of threads.
 """
 
@@ -15,12 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from twolayer.core.network import OUTPUTS, Weights
+from twolayer.core.network import FIXED, TIED, TRAINED, Weights
 from twolayer.core.seeds import over_seeds
 from twolayer.kernels.jit import njit
 from twolayer.kernels.minibatch import descend_on_batches
-from twolayer.kernels.simd import WIDTH, aligned_zeros, load, repeat, spread, square_root, store, where_less
-from twolayer.population.fused_descent import FusedPopulationProblem
+from twolayer.kernels.simd import WIDTH, aligned_zeros, load, repeat, splat, square_root, store, where_less
+from twolayer.population.angle_polynomial import COEFFICIENTS as P
+from twolayer.population.fused_descent import LARGE, SHIFT, SMALL, FusedPopulationProblem
 
 __all__ = ["CompiledPopulationProblem"]
 
@@ -51,50 +52,54 @@ class CompiledPopulationProblem(FusedPopulationProblem):
             self.profiled,
         )
 
-    def walk(self, vectors: Any, outputs: Any, step_size: float, weight_decay: float, count: int) -> None:
+    def run_kernel(
+        self, vectors: Any, outputs: Any, step_size: float, weight_decay: float, count: int
+    ) -> None:
         """`count` steps in place, by one of the two kernels."""
         m, factor = self.network.neurons, self.factors
         scales = np.where(np.arange(vectors.shape[1]) < m, self.network.scale, 1.0)
         numbers = np.asarray([factor.linear, factor.curved, factor.constant, step_size, weight_decay])
-        law = (m, OUTPUTS[self.network.output], scales, numbers, count)
-        (by_neurons if m >= MANY else by_seeds)(vectors, outputs, law, self.threads)
+        arguments = (m, self.network.mode, scales, numbers, count)
+        (by_neurons if m >= MANY else by_seeds)(vectors, outputs, arguments, self.threads)
 
-    def packing(self, start: Weights, weight_decay: float) -> Any:
-        """As `PopulationProblem.packing`, compiled."""
+    def ode_system(self, start: Weights, weight_decay: float) -> Any:
+        """As `PopulationProblem.ode_system`, compiled."""
         from twolayer.population.numba_flow import CompiledOdeSystem
 
         return CompiledOdeSystem(self, start, weight_decay)
 
 
-def by_seeds(units: Any, outputs: Any, law: Any, threads: int) -> None:
+def by_seeds(units: Any, outputs: Any, arguments: Any, threads: int) -> None:
     """`count` steps in place, eight seeds at a time: units (seed, unit, coordinate), outputs (seed, unit)."""
     seeds = len(units)
 
-    def one(chunk: int) -> None:
-        own = np.minimum(np.arange(chunk * WIDTH, (chunk + 1) * WIDTH), seeds - 1)  # the last seed fills up
-        vectors, coefficients = aligned(np.moveaxis(units[own], 0, -1)), aligned(outputs[own].T)
-        descend_seeds(vectors.ravel(), coefficients.ravel(), *units.shape[1:], *law)
+    def descend_chunk(chunk: int) -> None:
+        chosen = np.minimum(
+            np.arange(chunk * WIDTH, (chunk + 1) * WIDTH), seeds - 1
+        )  # the last seed fills up
+        vectors, coefficients = aligned(np.moveaxis(units[chosen], 0, -1)), aligned(outputs[chosen].T)
+        descend_seeds(vectors.ravel(), coefficients.ravel(), *units.shape[1:], *arguments)
         stop = min(WIDTH, seeds - chunk * WIDTH)
-        units[own[:stop]] = np.moveaxis(vectors, -1, 0)[:stop]
-        outputs[own[:stop]] = coefficients.T[:stop]
+        units[chosen[:stop]] = np.moveaxis(vectors, -1, 0)[:stop]
+        outputs[chosen[:stop]] = coefficients.T[:stop]
 
-    over_seeds(one, -(-seeds // WIDTH), threads)
+    over_seeds(descend_chunk, -(-seeds // WIDTH), threads)
 
 
-def by_neurons(units: Any, outputs: Any, law: Any, threads: int) -> None:
-    """As `by_seeds`, one seed at a time, in columns: zeros fill up the last lanes."""
+def by_neurons(units: Any, outputs: Any, arguments: Any, threads: int) -> None:
+    """As `by_seeds`, one seed at a time, in columns; the last lanes are filled up with zeros."""
     _, columns, coordinates = units.shape
     width = -(-columns // WIDTH) * WIDTH
 
-    def one(seed: int) -> None:
+    def descend_seed(seed: int) -> None:
         vectors, coefficients = aligned(np.zeros((coordinates, width))), aligned(np.zeros(width))
         vectors[:, :columns] = units[seed].T
         coefficients[:columns] = outputs[seed]
-        descend_neurons(vectors.ravel(), coefficients, coordinates, width, *law)
+        descend_neurons(vectors.ravel(), coefficients, coordinates, width, *arguments)
         units[seed] = vectors[:, :columns].T
         outputs[seed] = coefficients[:columns]
 
-    over_seeds(one, len(units), threads)
+    over_seeds(descend_seed, len(units), threads)
 
 
 def aligned(array: Any) -> Any:
@@ -106,47 +111,46 @@ def aligned(array: Any) -> Any:
     return copy
 
 
-SMALL, LARGE, SHIFT = 2.0**-400, 2.0**400, 2.0**800
-"""Lengths outside of [SMALL, LARGE] are squared after a shift, so that none leaves the range of floats."""
-
-
 @njit(cache=True, nogil=True, forceinline=True)
 def angle(square: Any) -> Any:
     """θ and sin θ in [0, π] from |û − v̂|² in lanes: to rounding near 0, and to 1e-8 near π, where it enters squared.
 
-    With a = |û − v̂|² = 4 sin²(θ/2), b = 4 − a and c = min(a, b): θ = √c P(c) or π − √c P(c), sin θ = √(ab)/2,
-    where P(c) = asin(√c/2)/(√c/2) on [0, 2] is interpolated at 20 Chebyshev points, to 3e-18. Derived.
+    With a = |û − v̂|² = 4 sin²(θ/2), b = 4 − a and c = min(a, b): θ = √c P(c) or π − √c P(c), sin θ = √(ab)/2, with
+    the polynomial P of `angle_polynomial`. Derived.
     """
     rest = 4.0 - square
     rest = where_less(rest, 0.0, 0.0, rest)
     c = where_less(rest, square, rest, square)
     y = c * c
-    even = y * -6.459328421721786e-11 - 2.2513930216782314e-09
-    odd = y * 4.097889497209511e-12 + 4.845778183922469e-10
-    even = even * y - 1.689714119889943e-08
-    odd = odd * y + 7.234667776669383e-09
-    even = even * y - 3.958485306828863e-08
-    odd = odd * y + 2.982622550322346e-08
-    even = even * y - 2.5097202827776743e-08
-    odd = odd * y + 4.314362098958647e-08
-    even = even * y + 1.6676863197192948e-07
-    odd = odd * y + 5.757062922890993e-08
-    even = even * y + 4.2356714665913565e-06
-    odd = odd * y + 8.556623559612829e-07
-    even = even * y + 0.0001186794526627867
-    odd = odd * y + 2.184796208250567e-05
-    even = even * y + 0.004687499999951002
-    odd = odd * y + 0.0006975446441437162
-    even = even * y + 1.0
-    odd = odd * y + 0.04166666666666741
+    even = y * P[18] + P[16]
+    odd = y * P[19] + P[17]
+    even = even * y + P[14]
+    odd = odd * y + P[15]
+    even = even * y + P[12]
+    odd = odd * y + P[13]
+    even = even * y + P[10]
+    odd = odd * y + P[11]
+    even = even * y + P[8]
+    odd = odd * y + P[9]
+    even = even * y + P[6]
+    odd = odd * y + P[7]
+    even = even * y + P[4]
+    odd = odd * y + P[5]
+    even = even * y + P[2]
+    odd = odd * y + P[3]
+    even = even * y + P[0]
+    odd = odd * y + P[1]
     near = square_root(c) * (odd * c + even)
     return where_less(rest, square, math.pi - near, near), 0.5 * square_root(square * rest)
 
 
 @njit(cache=True, nogil=True, forceinline=True)
-def place(vectors: Any, unit: Any, start: int, stride: int, coordinates: int) -> Any:
-    """û into `unit`, 0 for 0, of the lanes' vectors at start, start + stride, …; returns |u|."""
-    largest = spread(0.0)
+def normalize(vectors: Any, unit: Any, start: int, stride: int, coordinates: int) -> Any:
+    """û into `unit`, 0 for 0, of the lanes' vectors at start, start + stride, …; returns |u|.
+
+    Lengths outside of [SMALL, LARGE] are squared after a shift, without branches. For single vectors: `length_of`.
+    """
+    largest = splat(0.0)
     for d in range(coordinates):
         x = load(vectors, start + d * stride)
         x = where_less(x, 0.0, 0.0 - x, x)
@@ -155,7 +159,7 @@ def place(vectors: Any, unit: Any, start: int, stride: int, coordinates: int) ->
     shift = where_less(LARGE, largest, 1.0 / SHIFT, shift)
     back = where_less(largest, SMALL, 1.0 / SHIFT, 1.0)
     back = where_less(LARGE, largest, SHIFT, back)
-    square = spread(0.0)
+    square = splat(0.0)
     for d in range(coordinates):
         x = shift * load(vectors, start + d * stride)
         square += x * x
@@ -167,33 +171,33 @@ def place(vectors: Any, unit: Any, start: int, stride: int, coordinates: int) ->
 
 
 @njit(cache=True, nogil=True, forceinline=True)
-def move(
+def update(
     vectors: Any, unit: Any, force: Any, outputs: Any, length: Any, scale: Any, moving: Any,
-    start: int, stride: int, force_start: int, force_stride: int, own: int, coordinates: int,
+    start: int, stride: int, force_start: int, force_stride: int, output_start: int, coordinates: int,
     mode: int, step_size: float, weight_decay: float,
 ) -> None:  # fmt: skip
     """One step of the lanes' vectors and outputs along the field F in `force`; lanes with moving = 0 stay."""
-    output = load(outputs, own)
-    if mode == 2:
+    output = load(outputs, output_start)
+    if mode == TIED:
         output = length
     alive = where_less(0.0, length, moving, 0.0)
-    radial = spread(0.0)
-    if mode > 0:
+    radial = splat(0.0)
+    if mode != FIXED:
         for d in range(coordinates):
             radial += load(unit, start + d * stride) * load(force, force_start + d * force_stride)
         radial = radial * (alive * scale * step_size)
     rate = alive * scale * output * step_size
     decay = moving * (step_size * weight_decay)
-    if mode == 2:
+    if mode == TIED:
         decay = 2.0 * decay
     for d in range(coordinates):
         old = load(vectors, start + d * stride)
         new = old - (rate * load(force, force_start + d * force_stride) + decay * old)
-        if mode == 2:
+        if mode == TIED:
             new -= radial * length * load(unit, start + d * stride)
         store(vectors, start + d * stride, new)
-    if mode == 1:
-        store(outputs, own, output - (radial * length + decay * output))
+    if mode == TRAINED:
+        store(outputs, output_start, output - (radial * length + decay * output))
 
 
 @njit(cache=True, nogil=True)
@@ -203,7 +207,7 @@ def descend_seeds(
 ) -> None:  # fmt: skip
     """`count` steps in place, of eight seeds: vectors (unit, coordinate, lane) and outputs (unit, lane), flat.
 
-    mode: 0 fixed, 1 trained, 2 tied outputs. scales (unit,): s for students, 1 for teachers.
+    mode: `core.network.OUTPUTS`. scales (unit,): s for students, 1 for teachers.
     numbers: A, B, D of the loss, step size, weight decay.
     """
     linear, curved, constant = 2.0 * numbers[0], 2.0 * numbers[1], 2.0 * numbers[2]
@@ -212,34 +216,34 @@ def descend_seeds(
     unit = aligned_zeros(1, vectors.size, vectors)[0]
     pull = aligned_zeros(1, students * units * 8, vectors)[0]  # θ_iq C_q; 0 where q = i
     length, mass, along = aligned_zeros(3, units * 8, vectors)
-    residual, held, force = aligned_zeros(3, row, vectors)
-    one = spread(1.0)
+    residual, teachers, force = aligned_zeros(3, row, vectors)
+    everything = splat(1.0)
     for q in range(students, units):
-        store(length, q * 8, place(vectors, unit, q * row, 8, coordinates))
+        store(length, q * 8, normalize(vectors, unit, q * row, 8, coordinates))
         store(mass, q * 8, load(length, q * 8) * load(outputs, q * 8))
         for d in range(0, row, 8):
-            store(held, d, load(held, d) + load(outputs, q * 8) * load(vectors, q * row + d))
+            store(teachers, d, load(teachers, d) + load(outputs, q * 8) * load(vectors, q * row + d))
     for _ in range(count):
         for d in range(0, row, 8):
-            store(residual, d, spread(0.0))
+            store(residual, d, splat(0.0))
         for i in range(students):
-            size = place(vectors, unit, i * row, 8, coordinates)
+            size = normalize(vectors, unit, i * row, 8, coordinates)
             output = load(outputs, i * 8)
-            if mode == 2:
+            if mode == TIED:
                 output = size
             output = output * scales[i]
             store(length, i * 8, size)
             store(mass, i * 8, output * size)
-            store(along, i * 8, spread(0.0))
+            store(along, i * 8, splat(0.0))
             for d in range(0, row, 8):
                 store(residual, d, load(residual, d) + output * load(vectors, i * row + d))
-        total = spread(0.0)
+        total = splat(0.0)
         for q in range(units):
             total += load(mass, q * 8)
         for i in range(students):
             drift = load(along, i * 8)
             for q in range(i + 1, units):
-                square = spread(0.0)
+                square = splat(0.0)
                 for d in range(0, row, 8):
                     difference = load(unit, i * row + d) - load(unit, q * row + d)
                     square += difference * difference
@@ -255,7 +259,7 @@ def descend_seeds(
             d = 0
             while d < row:
                 if d + 32 <= row:
-                    p0, p1, p2, p3 = spread(0.0), spread(0.0), spread(0.0), spread(0.0)
+                    p0, p1, p2, p3 = splat(0.0), splat(0.0), splat(0.0), splat(0.0)
                     for q in range(units):
                         t = load(pull, (i * units + q) * 8)
                         p0 += t * load(unit, q * row + d)
@@ -268,16 +272,16 @@ def descend_seeds(
                     store(force, d + 24, p3)
                     d += 32
                 else:
-                    p0 = spread(0.0)
+                    p0 = splat(0.0)
                     for q in range(units):
                         p0 += load(pull, (i * units + q) * 8) * load(unit, q * row + d)
                     store(force, d, p0)
                     d += 8
             for d in range(0, row, 8):
-                field = linear * (load(residual, d) + load(held, d)) + drift * load(unit, i * row + d)
+                field = linear * (load(residual, d) + load(teachers, d)) + drift * load(unit, i * row + d)
                 store(force, d, field - curved * load(force, d))
-            move(
-                vectors, unit, force, outputs, load(length, i * 8), scales[i], one, i * row, 8, 0, 8, i * 8,
+            update(
+                vectors, unit, force, outputs, load(length, i * 8), scales[i], everything, i * row, 8, 0, 8, i * 8,
                 coordinates, mode, step_size, weight_decay,
             )  # fmt: skip
 
@@ -285,14 +289,14 @@ def descend_seeds(
 @njit(cache=True, nogil=True, forceinline=True)
 def squares(unit: Any, width: int, i: int, q: int, coordinates: int, square: Any) -> None:
     """|û_i − û_q|² for the lanes i, i + 1, … and eight units from q: square (unit, lane), flat."""
-    a0, a1, a2, a3 = spread(0.0), spread(0.0), spread(0.0), spread(0.0)
-    a4, a5, a6, a7 = spread(0.0), spread(0.0), spread(0.0), spread(0.0)
+    a0, a1, a2, a3 = splat(0.0), splat(0.0), splat(0.0), splat(0.0)
+    a4, a5, a6, a7 = splat(0.0), splat(0.0), splat(0.0), splat(0.0)
     for d in range(0, coordinates * width, width):
-        own = load(unit, d + i)
-        x0, x1 = own - repeat(unit, d + q), own - repeat(unit, d + q + 1)
-        x2, x3 = own - repeat(unit, d + q + 2), own - repeat(unit, d + q + 3)
-        x4, x5 = own - repeat(unit, d + q + 4), own - repeat(unit, d + q + 5)
-        x6, x7 = own - repeat(unit, d + q + 6), own - repeat(unit, d + q + 7)
+        x = load(unit, d + i)
+        x0, x1 = x - repeat(unit, d + q), x - repeat(unit, d + q + 1)
+        x2, x3 = x - repeat(unit, d + q + 2), x - repeat(unit, d + q + 3)
+        x4, x5 = x - repeat(unit, d + q + 4), x - repeat(unit, d + q + 5)
+        x6, x7 = x - repeat(unit, d + q + 6), x - repeat(unit, d + q + 7)
         a0, a1, a2, a3 = a0 + x0 * x0, a1 + x1 * x1, a2 + x2 * x2, a3 + x3 * x3
         a4, a5, a6, a7 = a4 + x4 * x4, a5 + x5 * x5, a6 + x6 * x6, a7 + x7 * x7
     store(square, 0, a0)
@@ -308,8 +312,8 @@ def squares(unit: Any, width: int, i: int, q: int, coordinates: int, square: Any
 @njit(cache=True, nogil=True, forceinline=True)
 def pulls(theta: Any, pulling: Any, width: int, units: int, i: int, d: int, force: Any) -> None:
     """Σ_q θ_iq C_q û_q for the lanes i, i + 1, … in eight coordinates from d: force (coordinate, lane), flat."""
-    p0, p1, p2, p3 = spread(0.0), spread(0.0), spread(0.0), spread(0.0)
-    p4, p5, p6, p7 = spread(0.0), spread(0.0), spread(0.0), spread(0.0)
+    p0, p1, p2, p3 = splat(0.0), splat(0.0), splat(0.0), splat(0.0)
+    p4, p5, p6, p7 = splat(0.0), splat(0.0), splat(0.0), splat(0.0)
     base = d * width
     for q in range(units):
         t = load(theta, q * width + i)
@@ -357,9 +361,9 @@ def descend_neurons(
     moving[:students] = 1.0
     for _ in range(count):
         for p in range(0, width, 8):
-            size = place(vectors, unit, p, width, coordinates)
+            size = normalize(vectors, unit, p, width, coordinates)
             output = load(outputs, p)
-            if mode == 2:
+            if mode == TIED:
                 output = where_less(0.0, load(moving, p), size, output)
             output = output * load(scale, p)
             store(length, p, size)
@@ -369,7 +373,7 @@ def descend_neurons(
         for p in range(units):
             total += mass[p]
         for d in range(coordinates):
-            sums = spread(0.0)
+            sums = splat(0.0)
             for p in range(0, width, 8):
                 sums += load(coefficient, p) * load(vectors, d * width + p)
                 store(pulling, d * width + p, load(mass, p) * load(unit, d * width + p))
@@ -378,10 +382,10 @@ def descend_neurons(
             for lane in range(8):
                 residual[d] += square[lane]
         for q in range(0, width * 8, 8):
-            store(mirrored, q, spread(0.0))
+            store(mirrored, q, splat(0.0))
         for i in range(0, students, 8):
-            drift = spread(0.0)
-            own_mass = load(mass, i)
+            drift = splat(0.0)
+            lane_mass = load(mass, i)
             for q in range(i, width, 8):
                 squares(unit, width, i, q, coordinates, square)
                 for p in range(8):
@@ -389,7 +393,7 @@ def descend_neurons(
                     store(theta, (q + p) * width + i, turn)
                     drift += sine * repeat(mass, q + p)
                     if q > i:
-                        store(mirrored, (q + p) * 8, load(mirrored, (q + p) * 8) + sine * own_mass)
+                        store(mirrored, (q + p) * 8, load(mirrored, (q + p) * 8) + sine * lane_mass)
                 if q > i:
                     for p in range(q, q + 8):
                         for j in range(i, i + 8):
@@ -405,7 +409,7 @@ def descend_neurons(
             for d in range(coordinates):
                 field = linear * residual[d] + drift * load(unit, d * width + i)
                 store(force, d * 8, field - curved * load(force, d * 8))
-            move(
+            update(
                 vectors, unit, force, outputs, load(length, i), load(scale, i), load(moving, i), i, width, 0, 8, i,
                 coordinates, mode, step_size, weight_decay,
             )  # fmt: skip

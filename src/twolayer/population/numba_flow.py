@@ -11,15 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from twolayer.core.network import Weights
+from twolayer.core.network import TIED, TRAINED, Weights
 from twolayer.kernels.jit import njit
 from twolayer.kernels.sphere import angle_between, dot, length_of
 from twolayer.population.flow import OdeSystem
 from twolayer.population.orthogonal_form import CLOSE, COARSE
 
 __all__ = ["CompiledOdeSystem"]
-
-OUTPUTS = {"fixed": 0, "trained": 1, "tied": 2}
 
 
 class CompiledOdeSystem(OdeSystem):
@@ -30,7 +28,7 @@ class CompiledOdeSystem(OdeSystem):
         network, factor = problem.network, problem.factors
         teachers = np.ascontiguousarray(problem.data.hidden)
         numbers = (network.scale, factor.linear, factor.curved, factor.constant, weight_decay)
-        kind = (OUTPUTS[network.output], network.activation == "abs", bool(problem.data.orthogonal))
+        kind = (network.mode, network.activation == "abs", bool(problem.data.orthogonal))
         self.law = (np.ascontiguousarray(start.output), teachers, problem.data.output, *kind, numbers)
 
     def velocity(self, vector: Any) -> Any:
@@ -61,9 +59,9 @@ def placed(
                 directions[p, a] = vectors[p, a] / lengths[p]
     for i in range(m):
         outputs[i] = given[i]
-        if mode == 1:
+        if mode == TRAINED:
             outputs[i] = vector[m * d + i]
-        if mode == 2:
+        if mode == TIED:
             outputs[i] = lengths[i]
         coefficients[i] = scale * outputs[i]
         if turn:
@@ -275,7 +273,7 @@ def velocity(
 ) -> Any:  # fmt: skip
     """−∇ of the objective in the trained parameters, as `PopulationProblem.gradient`, (parameter,).
 
-    mode: 0 fixed, 1 trained, 2 tied outputs. turn: |·|. numbers: s, A, B, D of the loss, weight decay.
+    mode: `core.network.OUTPUTS`. turn: |·|. numbers: s, A, B, D of the loss, weight decay.
     """
     m, d, scale, decay = given.size, teachers.shape[1], numbers[0], numbers[4]
     vectors, directions, lengths, coefficients, outputs, signs = placed(
@@ -290,10 +288,10 @@ def velocity(
         by_output = scale * dot(vectors[i], field[i])
         for a in range(d):
             value = scale * outputs[i] * field[i, a]
-            if mode == 2:
+            if mode == TIED:
                 value += by_output * directions[i, a] + decay * vectors[i, a]
             slope[i * d + a] = -signs[i] * (value + decay * vectors[i, a])
-        if mode == 1:
+        if mode == TRAINED:
             slope[m * d + i] = -(by_output + decay * outputs[i])
     return slope
 
@@ -359,7 +357,7 @@ def jacobian(
                 )  # fmt: skip
                 cross[i * d + a, q] += scale * c * by_output[a]
             last[i, q] = scale**2 * dot(vectors[i], by_output)
-    size_of = m * d + (m if mode == 1 else 0)
+    size_of = m * d + (m if mode == TRAINED else 0)
     matrix = np.empty((size_of, size_of))
     for i in range(m):
         radial = scale * dot(vectors[i], field[i]) / lengths[i] if lengths[i] > 0.0 else 0.0
@@ -367,7 +365,7 @@ def jacobian(
             for a in range(d):
                 for b in range(d):
                     value = both[i * d + a, j * d + b]
-                    if mode == 2:
+                    if mode == TIED:
                         value += (
                             cross[i * d + a, j] * directions[j, b] + cross[j * d + b, i] * directions[i, a]
                         )
@@ -375,11 +373,11 @@ def jacobian(
                         if i == j:
                             value += radial * ((1.0 if a == b else 0.0) - directions[i, a] * directions[i, b])
                     matrix[i * d + a, j * d + b] = -signs[i] * signs[j] * value
-                if mode == 1:
+                if mode == TRAINED:
                     matrix[i * d + a, m * d + j] = -signs[i] * cross[i * d + a, j]
                     matrix[m * d + j, i * d + a] = -signs[i] * cross[i * d + a, j]
-            if mode == 1:
+            if mode == TRAINED:
                 matrix[m * d + i, m * d + j] = -last[i, j]
     for p in range(size_of):
-        matrix[p, p] -= decay * (2.0 if mode == 2 else 1.0)
+        matrix[p, p] -= decay * (2.0 if mode == TIED else 1.0)
     return matrix

@@ -25,7 +25,7 @@ from twolayer.finite.problem import EmpiricalProblem, FiniteData
 from twolayer.population import closed_form, orthogonal_form
 from twolayer.population.closed_form import Factors, Units, outer, unit
 
-__all__ = ["PopulationProblem", "Teacher", "orthonormal", "reduced", "widened"]
+__all__ = ["PopulationProblem", "Teacher", "lifted", "orthonormal", "reduced"]
 
 Array = Any
 
@@ -290,14 +290,14 @@ class PopulationProblem(Problem):
     def in_span(self, weights: Weights) -> tuple[Problem, Weights, Callable[[Weights], Weights] | None]:
         """As `Problem.in_span`: min(d, m + k) coordinates."""
         (problem, inside), basis = reduced(self, weights)
-        return problem, inside, None if basis is None else partial(widened, basis=basis)
+        return problem, inside, None if basis is None else partial(lifted, basis=basis)
 
     def descend(self, weights: Weights, step_size: float, weight_decay: float, count: int) -> Weights:
         """As `Problem.descend`, in min(d, m + k) coordinates: those of this call, unless the problem is reduced."""
         if count == 0:
             return weights
         (problem, inside), basis = reduced(self, weights)
-        return widened(Problem.descend(problem, inside, step_size, weight_decay, count), basis)
+        return lifted(Problem.descend(problem, inside, step_size, weight_decay, count), basis)
 
     def flow(
         self,
@@ -315,7 +315,7 @@ class PopulationProblem(Problem):
         data = self.data.mapped(lambda array: to_host(array).astype("float64"))
         (problem, start), basis = reduced(replace(self, data=data), self.network.with_tied_outputs(weights))
         path = population_flow(problem.packing(start, weight_decay), times, rtol, atol, moved)
-        wide = widened(path, basis)
+        wide = lifted(path, basis)
         return FlowWeights(wide.hidden, wide.output, path.forks)
 
     def flow_of_seed(
@@ -373,7 +373,7 @@ def orthonormal(vectors: Array) -> Array:
     return basis * xp.where(diagonal < 0, -xp.ones_like(diagonal), xp.ones_like(diagonal))[..., None, :]
 
 
-def widened(weights: Weights, basis: Array | None) -> Weights:
+def lifted(weights: Weights, basis: Array | None) -> Weights:
     """Reduced weights in all features."""
     if basis is None:
         return weights

@@ -36,6 +36,7 @@ ACCELERATIONS = {
     ("population", "descent"): (
         "population/numba_descent.py",
         "population/fused_descent.py",
+        "population/angle_polynomial.py",
         "population/cuda_descent.py",
         "population/cuda_descent.cu",
         "kernels/minibatch.py",

@@ -9,6 +9,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from twolayer.core.arrays import norm
+from twolayer.core.network import OUTPUTS, OutputMode
 from twolayer.errors import TrainingError
 from twolayer.finite.flow.coupled import FlowClock, flow_to, start_clock
 from twolayer.finite.flow.decoupled import decoupled_to
@@ -23,10 +25,6 @@ from twolayer.finite.flow.zero import at_zero, build_rays, no_rays
 __all__ = ["FlowFrame", "FlowPath", "FlowStalled", "finite_flow", "flow_frames"]
 
 Activation = Literal["relu", "abs"]
-OutputLayer = Literal["trained", "fixed", "tied"]
-
-RADIAL = {"trained": 1, "tied": 2, "fixed": 0}
-"""d ln|w| / dt in units of the rate b of a balanced neuron."""
 
 
 class FlowStalled(TrainingError):
@@ -77,7 +75,7 @@ def finite_flow(
     times: npt.ArrayLike,
     *,
     activation: Activation = "relu",
-    output_layer: OutputLayer = "trained",
+    output_layer: OutputMode = "trained",
     loss_weight: float,
     output_scale: float = 1.0,
     weight_decay: float = 0.0,
@@ -139,7 +137,7 @@ def flow_frames(
     times: npt.ArrayLike,
     *,
     activation: Activation = "relu",
-    output_layer: OutputLayer = "trained",
+    output_layer: OutputMode = "trained",
     loss_weight: float,
     output_scale: float = 1.0,
     weight_decay: float = 0.0,
@@ -157,9 +155,9 @@ def flow_frames(
     check_arrays(data, labels, weights, outer, moments)
     if activation not in ("relu", "abs"):
         raise ValueError(f"there is no activation {activation!r} here; known: abs, relu")
-    if output_layer not in RADIAL:
+    if output_layer not in OUTPUTS:
         raise ValueError(
-            f"there is no output layer {output_layer!r} here; known: {', '.join(sorted(RADIAL))}"
+            f"there is no output layer {output_layer!r} here; known: {', '.join(sorted(OUTPUTS))}"
         )
     for name, value in (("loss_weight", loss_weight), ("output_scale", output_scale)):
         if not 0.0 < value < np.inf:
@@ -167,7 +165,7 @@ def flow_frames(
     if not (0.0 <= weight_decay < np.inf and atol >= 0.0 and 0.0 < rtol < 1.0):
         raise ValueError("weight_decay and atol must be at least 0, and rtol between 0 and 1")
     if output_layer == "tied":
-        length = np.linalg.norm(weights, axis=1)
+        length = norm(weights)
         if not np.allclose(outer, length, rtol=1e-5, atol=0.0):
             raise ValueError("tied outputs must be the norms of the hidden weights")
         outer = length
@@ -227,7 +225,7 @@ def integrate(
         inputs,
         targets,
         activation=activation,
-        radial=RADIAL[output_layer],
+        radial=OUTPUTS[output_layer],
         loss_weight=loss_weight,
         output_scale=output_scale,
         weight_decay=weight_decay,

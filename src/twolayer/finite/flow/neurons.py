@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from twolayer.core.arrays import norm
 from twolayer.finite.flow.kernels import INNER_KERNEL, KERNEL
 from twolayer.finite.flow.problem import Floats, FlowProblem, Lines
 
@@ -42,9 +43,7 @@ def place_neurons(
     problem: FlowProblem, lines: Lines, hidden: Floats, output: Floats, output_layer: str
 ) -> tuple[Neurons, Floats]:
     """The state of given weights, and the unit directions (neuron, feature) of their parts outside the span."""
-    largest = np.max(np.abs(hidden), axis=1, initial=np.finfo(np.float64).tiny)
-    # Scaled, so that weights below 1e-154 keep their norm.
-    length = largest * np.sqrt(np.sum((hidden / largest[:, None]) ** 2, axis=1))
+    length = norm(hidden)
     size = np.abs(output)
     moving = length > 0.0
     if output_layer == "fixed":

@@ -22,7 +22,8 @@ class FlowProblem(NamedTuple):
     """What stays fixed while the flow runs. One response per side of a line that carries a sample.
 
     The force along line k is rate_k r_k where z_k > 0 and −back_rate_k r_back(k) where z_k < 0, with
-    r = targets − h. The radial exponent is 1 (trained outputs), 2 (tied) or 0 (fixed).
+    r = targets − h. radial: `core.network.OUTPUTS`, d ln|w|/dt of a
+    balanced neuron in units of its rate b.
     """
 
     gram: Floats  # (line, line) ⟨x_k, x_l⟩
