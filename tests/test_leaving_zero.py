@@ -14,7 +14,7 @@ import pytest
 import twolayer
 from twolayer import Network, PopulationProblem, Teacher, Weights
 from twolayer.population.closed_form import Units, factors
-from twolayer.population.leaving_zero import Ways, minima
+from twolayer.population.leaving_zero import DirectionalDerivative, minima
 from twolayer.population.numba_descent import CompiledPopulationProblem
 
 TIMES = np.array([0.0, 0.5, 1.0, 2.0, 4.0, 8.0])
@@ -234,7 +234,9 @@ def test_minima_on_the_sphere_are_those_of_a_grid(activation: Any) -> None:
     """ψ(u) = Σ C_q K(u, û_q) on the circle, against ψ on a fine grid by the closed form of the kernel."""
     random = np.random.default_rng(3)
     vectors, coefficients = random.standard_normal((4, 2)), np.array([1.0, 0.5, -1.0, -0.7])
-    ways = Ways(Units(vectors, coefficients, 2), factors(activation), activation == "abs")
+    derivative = DirectionalDerivative(
+        Units(vectors, coefficients, 2), factors(activation), activation == "abs"
+    )
     turns = np.linspace(0, 2 * np.pi, 200_001)
     grid = np.stack([np.cos(turns), np.sin(turns)], axis=1)
     cosine = grid @ (vectors / np.linalg.norm(vectors, axis=1)[:, None]).T
@@ -244,6 +246,6 @@ def test_minima_on_the_sphere_are_those_of_a_grid(activation: Any) -> None:
         kernel = 2 * (np.sin(theta) + (np.pi / 2 - theta) * cosine) / np.pi
     psi = kernel @ (coefficients * np.linalg.norm(vectors, axis=1))
     for sign in (1.0, -1.0):
-        directions, values = minima(ways, sign, ways.starts())
+        directions, values = minima(derivative, sign, derivative.starts())
         assert values[0] == pytest.approx((sign * psi).min(), abs=1e-8)
         assert np.linalg.norm(directions[0]) == pytest.approx(1, abs=1e-12)

@@ -33,7 +33,7 @@ def dot(left: Any, right: Any) -> float:
 
 @njit(cache=True, nogil=True)
 def angle_between(left: Any, right: Any) -> float:
-    """θ of two unit vectors (or 0), as `gaussian.angles`."""
+    """θ of two unit vectors (or 0), as `closed_form.angles`."""
     apart, together = 0.0, 0.0
     for a in range(left.size):
         apart += (left[a] - right[a]) ** 2

@@ -1,6 +1,6 @@
 """The polynomial by which kernels take angles: one table for the compiled kernel and the CUDA kernel.
 
-P(c) = asin(√c/2)/(√c/2) = 1 + c/24 + 3c²/640 + … on [0, 2] is interpolated at 20 Chebyshev points: to 4e-18, and to 1e-17
+P(c) = asin(√c/2)/(√c/2) = 1 + c/24 + 3c²/640 + … on [0, 2] is interpolated at 20 Chebyshev points, to 4e-18; to 1e-17
 with coefficients of float64. Derived.
 """
 

@@ -155,7 +155,7 @@ def loss(units: Units, factor: Factors) -> Array:
     """L, (…,), never negative.
 
     One teacher: digits are kept down to L = 1e-25. Several: terms of order one cancel between their groups,
-    and the error is about 1e-16 |v|² absolute; `grouped.loss` keeps the digits for orthogonal teachers.
+    and the error is about 1e-16 |v|² absolute; `orthogonal_form.loss` keeps the digits for orthogonal teachers.
     """
     xp = array_namespace(units.vectors)
     masses = units.masses
@@ -189,7 +189,7 @@ def field_at(vectors: Array, units: Units, factor: Factors) -> Array:
 
 
 def hessian_blocks(units: Units, factor: Factors) -> tuple[Array, Array, Array]:
-    """What F_i of `field` changes by: ∂F_i/∂w_i at fixed others (…, i, a, b), ∂F_i/∂u_j through u_j
+    """The derivatives of F_i of `field`: ∂F_i/∂w_i at fixed others (…, i, a, b), ∂F_i/∂u_j through u_j
     (…, i, j, a, b), already times c_j, and ∂F_i/∂c_j (…, i, j, a). i, j: students; a, b: features.
 
     With N(u, v) = |v| sin θ û − θ v and t = v − (û·v) û:
@@ -210,7 +210,7 @@ def hessian_blocks(units: Units, factor: Factors) -> tuple[Array, Array, Array]:
     coefficients = units.coefficients[..., None, :, None, None]
     bend = xp.sum(coefficients * lengths * xp.sin(theta) * (across + outer(normal, normal)), axis=-3)
     total = xp.sum(units.masses, axis=-1)[..., None, None, None]
-    own = (2.0 * factor.curved * bend - 2.0 * factor.constant * total * across[..., 0, :, :]) / safe
+    diagonal = (2.0 * factor.curved * bend - 2.0 * factor.constant * total * across[..., 0, :, :]) / safe
 
     theta, v, normal = theta[..., :count, :, :], v[..., :count, :], normal[..., :count, :]
     sine, cosine = xp.sin(theta), xp.cos(theta)
@@ -226,7 +226,7 @@ def hessian_blocks(units: Units, factor: Factors) -> tuple[Array, Array, Array]:
     )
     alive = xp.astype(norm(students) > 0, students.dtype)
     return (
-        own * alive[..., :, None, None],
+        diagonal * alive[..., :, None, None],
         weight * through * alive[..., :, None, None, None],
         by_coefficient * alive[..., :, None, None],
     )

@@ -1,6 +1,6 @@
 """Gradient flow on a teacher to long horizons: implicit Runge–Kutta with the exact Jacobian.
 
-The loss falls as T⁻³ while the overlap of students decays as 1/T beside modes that relax in a time of order one:
+The loss falls as T⁻³ while the overlap of students decays as 1/T, and other modes relax in a time of order one:
 the flow is stiff, and an explicit method would take T steps. Radau IIA of order 5 (scipy) takes the Hessian of
 `PopulationProblem`.
 """
@@ -17,12 +17,12 @@ from twolayer.core.arrays import norm
 from twolayer.core.network import FIXED, TIED, TRAINED, Weights
 from twolayer.core.trajectory import FlowWeights
 from twolayer.population.closed_form import Units, unit
-from twolayer.population.leaving_zero import Ways, minima
+from twolayer.population.leaving_zero import DirectionalDerivative, minima
 
 __all__ = ["population_flow"]
 
 ROUNDING = 2.0**-49
-"""The absolute tolerance is at least this, times the largest weight of the moment: a coordinate that is 0 but for
+"""The absolute tolerance is at least this, times the largest current weight: a coordinate that is 0 but for
 rounding is not followed, and weights of 1e-14 grow with the relative tolerance."""
 
 DEAD = 2.0**-33
@@ -35,7 +35,8 @@ SLIGHT = 2.0**-50
 """A student of tied or balanced outputs below this, times the largest, has no effect on others: its mass is 1e-30."""
 
 DRIFT = 0.5
-"""The rate at which slight students shrink is taken anew once they are off its exponential by this, in logarithms."""
+"""The rate at which negligible students shrink is measured again once they are off its exponential by this, in
+logarithms."""
 
 NEARLY = 0.01
 """A second minimum of φ_j above 0 by less than this, times Σ|C_q|, counts as a fork: steps that move about 0 may stay
@@ -59,30 +60,30 @@ COARSER, COARSEST = 32.0, 2.0**25
 
 
 def population_flow(
-    packing: OdeSystem, times: Any, rtol: float, atol: float, moved: Any | None = None
+    system: OdeSystem, times: Any, rtol: float, atol: float, moved: Any | None = None
 ) -> FlowWeights:
     """dθ/dt = −∇(L + (weight_decay/2)|θ|²) of one seed on the host at `times`, of which the first is the start.
 
-    packing: of a `PopulationProblem`, best in its reduced coordinates. Returns hidden (time, neuron, feature) and
+    system: of a `PopulationProblem`, best in its reduced coordinates. Returns hidden (time, neuron, feature) and
     output (time, neuron), and the number of forks. From where the integrator cannot go on they are NaN; the state
-    there stands to the end if the flow is at rest (`OdeSystem.rests`).
+    there stands to the end if the flow is at rest (`OdeSystem.is_at_rest`).
     moved (neuron,): which students have left their start, and are at 0 because they came there; default: none that
     is at 0. A student that reaches 0 stays until a direction of descent opens there (`leaving_zero`), and leaves
     along the steepest; one that starts there stays.
     """
-    state = packing.packed(packing.start)
+    state = system.packed(system.start)
     states = np.full((len(times), len(state)), np.nan)
     states[0], saved, stop = state, 1, float(times[-1])
-    if not np.isfinite(state).all():  # the piece before was not carried to its end
-        return packing.carried(states, 0)
-    zero = AtZero(packing, state, moved)
+    if not np.isfinite(state).all():  # the stage before stopped early
+        return system.to_weights(states, 0)
+    zero = AtZero(system, state, moved)
     time = float(times[0])
     state = zero.released(state)
-    part, coarse = Part(packing, time, state, stop, rtol, packing.floors(atol, state)), 1.0
+    part, coarse = Segment(system, time, state, stop, rtol, system.floors(atol, state)), 1.0
     since, steps = time, 0
     while saved < len(times):
         solver = part.solver
-        solver.atol = coarse * packing.floors(atol, solver.y)
+        solver.atol = coarse * system.floors(atol, solver.y)
         solver.step()
         steps += 1
         now = part.state(solver.y, solver.t)
@@ -90,20 +91,20 @@ def population_flow(
             state = zero.zero_dying_neurons(now)
             if state is None:
                 state, coarse = now, coarse * COARSER
-            if coarse > COARSEST or packing.blurred(state, coarse * floor(atol, state)):
-                if packing.rests(state, stop - solver.t):
+            if coarse > COARSEST or system.tolerance_too_coarse(state, coarse * floor(atol, state)):
+                if system.is_at_rest(state, stop - solver.t):
                     states[saved:] = state
                 break
-            part = Part(packing, solver.t, state, stop, rtol, coarse * packing.floors(atol, state))
+            part = Segment(system, solver.t, state, stop, rtol, coarse * system.floors(atol, state))
             since, steps = solver.t, 0
             continue
-        packing.project(solver, float(times[0]))
+        system.project(solver, float(times[0]))
         now = part.state(solver.y, solver.t)
         if solver.t >= 2.0 * since:
             since, steps = solver.t, 0
-            if coarse > 1.0 and packing.blurred(now, float(np.max(solver.atol))):
+            if coarse > 1.0 and system.tolerance_too_coarse(now, float(np.max(solver.atol))):
                 before = part.state(solver.y_old, solver.t_old)
-                if packing.rests(before, stop - solver.t_old):
+                if system.is_at_rest(before, stop - solver.t_old):
                     states[saved:] = before
                 break
         between = part.between()
@@ -122,52 +123,53 @@ def population_flow(
         else:
             state = between(left)
         state = zero.released(state)
-        part = Part(packing, end, state, stop, rtol, coarse * packing.floors(atol, state), size)
-    return packing.carried(states, zero.forks)
+        part = Segment(system, end, state, stop, rtol, coarse * system.floors(atol, state), size)
+    return system.to_weights(states, zero.forks)
 
 
 class AtZero:
-    """Which students are at 0, and when and whither they leave."""
+    """Which students are at 0, when they leave, and in which direction."""
 
-    def __init__(self, packing: OdeSystem, state: Any, moved: Any | None) -> None:
-        self.packing, self.forks = packing, 0
-        lengths = packing.lengths(state)
+    def __init__(self, system: OdeSystem, state: Any, moved: Any | None) -> None:
+        self.system, self.forks = system, 0
+        lengths = system.lengths(state)
         self.dead = (lengths == 0) & (np.zeros(len(lengths), bool) if moved is None else moved)
         self.largest = lengths
         """The greatest length of each student so far."""
-        self.came = np.zeros(packing.shape)
+        self.arrived_from = np.zeros(system.shape)
         """The direction from which each student came to 0."""
-        self.seen: tuple[Any, float] | None = None
-        """The units times their coefficients where the ways out were searched last, and by how much φ was above 0."""
+        self.last_search: tuple[Any, float] | None = None
+        """The units times their coefficients at the last search for descent directions, and by how much φ was
+        above 0."""
 
     def arrived(self, state: Any) -> Any | None:
-        """The state with students put to 0 that move into it and are as good as there; None without any."""
-        packing, lengths = self.packing, self.packing.lengths(state)
+        """The state with students set to 0 that move into it and are as good as there; None without any."""
+        system, lengths = self.system, self.system.lengths(state)
         self.largest = np.maximum(self.largest, lengths)
-        size = np.abs(packing.outputs(state)) if packing.trained else self.largest
-        least = np.maximum(DEAD * size, 0.0 if packing.trained else 4.0 * ROUNDING * lengths.max())
-        near = (lengths > 0) & (lengths < least) & packing.can_reach_zero
+        size = np.abs(system.outputs(state)) if system.trained else self.largest
+        least = np.maximum(DEAD * size, 0.0 if system.trained else 4.0 * ROUNDING * lengths.max())
+        near = (lengths > 0) & (lengths < least) & system.can_reach_zero
         near |= (lengths > 0) & (lengths < VANISHED)
-        return self.put(state, near) if near.any() else None
+        return self.set_to_zero(state, near) if near.any() else None
 
     def zero_dying_neurons(self, state: Any) -> Any | None:
-        """As `arrived`, where the integrator cannot go on: all that are short beside the longest."""
-        lengths = self.packing.lengths(state)
-        near = (lengths > 0) & (lengths < DEAD * lengths.max()) & self.packing.can_reach_zero
-        return self.put(state, near) if near.any() else None
+        """As `arrived`, where the integrator cannot go on: all that are short compared with the longest."""
+        lengths = self.system.lengths(state)
+        near = (lengths > 0) & (lengths < DEAD * lengths.max()) & self.system.can_reach_zero
+        return self.set_to_zero(state, near) if near.any() else None
 
-    def put(self, state: Any, near: Any) -> Any | None:
-        """The state with those of the students near 0 at 0 that move into it; None without any."""
-        packing = self.packing
-        hidden = packing.hidden(state)
-        inward = near & ((unit(hidden) * packing.hidden(packing.velocity(state))).sum(-1) < 0)
+    def set_to_zero(self, state: Any, near: Any) -> Any | None:
+        """The state with those of the students `near` 0 set to 0 that move towards it; None without any."""
+        system = self.system
+        hidden = system.hidden(state)
+        inward = near & ((unit(hidden) * system.hidden(system.velocity(state))).sum(-1) < 0)
         if not inward.any():
             return None
         state = state.copy()
-        self.came[inward] = unit(hidden[inward])
-        packing.hidden(state)[inward] = 0.0
-        self.dead |= inward & packing.can_reach_zero
-        self.seen = None
+        self.arrived_from[inward] = unit(hidden[inward])
+        system.hidden(state)[inward] = 0.0
+        self.dead |= inward & system.can_reach_zero
+        self.last_search = None
         return state
 
     def leaves(self, between: Any, start: float, stop: float, state: Any) -> float | None:
@@ -185,76 +187,83 @@ class AtZero:
 
         |ψ − ψ'| ≤ Σ_p |c_p u_p − c'_p u'_p|, as σ is 1-Lipschitz: no search where that bound decides.
         """
-        pushed = self.packing.pushed(state)
-        if self.seen is not None:
-            above = self.seen[1] - float(np.linalg.norm(pushed - self.seen[0], axis=-1).sum())
+        weighted = self.system.weighted(state)
+        if self.last_search is not None:
+            above = self.last_search[1] - float(np.linalg.norm(weighted - self.last_search[0], axis=-1).sum())
             if above > 0:
                 return above
         least = np.inf
         heights = []
         for sign, students in self.classes(state):
-            _, values = self.ways(state, sign)
+            _, values = self.minima_of(state, sign)
             strength = self.strength(state)[students]
-            bar = self.bars(state)[students]
-            least = min(least, float((strength * values[0] + bar).min()))
-            heights.append(float((values[0] + bar / strength).min()))
-        self.seen = (pushed, min(heights, default=np.inf))
+            threshold = self.thresholds(state)[students]
+            least = min(least, float((strength * values[0] + threshold).min()))
+            heights.append(float((values[0] + threshold / strength).min()))
+        self.last_search = (weighted, min(heights, default=np.inf))
         return least
 
     def classes(self, state: Any) -> list[tuple[float, Any]]:
         """The students at 0 with positive outputs, and with negative ones, where there are any."""
-        outputs = self.packing.outputs(state)
+        outputs = self.system.outputs(state)
         both = [(sign, np.flatnonzero(self.dead & (sign * outputs > 0))) for sign in (1.0, -1.0)]
         return [(sign, students) for sign, students in both if len(students)]
 
     def strength(self, state: Any) -> Any:
         """s|a_j|, (neuron,)."""
-        return self.packing.problem.network.scale * np.abs(self.packing.outputs(state))
+        return self.system.problem.network.scale * np.abs(self.system.outputs(state))
 
-    def bars(self, state: Any) -> Any:
-        """What φ_j must be below 0 by, (neuron,), for students of the length that they leave with to move out."""
+    def thresholds(self, state: Any) -> Any:
+        """By how much φ_j must be below 0, (neuron,), for students of the length that they leave with to move away."""
         strength = self.strength(state)
         together = strength[self.dead].sum()
-        return 2.0 * self.length(state) * (strength * together + self.packing.weight_decay)
+        return 2.0 * self.length(state) * (strength * together + self.system.weight_decay)
 
     def length(self, state: Any) -> float:
         """The length that students leave with."""
-        return DEAD * max(float(self.packing.lengths(state).max()), float(self.largest.max()))
+        return DEAD * max(float(self.system.lengths(state).max()), float(self.largest.max()))
 
-    def ways(self, state: Any, sign: float) -> tuple[Any, Any]:
+    def minima_of(self, state: Any, sign: float) -> tuple[Any, Any]:
         """Minima of ±ψ and their values, the lowest first."""
-        ways = self.packing.ways(state)
-        came = self.came[self.dead & self.came.any(-1)]
-        return minima(ways, sign, np.concatenate([ways.starts(), came]))
+        derivative = self.system.derivative_at_zero(state)
+        arrived_from = self.arrived_from[self.dead & self.arrived_from.any(-1)]
+        return minima(derivative, sign, np.concatenate([derivative.starts(), arrived_from]))
 
     def released(self, state: Any) -> Any:
         """The state with all students away from 0 that have a direction of descent there."""
         if not self.dead.any():
             return state
-        state, even = state.copy(), self.packing.problem.network.activation == "abs"
-        length, bars, strength, gone = self.length(state), self.bars(state), self.strength(state), []
+        state, even = state.copy(), self.system.problem.network.activation == "abs"
+        length, thresholds, strength, gone = (
+            self.length(state),
+            self.thresholds(state),
+            self.strength(state),
+            [],
+        )
         before = state.copy()
         for sign, students in self.classes(before):
-            directions, values = self.ways(before, sign)
-            leaving = students[strength[students] * values[0] + bars[students] < 1e-3 * bars[students]]
+            directions, values = self.minima_of(before, sign)
+            leaving = students[
+                strength[students] * values[0] + thresholds[students] < 1e-3 * thresholds[students]
+            ]
             if not len(leaving):
                 continue
-            masses = float(np.abs(self.packing.ways(before).units.masses).sum())
+            masses = float(np.abs(self.system.derivative_at_zero(before).units.masses).sum())
             tie = 1e-9 * masses
             self.forks += int((values < NEARLY * masses).sum() > 1)
             best = directions[values < values[0] + tie]
             for student in leaving:
-                cosines = best @ self.came[student]
+                cosines = best @ self.arrived_from[student]
                 nearest = int(np.argmax(np.abs(cosines) if even else cosines))
                 turned = -1.0 if even and cosines[nearest] < 0 else 1.0
-                self.packing.hidden(state)[student] = turned * length * best[nearest]
+                self.system.hidden(state)[student] = turned * length * best[nearest]
             gone.extend(leaving.tolist())
         self.dead[gone] = False
-        self.seen = None
+        self.last_search = None
         return state
 
 
-class Part:
+class Segment:
     """The integrator from one event to the next.
 
     Slight students that shrink are followed as y_j = w_j e^(κ_j (t − t₀)), dy_j/dt = f_j(y) + κ_j y_j, with κ_j the
@@ -263,7 +272,7 @@ class Part:
 
     def __init__(
         self,
-        packing: OdeSystem,
+        system: OdeSystem,
         start: float,
         state: Any,
         stop: float,
@@ -271,25 +280,25 @@ class Part:
         atol: Any,
         size: float | None = None,
     ) -> None:
-        self.packing, self.start, self.first = packing, start, state
-        rates = packing.shrinking(state)
-        self.slight = rates > 0
-        self.rates = packing.each(rates)
+        self.system, self.start, self.first = system, start, state
+        rates = system.shrinking(state)
+        self.negligible = rates > 0
+        self.rates = system.each(rates)
         self.solver = Radau(
-            lambda _, y: packing.velocity(y) + self.rates * y,
+            lambda _, y: system.velocity(y) + self.rates * y,
             start,
             state,
             stop,
-            first_step=min(size, stop - start) if size is not None and self.slight.any() else None,
+            first_step=min(size, stop - start) if size is not None and self.negligible.any() else None,
             rtol=rtol,
             atol=atol,
-            jac=lambda _, y: packing.jacobian(y) + np.diag(self.rates),
+            jac=lambda _, y: system.jacobian(y) + np.diag(self.rates),
         )
         self.solver.newton_tol = max(self.solver.newton_tol, NEWTON)
 
     def state(self, vector: Any, time: float) -> Any:
         """The parameters of the integrator's vector at a time."""
-        return vector * np.exp(-self.rates * (time - self.start)) if self.slight.any() else vector
+        return vector * np.exp(-self.rates * (time - self.start)) if self.negligible.any() else vector
 
     def between(self) -> Any:
         """The parameters as a function of time in the last step."""
@@ -297,14 +306,16 @@ class Part:
         return lambda time: self.state(dense(time), time)
 
     def current(self) -> bool:
-        """Whether the rates still describe how slight students shrink, and no other has become slight."""
-        packing, vector = self.packing, self.solver.y
-        slight = packing.slight(self.state(vector, self.solver.t))
-        if not slight.any() and not self.slight.any():
+        """Whether the rates still describe how negligible students shrink, and no other has become negligible."""
+        system, vector = self.system, self.solver.y
+        negligible = system.negligible(self.state(vector, self.solver.t))
+        if not negligible.any() and not self.negligible.any():
             return True
-        if (slight & ~self.slight).any() and (packing.shrinking(vector) > 0)[slight & ~self.slight].any():
+        if (negligible & ~self.negligible).any() and (system.shrinking(vector) > 0)[
+            negligible & ~self.negligible
+        ].any():
             return False
-        now, first = packing.size(vector)[self.slight], packing.size(self.first)[self.slight]
+        now, first = system.size(vector)[self.negligible], system.size(self.first)[self.negligible]
         return bool((np.abs(np.log(np.maximum(now, VANISHED) / first)) < DRIFT).all())
 
 
@@ -356,8 +367,8 @@ class OdeSystem:
         """|w_j|, (neuron,)."""
         return norm(self.hidden(vector))
 
-    def ways(self, vector: Any) -> Ways:
-        """What a student at 0 meets."""
+    def derivative_at_zero(self, vector: Any) -> DirectionalDerivative:
+        """The derivative of the loss in the directions in which a student at 0 may leave."""
         weights, data = self.unpacked(vector), self.problem.data
         scale = self.problem.network.scale
         units = Units(
@@ -365,14 +376,14 @@ class OdeSystem:
             np.concatenate([scale * weights.output, -data.output]),
             self.shape[0],
         )
-        return Ways(units, self.problem.factors, self.problem.network.activation == "abs")
+        return DirectionalDerivative(units, self.problem.factors, self.problem.network.activation == "abs")
 
-    def pushed(self, vector: Any) -> Any:
+    def weighted(self, vector: Any) -> Any:
         """c_j w_j, (neuron, feature)."""
         weights = self.unpacked(vector)
         return self.problem.network.scale * weights.output[:, None] * weights.hidden
 
-    def carried(self, vectors: Any, forks: int) -> FlowWeights:
+    def to_weights(self, vectors: Any, forks: int) -> FlowWeights:
         """The weights of vectors (time, parameter)."""
         weights = self.unpacked(vectors)
         return FlowWeights(weights.hidden, weights.output, forks)
@@ -393,7 +404,7 @@ class OdeSystem:
         """max(|w_j|, |a_j|), (neuron,)."""
         return np.maximum(self.lengths(vector), np.abs(self.outputs(vector)))
 
-    def slight(self, vector: Any) -> Any:
+    def negligible(self, vector: Any) -> Any:
         """Which students are too small for others to feel them, with forces that scale with them, (neuron,)."""
         if self.problem.network.output == "fixed":
             return np.zeros(self.shape[0], bool)
@@ -406,13 +417,13 @@ class OdeSystem:
         )
 
     def shrinking(self, vector: Any) -> Any:
-        """κ_j = −d ln|w_j|/dt of slight students where it is positive, else 0, (neuron,)."""
-        slight = self.slight(vector)
-        if not slight.any():
+        """κ_j = −d ln|w_j|/dt of negligible students where it is positive, else 0, (neuron,)."""
+        negligible = self.negligible(vector)
+        if not negligible.any():
             return np.zeros(self.shape[0])
         hidden, moved = self.hidden(vector), self.hidden(self.velocity(vector))
-        along = (unit(hidden) * moved).sum(-1) / np.where(slight, self.lengths(vector), 1.0)
-        return np.where(slight, np.maximum(-along, 0.0), 0.0)
+        along = (unit(hidden) * moved).sum(-1) / np.where(negligible, self.lengths(vector), 1.0)
+        return np.where(negligible, np.maximum(-along, 0.0), 0.0)
 
     def project(self, solver: Radau, start: float) -> None:
         """Put the solver's state back to |w_j|² − a_j² of the start, which shrinks as e^(−2λt) (trained outputs):
@@ -431,7 +442,7 @@ class OdeSystem:
         solver.y = state
         solver.f = solver.fun(solver.t, state)
 
-    def blurred(self, vector: Any, error: float) -> bool:
+    def tolerance_too_coarse(self, vector: Any, error: float) -> bool:
         """Whether an error of each parameter costs the loss its second digit, where rounding leaves it that."""
         loss = float(self.problem.loss(self.unpacked(vector)))
         slope, top = np.linalg.norm(self.velocity(vector)), np.linalg.norm(self.jacobian(vector), 2)
@@ -443,7 +454,7 @@ class OdeSystem:
         rounding = np.finfo(np.float64).eps * np.abs(vector).max()
         return change(rounding) <= 0.01 * loss < change(error)
 
-    def rests(self, vector: Any, duration: float) -> bool:
+    def is_at_rest(self, vector: Any, duration: float) -> bool:
         """Whether the objective falls by less than `AT_REST` of the loss in this time: with v the velocity and
         μ the Hessian's eigenvalues, by Σ v_i² (1 − e^(−2μ_i t))/(2μ_i), the linear flow's fall. A force that is hidden
         in the rounding of v is not greater than v, so that a flow that has far to go is not taken as at rest."""

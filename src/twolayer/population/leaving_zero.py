@@ -1,8 +1,8 @@
-"""A student at w = 0 of a teacher's problem: by which direction it leaves, and whether there is one.
+"""A student at w = 0 of a teacher's problem: in which direction it leaves, and whether there is one.
 
 With w_j = r u the objective changes by r φ_j(u) + O(r²), φ_j(u) = s a_j ψ(u) and ψ(u) = E (f − f*) σ(u·x) = ⟨u, F(u)⟩
-with the field F of `gaussian`. Small steps of descent move w_j about 0, by their own size, as long as φ_j is above 0
-everywhere; it leaves along a minimum of φ_j on the sphere as soon as one is below 0. Derived.
+with the field F of `closed_form`. Small steps of descent move w_j about 0, by about their size, as long as φ_j is
+above 0 everywhere; it leaves along a minimum of φ_j on the sphere as soon as one is below 0. Derived.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from twolayer.kernels.jit import njit
 from twolayer.kernels.sphere import angle_between, dot, length_of
 from twolayer.population.closed_form import Factors, Units, unit
 
-__all__ = ["Ways", "minima"]
+__all__ = ["DirectionalDerivative", "minima"]
 
 ROUNDS = 60
 """Newton steps at most; about ten are taken."""
@@ -30,10 +30,10 @@ SAME = 1e-5
 
 
 @dataclass(frozen=True)
-class Ways:
+class DirectionalDerivative:
     """ψ on the sphere, of the students and teachers of one seed on the host.
 
-    even: whether ψ(−u) = ψ(u), as with |·|: then u and −u are one way.
+    even: whether ψ(−u) = ψ(u), as with |·|: then u and −u are one direction.
     """
 
     units: Units
@@ -53,29 +53,29 @@ class Ways:
         return unit(vectors + TILT * np.random.default_rng(0).standard_normal(vectors.shape))
 
 
-def minima(ways: Ways, sign: float, starts: Any) -> tuple[Any, Any]:
+def minima(derivative: DirectionalDerivative, sign: float, starts: Any) -> tuple[Any, Any]:
     """Local minima of sign · ψ on the sphere and their values, the lowest first: (minimum, feature), (minimum,).
 
     Newton's method on the sphere with |eigenvalues|, by steps that go down, from each of the starts.
     """
     directions = unit(starts)
-    factor = ways.factor
+    factor = derivative.factor
     numbers = (factor.linear, factor.curved, factor.constant)
-    axes, masses = unit(ways.units.vectors), np.asarray(ways.units.masses)
+    axes, masses = unit(derivative.units.vectors), np.asarray(derivative.units.masses)
     values = np.empty(len(directions))
     for index in range(len(directions)):
         values[index] = descend(directions[index], sign, axes, masses, numbers)
     order = np.argsort(values)
     found: list[int] = []
     for index in order.tolist():
-        if all(apart(directions[index], directions[other], ways.even) > SAME for other in found):
+        if all(apart(directions[index], directions[other], derivative.even) > SAME for other in found):
             found.append(index)
     return directions[found], values[found]
 
 
 @njit(cache=True, nogil=True)
 def force_at(direction: Any, axes: Any, masses: Any, numbers: Any) -> Any:
-    """F(u), as `gaussian.field_at`, (feature,)."""
+    """F(u), as `closed_form.field_at`, (feature,)."""
     linear, curved, constant = numbers
     field, along = np.zeros(direction.size), 0.0
     for q in range(len(masses)):
@@ -93,7 +93,7 @@ def force_at(direction: Any, axes: Any, masses: Any, numbers: Any) -> Any:
 @njit(cache=True, nogil=True)
 def curvature_at(direction: Any, axes: Any, masses: Any, numbers: Any) -> Any:
     """∂F/∂w at |w| = 1, (feature, feature): Σ_q 2B C_q (|t|(I − uuᵀ) + ttᵀ/|t|) − 2D (ΣC)(I − uuᵀ) with
-    t = û_q − (u·û_q) u, as in `gaussian.hessian_blocks`."""
+    t = û_q − (u·û_q) u, as in `closed_form.hessian_blocks`."""
     _, curved, constant = numbers
     size = direction.size
     matrix, tangent, bend = np.zeros((size, size)), np.empty(size), 0.0
@@ -126,13 +126,13 @@ def descend(direction: Any, sign: float, axes: Any, masses: Any, numbers: Any) -
     value, reach = sign * dot(direction, force), 0.5
     trial = np.empty(size)
     for _ in range(ROUNDS):
-        own = sign * curvature_at(direction, axes, masses, numbers)
+        matrix = sign * curvature_at(direction, axes, masses, numbers)
         along = dot(direction, force)
         for a in range(size):
-            own[a, a] -= value
+            matrix[a, a] -= value
             for b in range(size):
-                own[a, b] += value * direction[a] * direction[b]
-        rates, frame = np.linalg.eigh(own)
+                matrix[a, b] += value * direction[a] * direction[b]
+        rates, frame = np.linalg.eigh(matrix)
         step = np.zeros(size)
         for e in range(size):
             part = 0.0

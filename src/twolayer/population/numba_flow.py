@@ -1,7 +1,7 @@
 """Compiled velocity and Jacobian of gradient flow on a teacher, one seed: the second implementation.
 
-The formulas are those of `gaussian` and, before orthogonal teachers, of `grouped`, written as loops over pairs: in
-the few dimensions of a flow the array code spends its time on calls. Held against it to rounding.
+The formulas are those of `closed_form` and, for orthogonal teachers, of `orthogonal_form`, written as loops over
+pairs: in the few dimensions of a flow the array code spends its time on calls. Tested against it to rounding.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ class CompiledOdeSystem(OdeSystem):
 
 
 @njit(cache=True, nogil=True)
-def placed(
+def units_of(
     vector: Any, given: Any, teachers: Any, teacher_output: Any, mode: int, turn: bool, scale: float
 ) -> Any:
-    """Vectors u, directions û, lengths |u|, coefficients c of all units, and each student's own output and sign."""
+    """Vectors u, directions û, lengths |u|, coefficients c of all units; output and sign of each student."""
     m, (k, d) = given.size, teachers.shape
     vectors = np.empty((m + k, d))
     directions = np.zeros((m + k, d))
@@ -81,7 +81,7 @@ def placed(
 
 @njit(cache=True, nogil=True)
 def plain_field(vectors: Any, directions: Any, lengths: Any, coefficients: Any, m: int, numbers: Any) -> Any:
-    """F_i as `gaussian.field`, (student, feature)."""
+    """F_i as `closed_form.field`, (student, feature)."""
     _, linear, curved, constant, _ = numbers
     units, d = vectors.shape
     field = np.zeros((m, d))
@@ -124,17 +124,17 @@ def beyond_sine(theta: float) -> float:
 def grouped_field(
     vectors: Any, directions: Any, lengths: Any, coefficients: Any, m: int, numbers: Any
 ) -> Any:
-    """F_i as `grouped.field`, (student, feature)."""
+    """F_i as `orthogonal_form.field`, (student, feature)."""
     _, linear, curved, constant, _ = numbers
     units, d = vectors.shape
     k = units - m
     even = 0.5 * math.pi * curved
     share = linear - even if abs(linear - even) > 1e-9 * linear else 0.0
     field = np.zeros((m, d))
-    own = np.empty(units, dtype=np.int64)  # the teacher, or −1 of strays
+    teacher = np.empty(units, dtype=np.int64)  # whose group a unit belongs to, or −1 of strays
     signs, weight, square = np.ones(units), np.zeros(units), np.zeros(units)
     turned, headed = np.empty((units, d)), np.empty((units, d))
-    rest, place, tilt = np.zeros((units, d)), np.zeros((units, d)), np.zeros((units, k))
+    rest, position, tilt = np.zeros((units, d)), np.zeros((units, d)), np.zeros((units, k))
     for p in range(units):
         highest, lowest, nearest, farthest = -math.inf, math.inf, 0, 0
         for s in range(k):
@@ -143,19 +143,19 @@ def grouped_field(
                 highest, nearest = along, s
             if along < lowest:
                 lowest, farthest = along, s
-        own[p], height = nearest, highest
+        teacher[p], height = nearest, highest
         if p >= m:
-            own[p], height = p - m, lengths[p]
+            teacher[p], height = p - m, lengths[p]
         elif highest < -lowest:
-            signs[p], own[p], height = -1.0, farthest, -lowest
+            signs[p], teacher[p], height = -1.0, farthest, -lowest
         for a in range(d):
             turned[p, a], headed[p, a] = signs[p] * vectors[p, a], signs[p] * directions[p, a]
-        axis = directions[m + own[p]]
+        axis = directions[m + teacher[p]]
         if p < m:
             for a in range(d):
                 rest[p, a] = turned[p, a] - height * axis[a]
             if not (height > 0.0 and length_of(rest[p]) <= CLOSE * height):
-                own[p] = -1
+                teacher[p] = -1
                 rest[p] = 0.0
                 continue
             for a in range(d):
@@ -165,20 +165,20 @@ def grouped_field(
                 tilt[p, s] = dot(rest[p], directions[m + s])
         weight[p] = coefficients[p] * height
         for a in range(d):
-            place[p, a] = axis[a] + rest[p, a]
+            position[p, a] = axis[a] + rest[p, a]
     totals, residuals, everything, odd, mass = np.zeros(k), np.zeros((k, d)), np.zeros(d), np.zeros(d), 0.0
     for p in range(units):
         for a in range(d):
             odd[a] += coefficients[p] * vectors[p, a]
-        if own[p] < 0:
+        if teacher[p] < 0:
             mass += coefficients[p] * lengths[p]
             for a in range(d):
                 everything[a] += coefficients[p] * turned[p, a]
             continue
-        totals[own[p]] += weight[p]
+        totals[teacher[p]] += weight[p]
         mass += weight[p] * xi(square[p])
         for a in range(d):
-            residuals[own[p], a] += weight[p] * rest[p, a]
+            residuals[teacher[p], a] += weight[p] * rest[p, a]
     for s in range(k):
         mass += totals[s]
         for a in range(d):
@@ -190,7 +190,7 @@ def grouped_field(
     for i in range(m):
         if lengths[i] == 0.0:
             continue
-        along, ahead, group = 0.0, 0.0, own[i]  # of y, and of û
+        along, ahead, group = 0.0, 0.0, teacher[i]  # of y, and of û
         action[:] = 0.0
         for s in range(k):
             if s == group:
@@ -208,7 +208,7 @@ def grouped_field(
                 for a in range(d):
                     action[a] += (bare_omega[s] - 0.5 * math.pi) * residuals[s, a]
         for q in range(units):
-            s = own[q]
+            s = teacher[q]
             if q == i:
                 continue
             if s < 0:
@@ -247,7 +247,7 @@ def grouped_field(
                     )
                 ahead += weight[q] * change
                 for a in range(d):
-                    action[a] -= weight[q] * theta * place[q, a]
+                    action[a] -= weight[q] * theta * position[q, a]
             else:
                 change = tilt[q, group] + dot(rest[i], rest[q])
                 more = square[q] * (1.0 + square[i]) - change * (2.0 * tilt[i, s] + change)
@@ -259,9 +259,9 @@ def grouped_field(
                     change * before - tilt[i, s] * more, after * before + (tilt[i, s] + change) * tilt[i, s]
                 )
                 for a in range(d):
-                    action[a] += weight[q] * turn * place[q, a]
+                    action[a] += weight[q] * turn * position[q, a]
         for a in range(d):
-            value = even * everything[a] + curved * (action[a] + along * place[i, a])
+            value = even * everything[a] + curved * (action[a] + along * position[i, a])
             value += (curved * ahead - constant * mass) * headed[i, a]
             field[i, a] = 2.0 * (signs[i] * value + share * odd[a])
     return field
@@ -276,7 +276,7 @@ def velocity(
     mode: `core.network.OUTPUTS`. turn: |·|. numbers: s, A, B, D of the loss, weight decay.
     """
     m, d, scale, decay = given.size, teachers.shape[1], numbers[0], numbers[4]
-    vectors, directions, lengths, coefficients, outputs, signs = placed(
+    vectors, directions, lengths, coefficients, outputs, signs = units_of(
         vector, given, teachers, teacher_output, mode, turn, scale
     )
     if orthogonal:
@@ -303,7 +303,7 @@ def jacobian(
     """−∇∇ of the objective, as `PopulationProblem.hessian`, (parameter, parameter); arguments as `velocity`."""
     m, d = given.size, teachers.shape[1]
     scale, linear, curved, constant, decay = numbers
-    vectors, directions, lengths, coefficients, _, signs = placed(
+    vectors, directions, lengths, coefficients, _, signs = units_of(
         vector, given, teachers, teacher_output, mode, turn, scale
     )
     units = len(vectors)
@@ -318,7 +318,7 @@ def jacobian(
         if lengths[i] == 0.0:
             continue
         u, c = directions[i], coefficients[i]
-        own = both[i * d : (i + 1) * d, i * d : (i + 1) * d]
+        diagonal = both[i * d : (i + 1) * d, i * d : (i + 1) * d]
         for a in range(d):
             cross[i * d + a, i] += scale * field[i, a]
         for q in range(units):
@@ -337,12 +337,12 @@ def jacobian(
                 bend = -2.0 * constant * total
             bend *= c / lengths[i]
             for a in range(d):
-                own[a, a] += bend
+                diagonal[a, a] += bend
                 for b in range(d):
                     inner = -u[a] * u[b]
                     if q != i:
                         inner += normal[a] * normal[b]
-                    own[a, b] += bend * inner
+                    diagonal[a, b] += bend * inner
             if q >= m:
                 continue
             heavy = c * coefficients[q]

@@ -7,7 +7,7 @@ Balanced weights turn L + (λ/2)(|a|² + |W|²) into the convex problem over sig
 |f|² = E f² on x ~ N(0, I_d) with the teacher's profile removed, s the network's output scale. A finite
 μ = Σ C_j δ_{u_j} is its optimum if and only if the certificate η(u) = ⟨f* − f_μ, σ(u·)⟩/p has |η| ≤ 1 everywhere and
 η(u_j) = sgn C_j. As η is positively homogeneous off the sphere, its gradient there is −F/p with F of
-`gaussian.field_at`. All derived.
+`closed_form.field_at`. All derived.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ CLIMBED = 12
 VIOLATION = 1e-9
 """Of |η| ≤ 1, at which an optimum is taken for one."""
 ROUNDS = 60
-"""So many atoms are added, at most."""
+"""The most atoms that are added."""
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,9 @@ class Optimum:
 def optima(teacher: Teacher, activation: Activation, penalties: Iterable[float]) -> list[Optimum]:
     """The optimum for each p, in the order given: each starts from the one before, the first from the teachers.
 
-    An active set of atoms: masses by non-negative least squares (atoms at 0 leave), then all vectors at once by
-    Newton's method with the exact Hessian, then the certificate's highest point as a further atom, until |η| ≤ 1.
-    It is done in the span of the teachers and one direction more, as all directions outside are alike. Raises
+    An active set of atoms: masses by non-negative least squares (atoms of mass 0 are dropped), then all vectors at
+    once by Newton's method with the exact Hessian, then the certificate's highest point as a further atom, until
+    |η| ≤ 1. It is done in the span of the teachers and one direction more, as all directions outside are alike. Raises
     ArithmeticError where it does not end with a certificate.
     """
     if not np.isfinite(teacher.hidden).all() or not np.any(teacher.hidden):
@@ -127,7 +127,7 @@ def highest(problem: PopulationProblem, weights: Weights, penalty: float) -> tup
     Maxima lie in the span of students and teachers and one direction more. Local ascents (L-BFGS) begin at the highest
     of the students, the teachers and random directions: |η| is a lower bound of the maximum, as any search's is.
     """
-    from scipy.optimize import minimize  # for those who ask for it
+    from scipy.optimize import minimize  # loaded where it is needed
 
     known = unit(np.concatenate([weights.hidden, problem.data.hidden]))
     known = known[np.abs(known).max(-1) > 0]
@@ -142,7 +142,7 @@ def highest(problem: PopulationProblem, weights: Weights, penalty: float) -> tup
     starts = unit(starts)
     values, _ = certificate(problem, weights, penalty, starts)
     spot = int(np.abs(values).argmax())
-    place, value = starts[spot], float(values[spot])
+    highest_direction, value = starts[spot], float(values[spot])
     for index in np.argsort(-np.abs(values), kind="stable")[:CLIMBED]:
         sign = np.sign(values[index])
 
@@ -156,8 +156,8 @@ def highest(problem: PopulationProblem, weights: Weights, penalty: float) -> tup
         options = {"ftol": 1e-15}
         climbed = minimize(downhill, starts[index], jac=True, method="L-BFGS-B", options=options)
         if -climbed.fun > abs(value):
-            place, value = unit(climbed.x), float(-sign * climbed.fun)
-    return place, value
+            highest_direction, value = unit(climbed.x), float(-sign * climbed.fun)
+    return highest_direction, value
 
 
 @dataclass(frozen=True)
@@ -168,13 +168,13 @@ class Atoms:
     signs: Array
 
     def kept(self, which: Array) -> Atoms:
-        """Those that `which` names."""
+        """Those that `which` selects."""
         return Atoms(self.vectors[which], self.signs[which])
 
 
 @dataclass(frozen=True)
 class Objective:
-    """H(w) = L + p Σ|w_j| with signs held, its gradient and its Hessian, over packed vectors (atom × feature,)."""
+    """H(w) = L + p Σ|w_j| with fixed signs, its gradient and its Hessian, over packed vectors (atom × feature,)."""
 
     teacher: Teacher
     activation: Activation
@@ -206,8 +206,8 @@ class Objective:
         """∇∇H."""
         weights = self.weights(vector)
         matrix, size = self.problem.hessian(weights), weights.hidden.shape[-1]
-        for atom, own in enumerate(weights.hidden):
-            length, direction = np.linalg.norm(own), unit(own)
+        for atom, row in enumerate(weights.hidden):
+            length, direction = np.linalg.norm(row), unit(row)
             block = slice(atom * size, (atom + 1) * size)
             if length > 0:
                 matrix[block, block] += (
@@ -233,16 +233,18 @@ def solved(
     """The optimum's atoms, its loss and the violation of its certificate, from a start."""
     violation = np.inf
     for _ in range(ROUNDS):
-        atoms = slid(teacher, activation, penalty, weighed(teacher, activation, penalty, atoms))
+        atoms = moved_to_minimum(
+            teacher, activation, penalty, with_best_masses(teacher, activation, penalty, atoms)
+        )
         atoms = merged(teacher, activation, penalty, atoms)
-        seen = atoms if len(atoms.signs) else Atoms(np.zeros((1, teacher.features)), np.ones(1))  # f = 0
-        own = Objective(teacher, activation, penalty, seen.signs)
-        problem, weights = own.problem, own.weights(seen.vectors.ravel())
-        place, value = highest(problem, weights, penalty)
+        nonempty = atoms if len(atoms.signs) else Atoms(np.zeros((1, teacher.features)), np.ones(1))  # f = 0
+        objective = Objective(teacher, activation, penalty, nonempty.signs)
+        problem, weights = objective.problem, objective.weights(nonempty.vectors.ravel())
+        highest_direction, value = highest(problem, weights, penalty)
         violation = abs(value) - 1.0
         if violation <= VIOLATION:
             return atoms, float(problem.loss(weights)), violation
-        further = Atoms(1e-3 * place[None], np.sign([value]))
+        further = Atoms(1e-3 * highest_direction[None], np.sign([value]))
         atoms = Atoms(
             np.concatenate([atoms.vectors, further.vectors]), np.concatenate([atoms.signs, further.signs])
         )
@@ -252,9 +254,9 @@ def solved(
     )
 
 
-def weighed(teacher: Teacher, activation: Activation, penalty: float, atoms: Atoms) -> Atoms:
+def with_best_masses(teacher: Teacher, activation: Activation, penalty: float, atoms: Atoms) -> Atoms:
     """The best masses for the atoms' directions and signs, ½CᵀGC − hᵀC + pΣ|C| by non-negative least squares;
-    what has none leaves."""
+    atoms of mass 0 are dropped."""
     from scipy.optimize import nnls
 
     if len(atoms.signs) == 0:
@@ -271,26 +273,26 @@ def weighed(teacher: Teacher, activation: Activation, penalty: float, atoms: Ato
     return Atoms(masses[:, None] * directions, atoms.signs).kept(heavy) if heavy.any() else atoms.kept(heavy)
 
 
-def slid(teacher: Teacher, activation: Activation, penalty: float, atoms: Atoms) -> Atoms:
+def moved_to_minimum(teacher: Teacher, activation: Activation, penalty: float, atoms: Atoms) -> Atoms:
     """The atoms at the nearest minimum of H: a trust region far off, Newton's method to rounding."""
     from scipy.optimize import minimize
 
     if len(atoms.signs) == 0:
         return atoms
-    own = Objective(teacher, activation, penalty, atoms.signs)
+    objective = Objective(teacher, activation, penalty, atoms.signs)
     vector = minimize(
-        own.value,
+        objective.value,
         atoms.vectors.ravel(),
-        jac=own.slope,
-        hess=own.curvature,
+        jac=objective.slope,
+        hess=objective.curvature,
         method="trust-exact",
         options={"gtol": 1e-3 * penalty, "maxiter": 200},
     ).x
-    slope = own.slope(vector)
+    slope = objective.slope(vector)
     for _ in range(40):
-        step = np.linalg.lstsq(own.curvature(vector), -slope, rcond=None)[0]
+        step = np.linalg.lstsq(objective.curvature(vector), -slope, rcond=None)[0]
         for shorter in (1.0, 0.5, 0.25):
-            new = own.slope(vector + shorter * step)
+            new = objective.slope(vector + shorter * step)
             if np.linalg.norm(new) < np.linalg.norm(slope):
                 vector, slope = vector + shorter * step, new
                 break
@@ -316,6 +318,6 @@ def merged(teacher: Teacher, activation: Activation, penalty: float, atoms: Atom
             vectors[first] += turn * vectors[second]
             one = Atoms(vectors, atoms.signs).kept(np.arange(len(vectors)) != second)
             if value(one) <= value(atoms) * (1 + 1e-15):
-                atoms, joined = slid(teacher, activation, penalty, one), True
+                atoms, joined = moved_to_minimum(teacher, activation, penalty, one), True
                 break
     return atoms

@@ -1,7 +1,7 @@
-"""Loss and gradient before orthogonal teachers, with digits kept down to L = 1e-25.
+"""Loss and gradient for orthogonal teachers, with digits kept down to L = 1e-25.
 
-The plain sums of `gaussian` lose what lies below 1e-16: near a solution terms of order one cancel, inside a group of
-students and between groups. Here each student is turned, u → σu with σ = ±1, towards the teacher l that it is closest
+The plain sums of `closed_form` lose what lies below 1e-16: near a solution terms of order one cancel, inside a group
+of students and between groups. Here each student is turned, u → σu with σ = ±1, towards the teacher l that it is closest
 to up to sign, which changes r alone, to r̃ = Σ c σu. With A' = A − πB/2 (0 for |·| and without the linear part),
 
     L = A'|r|² + (πB/2)|r̃|² + B Σ_{p,q} C_p C_q g(θ_pq) − D (ΣC)².
@@ -89,7 +89,7 @@ class Groups:
 
 
 def groups(units: Units) -> Groups:
-    """The groups and the strays. The teachers must be orthogonal to rounding; elsewhere use `gaussian`."""
+    """The groups and the strays. The teachers must be orthogonal to rounding; elsewhere use `closed_form`."""
     xp = array_namespace(units.vectors)
     teachers = units.vectors[..., units.students :, :]
     axes, lengths = unit(teachers), norm(teachers)
@@ -99,9 +99,9 @@ def groups(units: Units) -> Groups:
     backward = (xp.max(along, axis=-1) < -xp.min(along, axis=-1)) & ~teacher
     signs = xp.where(backward, -xp.ones_like(along[..., 0]), xp.ones_like(along[..., 0]))
     vectors = signs[..., None] * units.vectors
-    own = xp.argmax(signs[..., None] * along, axis=-1)
-    own = xp.where(teacher, number - units.students, own)
-    member = xp.astype(own[..., None] == number[: axes.shape[-2]], along.dtype)
+    nearest = xp.argmax(signs[..., None] * along, axis=-1)
+    nearest = xp.where(teacher, number - units.students, nearest)
+    member = xp.astype(nearest[..., None] == number[: axes.shape[-2]], along.dtype)
 
     # u = αv + z with no rounding but in z's last place
     length = xp.sum(member * lengths[..., None, :], axis=-1)
@@ -153,25 +153,25 @@ def xi(x: Array) -> Array:
     return x / (1.0 + xp.sqrt(1.0 + x))
 
 
-def angles_within(own: Groups) -> Array:
+def angles_within(grouped: Groups) -> Array:
     """θ of the pairs of one group, (…, unit, unit); what stands at other pairs has no meaning."""
-    xp = array_namespace(own.rest)
-    others = own.rest[..., None, :, :]
+    xp = array_namespace(grouped.rest)
+    others = grouped.rest[..., None, :, :]
 
     def square_of_sine(rows: slice) -> Array:
-        rest = own.rest[..., rows, None, :]
+        rest = grouped.rest[..., rows, None, :]
         apart = rest - others
         distance = xp.sum(apart**2, axis=-1)
         square = xp.sum(rest**2, axis=-1)
         return distance + square * distance - xp.sum(rest * apart, axis=-1) ** 2  # |y × y'|²
 
-    sine = closed_form.by_rows(square_of_sine, own.rest, own.rest.shape[-2])
-    cosine = 1.0 + xp.matmul(own.rest, xp.matrix_transpose(own.rest))
+    sine = closed_form.by_rows(square_of_sine, grouped.rest, grouped.rest.shape[-2])
+    cosine = 1.0 + xp.matmul(grouped.rest, xp.matrix_transpose(grouped.rest))
     return xp.atan2(xp.sqrt(xp.maximum(sine, xp.zeros_like(sine))), cosine)
 
 
 @dataclass(frozen=True)
-class Across:
+class BetweenGroups:
     """Pairs of different groups. Of a unit and another bare teacher, (…, unit, teacher): ξ₀ and ω₀. Of two units,
     (…, unit, unit): ρ, ξ − ξ₀ and ω − ω₀ for the first one's ξ₀ and ω₀, and t' + ζ·ζ'."""
 
@@ -184,17 +184,17 @@ class Across:
     rho_change: Array
 
 
-def across(own: Groups) -> Across:
+def pairs_between_groups(grouped: Groups) -> BetweenGroups:
     """The pairs of different groups; what stands at other pairs has no meaning."""
-    xp = array_namespace(own.rest)
-    square = xp.sum(own.rest**2, axis=-1)
-    tilt = xp.matmul(own.rest, xp.matrix_transpose(own.axes))  # ζ·v̂_s, (…, unit, teacher)
+    xp = array_namespace(grouped.rest)
+    square = xp.sum(grouped.rest**2, axis=-1)
+    tilt = xp.matmul(grouped.rest, xp.matrix_transpose(grouped.axes))  # ζ·v̂_s, (…, unit, teacher)
     bare = square[..., None] - tilt**2
     bare_xi = xi(bare)
     bare_omega = xp.atan2(tilt, 1.0 + bare_xi)
-    transposed = xp.matrix_transpose(own.member)
+    transposed = xp.matrix_transpose(grouped.member)
     toward = xp.matmul(tilt, transposed)  # t, at the other's teacher
-    change = xp.matrix_transpose(toward) + xp.matmul(own.rest, xp.matrix_transpose(own.rest))
+    change = xp.matrix_transpose(toward) + xp.matmul(grouped.rest, xp.matrix_transpose(grouped.rest))
     a, b = square[..., :, None], square[..., None, :]
     x_change = b * (1.0 + a) - change * (2.0 * toward + change)
     before = 1.0 + xp.matmul(bare_xi, transposed)
@@ -204,12 +204,12 @@ def across(own: Groups) -> Across:
     xi_change = x_change / (before + after)
     rho = toward + change
     omega_change = xp.atan2(change * before - toward * xi_change, after * before + rho * toward)
-    return Across(tilt, bare_xi, bare_omega, rho, xi_change, omega_change, change)
+    return BetweenGroups(tilt, bare_xi, bare_omega, rho, xi_change, omega_change, change)
 
 
 @dataclass(frozen=True)
-class Beside:
-    """Strays beside groups. θ₀ (…, unit, teacher); of a stray and a unit of a group, (…, unit, unit): S − S₀, θ − θ₀,
+class WithStrays:
+    """Pairs with strays. θ₀ (…, unit, teacher); of a stray and a unit of a group, (…, unit, unit): S − S₀, θ − θ₀,
     ẑ·ζ and P₀; the angles of all pairs."""
 
     theta: Array
@@ -220,16 +220,16 @@ class Beside:
     angles: Array
 
 
-def beside(own: Groups) -> Beside:
+def with_strays(grouped: Groups) -> WithStrays:
     """The strays; what stands at other pairs has no meaning."""
-    xp = array_namespace(own.rest)
-    direction = unit(own.vectors)
-    angles = closed_form.angles(own.vectors, own.vectors)
-    bare = closed_form.angles(own.vectors, own.axes)
-    transposed = xp.matrix_transpose(own.member)
+    xp = array_namespace(grouped.rest)
+    direction = unit(grouped.vectors)
+    angles = closed_form.angles(grouped.vectors, grouped.vectors)
+    bare = closed_form.angles(grouped.vectors, grouped.axes)
+    transposed = xp.matrix_transpose(grouped.member)
     theta, sine, cosine = (xp.matmul(part, transposed) for part in (bare, xp.sin(bare), xp.cos(bare)))
-    lean = xp.matmul(direction, xp.matrix_transpose(own.rest))
-    square = xp.sum(own.rest**2, axis=-1)[..., None, :]
+    lean = xp.matmul(direction, xp.matrix_transpose(grouped.rest))
+    square = xp.sum(grouped.rest**2, axis=-1)[..., None, :]
     change = square - lean * (lean + 2.0 * cosine)  # S² − S₀²
     after = xp.sqrt(xp.maximum(sine**2 + change, xp.zeros_like(change)))
     both = sine + after
@@ -238,11 +238,11 @@ def beside(own: Groups) -> Beside:
     coarse = square > (COARSE * sine) ** 2
     sine_change = xp.where(coarse, xp.sqrt(1.0 + square) * xp.sin(angles) - sine, sine_change)
     theta_change = xp.where(coarse, angles - theta, theta_change)
-    return Beside(bare, sine_change, theta_change, lean, cosine, angles)
+    return WithStrays(bare, sine_change, theta_change, lean, cosine, angles)
 
 
 def loss(units: Units, factor: Factors) -> Array:
-    """L as `gaussian.loss`, (…,), for any students. For students within θ of orthogonal teachers and strays of any
+    """L as `closed_form.loss`, (…,), for any students. For students within θ of orthogonal teachers and strays of any
     size its relative error is about 1e-16/θ."""
     xp = array_namespace(units.vectors)
     value = value_and_rounding(units, factor)[0]
@@ -250,50 +250,50 @@ def loss(units: Units, factor: Factors) -> Array:
 
 
 def rounding(units: Units, factor: Factors) -> Array:
-    """How far off `loss` may be by its own rounding, absolutely, (…,); above 0, so that a loss of 0 is never known."""
+    """How far off `loss` may be by rounding, absolutely, (…,); above 0, so that a loss of 0 is never known."""
     return value_and_rounding(units, factor)[1]
 
 
 def value_and_rounding(units: Units, factor: Factors) -> tuple[Array, Array]:
     """L before a negative value is taken as 0, and the bound of its rounding."""
     xp = array_namespace(units.vectors)
-    own = groups(units)
-    q, even = own.weight, 0.5 * math.pi * factor.curved
+    grouped = groups(units)
+    q, even = grouped.weight, 0.5 * math.pi * factor.curved
     odd = odd_factor(factor)
-    squares = odd * xp.sum(own.residual**2, axis=-1) + even * xp.sum(own.turned**2, axis=-1)
-    constant = factor.constant * own.mass**2
-    curved, uncertain = within_groups(own)
-    for part in (between_groups, of_strays) if xp.any(own.stray != 0) else (between_groups,):
-        more, error = part(own)
+    squares = odd * xp.sum(grouped.residual**2, axis=-1) + even * xp.sum(grouped.turned**2, axis=-1)
+    constant = factor.constant * grouped.mass**2
+    curved, uncertain = within_groups(grouped)
+    for part in (between_groups, of_strays) if xp.any(grouped.stray != 0) else (between_groups,):
+        more, error = part(grouped)
         curved, uncertain = curved + more, uncertain + error
     value = squares + factor.curved * curved - constant
     error = squares + factor.curved * uncertain + constant
     return value, 4.0 * xp.finfo(q.dtype).eps * error + xp.finfo(q.dtype).smallest_normal
 
 
-def within_groups(own: Groups) -> tuple[Array, Array]:
+def within_groups(grouped: Groups) -> tuple[Array, Array]:
     """Σ C C' g(θ) over pairs of one group, and the sum of its terms' sizes."""
-    xp = array_namespace(own.rest)
-    mass = own.weight * xp.sqrt(1.0 + xp.sum(own.rest**2, axis=-1))
-    terms = mass[..., :, None] * mass[..., None, :] * closed_form.g(angles_within(own)) * own.same
+    xp = array_namespace(grouped.rest)
+    mass = grouped.weight * xp.sqrt(1.0 + xp.sum(grouped.rest**2, axis=-1))
+    terms = mass[..., :, None] * mass[..., None, :] * closed_form.g(angles_within(grouped)) * grouped.same
     return xp.sum(terms, axis=(-2, -1)), xp.sum(xp.abs(terms), axis=(-2, -1))
 
 
-def between_groups(own: Groups) -> tuple[Array, Array]:
+def between_groups(grouped: Groups) -> tuple[Array, Array]:
     """As `within_groups`, over pairs of different groups.
 
     With i = ζ·ζ' and κ = ρ − ω, the part of ψ that is of no single unit is tt' + i(t + t') + (AB + i²)/2 less
     (ξ²/2 + ρκ) and its parts at ζ' = 0 and at ζ = 0; tt' is summed over groups first.
     """
-    xp = array_namespace(own.rest)
-    q, total = own.weight, own.total
-    transposed = xp.matrix_transpose(own.member)
-    square = xp.sum(own.rest**2, axis=-1)
-    tilt = xp.matmul(own.rest, xp.matrix_transpose(own.axes))  # ζ·v̂_s, (…, unit, teacher)
+    xp = array_namespace(grouped.rest)
+    q, total = grouped.weight, grouped.total
+    transposed = xp.matrix_transpose(grouped.member)
+    square = xp.sum(grouped.rest**2, axis=-1)
+    tilt = xp.matmul(grouped.rest, xp.matrix_transpose(grouped.axes))  # ζ·v̂_s, (…, unit, teacher)
     bare = square[..., None] - tilt**2
-    single = xi(bare) + tilt * xp.atan2(tilt, xp.sqrt(1.0 + bare))  # ψ beside a bare teacher
-    lean = own.residuals - total[..., None] * own.axes  # Σ qζ
-    tilted = xp.matmul(lean, xp.matrix_transpose(own.axes))
+    single = xi(bare) + tilt * xp.atan2(tilt, xp.sqrt(1.0 + bare))  # ψ with a bare teacher
+    lean = grouped.residuals - total[..., None] * grouped.axes  # Σ qζ
+    tilted = xp.matmul(lean, xp.matrix_transpose(grouped.axes))
     sums = (
         xp.matmul(transposed, q[..., None] * single) - 0.5 * math.pi * tilted
     )  # S of group l towards s, (…, l, s)
@@ -310,13 +310,13 @@ def between_groups(own: Groups) -> tuple[Array, Array]:
 
     toward = xp.matmul(tilt, transposed)  # t, at the other's teacher
     both = toward + xp.matrix_transpose(toward)
-    inner = xp.matmul(own.rest, xp.matrix_transpose(own.rest))
+    inner = xp.matmul(grouped.rest, xp.matrix_transpose(grouped.rest))
     a, b = square[..., :, None], square[..., None, :]
     fourth = xp.matmul(bend(bare, tilt), transposed)
     rho = both + inner
     second = inner * both + 0.5 * (a * b + inner**2)
     second = second - bend(a + b + a * b - rho**2, rho) + fourth + xp.matrix_transpose(fourth)
-    chosen = q[..., :, None] * q[..., None, :] * own.apart
+    chosen = q[..., :, None] * q[..., None, :] * grouped.apart
     length = xp.sqrt(a) + xp.sqrt(b)
     reach = xp.sqrt(a * b) * length + length**4
     value = value + xp.sum(chosen * second, axis=(-2, -1))
@@ -333,14 +333,14 @@ def bend(x: Array, rho: Array) -> Array:
     return 0.5 * grown**2 + rho * (slope * grown + slope * square / 3.0 * series)
 
 
-def of_strays(own: Groups) -> tuple[Array, Array]:
+def of_strays(grouped: Groups) -> tuple[Array, Array]:
     """As `within_groups`, over pairs with a stray or two."""
-    xp = array_namespace(own.rest)
-    pair, stray, q = beside(own), own.stray, own.weight
-    with_teachers = stray[..., None] * closed_form.g(pair.theta) * own.total[..., None, :]
+    xp = array_namespace(grouped.rest)
+    pair, stray, q = with_strays(grouped), grouped.stray, grouped.weight
+    with_teachers = stray[..., None] * closed_form.g(pair.theta) * grouped.total[..., None, :]
     bent = (
         pair.sine_change
-        - (xp.matmul(pair.theta, xp.matrix_transpose(own.member)) + pair.theta_change) * pair.lean
+        - (xp.matmul(pair.theta, xp.matrix_transpose(grouped.member)) + pair.theta_change) * pair.lean
         - pair.theta_change * pair.cosine
     )
     chosen = stray[..., :, None] * q[..., None, :]
@@ -348,67 +348,68 @@ def of_strays(own: Groups) -> tuple[Array, Array]:
     alone = stray[..., :, None] * stray[..., None, :] * closed_form.g(pair.angles)
     value = 2.0 * xp.sum(with_teachers, axis=(-2, -1)) + 2.0 * xp.sum(with_units, axis=(-2, -1))
     value = value + xp.sum(alone, axis=(-2, -1))
-    lengths = xp.sqrt(xp.sum(own.rest**2, axis=-1))[..., None, :]
+    lengths = xp.sqrt(xp.sum(grouped.rest**2, axis=-1))[..., None, :]
     sizes = 2.0 * xp.abs(with_teachers), 2.0 * xp.abs(chosen) * lengths, xp.abs(alone)
     return value, sum((xp.sum(part, axis=(-2, -1)) for part in sizes), xp.zeros_like(value))
 
 
 def field(units: Units, factor: Factors) -> Array:
-    """F_i as `gaussian.field`, (…, student, feature), to about 1e-16 θ near a solution.
+    """F_i as `closed_form.field`, (…, student, feature), to about 1e-16 θ near a solution.
 
     Another group s acts on a unit of a group with y = v̂_l + ζ through
     [Q_s(1 + ξ₀) + Σ q'(ξ − ξ₀)] y/|y|² − (π/2 − ω₀) r_s + Σ q'(ω − ω₀) y', where ξ₀ and ω₀ belong to ζ' = 0 and
     r_s = Σ q'y' is the group's residual; on a stray through [Q_s S₀ + Σ q(S − S₀)] ẑ − θ₀ r_s − Σ q(θ − θ₀) y; and
-    its own group through Σ q' {[sin θ (|y'|/|y| − 1) − (θ − sin θ)] y + θ (ζ − ζ')}.
+    the same group through Σ q' {[sin θ (|y'|/|y| − 1) − (θ − sin θ)] y + θ (ζ − ζ')}.
     """
     xp = array_namespace(units.vectors)
-    own = groups(units)
-    q, count, total = own.weight, units.students, own.total
+    grouped = groups(units)
+    q, count, total = grouped.weight, units.students, grouped.total
     even = 0.5 * math.pi * factor.curved
     odd = odd_factor(factor)
-    position = xp.matmul(own.member, own.axes) + own.rest  # y, (…, unit, feature); 0 for strays
-    close = xp.sum(own.member, axis=-1)
-    direction = unit(own.vectors)
+    position = xp.matmul(grouped.member, grouped.axes) + grouped.rest  # y, (…, unit, feature); 0 for strays
+    close = xp.sum(grouped.member, axis=-1)
+    direction = unit(grouped.vectors)
 
-    square = xp.sum(own.rest**2, axis=-1)
-    theta, others = angles_within(own), own.rest[..., None, :, :]
+    square = xp.sum(grouped.rest**2, axis=-1)
+    theta, others = angles_within(grouped), grouped.rest[..., None, :, :]
     stretch = (square[..., None, :] - square[..., :, None]) / (1.0 + square[..., :, None])  # (|y'|/|y|)² − 1
     along = xp.sin(theta) * xi(stretch) - beyond_sine(theta)
-    chosen = own.same * q[..., None, :]
+    chosen = grouped.same * q[..., None, :]
     action = xp.sum(chosen * along, axis=-1)[..., None] * position
     turning = chosen * theta
 
     def turned(rows: slice) -> Array:
-        return xp.sum(turning[..., rows, :, None] * (own.rest[..., rows, None, :] - others), axis=-2)
+        return xp.sum(turning[..., rows, :, None] * (grouped.rest[..., rows, None, :] - others), axis=-2)
 
-    action = action + closed_form.by_rows(turned, own.rest, own.rest.shape[-2])
+    action = action + closed_form.by_rows(turned, grouped.rest, grouped.rest.shape[-2])
 
-    pair = across(own)
-    foreign = close[..., None] - own.member
-    chosen = own.apart * q[..., None, :]
+    pair = pairs_between_groups(grouped)
+    foreign = close[..., None] - grouped.member
+    chosen = grouped.apart * q[..., None, :]
     pulled = xp.sum((1.0 + pair.bare_xi) * foreign * total[..., None, :], axis=-1)
     pulled = pulled + xp.sum(chosen * pair.xi_change, axis=-1)
     action = action + (pulled / (1.0 + square))[..., None] * position
-    action = action + xp.matmul((pair.bare_omega - 0.5 * math.pi) * foreign, own.residuals)
+    action = action + xp.matmul((pair.bare_omega - 0.5 * math.pi) * foreign, grouped.residuals)
     action = action + xp.matmul(chosen * pair.omega_change, position)
 
     if xp.any(close == 0.0):
-        lonely = beside(own)
+        strays = with_strays(grouped)
         outside = 1.0 - close
-        pulled = xp.sum(xp.sin(lonely.theta) * total[..., None, :], axis=-1)
-        pulled = pulled + xp.sum(q[..., None, :] * lonely.sine_change, axis=-1)
-        moved = pulled[..., None] * direction - xp.matmul(lonely.theta, own.residuals)
-        moved = moved - xp.matmul(q[..., None, :] * lonely.theta_change, position)
+        pulled = xp.sum(xp.sin(strays.theta) * total[..., None, :], axis=-1)
+        pulled = pulled + xp.sum(q[..., None, :] * strays.sine_change, axis=-1)
+        moved = pulled[..., None] * direction - xp.matmul(strays.theta, grouped.residuals)
+        moved = moved - xp.matmul(q[..., None, :] * strays.theta_change, position)
         action = action + outside[..., None] * moved
         action = (
-            action + xp.sum(xp.sin(lonely.angles) * own.stray[..., None, :], axis=-1)[..., None] * direction
+            action
+            + xp.sum(xp.sin(strays.angles) * grouped.stray[..., None, :], axis=-1)[..., None] * direction
         )
-        thrown = outside[..., None] * own.coefficients[..., None] * own.vectors
-        action = action - xp.matmul(lonely.angles, thrown)
+        thrown = outside[..., None] * grouped.coefficients[..., None] * grouped.vectors
+        action = action - xp.matmul(strays.angles, thrown)
 
-    value = 2.0 * even * own.turned[..., None, :] + 2.0 * factor.curved * action
-    value = value - 2.0 * factor.constant * own.mass[..., None, None] * direction
-    value = own.signs[..., None] * value + 2.0 * odd * own.residual[..., None, :]
+    value = 2.0 * even * grouped.turned[..., None, :] + 2.0 * factor.curved * action
+    value = value - 2.0 * factor.constant * grouped.mass[..., None, None] * direction
+    value = grouped.signs[..., None] * value + 2.0 * odd * grouped.residual[..., None, :]
     students = value[..., :count, :]
     return students * xp.astype(norm(units.vectors[..., :count, :]) > 0, value.dtype)[..., None]
 

@@ -32,10 +32,10 @@ Array = Any
 
 @dataclass(frozen=True, eq=False)
 class Teacher(Data, law="population"):
-    """f*(x) = Σ_l b_l σ(v_l·x) on x ~ N(0, I_d), with σ the network's own activation.
+    """f*(x) = Σ_l b_l σ(v_l·x) on x ~ N(0, I_d), with σ the network's activation.
 
-    hidden: v (teacher, feature). output: b (teacher,). Both lead with a seed axis where each seed has a teacher of
-    its own: problems are of one teacher, so that such a run is as many as it has seeds (`of_seed`).
+    hidden: v (teacher, feature). output: b (teacher,). Both lead with a seed axis where seeds have different teachers:
+    a problem has one teacher, so that each seed is then a run by itself (`of_seed`).
     profile: what of f − f* is removed before squaring: `none`, `constant`, or `linear` (constant and linear part).
     dimension: d where features are reduced coordinates: m + k < d of them, the first k spanning the teachers, and
     nothing outside. None where features are all d.
@@ -48,12 +48,12 @@ class Teacher(Data, law="population"):
 
     @property
     def per_seed(self) -> bool:
-        """Whether each seed has a teacher of its own (a leading `seed` axis)."""
+        """Whether seeds have different teachers (a leading `seed` axis)."""
         return bool(self.hidden.ndim == 3)
 
     @property
     def apart(self) -> bool:
-        """Whether each seed has a teacher of its own: problems are of one teacher."""
+        """Whether seeds have different teachers: a problem has one teacher."""
         return self.per_seed
 
     def of_seed(self, index: int) -> Teacher:
@@ -76,7 +76,7 @@ class Teacher(Data, law="population"):
 
     @property
     def attributes(self) -> dict[str, Any]:
-        """What a file must know beside the arrays."""
+        """What a file must know in addition to the arrays."""
         return {"law": self.law, "profile": self.profile} | (
             {"dimension": self.dimension} if self.dimension else {}
         )
@@ -119,7 +119,7 @@ class Teacher(Data, law="population"):
         """The reference problem of a network on this teacher."""
         if self.per_seed:
             raise ValueError(
-                "each seed has a teacher of its own; take the problem of one, `teacher.of_seed(index)`"
+                "each seed has another teacher; take the problem of one, `teacher.of_seed(index)`"
             )
         return PopulationProblem(self, network)
 
@@ -143,7 +143,7 @@ class Teacher(Data, law="population"):
 class PopulationProblem(Problem):
     """A network and a teacher: L = ½ E (f − f*)² with the teacher's profile removed, by the closed forms.
 
-    Orthogonal teachers, or a single one, keep digits to L = 1e-25 (`grouped`); others about 1e-16 absolute.
+    Orthogonal teachers, or a single one, keep digits to L = 1e-25 (`orthogonal_form`); others about 1e-16 absolute.
     """
 
     data: Teacher
@@ -195,7 +195,7 @@ class PopulationProblem(Problem):
     def gradient(self, weights: Weights, weight_decay: float = 0.0) -> Weights:
         """The gradient of L + (weight_decay/2)(|a|² + |W|²) in the trained parameters.
 
-        ∂L/∂w_i = s a_i F_i and ∂L/∂a_i = s ⟨w_i, F_i⟩ with the field F of `gaussian`; where w_i = 0 both are 0.
+        ∂L/∂w_i = s a_i F_i and ∂L/∂a_i = s ⟨w_i, F_i⟩ with the field F of `closed_form`; where w_i = 0 both are 0.
         """
         xp = array_namespace(weights.hidden)
         weights = self.network.with_tied_outputs(weights)
@@ -207,7 +207,7 @@ class PopulationProblem(Problem):
 
     @property
     def profiled(self) -> tuple[float, float]:
-        """(μ, λ): the profile removes μ Σ C_p + λ r·x of f − f*, with C and r of `gaussian`. Derived: the loss is
+        """(μ, λ): the profile removes μ Σ C_p + λ r·x of f − f*, with C and r of `closed_form`. Derived: the loss is
         less by half their mean squares, (μ Σ C_p)²/2 and λ²|r|²/2."""
         linear = closed_form.factors(self.network.activation).linear - self.factors.linear
         return math.sqrt(2.0 * self.factors.constant), math.sqrt(2.0 * linear)
@@ -219,9 +219,9 @@ class PopulationProblem(Problem):
         labels: it is orthogonal to the rest, so that E[(f − f* − α − β·x) ∇f] is the profiled loss's gradient.
         """
         xp = array_namespace(weights.hidden)
-        place = {"dtype": weights.hidden.dtype, "device": device(weights.hidden)}
+        like = {"dtype": weights.hidden.dtype, "device": device(weights.hidden)}
         shape = (size, self.data.features)
-        inputs = xp.stack([xp.asarray(each.standard_normal(shape), **place) for each in random])
+        inputs = xp.stack([xp.asarray(each.standard_normal(shape), **like) for each in random])
         targets = self.data.labels(inputs, self.network)
         mean, linear = self.profiled
         if mean or linear:
@@ -239,13 +239,13 @@ class PopulationProblem(Problem):
         xp = array_namespace(weights.hidden)
         weights = self.network.with_tied_outputs(weights)
         units, signs = self.units(weights)
-        own, through, by_output = closed_form.hessian_blocks(units, self.factors)
+        diagonal, through, by_output = closed_form.hessian_blocks(units, self.factors)
         scale, m, d = self.network.scale, self.network.neurons, self.data.features
         c, sign, hidden = scale * weights.output, signs, weights.hidden
         lead = hidden.shape[:-2]
         eye = xp.eye(m, dtype=hidden.dtype, device=hidden.device)
         blocks = through * sign[..., :, None, None, None] * sign[..., None, :, None, None]
-        blocks = blocks + own[..., :, None, :, :] * eye[..., None, None]
+        blocks = blocks + diagonal[..., :, None, :, :] * eye[..., None, None]
         first = c[..., :, None, None, None] * blocks
         both = xp.reshape(xp.moveaxis(first, -3, -2), (*lead, m * d, m * d))
         if self.network.output == "fixed":
@@ -259,10 +259,10 @@ class PopulationProblem(Problem):
             top = xp.concat([both, cross], axis=-1)
             return xp.concat([top, xp.concat([xp.matrix_transpose(cross), last], axis=-1)], axis=-2)
         direction = unit(hidden)
-        spread = xp.reshape(direction[..., :, None, :] * eye[..., None], (*lead, m, m * d))  # ∂a/∂W
-        mixed = xp.matmul(cross, spread)
+        output_jacobian = xp.reshape(direction[..., :, None, :] * eye[..., None], (*lead, m, m * d))
+        mixed = xp.matmul(cross, output_jacobian)
         both = both + mixed + xp.matrix_transpose(mixed)
-        both = both + xp.matmul(xp.matrix_transpose(spread), xp.matmul(last, spread))
+        both = both + xp.matmul(xp.matrix_transpose(output_jacobian), xp.matmul(last, output_jacobian))
         length = norm(hidden)
         safe = xp.where(length > 0, length, xp.ones_like(length))
         bend = scale * xp.sum(hidden * field, axis=-1) / safe
@@ -275,29 +275,29 @@ class PopulationProblem(Problem):
         """The top eigenvalue of the Hessian in the trained parameters, (…,): descent is stable below
         2/sharpness near a minimum."""
         xp = array_namespace(weights.hidden)
-        (problem, inside), _ = reduced(self, weights)
+        (problem, start), _ = reduced(self, weights)
         if problem.data.dimension is not None:  # all directions outside the span are alike: keep one
 
             def with_one_more(vectors: Array) -> Array:
                 return xp.concat([vectors, xp.zeros_like(vectors[..., :1])], axis=-1)
 
-            inside = Weights(with_one_more(inside.hidden), inside.output)
+            start = Weights(with_one_more(start.hidden), start.output)
             data = replace(problem.data, hidden=with_one_more(problem.data.hidden))
             problem = replace(problem, data=data)
-        matrix = problem.hessian(inside)
+        matrix = problem.hessian(start)
         return xp.max(xp.linalg.eigvalsh(0.5 * (matrix + xp.matrix_transpose(matrix))), axis=-1)
 
     def in_span(self, weights: Weights) -> tuple[Problem, Weights, Callable[[Weights], Weights] | None]:
         """As `Problem.in_span`: min(d, m + k) coordinates."""
-        (problem, inside), basis = reduced(self, weights)
-        return problem, inside, None if basis is None else partial(lifted, basis=basis)
+        (problem, start), basis = reduced(self, weights)
+        return problem, start, None if basis is None else partial(lifted, basis=basis)
 
     def descend(self, weights: Weights, step_size: float, weight_decay: float, count: int) -> Weights:
         """As `Problem.descend`, in min(d, m + k) coordinates: those of this call, unless the problem is reduced."""
         if count == 0:
             return weights
-        (problem, inside), basis = reduced(self, weights)
-        return lifted(Problem.descend(problem, inside, step_size, weight_decay, count), basis)
+        (problem, start), basis = reduced(self, weights)
+        return lifted(Problem.descend(problem, start, step_size, weight_decay, count), basis)
 
     def flow(
         self,
@@ -310,13 +310,13 @@ class PopulationProblem(Problem):
     ) -> FlowWeights:
         """Gradient flow of one seed on the host at `times`, the first of which is the start's, by
         `population_flow` in min(d, m + k) coordinates: hidden (time, neuron, feature), output (time, neuron)."""
-        from twolayer.population.flow import population_flow  # scipy, for those who flow
+        from twolayer.population.flow import population_flow  # loads scipy
 
         data = self.data.mapped(lambda array: to_host(array).astype("float64"))
         (problem, start), basis = reduced(replace(self, data=data), self.network.with_tied_outputs(weights))
-        path = population_flow(problem.packing(start, weight_decay), times, rtol, atol, moved)
-        wide = lifted(path, basis)
-        return FlowWeights(wide.hidden, wide.output, path.forks)
+        path = population_flow(problem.ode_system(start, weight_decay), times, rtol, atol, moved)
+        full = lifted(path, basis)
+        return FlowWeights(full.hidden, full.output, path.forks)
 
     def flow_of_seed(
         self,
@@ -332,7 +332,7 @@ class PopulationProblem(Problem):
         path = self.flow(weights, times, weight_decay, *tolerance, moved)
         return replace(path, resting=moved.astype("int8"))
 
-    def packing(self, start: Weights, weight_decay: float) -> Any:
+    def ode_system(self, start: Weights, weight_decay: float) -> Any:
         """The flow's velocity and Jacobian, of one seed."""
         from twolayer.population.flow import OdeSystem
 
@@ -358,15 +358,16 @@ def reduced(
     first = xp.broadcast_to(xp.matrix_transpose(axes), (*lead, *teachers.shape))
     # directions alone count, and lengths such as 1e-300 would be lost
     basis = orthonormal(xp.concat([first, unit(weights.hidden)], axis=-2))
-    placed = xp.concat([xp.matmul(teachers, axes), xp.zeros_like(teachers[:, :m])], axis=-1)
-    inside = Weights(xp.matmul(weights.hidden, basis), weights.output)
-    data = replace(data, hidden=placed, dimension=data.features)
-    return (replace(problem, data=data), inside), basis
+    coordinates = xp.concat([xp.matmul(teachers, axes), xp.zeros_like(teachers[:, :m])], axis=-1)
+    reduced_weights = Weights(xp.matmul(weights.hidden, basis), weights.output)
+    data = replace(data, hidden=coordinates, dimension=data.features)
+    return (replace(problem, data=data), reduced_weights), basis
 
 
 def orthonormal(vectors: Array) -> Array:
     """An orthonormal basis (…, feature, vector) whose first j columns span the first j of the vectors
-    (…, vector, feature), each towards its own: Householder's, so orthonormal where vectors are dependent too."""
+    (…, vector, feature), each with a positive coefficient: Householder's, so orthonormal where vectors are
+    dependent too."""
     xp = array_namespace(vectors)
     basis, triangle = xp.linalg.qr(xp.matrix_transpose(vectors))
     diagonal = xp.linalg.diagonal(triangle)
