@@ -1,8 +1,9 @@
 """Loss and gradient for orthogonal teachers, with digits kept down to L = 1e-25.
 
 The plain sums of `closed_form` lose what lies below 1e-16: near a solution terms of order one cancel, inside a group
-of students and between groups. Here each student is turned, u → σu with σ = ±1, towards the teacher l that it is closest
-to up to sign, which changes r alone, to r̃ = Σ c σu. With A' = A − πB/2 (0 for |·| and without the linear part),
+of students and between groups. Here each student is turned, u → σu with σ = ±1, towards the teacher l that it is
+closest to up to sign, which changes r alone, to r̃ = Σ c σu. With A' = A − πB/2 (0 for |·| and without the linear
+part),
 
     L = A'|r|² + (πB/2)|r̃|² + B Σ_{p,q} C_p C_q g(θ_pq) − D (ΣC)².
 
