@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["Drawing", "band", "figure", "render", "style_file"]
+__all__ = ["Drawing", "Planned", "band", "figure", "render", "style_file"]
 
 Status = Literal["published", "inferred", "theorem"]
 Draw = Callable[["Figure", Mapping[str, "xr.Dataset"]], Any]
+Planned = tuple[Sequence[Mapping[str, Any]], Sequence[str]]
+"""An experiment before it is run: the sections of its runs, and its metrics."""
 
 CAPTION_SIZE = 6.5
 """Points; a letter is about 0.57 of that wide."""
@@ -43,6 +45,7 @@ class Drawing:
     files: netCDF files beside the plugin's own that it is drawn from too, in `data` under their stems.
     experiments: what it is drawn from, unless the config names others.
     caption: a text, or a function of the data that says what was run.
+    validate: a DataError where it could not show these experiments.
     """
 
     draw: Draw
@@ -52,6 +55,7 @@ class Drawing:
     frames_per_second: int = 20
     files: tuple[str, ...] = ()
     experiments: tuple[str, ...] = ()
+    validate: Callable[[Mapping[str, Planned]], None] = lambda planned: None
 
     @property
     def animated(self) -> bool:

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from twolayer.analysis.claims import Claim, Tag
 from twolayer.analysis.comparison import Result, as_read, inconclusive
-from twolayer.analysis.figures import Drawing, Status
-from twolayer.analysis.runs import EACH, Run, Select, Varied, runs_of, telling_words
+from twolayer.analysis.figures import Drawing, Planned, Status
+from twolayer.analysis.runs import EACH, Config, Run, Select, Varied, runs_of, telling_words
 from twolayer.core.registration import mark
 from twolayer.errors import DataError
 
@@ -116,7 +116,8 @@ class Paper:
         status: Status,
         caption: str | Callable[..., str],
         *,
-        on: str | Sequence[str],
+        on: str | Sequence[str] | Mapping[str, str | Sequence[str]],
+        check: Callable[..., None] | None = None,
         size: tuple[float, float] = (5.5, 3.4),
         frames_per_second: int = 20,
         files: Iterable[str] = (),
@@ -124,12 +125,24 @@ class Paper:
         """Mark `draw(canvas, run, …)` as a figure; what is marked is drawn.
 
         status: see `Drawing`. caption: a text, or a function of the same runs, which says what was run from them.
-        on: the experiments it is drawn from, each given as a `Run` of all its runs, in this order; a config may name
-        others in their place. size: width and height in inches, without the caption. files: as for a claim.
+        on: the experiments it is drawn from, each given as a `Run` of all its runs, in this order, with the metrics
+        and swept words that it takes: {"rate": ["loss", "neurons"]}. A config may name others in their place.
+        check: a function of the `Config` of each experiment, as `Run.config`, that raises a DataError where the figure
+        could not show what was run. Both are looked at before anything runs.
+        size: width and height in inches, without the caption. files: as for a claim.
         """
         experiments, read = texts(on), tuple(files)
+        taken = [texts(names) for names in on.values()] if isinstance(on, Mapping) else []
 
         def mark_figure(draw: Callable[..., Any]) -> Drawing:
+            def validate(planned: Mapping[str, Planned]) -> None:
+                refuse_number(draw, experiments, planned)
+                for place, (experiment, (runs, metrics)) in enumerate(planned.items()):
+                    names = taken[min(place, len(taken) - 1)] if taken else ()
+                    refuse_missing(experiment, names, runs[0]["swept"], metrics)
+                if check is not None:
+                    check(*(Config(runs) for runs, _ in planned.values()))
+
             def arguments(data: Mapping[str, xr.Dataset]) -> list[Any]:
                 stored = {Path(file).stem for file in read}
                 runs = [next(runs_of(name, dataset)) for name, dataset in data.items() if name not in stored]
@@ -151,6 +164,7 @@ class Paper:
                 frames_per_second,
                 read,
                 experiments,
+                validate,
             )
             mark(drawing, "figures", f"{self.name}.{draw.__name__}", drawing, draw.__module__)
             return drawing
@@ -238,6 +252,25 @@ def attempt(check: Callable[..., Found], run: Run | str, *more: Any) -> dict[str
     return {"": found} if isinstance(found, Result) else dict(found)
 
 
-def texts(value: str | Sequence[str]) -> tuple[str, ...]:
+def refuse_number(draw: Callable[..., Any], usual: Sequence[str], planned: Mapping[str, Planned]) -> None:
+    """A DataError where a figure is given more or fewer experiments than it takes."""
+    kinds = {parameter.kind for parameter in inspect.signature(draw).parameters.values()}
+    if len(planned) != len(usual) and inspect.Parameter.VAR_POSITIONAL not in kinds:
+        raise DataError(f"is drawn from {len(usual)} experiments ({', '.join(usual)}), not {len(planned)}")
+
+
+def refuse_missing(
+    experiment: str, names: Sequence[str], swept: Mapping[str, Any], metrics: Sequence[str]
+) -> None:
+    """A DataError where a figure takes from an experiment what this neither measures nor sweeps."""
+    for name in names:
+        if name not in swept and name not in metrics:
+            raise DataError(
+                f"shows '{name}', which the experiment '{experiment}' neither measures nor sweeps; it measures "
+                f"{', '.join(metrics)} and sweeps {', '.join(swept) or 'nothing'}"
+            )
+
+
+def texts(value: str | Iterable[str]) -> tuple[str, ...]:
     """One name or several, as names."""
     return (value,) if isinstance(value, str) else tuple(value)

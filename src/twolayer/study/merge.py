@@ -52,6 +52,8 @@ def anchored(content: Any, folder: Path) -> Any:
 
     def anchor(value: Any) -> Any:
         if isinstance(value, str):
+            if "\0" in value:
+                raise ConfigError(f"{value!r} is not the path of a file: it has a null character")
             absolute = (folder / value).resolve()
             return os.path.relpath(absolute) if absolute.is_relative_to(Path.cwd()) else str(absolute)
         if isinstance(value, list):
@@ -79,6 +81,9 @@ def merge_papers(base: dict[str, Any], over: Any, source: str) -> None:
             if key not in into:
                 raise ConfigError(f"{place}.{key}: {unknown_name('key', key, into)}")
             for name, section in mapping(value, f"{place}.{key}").items():
+                if key == "figures" and section is False:  # left out
+                    into[key][name] = False
+                    continue
                 section = mapping(section, f"{place}.{key}.{name}")
                 old = into[key].get(name, {})
                 into[key][name] = merge_experiment(old, section) if key == "experiments" else section

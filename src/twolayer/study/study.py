@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from twolayer.errors import ConfigError, unknown_name
+from twolayer.analysis.figures import Drawing
+from twolayer.errors import ConfigError, DataError, unknown_name
 from twolayer.study.fingerprint import code_of
-from twolayer.study.job import Job
+from twolayer.study.job import Job, selected_metrics
 from twolayer.study.merge import anchored, merge_papers, read_config
 from twolayer.study.registry import Registry, load, plugin_folder
 from twolayer.study.runs import Experiment, PlannedRun, identifier, make_experiment
@@ -122,11 +124,27 @@ def load_study(files: Sequence[Path | str], overrides: Mapping[str, Any] | None 
     for folder in (plugin_folder(), *map(Path, paths)):
         for file in sorted(folder.glob("papers/*/experiments.yaml")):
             merge_papers(top["papers"], {file.parent.name: read_config(file)}, str(file))
+    shipped = copy.deepcopy(top["papers"])
     for source, layer in layers:
         merge_papers(top["papers"], layer.get("papers") or {}, source)
-    warnings = registry.warnings()
+    warnings = registry.warnings() + list(metrics_left_out(shipped, top["papers"]))
     papers = {name: make_paper(name, body, registry, warnings) for name, body in top["papers"].items()}
     return Study(top["backend"], tuple(paths), papers, registry, warnings)
+
+
+def metrics_left_out(
+    shipped: Mapping[str, Mapping[str, Any]], asked: Mapping[str, Mapping[str, Any]]
+) -> Iterator[str]:
+    """A warning for each experiment of a paper that the config takes metrics from."""
+    for paper, body in shipped.items():
+        for name, section in body["experiments"].items():
+            kept = asked[paper]["experiments"][name].get("metrics")
+            lost = [metric for metric in section.get("metrics") or () if metric not in (kept or (metric,))]
+            if lost:
+                yield (
+                    f"papers.{paper}.experiments.{name}.metrics: leaves out {', '.join(lost)}, which the paper's own "
+                    "list has; claims that need them are inconclusive"
+                )
 
 
 def make_paper(name: str, body: Mapping[str, Any], registry: Registry, warnings: list[str]) -> PlannedPaper:
@@ -167,8 +185,8 @@ def make_figures(
     registry: Registry,
     warnings: list[str],
 ) -> dict[str, Figure]:
-    """The figures of a paper: all that are registered for it, each from its own experiments or from those that
-    the config names in their place."""
+    """The figures of a paper: all that are registered for it but those that the config leaves out (`false`), each from
+    its own experiments or from those that the config names in their place."""
     place = f"papers.{paper}.figures"
     registered = {
         full.partition(".")[2]: registry.find("figures", full).plugin
@@ -180,10 +198,14 @@ def make_figures(
         where = f"{place}.{key}"
         identifier(key, where)
         registry.find("figures", f"{paper}.{key}", where)
+        if section is False:
+            del used[key]
+            continue
         extra = [part for part in section if part != "experiments"]
         if extra or not section.get("experiments"):
             raise ConfigError(
-                f"{where}: needs one key, experiments: [<name>, …], has {sorted(map(str, section))}"
+                f"{where}: needs one key, experiments: [<name>, …], or to be false, which leaves the figure out; has "
+                f"{sorted(map(str, section))}"
             )
         used[key] = convert(section["experiments"], list[str], f"{where}.experiments")
         for experiment in used[key]:
@@ -197,5 +219,22 @@ def make_figures(
         if missing:
             warnings.append(f"{place}.{key}: is not drawn; the config has no experiment {', '.join(missing)}")
         elif names:
+            refuse_to_draw(registered[key], [experiments[name] for name in names], registry, f"{place}.{key}")
             figures[key] = Figure(paper, key, tuple(names), registered[key].animated)
     return figures
+
+
+def refuse_to_draw(drawing: Drawing, planned: Sequence[Experiment], registry: Registry, where: str) -> None:
+    """A ConfigError where a figure could not show what its experiments will run."""
+    known = {
+        experiment.name: (
+            [run.as_dict() for run in experiment.runs.values()],
+            selected_metrics(registry, experiment.metrics),
+        )
+        for experiment in planned
+    }
+    try:
+        drawing.validate(known)
+    except DataError as error:
+        name = where.rpartition(".")[2]
+        raise ConfigError(f"{where}: {error}. Or leave this figure out: figures: {{{name}: false}}") from None
