@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as arrays
 
 from twolayer import Paper, Result, Run, above, at_least, at_most, close, equivalent, fit_slope
 from twolayer.analysis.claims import evaluate
-from twolayer.analysis.runs import Varied, runs_of, telling_words
+from twolayer.analysis.runs import Varied, distinguishing_words, runs_of
 from twolayer.errors import DataError
 
 PAPER = Paper("some2026", "Some, 2026", {"neurons": "n"})
@@ -105,9 +105,9 @@ def test_each_run_alone_whatever_was_swept(dataset: xr.Dataset) -> None:
     (run,) = runs_of("rate", dataset)
     assert [part.length.sizes["neuron"] for part in run.by("run")] == [2, 2, 3, 3]
     zipped = dataset.isel(scale=[0])  # a zip of two words: the first tells the runs apart, and names them
-    assert telling_words(zipped) == ["neurons"]
-    assert telling_words(dataset) == ["neurons", "scale"]
-    assert telling_words(dataset.isel(neurons=[0], scale=[0])) == []
+    assert distinguishing_words(zipped) == ["neurons"]
+    assert distinguishing_words(dataset) == ["neurons", "scale"]
+    assert distinguishing_words(dataset.isel(neurons=[0], scale=[0])) == []
 
 
 def test_one_run_and_runs_that_differ_in_one_word(dataset: xr.Dataset) -> None:
@@ -132,7 +132,7 @@ def test_a_case_for_each_run_and_a_statement_that_does_not_speak_of_all(dataset:
 
     assert list(rows(large, rate=dataset)) == ["it[n = 3, scale = 0.1]", "it[n = 3, scale = 1]"]
     (row,) = rows(large, rate=dataset.isel(neurons=[0])).values()
-    assert (row["verdict"], row["detail"]) == ("inconclusive", "there is no run that it speaks of")
+    assert (row["verdict"], row["detail"]) == ("inconclusive", "there is no run that it applies to")
 
 
 def test_a_word_that_is_not_swept_is_told_in_its_own_words(dataset: xr.Dataset) -> None:
@@ -254,7 +254,7 @@ def test_a_sentence_that_speaks_of_no_run_says_so(dataset: xr.Dataset) -> None:
     ]
     none, some = (rows(claim, rate=dataset) for claim in claims)
     assert none["it"]["verdict"] == "inconclusive"
-    assert none["it"]["detail"] == "no run of the experiment 'rate' is one that the sentence speaks of"
+    assert none["it"]["detail"] == "no run of the experiment 'rate' is one that the statement applies to"
     assert {row["detail"] for row in some.values()} == {"three are too many"}
 
 
@@ -292,7 +292,7 @@ def test_a_claim_whose_cases_are_all_empty_says_so(dataset: xr.Dataset) -> None:
 
     assert list(rows(some, rate=dataset)) == ["it[n = 3]"]
     (row,) = rows(some, rate=dataset.isel(neurons=[0])).values()
-    assert (row["verdict"], row["detail"]) == ("inconclusive", "there is no run that it speaks of")
+    assert (row["verdict"], row["detail"]) == ("inconclusive", "there is no run that it applies to")
 
 
 @given(

@@ -52,14 +52,12 @@ EXPORTS = {
     "run": "notebook",
     "runs_by": "analysis.sweeps",
     "unpadded": "analysis.sweeps",
-    "band": "analysis.figures",
     "equivalent": "analysis.comparison",
     "bands": "analysis.drawing",
     "facets": "analysis.drawing",
     "floored": "analysis.drawing",
     "name_axes": "analysis.drawing",
     "reference": "analysis.drawing",
-    "farthest": "analysis.comparison",
 }
 
 if TYPE_CHECKING:
@@ -72,14 +70,12 @@ if TYPE_CHECKING:
     from twolayer.analysis.comparison import at_most as at_most
     from twolayer.analysis.comparison import close as close
     from twolayer.analysis.comparison import equivalent as equivalent
-    from twolayer.analysis.comparison import farthest as farthest
     from twolayer.analysis.comparison import inconclusive as inconclusive
     from twolayer.analysis.drawing import bands as bands
     from twolayer.analysis.drawing import facets as facets
     from twolayer.analysis.drawing import floored as floored
     from twolayer.analysis.drawing import name_axes as name_axes
     from twolayer.analysis.drawing import reference as reference
-    from twolayer.analysis.figures import band as band
     from twolayer.analysis.figures import figure as figure
     from twolayer.analysis.metric import Metric as Metric
     from twolayer.analysis.metric import each_frame as each_frame

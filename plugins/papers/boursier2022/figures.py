@@ -10,7 +10,7 @@ import numpy as np
 
 from twolayer import Paper, name_axes, reference
 from twolayer.analysis.intervals import chance_interval
-from twolayer.analysis.labels import style_of, symbol_of
+from twolayer.analysis.labels import marker_of, style_of, symbol_of
 
 from . import measured, theory
 
@@ -97,7 +97,7 @@ def stars(run: Run) -> tuple[Any, Any]:
     return kinks, np.sign(output) * np.linalg.norm(hidden, axis=-1)
 
 
-def moment(run: Run, frame: int) -> str:
+def frame_title(run: Run, frame: int) -> str:
     """The title of a saved frame of a descent."""
     return f"iteration {int(run.step[frame])}, L = {float(run.loss[frame]):.3g}"
 
@@ -125,7 +125,7 @@ def figure2(canvas: Figure, run: Run, theirs: xr.Dataset) -> None:
         axes.set_ylim(-height, height)
         bound = 1.15 * np.abs(sizes[frame]).max()
         right.set_ylim(-bound, bound)
-        axes.set_title(moment(descent, frame))
+        axes.set_title(frame_title(descent, frame))
         label_network_axes(axes, right)
 
 
@@ -149,7 +149,7 @@ def network_frames(canvas: Figure, run: Run) -> Iterator[list[Artist]]:
     for frame in range(len(curves)):
         line.set_ydata(curves[frame])
         points.set_data(kinks[frame], sizes[frame])
-        title.set_text(moment(run, frame))
+        title.set_text(frame_title(run, frame))
         yield [line, *still, points, title]
 
 
@@ -182,7 +182,7 @@ def animation_nonorthogonal_large(canvas: Figure, run: Run, theirs: xr.Dataset) 
 
 
 def loss_profile(canvas: Figure, run: Run, theirs: xr.Dataset) -> None:
-    """L against iterations: descent in both precisions, the authors' own losses, the flow."""
+    """L against iterations: descent in both precisions, the losses that the authors saved, the flow."""
     step = measured.descent(run).config.dynamics.step_size
     linear, logarithmic = canvas.subplots(1, 2)
     for axes in (linear, logarithmic):
@@ -291,7 +291,7 @@ def animation_high_dimension(canvas: Figure, run: Run, theirs: xr.Dataset) -> It
     for frame in range(descent.dataset.sizes["time"]):
         for drawn, chosen in points:
             drawn.set_data(*polar(descent, frame, chosen))
-        title.set_text(moment(descent, frame))
+        title.set_text(frame_title(descent, frame))
         yield [*(drawn for drawn, _ in points), title]
 
 
@@ -360,11 +360,11 @@ def scale_sweep(canvas: Figure, run: Run) -> None:
     first = next(run.by("scale"))
     inputs, targets = first.inputs.values, first.targets.values
     unit = measured.loss_unit(run)
-    for place, (sign, drive, level) in enumerate(theory.fit_stages(inputs, targets)):
+    for number, (sign, drive, level) in enumerate(theory.fit_stages(inputs, targets)):
         when = run.along("scale", partial(measured.time_below, level=unit * level))
         mean = when.mean("seed").sortby("scale")
-        scale, color = mean["scale"].values, f"C{place}"
-        left.plot(scale, mean, "os"[place], color=color, label=f"labels {sign}, measured", fillstyle="none")
+        scale, color = mean["scale"].values, f"C{number}"
+        left.plot(scale, mean, "os"[number], color=color, label=f"labels {sign}, measured", fillstyle="none")
         line = mean.values[0] + np.log(scale[0] / scale) / drive / unit
         reference(left, scale, line, f"slope {np.log(10) / drive / unit:.3f} a decade", color=color)
     left.set_ylim(0, None)
@@ -411,17 +411,17 @@ def implicit_bias(canvas: Figure, run: Run) -> None:
     left, right = canvas.subplots(1, 2)
     groups = list(run.by("samples"))
     counts = [group.samples for group in groups]
-    for place, (group, marker) in enumerate(zip(groups, "os^Dvp<>*h" * len(groups), strict=False)):
-        line = style_of(group.samples, counts)
+    for number, group in enumerate(groups):
+        line, marker = style_of(group.samples, counts), marker_of(group.samples, counts)
         style = {**line, "linestyle": "none", "marker": marker, "fillstyle": "none", "markersize": 3.5}
         label = f"{symbol_of('samples')} = {group.samples}"
-        for spot, part in enumerate(group.along("scale")):
+        for index, part in enumerate(group.along("scale")):
             excess = np.maximum(measured.norm_excess(part).values, 1e-16)
-            scale, told = np.full(excess.shape, part.scale), label if spot == 0 else None
-            left.plot(scale, excess, label=told, **style)
+            scale, style["label"] = np.full(excess.shape, part.scale), "" if index else label
+            left.plot(scale, excess, **style)
             directions = part.carrying_directions.isel(time=-1)
-            shifted = scale * 10 ** (place - 0.5 * (len(groups) - 1))
-            right.plot(shifted, directions, label=told, **style)
+            shifted = scale * 10 ** (number - 0.5 * (len(groups) - 1))
+            right.plot(shifted, directions, **style)
         small = sorted(
             (part for part in group.along("scale") if part.scale <= 1e-16),
             key=lambda part: -part.scale,
@@ -440,7 +440,7 @@ def implicit_bias(canvas: Figure, run: Run) -> None:
     for axes in (left, right):
         scale_axis(axes)
         axes.legend()
-    right.set_xlabel(f"{right.get_xlabel()} (shifted by n to be told apart)")
+    right.set_xlabel(f"{right.get_xlabel()} (shifted by n, for clarity)")
 
 
 @paper.figure(
@@ -472,14 +472,15 @@ def escape(canvas: Figure, flow: Run, descent: Run) -> None:
     left.legend()
     parts = list(descent.by("scale"))
     letter = symbol_of("scale", paper.symbols)
-    for part, marker in zip(parts, "os^Dvp<>*h" * len(parts), strict=False):
-        style = style_of(part.scale, [other.scale for other in parts])
-        for spot, run in enumerate(part.along("step_size")):
+    scales = [part.scale for part in parts]
+    for part in parts:
+        style, marker = style_of(part.scale, scales), marker_of(part.scale, scales)
+        for index, run in enumerate(part.along("step_size")):
             escaped = run.loss.isel(time=-1) < measured.escape_level(run)
             share, low, high = chance_interval(int(escaped.sum()), run.seeds)
             right.errorbar(
                 run.step_size, share, yerr=[[share - low], [high - share]], fmt=marker, color=style["color"],
-                capsize=2, label=f"descent, {letter} = {part.scale:.2g}" if spot == 0 else None,
+                capsize=2, label="" if index else f"descent, {letter} = {part.scale:.2g}",
             )  # fmt: skip
     reference(right, [0, 1], 2 * [float(when.notnull().mean())], "exact flow, all scales",
               transform=right.get_yaxis_transform())  # fmt: skip

@@ -19,7 +19,7 @@ from .theory import paper
 Results = Mapping[str, Result]
 
 LATE = "C = 3/4 in ηT₁ = C/n was chosen, of all C up to 0.81, after runs had been seen"
-READING = "The theorem's own σ = O(n^−4226 …) and η cannot be run; T₁ = 3/4nη"
+READING = "The theorem's σ = O(n^−4226 …) and η cannot be run; T₁ = 3/4nη"
 of_phases = partial(
     paper.claim, on="phases", by="run", of=measured.several, figures=["phases"], unverified_reading=True
 )
@@ -101,7 +101,7 @@ def phase1_lengths(run: Run) -> Results:
     low, high = theory.lengths(length.time, measured.start_size(run))
     later = length.isel(time=slice(1, None))
     faster = (later - length.isel(time=0, drop=True)) / (0.5 * later.time)
-    # a step's own second order: |w + ηg| ≤ |w| + ηg·ŵ + η²|g|²/2|w|, a part η/4s1 of ½η
+    # the second order of a step: |w + ηg| ≤ |w| + ηg·ŵ + η²|g|²/2|w|, a part η/4s1 of ½η
     room = 1.0 + 0.25 * run.config.dynamics.step_size / low
     detail = f"|w|/(s2 + 2η|v|t) is {(length / high).max():.3g} at most"
     return {

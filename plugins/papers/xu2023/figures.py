@@ -8,7 +8,7 @@ import numpy as np
 
 from twolayer import Run, bands, facets, fit_rate, name_axes, reference
 from twolayer.analysis.intervals import mean_interval
-from twolayer.analysis.labels import style_of
+from twolayer.analysis.labels import marker_of, style_of
 from twolayer.errors import DataError
 from twolayer.population.asymptotics import (
     gradient_limit,
@@ -41,9 +41,10 @@ def by_students(runs: Run) -> list[Run]:
     return sorted((measured.in_units(run) for run in runs.by("run")), key=students)
 
 
-def colour_of(run: Run) -> dict[str, str]:
-    """The style of a number of students."""
-    return style_of(students(run), [students(run)])
+def styles_of(runs: Run) -> dict[int, dict[str, Any]]:
+    """The style of each number of students in an experiment."""
+    sizes = [students(run) for run in by_students(runs)]
+    return {size: style_of(size, sizes) for size in sizes}
 
 
 def largest_group(runs: Run) -> Run:
@@ -51,13 +52,10 @@ def largest_group(runs: Run) -> Run:
     return max(runs.varying("neurons"), key=lambda group: int(group.config.problem.dimension))
 
 
-def star(axes: Axes, run: Run, step: int, ends: dict[int, float]) -> None:
-    """The end of a curve of the print."""
-    if students(run) in ends:
-        axes.plot(
-            step, ends[students(run)], "*", color=colour_of(run)["color"], markersize=9,
-            markeredgecolor="black", clip_on=False,
-        )  # fmt: skip
+def star(axes: Axes, step: int, end: float | None, color: str) -> None:
+    """The end of a printed curve, where it was read off."""
+    if end is not None:
+        axes.plot(step, end, "*", color=color, markersize=9, markeredgecolor="black", clip_on=False)
 
 
 @paper.figure(
@@ -67,12 +65,12 @@ def star(axes: Axes, run: Run, step: int, ends: dict[int, float]) -> None:
     size=(7.5, 3.2),
 )
 def figure1_left(canvas: Figure, runs: Run) -> None:
-    panels = facets(canvas, runs.varying("neurons"))
+    panels, styles = facets(canvas, runs.varying("neurons")), styles_of(runs)
     for axes, group in panels:
         for run in by_students(group):
-            run = run.isel(time=run.step.values <= theory.LEFT)
-            bands(axes, run.step, run.loss, f"n = {students(run)}", **colour_of(run))
-            star(axes, run, theory.LEFT, theory.ENDS_LEFT)
+            n, run = students(run), run.isel(time=run.step.values <= theory.LEFT)
+            colour = bands(axes, run.step, run.loss, f"n = {n}", **styles[n])
+            star(axes, theory.LEFT, theory.ENDS_LEFT.get(n), colour)
         axes.set(yscale="log", xlabel="iteration")
     name_axes(panels[0][0], y=runs.loss)
     panels[0][0].legend(loc="lower left")
@@ -85,15 +83,15 @@ def figure1_left(canvas: Figure, runs: Run) -> None:
     size=(7.5, 3.2),
 )
 def figure1_right(canvas: Figure, runs: Run) -> None:
-    panels = facets(canvas, runs.varying("neurons"))
+    panels, styles = facets(canvas, runs.varying("neurons")), styles_of(runs)
     for axes, group in panels:
         axes.axhline(-3, color="0.4", linestyle="--", linewidth=0.8)
         for run in by_students(group):
             if measured.several(run):
-                run = run.isel(time=run.step.values >= theory.RIGHT)
+                n, run = students(run), run.isel(time=run.step.values >= theory.RIGHT)
                 exponent = np.log(run.loss) / np.log(run.time)
-                bands(axes, run.step, exponent, f"n = {students(run)}", **colour_of(run))
-                star(axes, run, theory.END, theory.ENDS_RIGHT)
+                colour = bands(axes, run.step, exponent, f"n = {n}", **styles[n])
+                star(axes, theory.END, theory.ENDS_RIGHT.get(n), colour)
         axes.set_xlabel("iteration")
         axes.locator_params(axis="x", nbins=3)
     panels[0][0].set_ylabel(r"exponent $\log_{\eta T} L(T)$")
@@ -104,7 +102,7 @@ def figure1_right(canvas: Figure, runs: Run) -> None:
     "theorem",
     "The three phases of Xu and Du 2023, Theorem 1, from small weights; ranges over all students and seeds. Dashed: "
     "the theorem's bounds, with T₁ = 3/4n and the smallest ε₂ that fits all seeds (where ε₂ is below 1e-20: that "
-    "rounding allows). Time is ηt. The theorem's own σ and η cannot be run.",
+    "rounding allows). Time is ηt. The σ and η that the theorem asks for cannot be run.",
     on="phases",
     size=(7.5, 7.0),
 )
@@ -148,12 +146,12 @@ def draw_phases(column: Any, run: Run) -> None:
     ):
         reference(axes, run.time[1:], curve.where(phase)[1:])
     for axes in column:
-        for moment in (begin, end):
-            axes.axvline(moment, color="0.6", linewidth=0.8, linestyle=":")
+        for time in (begin, end):
+            axes.axvline(time, color="0.6", linewidth=0.8, linestyle=":")
         axes.set(xscale="log", yscale="log")
     lengths.set_title(f"$n$ = {n}, ε₂ = {error:.0e}")
-    for name, moment in (("$T_1$", begin), ("$T_2$", end)):
-        height.annotate(name, (moment, 0.02), xycoords=("data", "axes fraction"), ha="right")
+    for name, time in (("$T_1$", begin), ("$T_2$", end)):
+        height.annotate(name, (time, 0.02), xycoords=("data", "axes fraction"), ha="right")
 
 
 def extent(axes: Axes, values: Any) -> None:
@@ -179,7 +177,7 @@ def rate(canvas: Figure, runs: Run) -> None:
     left, right = canvas.subplots(1, 2)
     for run in by_students(largest_group(runs)):
         if measured.several(run):
-            draw_rate(left, run)
+            draw_rate(left, run, styles_of(runs)[students(run)])
     left.plot([], [], "--", color="black", linewidth=0.9, label="fit")
     left.set(xscale="log", yscale="log", xlabel="time T = ηt", ylabel=r"$L\,T^3$", xlim=(0.5, None))
     left.set_ylim(bottom=1e-2)
@@ -191,21 +189,22 @@ def rate(canvas: Figure, runs: Run) -> None:
         if not each:
             continue
         sizes |= {students(run) for run in each}
-        aside = 1.05 ** (number - (len(groups) - 1) / 2)
+        shift = 1.05 ** (number - (len(groups) - 1) / 2)
         mean, low, high = np.array([mean_interval(fit_rate(run.dataset)["constant"]) for run in each]).T
         right.errorbar(
-            np.array([students(run) for run in each]) * aside, mean, (mean - low, high - mean),
-            fmt="o", markersize=3, capsize=2, label=paper.named(group),
+            np.array([students(run) for run in each]) * shift, mean, (mean - low, high - mean),
+            fmt=marker_of(number, range(len(groups))), color=f"C{number}", markersize=3, capsize=2,
+            label=paper.named(group),
         )  # fmt: skip
     if not sizes:
         raise DataError("the rate is that of more than one student; network.neurons has no value above 1")
     draw_simplex(right, sorted(sizes))
 
 
-def draw_rate(axes: Axes, run: Run) -> None:
+def draw_rate(axes: Axes, run: Run, style: dict[str, Any]) -> None:
     """L T³ of one run, and the median fit."""
     later, law = run.isel(time=slice(1, None)), fit_rate(run.dataset).median("seed")
-    bands(axes, later.time, later.loss * later.time**3, f"n = {students(run)}", **colour_of(run))
+    bands(axes, later.time, later.loss * later.time**3, f"n = {students(run)}", **style)
     late = later.time[later.time.values > 0.04 * float(later.time[-1])]
     reference(axes, late, law["constant"] * (late / (late + law["offset"])) ** 3)
 
@@ -230,19 +229,22 @@ def draw_simplex(axes: Axes, sizes: list[int]) -> None:
 )
 def toys(canvas: Figure, mirrored: Run, exact_rank: Run) -> None:
     left, right = canvas.subplots(1, 2)
-    for place, run in enumerate(by_students(mirrored)):
+    each = by_students(mirrored)
+    names = [label_of(run) for run in each]
+    for name, run in zip(names, each, strict=True):
         later, heights = run.isel(time=slice(1, None)), run.projection.isel(time=-1, seed=0).values
         ends = ", ".join(f"{h:.2f}" for h in heights)
-        bands(left, later.time, later.loss, f"{label_of(run)}: {ends} at the end", color=f"C{place}")
+        colour = bands(left, later.time, later.loss, f"{name}: {ends} at the end", **style_of(name, names))
         late = later.time[later.time.values > 10]
         reference(left, late, pair_constant(heights) / late**3)
-        left.plot(later.time[-1], later.loss[0, -1], "o", color=f"C{place}")
+        left.plot(later.time[-1], later.loss[0, -1], marker_of(name, names), color=colour)
     left.plot([], [], "--", color="black", linewidth=0.8, label="limit")
     left.set(xscale="log", yscale="log")
     name_axes(left, x=mirrored.time, y=mirrored.loss)
     left.legend()
-    for place, run in enumerate(by_students(exact_rank)):
-        draw_exact_rank(right, run, color=f"C{place}")
+    toys = {toy_name(run): run for run in by_students(exact_rank)}
+    for name, run in toys.items():
+        draw_exact_rank(right, run, name, style_of(name, list(toys)))
     right.plot([], [], "--", color="black", linewidth=0.8, label=r"$L(0)(1 - n\eta/2)^{2T}$")
     right.set(xlabel="iteration $T$", yscale="log")
     name_axes(right, y=exact_rank.loss)
@@ -253,10 +255,15 @@ FLOOR = 1e-28
 """Of the loss in float64."""
 
 
-def draw_exact_rank(axes: Axes, run: Run, **style: Any) -> None:
+def toy_name(run: Run) -> str:
+    """`toy 2, along v, n = 4`."""
+    kind = "toy 2, along v" if measured.parallel(run) else "toy 3, all equal"
+    return f"{kind}, n = {students(run)}"
+
+
+def draw_exact_rank(axes: Axes, run: Run, name: str, style: dict[str, Any]) -> None:
     """The loss of one run, and its exact course where students are along the teacher."""
-    name = "toy 2, along v" if measured.parallel(run) else "toy 3, all equal"
-    bands(axes, run.step, run.loss.where(run.loss > FLOOR), f"{name}, n = {students(run)}", **style)
+    bands(axes, run.step, run.loss.where(run.loss > FLOOR), name, **style)
     if measured.parallel(run):
         factor = 1 - 0.5 * students(run) * run.config.dynamics.step_size
         exact = run.loss.isel(time=0, drop=True).median().item() * factor ** (2 * run.step)
@@ -282,10 +289,12 @@ def label_of(run: Run) -> str:
 def lower_bound(canvas: Figure, mirrored: Run, runs: Run) -> None:
     row = canvas.subplots(1, 3)
     random = [run for run in by_students(largest_group(runs)) if measured.several(run)]
-    for place, run in enumerate(random):
-        draw_lower_bound(row, run, f"n = {students(run)}", f"C{place}")
-    for place, run in enumerate(by_students(mirrored), start=len(random)):
-        draw_lower_bound(row, run, f"n = {students(run)}, {label_of(run)}", f"C{place}")
+    pairs = by_students(mirrored)
+    values = [*map(students, random), *map(label_of, pairs)]
+    for run in random:
+        draw_lower_bound(row, run, f"n = {students(run)}", style_of(students(run), values))
+    for run in pairs:
+        draw_lower_bound(row, run, f"n = {students(run)}, {label_of(run)}", style_of(label_of(run), values))
         draw_limits(row, run)
     for axes in row:
         axes.set(xscale="log", yscale="log", xlabel="time T = ηt")
@@ -299,13 +308,13 @@ def lower_bound(canvas: Figure, mirrored: Run, runs: Run) -> None:
     spread.legend(loc="lower left")
 
 
-def draw_lower_bound(row: Any, run: Run, label: str, colour: str) -> None:
+def draw_lower_bound(row: Any, run: Run, label: str, style: dict[str, Any]) -> None:
     """Z, n⁵L/Z³ and n^{2/3}|∇L|/L^{2/3} of one run."""
     n, later = students(run), run.isel(time=slice(1, None), teacher=0)
     early = later.isel(time=later.time.values <= measured.CARRIED)
     shown = (later.spread, n**5 * later.loss / later.spread**3, early.gradient_norm / early.loss ** (2 / 3))
     for axes, values, scale in zip(row, shown, (1.0, 1.0, n ** (2 / 3)), strict=True):
-        bands(axes, values.time, scale * values, label, color=colour)
+        bands(axes, values.time, scale * values, label, **style)
 
 
 def draw_limits(row: Any, run: Run) -> None:

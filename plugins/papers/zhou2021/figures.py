@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from twolayer import Paper, Run, bands, name_axes, reference
-from twolayer.analysis.labels import style_of
+from twolayer.analysis.labels import marker_of, style_of
 from twolayer.analysis.starts import same_start, starts_alike
 from twolayer.analysis.teachers import in_plane
 
@@ -23,9 +23,8 @@ if TYPE_CHECKING:
 paper = Paper("zhou2021", "Zhou, Ge, Jin, COLT 2021", {"neurons": "m", "angles": "Δ"})
 
 TEACHER, FIRST, SECOND, REGION = "C0", "C1", "C2", "C4"
-"""Colours: teachers, the first and the second of two things, a shaded region."""
+"""Colours: teachers, the first and the second of two quantities, a shaded region."""
 
-MARKS = "os^Dv<>"
 REGIMES = {"ntk": "NTK", "mean_field": "mean-field", "local": "local convergence"}
 """The paper's names for the starts of its Figure 1."""
 
@@ -89,10 +88,10 @@ def figure1_film(canvas: Figure, run: Run) -> Iterator[list[Any]]:
         paths = axes.plot(points[:1, :, 0], points[:1, :, 1], color="black", linewidth=0.6)
         (ends,) = axes.plot(*points[0].T, "o", color="red", fillstyle="none", markersize=3.5)
         panels.append((paths, ends, axes.annotate("", **NOTE), points, time, loss))
-    for moment in range(max(len(panel[4]) for panel in panels)):
+    for step in range(max(len(panel[4]) for panel in panels)):
         moved: list[Any] = []
         for paths, ends, note, points, time, loss in panels:
-            frame = min(moment, len(time) - 1)
+            frame = min(step, len(time) - 1)
             for neuron, path in enumerate(paths):
                 path.set_data(*points[: frame + 1, neuron].T)
             ends.set_data(*points[frame].T)
@@ -104,7 +103,7 @@ def figure1_film(canvas: Figure, run: Run) -> Iterator[list[Any]]:
 # ---- Figures 2 to 4, computed ----
 
 
-def nearest_place(values: Any, wanted: float) -> int:
+def nearest_index(values: Any, wanted: float) -> int:
     """The index of the value that is nearest to the wanted one."""
     return int(np.nanargmin(np.abs(np.asarray(values) - wanted)))
 
@@ -134,7 +133,7 @@ def figure2(canvas: Figure, run: Run) -> None:
     left, middle, right = canvas.subplots(1, 3)
     pairs = next(run.by("initialization", initialization="pair")).isel(time=0)
     delta = pairs.teacher_angles.isel(neuron=0, teacher=0)
-    angle = float(delta[nearest_place(delta, 0.25)])  # wide enough to be seen
+    angle = float(delta[nearest_index(delta, 0.25)])  # wide enough to be seen
     axis = np.array([[1.0, 0.0]])
     mass = 1 / (2 * math.cos(angle))
     pair = in_plane(np.array([angle, -angle]))
@@ -230,8 +229,8 @@ def figure4(canvas: Figure, run: Run) -> None:
     local = state_of_figure1(run, "local")
     teachers, stop = measured.plane_teachers(local), float(local.time[-1])
     panels = canvas.subplots(1, 3)
-    for axes, moment in zip(panels, (0, 0.1 * stop, stop), strict=True):
-        state = local.isel(time=nearest_place(local.time, moment))
+    for axes, time in zip(panels, (0, 0.1 * stop, stop), strict=True):
+        state = local.isel(time=nearest_index(local.time, time))
         hidden = state.hidden.transpose("neuron", "feature").values
         first, second = theory.split(hidden, teachers, CIRCLE)
         for turned in sign_changes(teachers):
@@ -253,8 +252,8 @@ def styled(run: Run, word: str = "initialization") -> list[tuple[Run, str, dict[
     parts = list(run.by(word))
     values = [part.swept[word] for part in parts]
     return [
-        (part, MARKS[place % len(MARKS)], style_of(value, values))
-        for place, (part, value) in enumerate(zip(parts, values, strict=True))
+        (part, marker_of(value, values), style_of(value, values))
+        for part, value in zip(parts, values, strict=True)
     ]
 
 
@@ -311,14 +310,8 @@ def scaled_gradient(run: Run) -> xr.DataArray:
 
 def lines(axes: Axes, x: Any, y: Any, style: dict[str, Any], label: str) -> None:
     """A thin line for each seed."""
-    for place in range(x.sizes["seed"]):
-        axes.plot(
-            x.isel(seed=place),
-            y.isel(seed=place),
-            linewidth=0.7,
-            label=label if place == 0 else None,
-            **style,
-        )
+    for seed in range(x.sizes["seed"]):
+        axes.plot(x.isel(seed=seed), y.isel(seed=seed), linewidth=0.7, label="" if seed else label, **style)
 
 
 # ---- Theorem 5 ----
@@ -379,10 +372,10 @@ def limits(axes: Axes, run: Run) -> None:
         axes.annotate("$(\\eta t)^{-2}/32\\kappa$", (late[-1], 0.1 / late[-1] ** 2), fontsize=6.5)
     elif start == "all near" and not measured.overparameterized(run):
         loss = measured.loss_of(run).median("seed")
-        place = nearest_place(np.log(loss), math.log(1e-9))
-        begin, rate = float(run.time[place]), 2 * float(theory.curvatures(teachers)[0])
+        index = nearest_index(np.log(loss), math.log(1e-9))
+        begin, rate = float(run.time[index]), 2 * float(theory.curvatures(teachers)[0])
         line = np.linspace(begin, begin + 25, 40)
-        reference(axes, line, float(loss[place]) * np.exp(-rate * (line - begin)))
+        reference(axes, line, float(loss[index]) * np.exp(-rate * (line - begin)))
         axes.annotate(
             "$e^{-2\\lambda t}$", (line[-1], 1e-17), xytext=(4, 0), textcoords="offset points", fontsize=6.5
         )
@@ -412,7 +405,7 @@ def width(canvas: Figure, run: Run) -> None:
     with_background = starts.get("background", {})
     for m, part in with_background.items():
         losses(left, part, style_of(m, list(with_background)), f"m = {m}")
-    for place, level in enumerate(measured.LEVELS):
+    for number, level in enumerate(measured.LEVELS):
         left.axhline(level, color="0.6", linewidth=0.6, linestyle=":")
         for start, parts in starts.items():
             marker, fill, shift = ("o", "full", 1.0) if start == "background" else ("s", "none", 1.06)
@@ -420,7 +413,7 @@ def width(canvas: Figure, run: Run) -> None:
             middle = np.median(times, axis=1)
             reach = np.abs(np.stack([times.min(1), times.max(1)]) - middle)
             right.errorbar(
-                shift * np.array(list(parts)), middle, reach, fmt=marker, color=f"C{place}", capsize=2,
+                shift * np.array(list(parts)), middle, reach, fmt=marker, color=f"C{number}", capsize=2,
                 markersize=3.5, fillstyle=fill,
                 label=f"L = $10^{{{round(math.log10(level))}}}$" if parts is next(iter(starts.values())) else None,
             )  # fmt: skip
@@ -475,12 +468,12 @@ def lemmas(canvas: Figure, states: Run, rates: Run) -> None:
     grid = canvas.subplots(2, 3, sharex=True).ravel()
     flows = [(run, style) for run, _, style in styled(rates) if measured.overparameterized(run)]
     for axes, (title, measure, power) in zip(grid, MEASURES, strict=True):
-        for place, run in enumerate(states.by("initialization")):
+        for number, run in enumerate(states.by("initialization")):
             start = run.isel(time=0)
             ratio = measure(start) / start.loss**power
             axes.plot(
                 start.loss, ratio, ".", color="0.65", markersize=2, zorder=1,
-                label="random states" if place == 0 else None,
+                label="" if number else "random states",
             )  # fmt: skip
         for run, style in flows:
             loss = measured.loss_of(run)
@@ -523,37 +516,43 @@ MEASURES: tuple[tuple[str, Any, float], ...] = (
 def teachers(canvas: Figure, bisector: Run, start: Run, subspace: Run) -> None:
     left, middle, right = canvas.subplots(1, 3)
     counts = (2, 3, 4, 6)
-    for marker, count in zip(MARKS, counts, strict=False):
+    for count in counts:
         steps = np.geomspace(0.02, np.pi / count, 12)
         found = [theory.smallest(in_plane(step * np.arange(count))) for step in steps]
-        scatter(left, steps, found, marker, style_of(count, counts), f"r = {count}")
+        scatter(left, steps, found, marker_of(count, counts), style_of(count, counts), f"r = {count}")
     steps = np.geomspace(0.02, np.pi / 2, 60)
     reference(left, steps, theory.smallest_of_two(steps))
     left.set(xlabel="separation Δ", ylabel=r"$\lambda_{\min}(M)$", xscale="log", yscale="log")
     left.legend()
-    for place, run in enumerate(bisector.by("angles")):
+    for number, run in enumerate(bisector.by("angles")):
         delta, loss = theory.smallest_angle(measured.teacher_weights(run)), run.loss.isel(time=-1, seed=0)
-        scatter(middle, delta, loss, "o", {"color": "C0"}, "flow" if place == 0 else "")
+        scatter(middle, delta, loss, "o", {"color": "C0"}, "" if number else "flow")
     steps = np.geomspace(0.05, np.pi / 2, 60)
     reference(middle, steps, theory.bisector_loss(steps), "closed form")
     reference(middle, steps, steps**3 / (3 * np.pi), "Δ³/3π", linestyle=":")
     middle.set(xlabel="separation Δ", ylabel="loss on the bisector", xscale="log", yscale="log")
     middle.legend()
-    cases = [*start.by("problem"), *subspace.by("initialization")]
-    for place, run in enumerate(cases):
-        problem, drawn = run.config.problem, measured.drawn_dimension(run)
-        label = f"d = {problem.dimension}, r = {len(measured.lengths(run))}"
+    cases = {start_name(run): run for run in (*start.by("problem"), *subspace.by("initialization"))}
+    for name, run in cases.items():
         students, fits = measured.fits(run)
         median = np.median(fits, axis=1)
         right.errorbar(
-            students, median, [median - fits.min(1), fits.max(1) - median], fmt=MARKS[place % len(MARKS)],
-            color=f"C{place % 7}", fillstyle="none", markersize=3, capsize=2,
-            label=label + ", subspace" * (drawn < problem.dimension),
+            students, median, [median - fits.min(1), fits.max(1) - median], fmt=marker_of(name, list(cases)),
+            color=style_of(name, list(cases))["color"], fillstyle="none", markersize=3, capsize=2, label=name,
         )  # fmt: skip
-        reference(right, students, median[0] * (students / students[0]) ** (-2 / drawn))
+        reference(
+            right, students, median[0] * (students / students[0]) ** (-2 / measured.drawn_dimension(run))
+        )
     right.set(xlabel="students m", ylabel="loss at the start", xscale="log", yscale="log")
-    ticks = sorted({int(m) for run in cases for m in measured.fits(run)[0]})
+    ticks = sorted({int(m) for run in cases.values() for m in measured.fits(run)[0]})
     right.set_xticks(ticks, [str(m) for m in ticks])
     right.minorticks_off()
     right.set_ylim(1e-7, 3e2)
     right.legend(fontsize=5.5)
+
+
+def start_name(run: Run) -> str:
+    """`d = 10, r = 3, subspace`."""
+    dimension = run.config.problem.dimension
+    name = f"d = {dimension}, r = {len(measured.lengths(run))}"
+    return name + ", subspace" * (measured.drawn_dimension(run) < dimension)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from twolayer import Run, bands, facets, name_axes, reference
-from twolayer.analysis.labels import style_of
+from twolayer.analysis.labels import marker_of, style_of
 from twolayer.analysis.teachers import teachers_of
 from twolayer.population.closed_form import unit
 
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 PLUS, MINUS = "C0", "C1"
 """Colours of positive and negative masses, and of their teachers."""
-
-MARKERS = "os^Dv"
 
 
 def schedule(run: Run) -> str:
@@ -105,12 +103,14 @@ def figure2(canvas: Figure, runs: Run) -> None:
     mosaic: list[Any] = [["all"] * len(panels), panels]
     parts = canvas.subplot_mosaic(mosaic)
     ladder = measured.by_level(run)
-    shown = [place for place in (0, 1, 2, 4) if place < ladder.regularization.size]
+    decays = [float(decay) for decay in ladder.regularization]
+    shown = [*decays[:3], *decays[4:5]]
     for axes in parts.values():
-        for number, place in enumerate(shown):
-            level = ladder.isel(regularization=place)
-            label = f"$\\eta_\\lambda$, λ = {float(level.regularization):g}"
-            axes.plot(angle, level.certificate, color=f"C{number}", lw=2.2, alpha=0.75, label=label)
+        for decay in shown:
+            label, style = f"$\\eta_\\lambda$, λ = {decay:g}", style_of(decay, shown)
+            axes.plot(
+                angle, ladder.sel(regularization=decay).certificate, lw=2.2, alpha=0.75, label=label, **style
+            )
         axes.plot(grid, exact(theory.plane(grid)), color="black", lw=0.9, label=r"$\eta_0$")
     whole = parts["all"]
     for side in (-1, 1):
@@ -156,26 +156,28 @@ def setting(run: Run) -> str:
 )
 def loss_by_decay(canvas: Figure, *experiments: Run) -> None:
     left, right = canvas.subplots(1, 2)
-    for number, run in enumerate(run for runs in experiments for run in runs.by("run")):
+    every = [run for runs in experiments for run in runs.by("run")]
+    names = [", ".join([setting(run), *map(str, run.swept.values())]) for run in every]
+    for name, run in zip(names, every, strict=True):
         square = measured.certificate_of(run).square_norm
         total = np.abs(measured.teachers(run)[1]).sum()
         ladder = measured.by_level(run.isel(seed=0))
         decay = ladder.regularization
         solved = "optimal_path_norm" in ladder.dataset
-        style: dict[str, Any] = {"color": f"C{number}", "marker": MARKERS[number % 5], "ls": "none"}
+        colour = style_of(name, names)["color"]
+        style: dict[str, Any] = {"color": colour, "marker": marker_of(name, names), "ls": "none"}
         style["ms"] = 6 if solved else 4.5
-        name = ", ".join([setting(run), *map(str, run.swept.values())])
         left.loglog(decay, ladder.loss, label=name, **style)
         right.semilogx(decay, ladder.loss / decay**2 / (0.5 * square), **style)
         if not solved:
             continue
         cross = {"marker": "x", "ls": "none", "color": "black", "ms": 4, "zorder": 4}
-        left.loglog(decay, ladder.optimal_loss, label="" if number else "measure problem", **cross)
+        left.loglog(decay, ladder.optimal_loss, label="" if name != names[0] else "measure problem", **cross)
         right.semilogx(decay, ladder.optimal_loss / decay**2 / (0.5 * square), **cross)
         deficit = (total - ladder.path_norm) / decay / square
         right.semilogx(decay, deficit, **{**style, "mfc": "none", "ms": 9})
         fine = np.geomspace(float(decay.min()), float(decay.max()), 50)
-        left.loglog(fine, 0.5 * square * fine**2, color=f"C{number}", lw=0.8)
+        left.loglog(fine, 0.5 * square * fine**2, color=colour, lw=0.8)
     right.axhline(1, color="0.5", lw=0.8)
     name_axes(left, x=experiments[0].regularization, y=experiments[0].loss)
     name_axes(right, x=experiments[0].regularization)
@@ -289,13 +291,15 @@ def balance(canvas: Figure, runs: Run) -> None:
 )
 def gradient_bound(canvas: Figure, runs: Run) -> None:
     left, right = canvas.subplots(1, 2)
-    for number, (run, style, steady) in enumerate(styled(list(runs.by("run")))):
+    every = list(runs.by("run"))
+    names = [schedule(run) for run in every]
+    for run, style, steady in styled(every):
         if not steady:
             continue
         decay = float(run.regularization[-1])
         excess = np.ravel(run.suboptimality.where(run.suboptimality > 1e-13))
         square = np.ravel(run.gradient_norm**2)
-        marks: dict[str, Any] = {**style, "linestyle": "none", "marker": MARKERS[number % 5]}
+        marks: dict[str, Any] = {**style, "linestyle": "none", "marker": marker_of(schedule(run), names)}
         marks.update(ms=3, mew=0, alpha=0.6)
         left.loglog(excess, square, label=schedule(run), **marks)
         right.loglog(excess, square / (decay * excess), **marks)
@@ -322,19 +326,18 @@ def first_step_caption(steps: Run, one: Run) -> str:
 @paper.figure("theorem", first_step_caption, on=["first_step", "one_step"], size=(7.0, 3.2))
 def first_step(canvas: Figure, steps: Run, single: Run) -> None:
     left, right = canvas.subplots(1, 2)
-    drawn: dict[str, int] = {}
-    for run in steps.by("run"):
+    every = list(steps.by("run"))
+    names = [f"a* = ({', '.join(f'{mass:g}' for mass in measured.teachers(run)[1])})" for run in every]
+    distinct = list(dict.fromkeys(names))
+    for name, run in zip(names, every, strict=True):
         dimension = run.config.problem.dimension
-        masses = measured.teachers(run)[1]
-        label = f"a* = ({', '.join(f'{mass:g}' for mass in masses)})"
-        number = drawn.setdefault(label, len(drawn))
         energy = dimension * run.off_span_energy.isel(time=-1)
         low, first, middle, third, high = np.percentile(energy, (5, 25, 50, 75, 95))
-        place, colour = dimension * (1 + 0.12 * number), f"C{number}"
-        left.vlines(place, low, high, color=colour, lw=0.8)
-        left.vlines(place, first, third, color=colour, lw=3.5)
-        known = label in left.get_legend_handles_labels()[1]
-        left.plot(place, middle, MARKERS[number % 5], color=colour, mec="black", label="" if known else label)
+        x, colour = dimension * (1 + 0.12 * distinct.index(name)), style_of(name, names)["color"]
+        left.vlines(x, low, high, color=colour, lw=0.8)
+        left.vlines(x, first, third, color=colour, lw=3.5)
+        label = "" if name in left.get_legend_handles_labels()[1] else name
+        left.plot(x, middle, marker_of(name, names), color=colour, mec="black", label=label)
     left.axhspan(0.1, 0.3, color="0.88", zorder=0)
     left.set(
         xscale="log", yscale="log", xlabel="dimension d", ylabel="energy off the span × d", ylim=(1e-3, 8)
@@ -403,20 +406,22 @@ def close_teachers(canvas: Figure, runs: Run) -> None:
     size=(7.4, 4.6),
 )
 def pipeline(canvas: Figure, *experiments: Run) -> None:
-    rows, drawn = canvas.subplots(2, 2, sharex=True).ravel(), 0
+    rows = canvas.subplots(2, 2, sharex=True).ravel()
     every = [run for runs in experiments for run in runs.by("run")]
-    for run in every:
+    lines = {
+        f"m = {run.config.network.neurons}, seed {seed}": (run, seed)
+        for run in every
+        for seed in run.dataset["seed"].values
+    }
+    for name, (run, seed) in lines.items():
         fitted = measured.regression_end(run)
-        for seed in run.dataset["seed"].values:
-            one = run.sel(seed=seed, time=run.time > fitted)
-            time = one.time - fitted
-            style = {"color": f"C{drawn}", "marker": MARKERS[drawn % 5], "ms": 3, "lw": 1}
-            label = f"m = {run.config.network.neurons}, seed {seed}"
-            rows[0].plot(time, one.loss, label=label, **style)
-            rows[1].plot(time, one.suboptimality / one.regularization**2, **style)
-            rows[2].plot(time, one.mass_weighted_square_angle, **style)
-            rows[3].plot(time, one.off_span_energy.median("neuron").clip(min=1e-20), **style)
-            drawn += 1
+        one = run.sel(seed=seed, time=run.time > fitted)
+        time = one.time - fitted
+        style = {**style_of(name, list(lines)), "marker": marker_of(name, list(lines)), "ms": 3, "lw": 1}
+        rows[0].plot(time, one.loss, label=name, **style)
+        rows[1].plot(time, one.suboptimality / one.regularization**2, **style)
+        rows[2].plot(time, one.mass_weighted_square_angle, **style)
+        rows[3].plot(time, one.off_span_energy.median("neuron").clip(min=1e-20), **style)
     first = every[0]
     fitted = measured.regression_end(first)
     late = first.sel(time=first.time > fitted)

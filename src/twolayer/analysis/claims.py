@@ -25,12 +25,12 @@ Evaluate = Callable[[Mapping[str, "xr.Dataset"]], Result | Mapping[str, Result]]
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim plugin: the statement, where it stands, how we know it, and what it is held against.
+    """A claim plugin: the statement, its source, how it is known, and the data that it is compared with.
 
-    tag: `published` (read in the paper), `second-hand` (quoted by others), `recalled` (not re-read) or `derived`
-    (worked out, checked numerically).
-    evaluate: datasets of `experiments` -> a Result, or several by name (one a case).
-    files: netCDF files beside the plugin's own that it is held against too, given under their stems.
+    tag: `published` (read in the paper), `second-hand` (quoted by others), `recalled` (from memory, not checked
+    against the paper) or `derived` (worked out, checked numerically).
+    evaluate: datasets of `experiments` -> a Result, or several by name, one per case.
+    files: netCDF files, relative to the plugin's file, that it also reads; given under their stems.
     late: why a threshold was chosen after the number was seen; empty where it was stated before the run.
     figures: the figures of the paper that show it.
     """
@@ -60,34 +60,38 @@ def claim(
 def evaluate(claims: Mapping[str, Claim], data: Mapping[str, xr.Dataset]) -> list[dict[str, Any]]:
     """The rows of `claims.json`. A claim that cannot be evaluated is inconclusive, and says why."""
     rows = []
-    for name, held in claims.items():
-        missing = [experiment for experiment in held.experiments if experiment not in data]
+    for name, claim in claims.items():
+        missing = [experiment for experiment in claim.experiments if experiment not in data]
         if missing:
             found: Result | Mapping[str, Result] = inconclusive(f"not in the config: {', '.join(missing)}")
         else:
             try:
-                names = (*held.experiments, *(Path(file).stem for file in held.files))
-                found = held.evaluate({name: data[name] for name in names})
-            except DataError as error:  # what the config lacks is told in its own words
+                names = (*claim.experiments, *(Path(file).stem for file in claim.files))
+                found = claim.evaluate({name: data[name] for name in names})
+            except DataError as error:  # what the config lacks; the message says so
                 found = inconclusive(str(error))
-            except Exception as error:  # a plugin's own mistake must not cost the other claims
+            except Exception as error:  # an error in one plugin must not cost the other claims
                 found = inconclusive(f"the claim could not be evaluated: {type(error).__name__}: {error}")
         cases = {"": found} if isinstance(found, Result) else found
         if found is None or (isinstance(cases, Mapping) and not cases):
             cases = {"": inconclusive("the claim returned no result")}
         elif not isinstance(cases, Mapping) or any(not isinstance(case, Result) for case in cases.values()):
-            cases = {"": inconclusive(f"the claim gave {found!r}; it must give a Result, or several by name")}
+            cases = {
+                "": inconclusive(f"the claim returned {found!r}; it must return a Result, or several by name")
+            }
         for case, result in cases.items():
             rows.append(
                 {
                     "claim": f"{name}[{case}]" if case else name,
-                    "statement": held.statement,
-                    "source": held.source,
-                    "tag": held.tag,
-                    "experiments": list(held.experiments),
-                    "figures": list(held.figures),
-                    "threshold": "chosen after the number was seen" if held.late else "stated before the run",
-                    "late": held.late,
+                    "statement": claim.statement,
+                    "source": claim.source,
+                    "tag": claim.tag,
+                    "experiments": list(claim.experiments),
+                    "figures": list(claim.figures),
+                    "threshold": "chosen after the number was seen"
+                    if claim.late
+                    else "stated before the run",
+                    "late": claim.late,
                     **{key: spelled(value) for key, value in asdict(result).items()},
                 }
             )
@@ -106,11 +110,11 @@ def read(file: Path) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))
         return found
     except (OSError, ValueError) as error:
-        raise DataError(f"{file}: is no claims.json that can be read: {error}") from error
+        raise DataError(f"{file}: cannot be read as a claims.json: {error}") from error
 
 
 def table(files: Iterable[Path]) -> str:
-    """The claims of several papers as a table for the terminal; below it, why any of them does not hold."""
+    """The claims of several papers as a table for the terminal, and below it why those that do not hold do not."""
     rows = [("claim", "tag", "predicted", "measured", "compared", "verdict")]
     count = dict.fromkeys(VERDICTS, 0)
     reasons = []
@@ -136,7 +140,7 @@ def table(files: Iterable[Path]) -> str:
     widths = [max(len(row[column]) for row in rows) for column in range(6)]
     lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
     total = ", ".join(
-        f"{count[verdict]} {told}" for verdict, told in VERDICTS.items() if count[verdict] or told in ALWAYS
+        f"{count[verdict]} {text}" for verdict, text in VERDICTS.items() if count[verdict] or text in ALWAYS
     )
     head = [lines[0], "-" * len(lines[0]), *lines[1:], ""]
     return "\n".join([*head, *reasons, *[""] * bool(reasons), f"{sum(count.values())} claims: {total}"])
@@ -149,7 +153,7 @@ VERDICTS = {
     "inconclusive": "inconclusive",
 }
 ALWAYS = ("hold", "fail", "inconclusive")
-"""What is counted even where there is none."""
+"""Verdicts whose count is shown even where it is 0."""
 
 
 def cell(value: Any) -> str:

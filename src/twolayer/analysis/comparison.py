@@ -1,6 +1,6 @@
-"""Comparisons of measured, labelled arrays with what is predicted: each a verdict at the worst point.
+"""Comparisons of measured, labelled arrays with predictions: each gives a verdict at the worst point.
 
-`measured` and what it is compared with are numbers or xarray.DataArrays, laid against each other by label. The
+`measured` and what it is compared with are numbers or xarray.DataArrays, aligned by label. The
 result names the value at the worst point and where that is; NaN (what `where` leaves out) takes no part.
 """
 
@@ -20,7 +20,6 @@ __all__ = [
     "at_most",
     "close",
     "equivalent",
-    "farthest",
     "inconclusive",
 ]
 
@@ -29,7 +28,7 @@ Verdict = Literal["holds", "fails", "not reproduced under this reading", "inconc
 
 @dataclass(frozen=True)
 class Result:
-    """One measurement against one prediction. tolerance is in words: it says how the two were compared."""
+    """One measurement and one prediction. tolerance: in words, how the two were compared."""
 
     predicted: float | str
     measured: float | str
@@ -46,25 +45,25 @@ def close(
         [f"{relative:.3g} relative"] * (relative > 0) + [f"{absolute:.3g} absolute"] * (absolute > 0)
     )
     room = absolute + relative * abs(predicted)
-    found, exact, place = worst(measured, predicted, abs(measured - predicted) - room, "farthest")
+    found, exact, point = worst(measured, predicted, abs(measured - predicted) - room, "farthest")
     allowed = absolute + relative * abs(exact)
     holds = abs(found - exact) <= allowed
-    return judged(exact, found, f"within {tolerance}", holds, joined(place, detail), allowed)
+    return judged(exact, found, f"within {tolerance}", holds, joined(point, detail), allowed)
 
 
 def at_most(measured: Any, limit: Any, detail: str = "") -> Result:
     """Holds if measured ≤ limit, everywhere."""
-    # of one limit the largest value, which a difference from it would round away
+    # for a single limit the largest value: its difference from the limit would be rounded
     violation = measured - limit if np.ndim(limit) else measured
-    found, bound, place = worst(measured, limit, violation, "largest")
-    return judged(bound, found, "at most", found <= bound, joined(place, detail))
+    found, bound, point = worst(measured, limit, violation, "largest")
+    return judged(bound, found, "at most", found <= bound, joined(point, detail))
 
 
 def at_least(measured: Any, limit: Any, detail: str = "") -> Result:
     """Holds if measured ≥ limit, everywhere."""
     violation = limit - measured if np.ndim(limit) else -measured
-    found, bound, place = worst(measured, limit, violation, "least")
-    return judged(bound, found, "at least", found >= bound, joined(place, detail))
+    found, bound, point = worst(measured, limit, violation, "least")
+    return judged(bound, found, "at least", found >= bound, joined(point, detail))
 
 
 def above(measured: float, limit: float, interval: tuple[float, float], detail: str = "") -> Result:
@@ -73,7 +72,7 @@ def above(measured: float, limit: float, interval: tuple[float, float], detail: 
     found = judged(limit, measured, f"above, by [{low:.4g}, {high:.4g}]", low > limit, detail, low, high)
     if found.verdict == "fails" and not high < limit:
         return replace(
-            found, verdict="inconclusive", detail=f"the interval has the limit in it. {detail}".strip()
+            found, verdict="inconclusive", detail=f"the interval contains the limit. {detail}".strip()
         )
     return found
 
@@ -82,7 +81,7 @@ def equivalent(
     measured: float, predicted: float, interval: tuple[float, float], margin: float, detail: str = ""
 ) -> Result:
     """Equivalence: holds if the whole interval around measured lies within `margin` of it, fails if the
-    whole interval lies outside, and is inconclusive between: noise, which widens the interval, never makes it hold.
+    whole interval lies outside, and is inconclusive otherwise: noise, which widens the interval, never makes it hold.
 
     The margin is an absolute one, stated before the run, and never taken from the interval.
     """
@@ -106,16 +105,10 @@ def equivalent(
 
 
 def as_read(result: Result) -> Result:
-    """A result on a statement whose own text is not before us: that it does not hold speaks of this reading alone."""
+    """A result on a statement whose wording could not be checked: a failure is one of our reading of it alone."""
     if result.verdict != "fails":
         return result
     return replace(result, verdict="not reproduced under this reading")
-
-
-def farthest(values: Any, exact: float) -> float:
-    """The value that is farthest from a prediction, of any number of them: what a claim on all of them is about."""
-    values = np.ravel(values)
-    return float(values[np.argmax(np.abs(values - exact))])
 
 
 def inconclusive(reason: str) -> Result:
@@ -161,13 +154,13 @@ def where(violation: Any, index: int, values: Any, word: str) -> str:
     """`largest of 480, at seed = 3, time = 12.5; median .31`."""
     text = f"{word} of {len(values)}"
     if is_labelled(violation):
-        places = dict(zip(violation.dims, np.unravel_index(index, violation.shape), strict=True))
+        indices = dict(zip(violation.dims, np.unravel_index(index, violation.shape), strict=True))
         point = violation.isel(
-            places
+            indices
         )  # a coordinate may have further dimensions: times that differ between runs
         labels = [
-            f"{dimension} = {label(point[dimension].values if dimension in point.coords else place)}"
-            for dimension, place in places.items()
+            f"{dimension} = {label(point[dimension].values if dimension in point.coords else position)}"
+            for dimension, position in indices.items()
             if violation.sizes[dimension] > 1
         ]
         text += f", at {', '.join(labels)}" if labels else ""
@@ -175,17 +168,17 @@ def where(violation: Any, index: int, values: Any, word: str) -> str:
 
 
 def is_labelled(array: Any) -> bool:
-    """Whether an array carries labels; only those who have one know xarray, which takes long to import."""
+    """Whether an array is an xarray.DataArray. xarray takes long to import, hence not at the top."""
     import xarray as xr
 
     return isinstance(array, xr.DataArray)
 
 
 def label(value: Any) -> str:
-    """A coordinate's value, as short as it can be told."""
+    """A coordinate's value, to four digits."""
     return f"{value:.4g}" if np.asarray(value).dtype.kind == "f" else str(value)
 
 
 def joined(*parts: str) -> str:
-    """What is to be said, in one line."""
+    """Those of the parts that say something, as sentences of one line."""
     return ". ".join(part for part in parts if part)

@@ -1,4 +1,4 @@
-"""The strokes that figures are made of: panels by swept value, medians with their range, references, floors."""
+"""The parts that figures are made of: panels by swept value, medians with their range, references, floors."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 __all__ = ["bands", "facets", "floored", "name_axes", "reference"]
 
 PALE = "0.55"
-"""Grey of what is not measured."""
+"""Grey, for values below a floor."""
 
 
 def facets(
     canvas: Figure, runs: Iterable[Run], symbols: Mapping[str, str] | None = None, **subplots: Any
 ) -> list[tuple[Axes, Run]]:
-    """A row of panels, one for each run (as `run.by(word)` gives them), titled by the swept values that it has alone.
+    """A row of panels, one per run (as `run.by(word)` gives them), titled by the swept values in which they differ.
 
     symbols: {swept word: letter}, where a paper's differs from the field's. subplots: as for `Figure.subplots`.
     """
@@ -34,9 +34,9 @@ def facets(
     }
     row = np.atleast_1d(canvas.subplots(1, len(runs), **{"sharey": True, **subplots}))
     for axes, run in zip(row, runs, strict=True):
-        own = {word: value for word, value in run.swept.items() if word not in shared or len(runs) == 1}
+        differing = {word: value for word, value in run.swept.items() if word not in shared or len(runs) == 1}
         axes.set_title(
-            ", ".join(f"{symbol_of(word, symbols)} = {spelled(value)}" for word, value in own.items())
+            ", ".join(f"{symbol_of(word, symbols)} = {spelled(value)}" for word, value in differing.items())
         )
     return list(zip(row, runs, strict=True))
 
@@ -54,7 +54,7 @@ def bands(axes: Axes, x: Any, values: Any, label: str = "", **style: Any) -> Any
 
 
 def reference(axes: Axes, x: Any, y: Any, label: str = "", **style: Any) -> None:
-    """What theory or another source says: a thin dashed line in black, above the measured ones."""
+    """A prediction, or values of another source: a thin dashed line in black, above the measured ones."""
     axes.plot(
         x, y, label=label, **{"color": "black", "linestyle": "--", "linewidth": 0.9, "zorder": 3, **style}
     )

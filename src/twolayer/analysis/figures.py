@@ -1,4 +1,4 @@
-"""Figures: how a plugin draws one, and how it becomes a file with its caption on its face."""
+"""Figures: how a plugin draws one, and how it is written to a file with its caption below it."""
 
 from __future__ import annotations
 
@@ -10,17 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
 from twolayer.errors import ConfigError
 from twolayer.storage import atomic
 
 if TYPE_CHECKING:
     import xarray as xr
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["Drawing", "Planned", "band", "figure", "render", "style_file"]
+__all__ = ["Drawing", "Planned", "figure", "render", "style_file"]
 
 Status = Literal["published", "inferred", "theorem"]
 Draw = Callable[["Figure", Mapping[str, "xr.Dataset"]], Any]
@@ -28,21 +25,21 @@ Planned = tuple[Sequence[Mapping[str, Any]], Sequence[str]]
 """An experiment before it is run: the sections of its runs, and its metrics."""
 
 CAPTION_SIZE = 6.5
-"""Points; a letter is about 0.57 of that wide."""
+"""Points; a letter is about 0.57 times as wide."""
 
 FILM_RESOLUTION = 150
-"""Pixels an inch."""
+"""Pixels per inch."""
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure plugin: the function that draws, and what stands on the figure's face.
+    """A figure plugin: the function that draws, and what is printed with the figure.
 
     status: `published` (setting and axes are the paper's), `inferred` (setting reconstructed) or `theorem`
     (no such figure in the paper: a check of a statement).
-    size: width and height in inches, without the caption. A draw that yields is an animation, a frame a yield.
-    It may yield the artists that move: then these alone are drawn again, in this order and on top.
-    files: netCDF files beside the plugin's own that it is drawn from too, in `data` under their stems.
+    size: width and height in inches, without the caption. A draw that yields is an animation, one frame per yield.
+    It may yield the artists that move: then only these are drawn again, in this order and on top.
+    files: netCDF files, relative to the plugin's file, that it is drawn from too, in `data` under their stems.
     experiments: what it is drawn from, unless the config names others.
     caption: a text, or a function of the data that says what was run.
     validate: a DataError where it could not show these experiments.
@@ -59,7 +56,7 @@ class Drawing:
 
     @property
     def animated(self) -> bool:
-        """Whether it is written as a film."""
+        """Whether it is an animation."""
         return inspect.isgeneratorfunction(self.draw)
 
 
@@ -72,15 +69,6 @@ def figure(
 ) -> Callable[[Draw], Drawing]:
     """Mark `draw(figure, data)` as a figure; `data` maps the experiments' names to their datasets."""
     return lambda draw: Drawing(draw, status, caption, size, frames_per_second, tuple(files))
-
-
-def band(axes: Axes, x: Any, values: Any, label: str = "", **style: Any) -> Any:
-    """The median over seeds as a line and the range of all seeds as a band, values (seed, x); returns the colour."""
-    (line,) = axes.plot(x, np.median(values, axis=0), label=label, **style)
-    axes.fill_between(
-        x, np.min(values, axis=0), np.max(values, axis=0), color=line.get_color(), alpha=0.25, lw=0
-    )
-    return line.get_color()
 
 
 def render(
@@ -105,18 +93,22 @@ def render(
         drawn = drawing.draw(canvas, data)
         for output in outputs:
             if drawing.animated:
-                atomic.write(output, lambda aside: film(canvas, drawn, aside, drawing), verify=not_empty)
+                atomic.write(
+                    output, lambda temporary: film(canvas, drawn, temporary, drawing), verify=not_empty
+                )
             else:
-                told = {"Title": name, "Subject": " ".join(lines)}
+                metadata = {"Title": name, "Subject": " ".join(lines)}
                 stamp = {"CreationDate": None} if output.suffix == ".pdf" else {"Software": None}
                 if output.suffix == ".png":
-                    told = {"Title": name, "Description": " ".join(lines)}
+                    metadata = {"Title": name, "Description": " ".join(lines)}
                 atomic.write(
                     output,
-                    lambda aside, told={**told, **stamp}: canvas.savefig(aside, metadata=told),  # type: ignore[misc]
+                    lambda temporary, metadata={**metadata, **stamp}: canvas.savefig(
+                        temporary, metadata=metadata
+                    ),  # type: ignore[misc]
                     verify=not_empty,
                 )
-                canvas.set_layout_engine("none")  # laid out once, for all files alike
+                canvas.set_layout_engine("none")  # laid out once, so that all files are the same
 
 
 def film(canvas: Figure, frames: Any, output: Path, drawing: Drawing) -> None:
@@ -141,18 +133,18 @@ def film(canvas: Figure, frames: Any, output: Path, drawing: Drawing) -> None:
         output_params=[*reproducible, *even],
     )
     writer.send(None)
-    still: Any = None
-    for moved in frames:
-        for artist in moved or ():
-            artist.set_animated(True)  # left out where all is drawn
-        if still is None or not moved:
-            canvas.draw_without_rendering()  # ticks and title find their places
+    background: Any = None
+    for moving in frames:
+        for artist in moving or ():
+            artist.set_animated(True)  # drawn apart from the background
+        if background is None or not moving:
+            canvas.draw_without_rendering()  # lays out ticks and title
             page.draw()
-            still = page.copy_from_bbox(canvas.bbox)
-            canvas.set_layout_engine("none")  # laid out once: axes that breathe are hard to watch
+            background = page.copy_from_bbox(canvas.bbox)
+            canvas.set_layout_engine("none")  # laid out once, so that the axes do not move
         else:
-            page.restore_region(still)
-        for artist in moved or ():
+            page.restore_region(background)
+        for artist in moving or ():
             canvas.draw_artist(artist)
         writer.send(page.buffer_rgba())
     writer.close()
@@ -165,7 +157,7 @@ def not_empty(path: Path) -> None:
 
 
 def caption_lines(drawing: Drawing, name: str, data: Mapping[str, xr.Dataset]) -> list[str]:
-    """What stands below the figure: its status, what it shows, and what was run, an experiment a line."""
+    """The text below the figure: its status, what it shows, and what was run, one experiment per line."""
     letters = int(drawing.size[0] * 72 / (CAPTION_SIZE * 0.57))
     caption = drawing.caption if isinstance(drawing.caption, str) else drawing.caption(data)
     text = [f"{name} [{drawing.status}]. {caption}"]
@@ -174,7 +166,7 @@ def caption_lines(drawing: Drawing, name: str, data: Mapping[str, xr.Dataset]) -
 
 
 def summary(dataset: xr.Dataset) -> str:
-    """What was run, in a line: the sections of the run, and the range of what was swept."""
+    """What was run, in one line: the sections of the run, and the range of the swept values."""
     runs = [json.loads(text) for text in dataset["run"].values.ravel() if text]
     first = runs[0]
     swept = {word: [run["swept"][word] for run in runs] for word in first["swept"]}
@@ -187,7 +179,7 @@ def summary(dataset: xr.Dataset) -> str:
         "dynamics": section_summary(first["dynamics"], swept),
         "dtype": first["dtype"],
     }
-    parts = [told for key, told in sections.items() if told and key not in swept]
+    parts = [text for key, text in sections.items() if text and key not in swept]
     parts.append(f"{len(first['seeds'])} seed{'s' if len(first['seeds']) > 1 else ''}")
     for word, values in swept.items():
         distinct = list(dict.fromkeys(values))
@@ -197,8 +189,8 @@ def summary(dataset: xr.Dataset) -> str:
 
 
 def section_summary(section: Mapping[str, Any], swept: Mapping[str, Any]) -> str:
-    """A section's name with its short parameters that were not swept."""
-    told = [
+    """A section's name with its parameters that are one number or word and were not swept."""
+    parameters = [
         f"{key} {brief(value)}"
         for key, value in section.items()
         if key not in ("name", "path", *swept)
@@ -206,12 +198,12 @@ def section_summary(section: Mapping[str, Any], swept: Mapping[str, Any]) -> str
         and not isinstance(value, bool)
     ]
     if section.get("path"):
-        told.append(Path(section["path"]).name)
-    return section["name"].replace("_", " ") + (f" ({', '.join(told)})" if told else "")
+        parameters.append(Path(section["path"]).name)
+    return section["name"].replace("_", " ") + (f" ({', '.join(parameters)})" if parameters else "")
 
 
 def brief(value: Any) -> str:
-    """A number or word, as short as it can be told."""
+    """A number to three digits, or a word."""
     return f"{value:.3g}" if isinstance(value, float) else str(value).replace("_", " ")
 
 

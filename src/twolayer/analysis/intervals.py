@@ -1,6 +1,6 @@
 """Confidence intervals over seeds, from scipy's distributions: (estimate, low, high).
 
-scipy is imported where one is asked for: claims name these functions when they are loaded.
+scipy is imported inside the functions: claims import this module when they are loaded, and scipy takes long.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ def mean_interval(values: Any, confidence: float = 0.95) -> tuple[float, float, 
 
 
 def median_interval(values: Any, confidence: float = 0.95) -> tuple[float, float, float]:
-    """The median of independent values (seed,) of any law, between two of them: the narrowest pair of order
-    statistics of equal rank from both ends that holds it with at least `confidence`.
+    """The median of independent values (seed,) of any distribution, between two of them: the narrowest pair of
+    order statistics of equal rank from both ends that contains it with at least `confidence`.
 
-    The ends are NaN where too few values are given for any pair to do so (fewer than six at 95 %).
+    The ends are NaN where there are too few values for any pair (fewer than six at 95 %).
     """
     from scipy import stats
 
@@ -52,7 +52,7 @@ def difference_interval(first: Any, second: Any, confidence: float = 0.95) -> tu
 
 
 def chance_interval(hits: int, trials: int, confidence: float = 0.95) -> tuple[float, float, float]:
-    """The chance of which `hits` of `trials` are a sample, by the exact interval of Clopper and Pearson."""
+    """The probability of a hit, from `hits` in `trials`, with the exact interval of Clopper and Pearson."""
     from scipy import stats
 
     found = stats.binomtest(hits, trials).proportion_ci(confidence, method="exact")

@@ -33,8 +33,8 @@ class Metric:
     measure: (problem, trajectory) -> array with `dimensions`, computed in float64 on the host.
     applies: whether it has a meaning for this run; where not, it is left out.
     by_default: whether it is measured where an experiment names no metrics.
-    required, source: set for a run: whether its failure is an error, as where it was asked for by name, and the
-    file of the plugin.
+    required, source: set for a run: whether a failure is an error, as for a metric that the config names, and the file
+    of the plugin.
     """
 
     measure: Callable[[Any, Trajectory], Any]
@@ -86,8 +86,7 @@ def frames(trajectory: Trajectory) -> list[Weights]:
     """The weights at each saved time: hidden (seed, neuron, feature), output (seed, neuron)."""
     weights = trajectory.weights
     return [
-        Weights(weights.hidden[:, moment], weights.output[:, moment])
-        for moment in range(weights.hidden.shape[1])
+        Weights(weights.hidden[:, time], weights.output[:, time]) for time in range(weights.hidden.shape[1])
     ]
 
 

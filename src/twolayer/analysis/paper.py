@@ -1,8 +1,8 @@
-"""A paper's claims and figures: decorators that say what each is held against or drawn from.
+"""A paper's claims and figures: decorators that name the experiments each is evaluated on or drawn from.
 
 A claim is a function of one run (or of those that `by` leaves together) that returns a comparison, or several by
-name. Grouping the runs, naming the cases, a run that the config no longer has, and what reads a statement in its own
-way are the framework's.
+name. The framework groups the runs, names the cases, says which run the config does not have, and marks statements
+whose wording could not be checked.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from twolayer.analysis.claims import Claim, Tag
 from twolayer.analysis.comparison import Result, as_read, inconclusive
 from twolayer.analysis.figures import Drawing, Planned, Status
-from twolayer.analysis.runs import EACH, Config, Run, Select, Varied, runs_of, telling_words
+from twolayer.analysis.runs import EACH, Config, Run, Select, Varied, distinguishing_words, runs_of
 from twolayer.core.registration import mark
 from twolayer.errors import DataError
 
@@ -35,8 +35,8 @@ Parts = Callable[[Run], Iterable[Run]]
 class Paper:
     """One paper: its name (its folder's), how it is cited, and its symbols for swept words.
 
-    symbols: {"neurons": "n"}: how a case names the swept word; a word without one is spelt out, and a label (a value
-    that is text) stands alone.
+    symbols: {"neurons": "n"}: how a case names the swept word; a word without one is spelt out; a label (a value
+    that is text) is given without the word.
     """
 
     name: str
@@ -62,17 +62,17 @@ class Paper:
         """Mark `check(run, …)` as a claim.
 
         statement: the sentence. source: where in the paper, or how it is known. tag: see `Claim`.
-        on: the experiment whose runs it is about; several are taken one after the other, each a case of its own; with
+        on: the experiment whose runs it is about; several are taken one after the other, each as a separate case; with
         none, as for an identity in closed form, the function gets no run.
-        by: the swept words that make a case each; without them the function gets all runs at once, and with "run" each
-        run alone, whatever was swept, named by the first words that tell runs apart. Of a run for which it returns {}
-        the statement says nothing.
-        of: which of these, or which parts of each (`Run.with_dataset`, by whose labels a case is named), the sentence
-        speaks of: a function of a run that gives them. An experiment without any is inconclusive.
+        by: the swept words whose values make one case each; without them the function gets all runs at once, and
+        with "run" each run alone, whatever was swept, named by the first words that distinguish runs. For a run that
+        the statement does not apply to it returns {}.
+        of: which of these, or which parts of each (`Run.with_dataset`, by whose labels a case is named), the statement
+        applies to: a function of a run that yields them. An experiment without any is inconclusive.
         select: {swept word: value or values}, the runs it is about; default all.
         compared_with: other experiments that the function gets as further arguments, each a `Run` of all its runs.
-        figures: the figures that show it. files: netCDF files beside the plugin, further arguments in this order.
-        unverified_reading: the paper's own text is not before us, so that a failure speaks of this reading alone.
+        figures: the figures that show it. files: netCDF files relative to the plugin, further arguments in this order.
+        unverified_reading: the wording could not be checked against the paper: a failure is one of our reading alone.
         late: why the threshold was chosen after the number was seen.
         """
         experiments, words, others = texts(on), texts(by), texts(compared_with)
@@ -94,7 +94,7 @@ class Paper:
                         for name, result in found.items():
                             spelled = ", ".join([*prefix, *case, *[name] * bool(name)])
                             results[spelled] = as_read(result) if unverified_reading else result
-                return results or {"": inconclusive("there is no run that it speaks of")}
+                return results or {"": inconclusive("there is no run that it applies to")}
 
             claim = Claim(
                 evaluate,
@@ -195,7 +195,7 @@ class Paper:
             word: [value for value in values if (word, value) not in missing]
             for word, values in wanted.items()
         }
-        words = telling_words(dataset) if tuple(words) == EACH else words
+        words = distinguishing_words(dataset) if tuple(words) == EACH else words
         if all(kept.values()):
             for run in runs_of(experiment, dataset, words, kept):
                 yield [self.spelled(word, run.swept[word]) for word in words], run
@@ -230,7 +230,7 @@ class Paper:
                 added = [word for word in part.swept if word not in run.swept]
                 yield [*case, *(self.spelled(word, part.swept[word]) for word in added)], part
         if not some:
-            yield [], f"no run of the experiment '{experiment}' is one that the sentence speaks of"
+            yield [], f"no run of the experiment '{experiment}' is one that the statement applies to"
 
     def spelled(self, word: str, value: Any) -> str:
         """`n = 5`, or a label as it is."""

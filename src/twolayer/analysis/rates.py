@@ -1,8 +1,8 @@
-"""Rates of decay: L = C/(t + t₀)^p held against a dataset, local slopes, and what else is read off a curve.
+"""Rates of decay: L = C/(t + t₀)^p fitted to a dataset, local slopes, and other readings of a curve.
 
 A log–log fit of a loss that falls as C/(t + t₀)^p is biased until t ≫ t₀: the local slope is −p t/(t + t₀).
-L^(−1/p) against t is a straight line at once, of slope C^(−1/p) and with its zero at −t₀. (Derived.)
-What lies past `trusted_until` may be rounding, and is left out unless a caller asks for it (`within_trust`).
+L^(−1/p) against t is a straight line from the start, of slope C^(−1/p) and with its zero at −t₀. (Derived.)
+Values past `trusted_until` may be rounding, and are left out unless a caller asks for them (`within_trust`).
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ FITTED = {
 def within_trust(dataset: xr.Dataset, variable: str = "loss") -> xr.DataArray:
     """`variable` (…, time) with NaN where a run's time is past its seed's `trusted_until`; dimensions are kept.
 
-    A variable without `seed` ends with the first seed that ends. A dataset that has no `trusted_until`, one of your
-    own say, is taken as it is. Raises KeyError where the variable is missing.
+    A variable without `seed` ends with the first seed that ends. A dataset without `trusted_until` is taken as it
+    is. Raises KeyError where the variable is missing.
     """
     values = dataset[variable]
     if "trusted_until" not in dataset or "time" not in values.dims:
@@ -76,9 +76,9 @@ def fit_rate(
     Returns `constant` C (of the units of L · t^p), `offset` t₀, the ends of the interval of each at `confidence`
     (Student's t, residuals taken as independent: a smooth curve that is no straight line shows in `misfit`),
     `misfit` and `points`. NaN where fewer than three points remain or the line does not rise.
-    Raises ValueError where the exponent or the confidence has no meaning, KeyError where a name is missing.
+    Raises ValueError where the exponent or the confidence is out of range, KeyError where a name is missing.
     """
-    import xarray as xr  # plugins name this function when they are loaded, and few use it
+    import xarray as xr  # plugins import this function when they are loaded, and few use it
 
     if not exponent > 0:
         raise ValueError(f"exponent: must be above 0, is {exponent!r}")
@@ -93,9 +93,9 @@ def fit_rate(
         output_core_dims=[["fitted"]],
         vectorize=True,
     )
-    fit = xr.Dataset({name: columns.isel(fitted=place) for place, name in enumerate(FITTED)})
-    for name, told in FITTED.items():
-        fit[name].attrs = {"long_name": told, "units": "1"}
+    fit = xr.Dataset({name: columns.isel(fitted=column) for column, name in enumerate(FITTED)})
+    for name, long_name in FITTED.items():
+        fit[name].attrs = {"long_name": long_name, "units": "1"}
     fit["points"] = fit["points"].astype(np.int64).assign_attrs(fit["points"].attrs)
     return fit.assign_attrs(exponent=exponent, confidence=confidence, variable=variable)
 
@@ -169,9 +169,9 @@ def local_slope(dataset: xr.Dataset, variable: str = "loss", *, trusted_only: bo
 def along_time(
     read: Callable[..., float], values: xr.DataArray, *arguments: Any, **settings: Any
 ) -> xr.DataArray:
-    """What `read(time, values, …)` reads off one curve, of each curve of values (…, time): dimensions without time.
+    """`read(time, values, …)` of each curve of values (…, time): dimensions without time.
 
-    arguments: numbers, or DataArrays without `time`, each curve's own. settings: passed on as they are.
+    arguments: numbers, or DataArrays without `time`, one value per curve. settings: passed on as they are.
     """
     import xarray as xr
 
@@ -190,42 +190,43 @@ def along_time(
 def power_slope(time: Any, values: Any, start: float, stop: float) -> float:
     """p of values ~ t^p by least squares of the logarithms over start ≤ t ≤ stop: time and values (time,).
 
-    Values that are NaN, past their trust say, are left out; NaN where fewer than two remain.
+    Values that are NaN (not trusted, say) are left out; NaN where fewer than two remain.
     """
-    own = (time >= start * (1 - 1e-9)) & (time <= stop * (1 + 1e-9)) & ~np.isnan(values)
-    if own.sum() < 2:
+    fitted = (time >= start * (1 - 1e-9)) & (time <= stop * (1 + 1e-9)) & ~np.isnan(values)
+    if fitted.sum() < 2:
         return math.nan
-    return float(np.polyfit(np.log(time[own]), np.log(values[own]), 1)[0])
+    return float(np.polyfit(np.log(time[fitted]), np.log(values[fitted]), 1)[0])
 
 
 def fit_slope(values: Any, over: Any, dimension: str) -> Any:
     """The least-squares slope of a DataArray over another along a dimension, where both are numbers.
 
-    Logarithms of the two give a power's exponent, of values alone a rate. NaN where fewer than two points are left.
+    Of the logarithms of both it is the exponent of a power law, of the logarithm of values alone a rate. NaN where
+    fewer than two points are left.
     """
-    place = (over + 0 * values).where(np.isfinite(values))
+    x = (over + 0 * values).where(np.isfinite(values))
     known = values.where(np.isfinite(values))
-    place = place - place.mean(dimension)
-    square = (place**2).sum(dimension)
-    return (place * (known - known.mean(dimension))).sum(dimension) / square.where(square > 0)
+    x = x - x.mean(dimension)
+    square = (x**2).sum(dimension)
+    return (x * (known - known.mean(dimension))).sum(dimension) / square.where(square > 0)
 
 
 def decay_rate(time: Any, values: Any, low: float, high: float) -> tuple[float, float]:
     """r of |values| ~ e^(−rt) by least squares of the logarithm while |values| is between two sizes, and the largest
     distance of the logarithm from that line; NaN with fewer than three such points."""
     size = np.abs(values)
-    own = (size > low) & (size < high)
-    if own.sum() < 3:
+    fitted = (size > low) & (size < high)
+    if fitted.sum() < 3:
         return math.nan, math.nan
-    line = np.polyfit(time[own], np.log(size[own]), 1)
-    return float(-line[0]), float(np.abs(np.polyval(line, time[own]) - np.log(size[own])).max())
+    line = np.polyfit(time[fitted], np.log(size[fitted]), 1)
+    return float(-line[0]), float(np.abs(np.polyval(line, time[fitted]) - np.log(size[fitted])).max())
 
 
 def first_below(time: Any, values: Any, level: float, spacing: Literal["linear", "log"] = "linear") -> float:
-    """When values (time,) first fall below a level; NaN if they never do.
+    """The time at which values (time,) first fall below a level; NaN if they never do.
 
     Between two saved times values are taken as linear in t, or in log t (then a logarithm of values makes it a
-    power law); where the earlier time is 0 or the first is below already, the saved time itself.
+    power law); where the earlier time is 0, or the first value is below already, the saved time is returned.
     """
     below = np.flatnonzero(values < level)
     if len(below) == 0:

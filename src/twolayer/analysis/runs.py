@@ -1,7 +1,7 @@
 """A sweep's dataset as runs: labelled arrays without padding, each with the config that made it.
 
 What was run is the only source of what was run: claims, figures and captions read step size, sizes and swept
-values here, and never a copy of them.
+values here, never from a copy.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ __all__ = ["Config", "Run", "Varied", "runs_of"]
 Select = Mapping[str, Any]
 
 EACH = ("run",)
-"""What stands for the words that tell a sweep's runs apart."""
+"""Stands for the swept words that distinguish a sweep's runs."""
 
 
 class Varied:
-    """A setting that differs between the runs that are looked at together: its distinct values, in order."""
+    """A setting that differs between the runs that are taken together: its distinct values, in order."""
 
     def __init__(self, values: Sequence[Any]) -> None:
         self.values = list(values)
@@ -61,7 +61,7 @@ class Config:
             raise DataError(f"the run has no setting '{path}'; it has {', '.join(known)}")
         if all(isinstance(value, Mapping) for value in found):
             return Config(found, path)
-        distinct = [value for place, value in enumerate(found) if value not in found[:place]]
+        distinct = [value for index, value in enumerate(found) if value not in found[:index]]
         return distinct[0] if len(distinct) == 1 else Varied(distinct)
 
     def __eq__(self, other: object) -> bool:
@@ -114,7 +114,7 @@ class Run:
     def with_dataset(self, dataset: xr.Dataset, **labels: Any) -> Run:
         """The same run with another dataset: a selection of this one, or more variables.
 
-        labels: what tells it from other selections, as swept values do: a case of a claim is named by them.
+        labels: names and values added to `swept`, by which a claim's case is named.
         """
         other = Run.__new__(Run)
         other.experiment, other.dataset, other.config = self.experiment, dataset, self.config
@@ -195,12 +195,12 @@ def runs_of(
 
     With no words all kept runs come as one; with the word "run" each comes alone, whatever was swept. Groups come in
     the order of the dataset; where `select` lists values of a word in `by`, a value that no run has is a DataError
-    (raised when its turn comes).
+    (raised when that group is reached).
     """
     stored = dataset["run"]
-    by = telling_words(dataset) if tuple(by) == EACH else by
-    places = [tuple(map(int, place)) for place in np.argwhere(stored.values != "")]
-    described = {place: json.loads(str(stored.values[place])) for place in places}
+    by = distinguishing_words(dataset) if tuple(by) == EACH else by
+    indices = [tuple(map(int, index)) for index in np.argwhere(stored.values != "")]
+    described = {index: json.loads(str(stored.values[index])) for index in indices}
     known = next(iter(described.values()))["swept"]
     for word in (*by, *(select or ())):
         if word not in known:
@@ -208,24 +208,24 @@ def runs_of(
                 f"the experiment '{experiment}' does not sweep '{word}', but {list(known) or 'nothing'}"
             )
     groups: dict[tuple[Any, ...], list[tuple[int, ...]]] = {}
-    for place, description in described.items():
+    for index, description in described.items():
         swept = description["swept"]
         if all(swept[word] in listed(values) for word, values in (select or {}).items()):
-            groups.setdefault(tuple(swept[word] for word in by), []).append(place)
+            groups.setdefault(tuple(swept[word] for word in by), []).append(index)
     for word, values in (select or {}).items():
         for value in listed(values):
             if not any(description["swept"][word] == value for description in described.values()):
                 raise DataError(f"the experiment '{experiment}' has no run with {word} = {value}")
     for members in groups.values():
         chosen = {
-            dimension: sorted({place[axis] for place in members})
+            dimension: sorted({index[axis] for index in members})
             for axis, dimension in enumerate(stored.dims)
         }
         if len(members) == 1:
             part = unpadded(dataset.isel({dimension: found[0] for dimension, found in chosen.items()}))
         else:
             part = dataset.isel(chosen)
-        yield Run(experiment, part, [described[place] for place in members])
+        yield Run(experiment, part, [described[index] for index in members])
 
 
 def swept_words(dataset: xr.Dataset) -> list[str]:
@@ -234,8 +234,8 @@ def swept_words(dataset: xr.Dataset) -> list[str]:
     return list(json.loads(described)["swept"])
 
 
-def telling_words(dataset: xr.Dataset) -> list[str]:
-    """The fewest of a sweep's first words that tell its runs apart: a zip's label, and not the horizon beside it."""
+def distinguishing_words(dataset: xr.Dataset) -> list[str]:
+    """The fewest of a sweep's first words that distinguish its runs: of a zip the label alone."""
     described = [json.loads(text)["swept"] for text in dataset["run"].values.ravel() if text]
     words = list(described[0])
     for count in range(len(words)):

@@ -1,4 +1,4 @@
-"""A run out of the dataset of its sweep, as it was before it was laid beside longer ones."""
+"""Single runs of a sweep's dataset, without the padding that longer runs made necessary."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ __all__ = ["runs_by", "unpadded"]
 def runs_by(dataset: xr.Dataset, word: str) -> dict[str, xr.Dataset]:
     """The runs of a sweep by their label along the swept `word`, without padding.
 
-    A zip may be stored in more dimensions than one: of those the label's own (the first, if several) are taken.
+    A zip may be stored in more dimensions than one: of those, the first that carry the label are taken.
     """
     found = {}
     for label in dataset[word].values:
         run = dataset.sel({word: label})
-        places = np.argwhere(run["run"].values != "")
-        run = run.isel(dict(zip(run["run"].dims, map(int, places[0]), strict=True)))
+        filled_in = np.argwhere(run["run"].values != "")
+        run = run.isel(dict(zip(run["run"].dims, map(int, filled_in[0]), strict=True)))
         found[str(label)] = unpadded(run)
     return found
 
 
 def unpadded(run: xr.Dataset) -> xr.Dataset:
-    """A single run of a dataset, its dimensions cut to their own length: times, neurons, teachers, samples, ….
+    """A single run of a dataset, its dimensions (times, neurons, …) cut to the length they have in it.
 
-    Times are those that are numbers. Along other dimensions what no variable has a value for (NaN; −1 for whole
-    numbers) is padding, at the end.
+    Times that are NaN are padding. Along other dimensions padding is at the end: where no variable has a value (NaN;
+    −1 for whole numbers).
     """
     run = run.isel(time=np.flatnonzero(np.isfinite(run["time"].values)))
     for dimension in run.sizes:
@@ -48,5 +48,5 @@ def filled(values: Any) -> int:
     known = values != "" if values.dtype.kind in "OU" else np.isfinite(values)
     if values.dtype.kind == "i":
         known = values != -1
-    places = np.flatnonzero(known.reshape(len(values), -1).any(-1))
-    return int(places[-1]) + 1 if len(places) else 0
+    indices = np.flatnonzero(known.reshape(len(values), -1).any(-1))
+    return int(indices[-1]) + 1 if len(indices) else 0
