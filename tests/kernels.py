@@ -21,7 +21,6 @@ from twolayer import Backend, Network, PopulationProblem, Problem, Teacher, Weig
 from twolayer.core.arrays import to_host
 from twolayer.population.cuda_descent import CudaPopulationProblem, Plan, source
 from twolayer.population.numba_descent import CompiledPopulationProblem
-from twolayer.training.train import problem_on
 
 KINDS = ["numba", "cuda on the host", pytest.param("cupy", marks=pytest.mark.gpu)]
 
@@ -129,7 +128,7 @@ class OnDevice:
         def place(array: Any) -> Any:
             return device.asarray(array, array.dtype.name)
 
-        problem = problem_on(device, self.teacher, self.network, weights.hidden.dtype.name, 1)
+        problem = device.problem(self.teacher, self.network, weights.hidden.dtype.name, 1)
         assert isinstance(problem, CudaPopulationProblem)
         if step[-1] == 0:
             return weights

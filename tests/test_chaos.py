@@ -133,7 +133,7 @@ class Counting(Backend):
     ],
 )
 def test_what_the_mark_costs(step_size: float, steps: list[int], runs: int) -> None:
-    """At most a twentieth of the steps more, two from each of 64 moments at most; a twin besides where one rises."""
+    """At most a twentieth of the steps more, two from each of 64 times at most; a twin as well where one rises."""
     counting: Any = Counting()
     descent = PLUGINS.find("dynamics", "gradient_descent").plugin(step_size=step_size)
     start = PLUGINS.find("initializations", "gaussian").plugin(scale=0.5)

@@ -322,7 +322,7 @@ def test_residuals_decay_with_relative_accuracy_far_below_rounding() -> None:
     terms = features * path.output[-1][:, None]
     assert np.max(np.abs(np.sum(terms, axis=0) - run["targets"]) / np.sum(np.abs(terms), axis=0)) < 2e-14
     held = finite_flow(*arguments, [0.0, 40.0, 200.0, 400.0], loss_weight=0.1)
-    assert held.held_from == 200.0
+    assert held.stationary_from == 200.0
     assert np.array_equal(held.hidden[2], held.hidden[3])
 
 

@@ -16,7 +16,6 @@ from twolayer.errors import ConfigError
 from twolayer.population.problem import reduced
 from twolayer.storage.netcdf import pack_problem, read, unpack_problem, write
 from twolayer.study.registry import load
-from twolayer.training.train import problem_on
 
 OUTPUTS = ["fixed", "trained", "tied"]
 ACTIVATIONS = ["relu", "abs"]
@@ -192,7 +191,7 @@ def test_backends_descend_alike(name: str, output: str, activation: str) -> None
         for profile in ("none", "constant", "linear"):
             problem, weights = problem_of(teachers, activation, output, profile, features=12)
             chosen = backend(name)
-            there = problem_on(chosen, problem.data, problem.network, "float64", 2)
+            there = chosen.problem(problem.data, problem.network, "float64", 2)
             placed = Weights(
                 chosen.asarray(weights.hidden, "float64"), chosen.asarray(weights.output, "float64")
             )

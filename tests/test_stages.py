@@ -25,7 +25,7 @@ from twolayer.study.job import Job
 from twolayer.study.registry import load
 from twolayer.study.runs import make_experiment
 from twolayer.study.schema import build
-from twolayer.training.train import problem_on, train
+from twolayer.training.train import train
 
 REGISTRY = load()
 RANDOM = np.random.default_rng(0)
@@ -164,7 +164,7 @@ def test_a_fit_without_weight_decay_moves_as_little_as_it_can(kind: str) -> None
 @pytest.mark.parametrize("device", BACKENDS)
 def test_balancing_keeps_the_function(device: str) -> None:
     held = backend(device)
-    problem = problem_on(held, DATA["finite"], Network(3), "float64", 1)
+    problem = held.problem(DATA["finite"], Network(3), "float64", 1)
     hidden = np.array([[[1e-8, 0, 0, 0], [3.0, 4.0, 0, 0], [0, 0, 0, 0]]] * 2)
     output = np.array([[1e8, -0.2, 5.0]] * 2)
     weights = Weights(held.asarray(hidden, "float64"), held.asarray(output, "float64"))

@@ -90,10 +90,10 @@ class GradientFlow(Flow):
             return self.flow_of_seed(problem, seed, begin, clock.time)
 
         paths = over_seeds(one, hidden.shape[0], problem.threads)
-        for moment in range(len(clock.time)):
+        for index in range(len(clock.time)):
             yield FlowWeights(
-                placed_like(np.stack([path.hidden[moment] for path in paths]), weights.hidden),
-                placed_like(np.stack([path.output[moment] for path in paths]), weights.output),
+                placed_like(np.stack([path.hidden[index] for path in paths]), weights.hidden),
+                placed_like(np.stack([path.output[index] for path in paths]), weights.output),
                 np.array([path.forks for path in paths]),
                 tuple(path.stall for path in paths),
                 np.stack([path.resting for path in paths]),

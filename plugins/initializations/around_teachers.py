@@ -86,10 +86,10 @@ class AroundTeachers(InitializationSpec):
             )
         if self.background_orthogonal and teachers >= dimension:
             raise ValueError(
-                f"background_orthogonal: {teachers} teachers leave no direction beside them in dimension {dimension}"
+                f"background_orthogonal: no direction is orthogonal to {teachers} teachers in dimension {dimension}"
             )
         if dimension == 1 and self.angle != 0:
-            raise ValueError("angle: there is nothing beside a teacher in 1 dimension; give 0")
+            raise ValueError("angle: no direction is orthogonal to a teacher in 1 dimension; give 0")
         outputs = np.asarray(network.output_values if network.output == "fixed" else 1.0)
         if network.output != "trained" and not np.all(
             np.multiply.outer(np.asarray(problem.teacher_outputs), outputs) * network.scale > 0

@@ -30,15 +30,15 @@ class TrajectoryStart(InitializationSpec):
             if name not in variables:
                 raise DataError(f"{self.path}: is no trajectory file: it has no variable '{name}'")
         times, seeds = variables["time"][1], variables["seed"][1].tolist()
-        moment = int(np.argmin(np.abs(times - self.time)))
-        if not np.isclose(times[moment], self.time, rtol=1e-9, atol=0):
+        index = int(np.argmin(np.abs(times - self.time)))
+        if not np.isclose(times[index], self.time, rtol=1e-9, atol=0):
             raise DataError(
-                f"{self.path}: no time {self.time!r} was saved; the nearest is {float(times[moment])!r}"
+                f"{self.path}: no time {self.time!r} was saved; the nearest is {float(times[index])!r}"
             )
         if len(seeds) > 1 and seed not in seeds:
             raise DataError(f"{self.path}: has the seeds {seeds}, not {seed}")
         place = seeds.index(seed) if len(seeds) > 1 else 0
-        hidden, output = variables["hidden"][1][place, moment], variables["output"][1][place, moment]
+        hidden, output = variables["hidden"][1][place, index], variables["output"][1][place, index]
         shape = (network.neurons, data.features)
         if hidden.shape != shape:
             message = f"{self.path}: hidden is {hidden.shape}; this run has (neuron, feature) = {shape}"

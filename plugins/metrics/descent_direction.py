@@ -1,4 +1,4 @@
-"""descent_direction: the way towards the teachers that each neuron should go, and the gradient along it."""
+"""descent_direction: the direction in which each neuron should move, and the gradient along it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ def descent_direction(problem: Any, weights: Weights) -> Any:
 
     i is the neuron's closest teacher, v̂_i turned towards it for |·|. Where s a_j has the sign of b_i,
     q_ij = b_i|v_i| a_j / (s Σ a²) over those neurons of the teacher, so that Σ s a_j q_ij = b_i|v_i|; q = 0 elsewhere:
-    those neurons should vanish. (Zhou and Ge 2024, recalled: their set of close neurons is taken as all of the sign.)
+    those neurons should vanish. (After Zhou and Ge 2024, Figure 1; the source of q_ij is not known, and the neurons
+    of the sign stand for the set of close ones.)
     """
     axes = unit(problem.data.teacher.hidden)
     height = problem.data.teacher.output * np.linalg.norm(problem.data.teacher.hidden, axis=-1)

@@ -13,7 +13,7 @@ Array = Any
 
 
 def array_namespace(*arrays: Array) -> Any:
-    """The array API of some arrays: NumPy itself for its own, which speaks it, and else `array_api_compat`'s layer.
+    """The array API of some arrays: NumPy for NumPy arrays, which have it, and else the layer of `array_api_compat`.
 
     The layer over NumPy would do the same, but loads all of NumPy, a tenth of a second for each job of a study.
     """
@@ -25,7 +25,10 @@ def array_namespace(*arrays: Array) -> Any:
 
 
 def norm(vectors: Array) -> Array:
-    """The Euclidean norm over the last axis, safe where squares leave the range of floats."""
+    """The Euclidean norm over the last axis, safe where squares leave the range of floats.
+
+    In kernels: `kernels.sphere.length_of`.
+    """
     xp = array_namespace(vectors)
     largest = xp.max(xp.abs(vectors), axis=-1, keepdims=True)
     safe = xp.where(largest > 0, largest, xp.ones_like(largest))

@@ -1,10 +1,12 @@
-"""What a backend is: where weights move."""
+"""The base class of backends: where arrays lie, and which compiled code moves them."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
+from twolayer.core.data import Data
+from twolayer.core.network import Network
 from twolayer.core.problem import Problem
 
 __all__ = ["Backend"]
@@ -13,8 +15,8 @@ __all__ = ["Backend"]
 class Backend(ABC):
     """It holds arrays, and gives a problem its fastest descents there.
 
-    on_device: whether a device of its own holds the arrays, whose start takes time and which jobs share: small runs
-    are then trained on the host (`placement`).
+    on_device: whether arrays lie on a device that takes time to start and that jobs share: small runs are then trained
+    on the host (`placement`).
     """
 
     on_device: ClassVar[bool] = False
@@ -29,3 +31,8 @@ class Backend(ABC):
         threads: how many seeds to work on at once.
         """
         return problem
+
+    def problem(self, data: Data, network: Network, dtype: str, threads: int) -> Problem:
+        """The problem of a network on data of the host, on the backend and in its fastest form there."""
+        placed = data.mapped(lambda array: self.asarray(array, dtype))
+        return self.accelerate(placed.problem(network), threads)

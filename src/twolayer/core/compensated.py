@@ -1,4 +1,4 @@
-"""Sums of products whose rounding is carried along: right to rounding of the sum, not of its terms.
+"""Compensated sums of products: right to rounding of the sum, not of its terms.
 
 Where terms of order one leave 1e-13, a plain sum of them has three digits. Two-sum is Knuth's, two-product Dekker's
 with Veltkamp's splitting (T. J. Dekker, Numer. Math. 18, 224, 1971).

@@ -1,4 +1,4 @@
-"""What is learnt: the base class of laws of data, which say how a file holds them and which problem they pose."""
+"""The base class of laws of data, which say how a file holds them and which problem they pose."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Arrays", "Data", "law_of"]
 
 Array = Any
 Arrays = dict[str, tuple[tuple[str, ...], Array, str]]
-"""name -> (dimensions, values, what it is)."""
+"""name -> (dimensions, values, long name)."""
 
 LAWS: dict[str, type[Data]] = {}
 """The classes of data by the name that files carry; a class enters when it is defined."""
@@ -46,7 +46,7 @@ class Data(ABC):
 
     @property
     def per_seed(self) -> bool:
-        """Whether each seed has data of its own (a leading `seed` axis)."""
+        """Whether seeds have different data (a leading `seed` axis)."""
         return False
 
     @property
@@ -56,7 +56,7 @@ class Data(ABC):
 
     @property
     def attributes(self) -> dict[str, Any]:
-        """What a file must know beside the arrays: the law's name first."""
+        """What a file must know in addition to the arrays: the law's name first."""
         return {"law": self.law}
 
     @abstractmethod
@@ -75,6 +75,10 @@ class Data(ABC):
     @abstractmethod
     def of_seed(self, index: int) -> Data:
         """The data of one seed."""
+
+    def of_seeds(self, chosen: Array) -> Data:
+        """The data of some seeds, by their index: these, unless seeds have different data."""
+        return self
 
     def by_teacher(self) -> Sequence[Data]:
         """Data with one teacher each: these, or one for each seed where teachers differ."""

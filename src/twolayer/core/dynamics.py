@@ -44,13 +44,13 @@ class WeightDecay:
         return weight_decay if isinstance(weight_decay, WeightDecay) else cls([float(weight_decay)], [])
 
     def at(self, time: float) -> float:
-        """λ from a time on; at a moment of change, the new value (also where step · step_size rounds to below it)."""
+        """λ from a time on; at a time of change, the new value (also where step · step_size rounds to below it)."""
         return self.values[
             sum(time >= until or math.isclose(time, until, rel_tol=1e-12) for until in self.until)
         ]
 
     def up_to(self, time: float) -> float:
-        """λ up to a time; at a moment of change, the old value, which led to the weights there."""
+        """λ up to a time; at a time of change, the old value, which led to the weights there."""
         return self.values[
             sum(time > until and not math.isclose(time, until, rel_tol=1e-12) for until in self.until)
         ]
@@ -84,7 +84,7 @@ class Dynamics(ABC):
     sequential: ClassVar[bool] = False
 
     def clock(self, times: Times) -> Clock:
-        """The saved moments of this dynamics for a `times` section."""
+        """The saved times of this dynamics for a `times` section."""
         return times.clock()
 
     def step_count(self, times: Times) -> int | None:
@@ -102,8 +102,8 @@ class Dynamics(ABC):
         return None
 
     def weight_decay_at(self, time: float) -> float:
-        """λ of the objective L + (λ/2)(|a|² + |W|²) that a moment's weights are seen with; 0 where nothing is added
-        to the loss. Where λ changes it is the old one, which led there: the moment belongs to what ended in it."""
+        """λ of the objective L + (λ/2)(|a|² + |W|²) for the weights at a time; 0 where nothing is added
+        to the loss. Where λ changes it is the old value, which led there."""
         return 0.0
 
     @abstractmethod

@@ -36,7 +36,7 @@ class Weights:
     output: Array
 
     forks, stall, resting = None, (), None
-    """What the weights of a flow say besides (`trajectory.FlowWeights`); others say nothing."""
+    """Set for the weights of a flow only (`trajectory.FlowWeights`)."""
 
     def __add__(self, other: Weights) -> Weights:
         return Weights(self.hidden + other.hidden, self.output + other.output)
@@ -105,13 +105,13 @@ class Network:
         return xp.astype(preactivation > 0, preactivation.dtype)
 
     def with_tied_outputs(self, weights: Weights) -> Weights:
-        """The state with its dependent part made to fit: a_j = |w_j| where outputs are tied."""
+        """The weights with a_j = |w_j| where outputs are tied."""
         if self.output != "tied":
             return weights
         return Weights(weights.hidden, norm(weights.hidden))
 
 
 def placed_like(array: Any, other: Array) -> Array:
-    """An array of the host in the namespace, on the device and in the precision of another: the way back."""
+    """An array of the host in the namespace, on the device and in the precision of another."""
     xp = array_namespace(other)
     return xp.asarray(array, dtype=other.dtype, device=device(other))

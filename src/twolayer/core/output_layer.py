@@ -1,8 +1,8 @@
-"""The output layer alone: with hidden weights held, the loss is a quadratic form in the output weights.
+"""The output layer alone: with fixed hidden weights, the loss is a quadratic form in the output weights.
 
 L(a) = ½ aᵀGa − hᵀa + L(0), for any problem, with G_ij = s² E σ_i σ_j and h_i = s E σ_i f* over the population, or
-their means over finite data. Both are read off the gradient, −h = ∂L/∂a at a = 0 and G e_j − h at a = e_j, so that
-whatever has a gradient has them, with its own closed form and on its own arrays.
+their means over finite data. Both follow from the gradient, −h = ∂L/∂a at a = 0 and G e_j − h at a = e_j, so that any
+problem with a gradient has them, by its closed form and on its arrays.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Array = Any
 
 @dataclass(frozen=True)
 class OutputLayer(Problem):
-    """A problem in which the hidden weights are held where they are: its gradient moves output weights only.
+    """A problem with fixed hidden weights: its gradient moves output weights only.
 
     problem: with trained outputs. hidden: W (…, neuron, feature). Data and network are the problem's.
     """
@@ -70,13 +70,13 @@ class OutputLayer(Problem):
         return Weights(xp.zeros_like(weights.hidden), output)
 
     def batch(self, weights: Weights, size: int, random: Sequence[Any]) -> OutputLayer:
-        """The output layer on a batch of the problem's own."""
+        """The output layer on a batch of the problem."""
         return OutputLayer.of(self.problem.batch(weights, size, random), self.hidden)
 
     def descend_on_batches(
         self, weights: Weights, step_size: float, batch_size: int, count: int, random: Sequence[Any]
     ) -> Weights:
-        """`count` steps of a ← a − step_size ∂L_batch/∂a, each on a batch of the problem's own."""
+        """`count` steps of a ← a − step_size ∂L_batch/∂a, each on a new batch of the problem."""
         for _ in range(count):
             slope = self.problem.batch(weights, batch_size, random).gradient(weights).output
             weights = Weights(weights.hidden, weights.output - step_size * slope)

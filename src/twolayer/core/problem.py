@@ -1,4 +1,4 @@
-"""What a network learns: the base class of problems, which move and measure weights."""
+"""The base class of problems: a network and what it learns."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Problem(ABC):
 
     @abstractmethod
     def batch(self, weights: Weights, size: int, random: Sequence[Any]) -> Problem:
-        """`size` samples for each seed (the axis that `weights` lead with), from its own generator, as a problem
+        """`size` samples for each seed (the axis that `weights` lead with), from its generator, as a problem
         whose gradient at `weights` is an estimate of ∇L without bias."""
 
     def predict(self, weights: Weights) -> Array:
@@ -49,7 +49,7 @@ class Problem(ABC):
         raise TrainingError(f"{type(self).__name__} has no samples to predict")
 
     def rounding(self, weights: Weights) -> Array:
-        """How far off `loss` may be by its own rounding, absolutely, (…,); 0 where it is right to many digits."""
+        """How far off `loss` may be by rounding, absolutely, (…,); 0 where it is right to many digits."""
         return 0.0 * weights.output[..., 0]
 
     def sharpness(self, weights: Weights) -> Array:
@@ -77,7 +77,7 @@ class Problem(ABC):
     def descend(self, weights: Weights, step_size: float, weight_decay: float, count: int) -> Weights:
         """`count` steps of θ ← θ − step_size ∇(L + (weight_decay/2)(|a|² + |W|²)).
 
-        The obvious loop, which other backends' fused ones are held against.
+        The plain loop, against which other backends' fused loops are tested.
         """
         for _ in range(count):
             weights = self.network.with_tied_outputs(
@@ -88,9 +88,9 @@ class Problem(ABC):
     def descend_on_batches(
         self, weights: Weights, step_size: float, batch_size: int, count: int, random: Sequence[Any]
     ) -> Weights:
-        """`count` steps of θ ← θ − step_size ∇L_batch(θ), each on a batch of its own.
+        """`count` steps of θ ← θ − step_size ∇L_batch(θ), each on a new batch.
 
-        The obvious loop, which other backends' fused ones are held against.
+        The plain loop, against which other backends' fused loops are tested.
         """
         for _ in range(count):
             gradient = self.batch(weights, batch_size, random).gradient(weights)
@@ -109,7 +109,7 @@ class Problem(ABC):
         """Gradient flow of one seed on the host at `times`, the first of which is the start's: hidden (time, neuron,
         feature), output (time, neuron), NaN from a stall on.
 
-        weights: the seed's own, in float64. tolerance: of a step, relative and absolute. resting: see `FlowWeights`.
+        weights: of the seed, in float64. tolerance: of a step, relative and absolute. resting: see `FlowWeights`.
         """
         raise TrainingError(f"{type(self).__name__} has no gradient flow")
 

@@ -21,7 +21,7 @@ class ProblemSpec(ABC):
 
     @abstractmethod
     def generate(self, random: np.random.Generator) -> Data:
-        """The data of one seed, on the host in float64, drawn from the seed's own generator."""
+        """The data of one seed, on the host in float64, drawn from the seed's generator."""
 
     def data(self, network: Network, random: np.random.Generator) -> Data:
         """As `generate`, for data that depend on the network, such as labels of a teacher of its kind."""
@@ -33,7 +33,7 @@ class ProblemSpec(ABC):
 
     @property
     def per_seed(self) -> bool:
-        """Whether each seed has data of its own."""
+        """Whether seeds have different data."""
         return False
 
     @property

@@ -36,8 +36,8 @@ def subset(random: Any, samples: int, size: int) -> list[int]:
     (Fisher–Yates), one uniform number a step."""
     moved: dict[int, int] = {}
     chosen = []
-    for place, uniform in enumerate(random.random(size).tolist()):
-        other = place + int(uniform * (samples - place))
+    for index, uniform in enumerate(random.random(size).tolist()):
+        other = index + int(uniform * (samples - index))
         chosen.append(moved.get(other, other))
-        moved[other] = moved.get(place, place)
+        moved[other] = moved.get(index, index)
     return chosen

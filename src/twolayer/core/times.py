@@ -85,6 +85,6 @@ class Times:
         return space(self.start, self.stop, self.count)  # type: ignore[arg-type]
 
 
-def with_zero(moments: Any) -> Any:
-    """The moments with 0 in front, where it is missing."""
-    return moments if moments[0] == 0 else np.concatenate([np.zeros(1, dtype=moments.dtype), moments])
+def with_zero(values: Any) -> Any:
+    """The values with 0 in front, where it is missing."""
+    return values if values[0] == 0 else np.concatenate([np.zeros(1, dtype=values.dtype), values])

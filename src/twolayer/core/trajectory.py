@@ -1,4 +1,4 @@
-"""What a training run leaves: the saved moments and the weights at each."""
+"""The result of a training run: the saved times and the weights at each."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from twolayer.core.network import Weights
 __all__ = ["Clock", "FlowWeights", "Trajectory"]
 
 MARKS = ("diverged_step", "trusted_until", "flow_forks", "path_trusted_until")
-"""What a trajectory says of each seed, (seed,), or None."""
+"""What a trajectory records of each seed, (seed,), or None."""
 
 
 @dataclass(frozen=True)
 class Clock:
-    """The saved moments of a run: `time` (time,), and `step` (time,) where the dynamics is a descent."""
+    """The saved times of a run: `time` (time,), and `step` (time,) where the dynamics is a descent."""
 
     time: Any
     step: Any = None
@@ -29,8 +29,8 @@ class Clock:
 class FlowWeights(Weights):
     """Weights of a flow, and what the flow met so far; of one seed, or (seed,) in each field.
 
-    forks: how many times it met a point where the limit of small descent steps is not unique, or None where none was
-    run, only descents that were lost. stall: why it could not be carried further, or "".
+    forks: how many times it met a point where the limit of small descent steps is not unique, or None where no
+    flow was run, only descents that were lost. stall: why it could not be carried further, or "".
     resting (neuron,): which neurons came to 0, where they leave when a direction of descent opens, as the flow that
     goes on is to know: 0 for those that do not, and those that start at 0 (`finite.flow.FlowFrame`).
     """
@@ -40,11 +40,9 @@ class FlowWeights(Weights):
     resting: Any = None
 
     @classmethod
-    def lost(cls, weights: Weights, moments: int, resting: Any = None) -> FlowWeights:
-        """NaN in place of the weights of one seed at that many moments."""
-        hidden, output = (
-            np.full((moments, *part.shape), np.nan) for part in (weights.hidden, weights.output)
-        )
+    def lost(cls, weights: Weights, times: int, resting: Any = None) -> FlowWeights:
+        """NaN in place of the weights of one seed at that many times."""
+        hidden, output = (np.full((times, *part.shape), np.nan) for part in (weights.hidden, weights.output))
         return cls(hidden, output, resting=resting)
 
 

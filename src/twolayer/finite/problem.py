@@ -37,7 +37,7 @@ class FiniteData(Data, law="finite"):
 
     @property
     def per_seed(self) -> bool:
-        """Whether each seed has a data set of its own (a leading `seed` axis)."""
+        """Whether seeds have different data sets (a leading `seed` axis)."""
         return self.inputs.ndim == 3
 
     @property
@@ -52,11 +52,11 @@ class FiniteData(Data, law="finite"):
 
     @property
     def attributes(self) -> dict[str, Any]:
-        """What a file must know beside the arrays."""
+        """What a file must know in addition to the arrays."""
         return (self.teacher.attributes if self.teacher else {}) | {"law": self.law, "loss": self.loss}
 
     def arrays(self) -> Arrays:
-        """`inputs(sample, feature)` and `targets(sample)`, and the teacher beside them."""
+        """`inputs(sample, feature)`, `targets(sample)`, and the teacher where there is one."""
         lead = ("seed",) if self.per_seed else ()
         return (self.teacher.arrays() if self.teacher else {}) | {
             "inputs": ((*lead, "sample", "feature"), self.inputs, "input x"),
@@ -88,14 +88,14 @@ class FiniteData(Data, law="finite"):
         return replace(self, inputs=function(self.inputs), targets=function(self.targets))
 
     def of_seed(self, index: int) -> FiniteData:
-        """The data of one seed, without a seed axis, with the seed's own teacher."""
-        own = index if self.per_seed else ...
+        """The data of one seed, without a seed axis, with the seed's teacher."""
+        chosen = index if self.per_seed else ...
         teacher = self.teacher.of_seed(index) if self.teacher else None
-        return replace(self, inputs=self.inputs[own], targets=self.targets[own], teacher=teacher)
+        return replace(self, inputs=self.inputs[chosen], targets=self.targets[chosen], teacher=teacher)
 
     def of_seeds(self, chosen: Array) -> FiniteData:
-        """The data of some seeds, with a seed axis, where each has its own."""
-        return self.mapped(lambda array: array[chosen])
+        """The data of some seeds, by their index: these, unless seeds have different data."""
+        return self.mapped(lambda array: array[chosen]) if self.per_seed else self
 
     def by_teacher(self) -> list[FiniteData]:
         """Data with one teacher each: these, or one for each seed (a seed axis of length 1) where teachers differ."""
@@ -163,8 +163,8 @@ class EmpiricalProblem(Problem):
         one batch, whose gradient is that of descent."""
         xp = array_namespace(self.data.inputs)
         inputs, targets = [], []
-        for index, own in enumerate(random):
-            chosen = xp.asarray(subset(own, self.data.samples, size), device=device(self.data.inputs))
+        for index, generator in enumerate(random):
+            chosen = xp.asarray(subset(generator, self.data.samples, size), device=device(self.data.inputs))
             seed = (index, ...) if self.data.per_seed else (...,)
             inputs.append(xp.take(self.data.inputs[seed], chosen, axis=0))
             targets.append(xp.take(self.data.targets[seed], chosen, axis=0))
@@ -199,12 +199,12 @@ class EmpiricalProblem(Problem):
         resting: Array,
     ) -> FlowWeights:
         """The exact flow between events (`finite.flow`)."""
-        from twolayer.finite.flow import FlowStalled, flow_frames  # the compiler, for those who flow
+        from twolayer.finite.flow import FlowStalled, flow_frames  # loads the compiler
 
-        own = seed if self.data.per_seed else ...
+        chosen = seed if self.data.per_seed else ...
         frames = flow_frames(
-            to_host(self.data.inputs)[own].astype(np.float64),
-            to_host(self.data.targets)[own].astype(np.float64),
+            to_host(self.data.inputs)[chosen].astype(np.float64),
+            to_host(self.data.targets)[chosen].astype(np.float64),
             weights.hidden,
             weights.output,
             times,
@@ -219,8 +219,8 @@ class EmpiricalProblem(Problem):
         )
         path, forks, stall = FlowWeights.lost(weights, len(times)), 0, ""
         try:
-            for moment, frame in enumerate(frames):
-                path.hidden[moment], path.output[moment], forks = frame.hidden, frame.output, frame.forks
+            for index, frame in enumerate(frames):
+                path.hidden[index], path.output[index], forks = frame.hidden, frame.output, frame.forks
                 resting = frame.resting
         except FlowStalled as stalled:
             stall = str(stalled)

@@ -1,4 +1,4 @@
-"""Compiled stochastic gradient descent: the second implementation, held against `Problem.descend_on_batches`.
+"""Compiled stochastic gradient descent: the second implementation, tested against `Problem.descend_on_batches`.
 
 Each seed draws from the seed's generator inside the kernel (numba takes NumPy's generators, with the same stream),
 so no batch is ever stored: blocks of `BLOCK` samples are drawn, or gathered from finite data, and used while they

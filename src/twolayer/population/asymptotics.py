@@ -2,7 +2,7 @@
 
 Students w_i = h_i v̂ + z_i with Σ h_i = 1 and Σ z_i = 0. Their loss is (1/4π) Σ_pq C_p C_q θ_pq³/3 to leading order,
 over students (C = h) and the teacher (C = −1); orthogonal teachers' groups add up. Z = Σ_{i<j} |z_i − z_j|. Derived,
-and held against the flow by tests; for a teacher of norm |v| constants are |v|² times those of h/|v|.
+and tested against the flow; for a teacher of norm |v| constants are |v|² times those of h/|v|.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Files that are whole or absent: written aside, checked, and renamed, by one process at a time.
+"""Files that are whole or absent: written under another name, checked, and renamed, by one process at a time.
 
 A killed workflow leaves its jobs alive, a full disk leaves files that open with half their values zero, and
-a reader may look at any moment. So a file is written under a temporary name in the same folder, synced,
+a reader may look at any time. So a file is written under a temporary name in the same folder, synced,
 reopened and checked, renamed and the folder synced, all under a lock that belongs to the output.
 """
 
@@ -32,7 +32,7 @@ def write(path: Path, produce: Callable[[Path], None], verify: Callable[[Path], 
             os.replace(aside, path)
             sync(path.parent)
         except (OSError, RuntimeError, TypeError, ValueError) as error:
-            raise DataError(f"{path}: could not be written: {told(error, path.parent)}") from error
+            raise DataError(f"{path}: could not be written: {message_of(error, path.parent)}") from error
         finally:
             with contextlib.suppress(OSError):
                 aside.unlink(missing_ok=True)
@@ -53,7 +53,7 @@ def locked(path: Path) -> Iterator[None]:
         except BlockingIOError:
             print(f"waiting for another process that writes {path}", file=sys.stderr)
             fcntl.flock(handle, fcntl.LOCK_EX)
-        # whoever held it has removed it: then this lock is on a file that no longer has a name
+        # the process that had it may have removed it: then this lock is on a file without a name
         with contextlib.suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(handle), os.stat(lock)):
                 break
@@ -74,7 +74,7 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
-def told(error: BaseException, folder: Path) -> str:
+def message_of(error: BaseException, folder: Path) -> str:
     """The reason of a failed write; the netCDF library hides a full disk behind 'HDF error'."""
     free = shutil.disk_usage(folder).free
     if getattr(error, "errno", None) == errno.ENOSPC or free < 1 << 20:

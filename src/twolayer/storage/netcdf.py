@@ -86,7 +86,7 @@ def coordinates(variables: Variables, swept: Iterable[str] = ()) -> dict[str, st
 
 
 def pack_problem(data: Data, seeds: list[int]) -> Variables:
-    """The arrays of a law of data, and the seeds where each has data of its own."""
+    """The arrays of a law of data, and the seeds where their data differ."""
     variables: Variables = {}
     if data.per_seed:
         variables["seed"] = (("seed",), np.asarray(seeds, dtype=np.int64), described("seed"))
@@ -101,12 +101,12 @@ def in_coordinates_of(data: Data, variables: Variables) -> Variables:
     dimension = data.dimension
     if dimension is None:
         return variables
-    told = f", in reduced coordinates: teachers first, then students; the input dimension is {dimension}"
+    note = f", in reduced coordinates: teachers first, then students; the input dimension is {dimension}"
     return {
         name: (
             dimensions,
             values,
-            {**described_as, "long_name": described_as["long_name"] + told, "input_dimension": dimension}
+            {**described_as, "long_name": described_as["long_name"] + note, "input_dimension": dimension}
             if "feature" in dimensions
             else described_as,
         )
@@ -221,7 +221,7 @@ def write(path: Path, variables: Variables, attributes: Mapping[str, Any]) -> No
 def read(path: Path | str, names: Iterable[str] | None = None) -> tuple[Variables, dict[str, Any]]:
     """A netCDF file as variables and attributes: all variables, or those of the names that it has.
 
-    Packed integers (`scale_factor`, `add_offset`) are unpacked. An entry that the file's own attributes call missing,
+    Packed integers (`scale_factor`, `add_offset`) are unpacked. An entry that the attributes of the file call missing,
     or that was never written, is refused by its index; NaN is let through, as it marks a diverged run.
     """
     if not Path(path).is_file():

@@ -1,4 +1,4 @@
-"""How far a descent's path does not depend on rounding: where a twin parts from it.
+"""Up to where a descent's path does not depend on rounding: where a twin parts from it.
 
 The twin is moved by one unit in the last place now and then.
 
@@ -7,8 +7,8 @@ hundred of them two backends, two machines or two versions of a library have dif
 carry well (`trust`) says nothing of that.
 
 By the descent lemma a step below 2/λ, λ the largest curvature along it, never raises the objective. So a twin is run
-only for seeds in which one of two plain steps of the run's size, from one of the saved moments, raises it (two, as
-an orbit may be high and low in turn). At most 64 moments are asked, and no more than one for every 40 steps: a run in
+only for seeds in which one of two plain steps of the run's size, from one of the saved times, raises it (two, as
+an orbit may be high and low in turn). At most 64 times are tried, and no more than one for every 40 steps: a run in
 which none rises costs at most a twentieth of its steps more, a shorter one than that nothing.
 """
 
@@ -28,16 +28,16 @@ from twolayer.core.trajectory import Clock
 
 __all__ = ["Jittered", "last_shared", "parted", "parting_notes", "rising"]
 
-ASKED = 64
-"""Saved moments from which two steps are tried, at most."""
-STEPS_PER_LOOK = 40
-"""A moment is asked for every so many steps of the run, at most."""
+MOST_TRIED = 64
+"""Saved times from which two steps are tried, at most."""
+STEPS_PER_TRY = 40
+"""At most one time is tried in so many steps of the run."""
 RISE = 1e-6
 """Of the objective: a step that raises it by more than this share rises, unless that is rounding."""
 ROUNDING = 1e-12
 """Of the largest objective of a seed: a smaller rise is rounding."""
 PIECES = 8
-"""So often at most is the twin moved between two saved moments."""
+"""How often the twin is moved between two saved times, at most."""
 
 
 def parted(dtype: Any) -> float:
@@ -59,11 +59,11 @@ def rising(
     problem: on the backend, where `place` puts weights. host: the same on the host. weight_decay: λ (time,).
     """
     found = np.zeros(len(frames[0].hidden), dtype=bool)
-    count = min(ASKED, len(frames), int(clock.step[-1]) // STEPS_PER_LOOK)
-    asked = np.unique(np.linspace(len(frames) - 1, 0, count, endpoint=False).astype(int))
+    count = min(MOST_TRIED, len(frames), int(clock.step[-1]) // STEPS_PER_TRY)
+    tried = np.unique(np.linspace(len(frames) - 1, 0, count, endpoint=False).astype(int))
     values = []
     with np.errstate(all="ignore"):
-        for index in asked.tolist():
+        for index in tried.tolist():
             decay = float(weight_decay[index])
             path = [place(frames[index])]
             for _ in range(2):
@@ -71,7 +71,7 @@ def rising(
             states = [Weights(to_host(each.hidden), to_host(each.output)) for each in path]
             values.append([host.loss(state) + host.penalty(state, decay) for state in states])
         if values:
-            objective = np.asarray(values, dtype=np.float64)  # (moment, step, seed)
+            objective = np.asarray(values, dtype=np.float64)  # (time, step, seed)
             before, rise = objective[:, :-1], objective[:, 1:] - objective[:, :-1]
             largest = np.where(np.isfinite(objective), objective, 0.0).max((0, 1))
             found = ((rise > RISE * before) & (rise > ROUNDING * largest)).any((0, 1))
@@ -81,7 +81,7 @@ def rising(
 @dataclass(frozen=True)
 class Jittered(Problem):
     """The twin's problem: weights are moved by one unit in their last place, in turn up and down, where they are
-    handed in, and at most `PIECES` times more between two saved moments; 0 stays. A single move may be lost
+    passed in, and at most `PIECES` times more between two saved times; 0 stays. A single move may be lost
     where the path contracts, as backends' rounding at each step is not."""
 
     problem: Problem
@@ -178,14 +178,14 @@ def last_shared(frames: Sequence[Weights], twin: Iterable[Weights], reach: float
     not finite is not shared.
     """
     last = np.zeros(len(frames[0].hidden), dtype=np.int64)
-    with_it = np.ones(len(last), dtype=bool)
+    shared = np.ones(len(last), dtype=bool)
     reach = parted(frames[0].hidden.dtype) if reach is None else reach
     with np.errstate(all="ignore"):
         for index, (frame, other) in enumerate(zip(frames, twin, strict=True)):
             apart = squares(Weights(to_host(other.hidden), to_host(other.output)) - frame)
-            with_it &= apart <= reach**2 * squares(frame)  # False where anything is NaN
-            last[with_it] = index
-            if not with_it.any():
+            shared &= apart <= reach**2 * squares(frame)  # False where anything is NaN
+            last[shared] = index
+            if not shared.any():
                 break
     return last
 

@@ -1,4 +1,4 @@
-"""How far the weights of a run carry its loss: what one unit in their last place changes.
+"""Up to where the weights of a run determine its loss: how much one unit in their last place changes it.
 
 Once L is below about ½λ(ε|w|)² + |∇L|ε|w| (λ the top Hessian eigenvalue, ε the unit), the stored weights could as well
 have any other loss of that size.
@@ -22,7 +22,7 @@ KEPT = 0.01
 
 
 def last_trusted(problem: Any, frames: Sequence[Weights]) -> Any:
-    """For each seed the last frame, by its index, that carries two digits of the loss in its own precision.
+    """For each seed the last frame, by its index, that carries two digits of the loss in its precision.
 
     Frames are on the host. Searched from the end, so that a run whose last loss is trusted costs one look.
     """
@@ -37,7 +37,7 @@ def last_trusted(problem: Any, frames: Sequence[Weights]) -> Any:
 
 
 def trusted(problem: Any, frame: Weights) -> Any:
-    """Whether L is known to `KEPT`, by its own rounding, and where all weights move by one unit: away from 0,
+    """Whether L is known to `KEPT`, by the rounding of the loss, and where all weights move by one unit: away from 0,
     towards it, and each at random, (seed,). A loss of 0 is not: terms that cancel and those too small for floats
     print it as well as an exact solution does."""
     loss = loss_of(problem, frame)

@@ -13,12 +13,13 @@ from twolayer.core.data import Data
 from twolayer.core.dynamics import Dynamics
 from twolayer.core.initialization import InitializationSpec
 from twolayer.core.network import Network, Weights
-from twolayer.core.problem import Problem, data_of
+from twolayer.core.problem import data_of
 from twolayer.core.seeds import over_seeds, random_of
 from twolayer.core.times import Times
-from twolayer.core.trajectory import Clock, Trajectory
-from twolayer.training import chaos, precision
+from twolayer.core.trajectory import Trajectory
+from twolayer.training import precision
 from twolayer.training.diagnosis import blown_up, broken_off, diagnose
+from twolayer.training.twins import EndedRun, last_shared, last_shared_flow
 
 __all__ = ["train"]
 
@@ -50,31 +51,32 @@ def train(
 
     A seed whose weights leave the finite numbers is kept up to its last finite frame, NaN from there, and
     named in `notes`: at which step, the loss before, and the largest stable step size where it is known.
-    A dynamics that stays in the span of its start runs there, in coordinates found once; only frames are widened.
     So is a loss that ends below what the weights' precision carries.
+    A dynamics that stays in the span of its start runs there, in coordinates found once; only frames are lifted back.
     A descent whose steps are too large somewhere is run again, moved by one unit in the last place now and then: where
     that parts from it, the path depends on rounding (`chaos`).
-    Where each seed has another teacher, each is trained separately, `threads` of them at a time.
+    Where seeds have different teachers, each seed is trained separately, `threads` of them at a time.
     """
     if data.apart:
 
-        def alone(index: int) -> Trajectory:
-            one = data.of_seed(index)
-            return train(one, network, initialization, dynamics, times, [seeds[index]], backend, dtype)
+        def train_seed(index: int) -> Trajectory:
+            return train(
+                data.of_seed(index), network, initialization, dynamics, times, [seeds[index]], backend, dtype
+            )
 
-        return Trajectory.joined(over_seeds(alone, len(seeds), threads))
+        return Trajectory.joined(over_seeds(train_seed, len(seeds), threads))
     hidden, output = start(initialization, data, network, seeds)
     if network.output == "fixed":
         output = np.broadcast_to(np.asarray(network.output_values, dtype=np.float64), output.shape).copy()
-    begin = network.with_tied_outputs(Weights(hidden, output))
-    inside, few, widen = begin, data, None
+    full_start = network.with_tied_outputs(Weights(hidden, output))
+    reduced_start, reduced_data, lift = full_start, data, None
     if dynamics.stays_in_span:
-        reduced, inside, widen = data.problem(network).in_span(begin)
-        few = reduced.data
-    problem = problem_on(backend, few, network, dtype, threads)
-    on_host = few.mapped(lambda array: np.asarray(array, dtype)).problem(network)
+        reduced, reduced_start, lift = data.problem(network).in_span(full_start)
+        reduced_data = reduced.data
+    problem = backend.problem(reduced_data, network, dtype, threads)
+    on_host = reduced_data.mapped(lambda array: np.asarray(array, dtype)).problem(network)
     weights = network.with_tied_outputs(
-        Weights(backend.asarray(inside.hidden, dtype), backend.asarray(inside.output, dtype))
+        Weights(backend.asarray(reduced_start.hidden, dtype), backend.asarray(reduced_start.output, dtype))
     )
     clock = dynamics.clock(times)
 
@@ -94,12 +96,12 @@ def train(
         np.stack([frame.hidden for frame in frames], axis=1),
         np.stack([frame.output for frame in frames], axis=1),
     )
-    if widen is not None:
+    if lift is not None:
         shape = trajectory.hidden.shape
         rows = trajectory.hidden.reshape(shape[0], -1, shape[-1])  # all frames in one product
-        hidden = widen(Weights(rows, trajectory.output)).hidden.astype(dtype, copy=False)
+        hidden = lift(Weights(rows, trajectory.output)).hidden.astype(dtype, copy=False)
         trajectory = Weights(hidden.reshape(*shape[:-1], data.features), trajectory.output)
-        trajectory.hidden[:, 0] = begin.hidden  # as it was drawn
+        trajectory.hidden[:, 0] = full_start.hidden  # as it was drawn
     decay = np.asarray([dynamics.weight_decay_at(float(time)) for time in clock.time])
     finite = np.isfinite(trajectory.hidden).all((2, 3)) & np.isfinite(trajectory.output).all(2)
     loss = np.stack(losses, axis=1)
@@ -120,26 +122,20 @@ def train(
             array[lost] = np.nan
     path_trusted = None
     if dynamics.checks_rounding(problem):
-        if dynamics.descent_step is not None:
-            shared, messages = last_shared(
-                dynamics,
-                dynamics.descent_step,
-                backend,
-                problem,
-                on_host,
-                few,
-                frames,
-                finite,
-                clock,
-                decay,
-                seeds,
-                dtype,
-                threads,
-            )
-        else:
-            shared, messages = last_shared_with_twin(
-                dynamics, problem, weights, frames, finite, clock, seeds, random()
-            )
+        run = EndedRun(
+            dynamics,
+            backend,
+            reduced_data,
+            problem,
+            on_host,
+            clock,
+            decay,
+            seeds,
+            dtype,
+            tuple(frames),
+            finite,
+        )
+        shared, messages = (last_shared_flow if dynamics.descent_step is None else last_shared)(run, threads)
         path_trusted, notes = clock.time[shared], notes + messages
     if forks is not None:
         notes += forked(forks, seeds)
@@ -147,81 +143,6 @@ def train(
         clock, trajectory, decay, diverged, clock.time[trusted], notes,
         flow_forks=forks, path_trusted_until=path_trusted,
     )  # fmt: skip
-
-
-def last_shared_with_twin(
-    dynamics: Dynamics,
-    problem: Any,
-    weights: Weights,
-    frames: Sequence[Weights],
-    finite: Any,
-    clock: Clock,
-    seeds: Sequence[int],
-    random: Sequence[np.random.Generator],
-) -> tuple[Any, tuple[str, ...]]:
-    """As `last_shared`, with the twin that the dynamics gives: a flow of another tolerance."""
-    lost = ~np.logical_and.accumulate(finite, axis=1)
-    last = np.maximum(np.where(lost.any(1), lost.argmax(1), lost.shape[1]) - 1, 0)
-    found = dynamics.twin(problem, weights, clock, random)
-    if found is None:
-        return last, ()
-    twin, reach = found
-    shared = chaos.last_shared(frames, twin, reach)
-    parting = np.flatnonzero(shared < last)
-    last = np.minimum(last, shared)
-    if not len(parting):
-        return last, ()
-    first = parting[np.argmin(last[parting])]
-    return last, (
-        f"a flow of another tolerance parts from the path by more than {reach:.2g} of it after time "
-        f"{float(clock.time[last[first]]):g} in seed {seeds[first]}, the first of {len(parting)}: from so small a "
-        "start neurons come so close to each other that rounding decides when they part again. The time of each is "
-        "path_trusted_until.",
-    )
-
-
-def last_shared(
-    dynamics: Dynamics,
-    step_size: float,
-    backend: Backend,
-    problem: Any,
-    on_host: Any,
-    data: Any,
-    frames: Sequence[Weights],
-    finite: Any,
-    clock: Clock,
-    weight_decay: Any,
-    seeds: Sequence[int],
-    dtype: str,
-    threads: int,
-) -> tuple[Any, tuple[str, ...]]:
-    """For each seed the last frame, by its index, up to which a twin shares the path, and a note (`chaos`): seeds that
-    need no twin share theirs to the last finite frame, finite (seed, time)."""
-
-    def place(weights: Weights) -> Weights:
-        return Weights(backend.asarray(weights.hidden, dtype), backend.asarray(weights.output, dtype))
-
-    lost = ~np.logical_and.accumulate(finite, axis=1)
-    last = np.maximum(np.where(lost.any(1), lost.argmax(1), lost.shape[1]) - 1, 0)
-    twins = chaos.rising(problem, on_host, place, frames, clock, step_size, weight_decay)
-    if not twins.any():
-        return last, ()
-    chosen = np.flatnonzero(twins)
-    selected = data.of_seeds(chosen) if data.per_seed else data
-    again = problem_on(backend, selected, problem.network, dtype, threads)
-    paths = [Weights(frame.hidden[chosen], frame.output[chosen]) for frame in frames]
-    random = [random_of(seeds[index], "dynamics") for index in chosen.tolist()]
-    with np.errstate(over="ignore", invalid="ignore"):
-        moved: Any = chaos.Jittered.of(again, place, paths[0])
-        twin = dynamics.trajectory(moved, place(paths[0]), clock, random)
-        last[chosen] = np.minimum(last[chosen], chaos.last_shared(paths, twin))
-    return last, chaos.parting_notes(last, twins, lost, clock, seeds, dtype)
-
-
-def problem_on(backend: Backend, data: Data, network: Network, dtype: str, threads: int) -> Problem:
-    """The problem of a network on data of the host, on a backend and in its fastest form there."""
-    placed = data.mapped(lambda array: backend.asarray(array, dtype))
-    return backend.accelerate(placed.problem(network), threads)
 
 
 def forked(forks: Any, seeds: Sequence[int]) -> tuple[str, ...]:

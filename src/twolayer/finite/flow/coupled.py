@@ -17,14 +17,14 @@ from twolayer.finite.flow.neurons import normalize, outputs_of_network
 from twolayer.finite.flow.problem import Floats, FlowProblem, Integers
 from twolayer.finite.flow.series import advance, begin, extend, shift
 from twolayer.finite.flow.sliding import NOISE, settle
-from twolayer.finite.flow.status import ARRIVED, AT_ZERO, HELD, REPEATS, STUCK, UNSETTLED
+from twolayer.finite.flow.status import ARRIVED, AT_ZERO, REPEATS, STATIONARY, STUCK, UNSETTLED
 from twolayer.finite.flow.stiff import advance_stiff, residual_at, stiff_step
-from twolayer.finite.flow.zero import ZERO, next_release, release, rests, size_of
+from twolayer.finite.flow.zero import ZERO, any_resting, next_release, release, size_of
 
 __all__ = ["FlowClock", "flow_to", "start_clock"]
 
 CARRIED = 1e-17
-"""A residual below this over the tolerance, times its scale, is carried by its own series.
+"""A residual below this over the tolerance, times its scale, is advanced by its series.
 
 Above, it is y − h of the weights. Rounding of y − h and truncation of the series are then alike. With weight
 decay residuals end at balances of large terms, where a series has no relative accuracy to offer.
@@ -32,9 +32,9 @@ decay residuals end at balances of large terms, where a series has no relative a
 LONGEST = 1e30
 """Length of a step of states that are polynomials, whose last coefficients vanish."""
 ROUNDING = 2e-14
-"""A hidden weight this small beside the distance that the forces may move it in the step has reached 0 too."""
+"""A hidden weight this small compared with the distance that the forces may move it in the step has reached 0 too."""
 FLOOR = 1e-20
-"""Without weight decay the state is held once every residual is below this times its scale."""
+"""Without weight decay the state is stationary once every residual is below this times its scale."""
 WORTHWHILE = 16.0
 """A stiff step costs about as much as so many Taylor steps."""
 PATIENCE = 16
@@ -66,7 +66,7 @@ class FlowClock(NamedTuple):
     pace: Floats  # (2,) next length of a stiff step, 0 while Taylor steps are taken; length of the last of those
     patience: Integers  # (3,) stiff step in progress, Taylor steps without event, so many before a stiff step
     arrived: Integers  # (1,) whether a neuron has just come to 0
-    reach: Floats  # (neuron,) largest size so far, beside which rounding is told from arrival at 0
+    reach: Floats  # (neuron,) largest size so far, with which sizes are compared to find arrivals at 0
     approach: Floats  # (neuron, line) direction from which a neuron came to 0
     margin: Floats  # (2,) by how much φ was above 0 for neurons at rest, with positive and negative outputs
     margin_residual: Floats  # (2, response) the residual at which it was
@@ -154,7 +154,7 @@ def begin_step(
         if neurons.moving[j]:
             begin(j, problem, neurons, series)
             clock.reach[j] = max(clock.reach[j], size_of(j, problem, neurons))
-    first = np.int64(0)  # a literal would be compiled for apart
+    first = np.int64(0)  # a literal would be compiled separately
     for i in range(size - 1):
         extend(i, first, neuron_count, problem, neurons, series, residual)
         for j in range(neuron_count):
@@ -205,19 +205,19 @@ def pass_event(j: int, problem: FlowProblem, neurons: Any, series: Any, clock: A
     lines = problem.gram.shape[0]
     order = series.mass.shape[1] - 1
     time = clock.event_time[j]
-    own = time - series.start[j]
+    since_start = time - series.start[j]
     # The first two coefficients, about the event, of the change of h on the lines where the neuron acted.
     slope = np.zeros(lines)
     bend = np.zeros(lines)
     for e in range(series.active_count[j]):
         k = series.active[j, e]
         for i in range(order, 0, -1):
-            bend[k] = bend[k] * own + slope[k]
-            slope[k] = slope[k] * own + i * series.contribution[j, i, k]
+            bend[k] = bend[k] * since_start + slope[k]
+            slope[k] = slope[k] * since_start + i * series.contribution[j, i, k]
         side = 1.0 if series.active_rate[j, e] > 0.0 else -1.0
         slope[k] *= side
         bend[k] *= 0.5 * side
-    advance(j, own, problem, neurons, series, neurons, clock.residual)
+    advance(j, since_start, problem, neurons, series, neurons, clock.residual)
     residual = series.shifted
     shift(series.residual, time, residual)
     now = clock.times[0] + time
@@ -289,11 +289,11 @@ def pass_event(j: int, problem: FlowProblem, neurons: Any, series: Any, clock: A
 def choose_step(
     rule: Any, problem: FlowProblem, neurons: Any, series: Any, clock: Any, rays: Any, tolerance: float
 ) -> None:
-    """Begin a stiff step where Taylor steps are held up by stability, if it reaches much farther."""
+    """Begin a stiff step where stability limits Taylor steps, if it reaches much farther."""
     pace = clock.pace
     patience = clock.patience
     # Only a Taylor step sees when a neuron leaves 0.
-    free = rays.load.shape[0] == 0 or not (rests(1.0, neurons) or rests(-1.0, neurons))
+    free = rays.load.shape[0] == 0 or not (any_resting(1.0, neurons) or any_resting(-1.0, neurons))
     trial = free and pace[0] == 0.0 and patience[1] >= patience[2]
     if not free:
         pace[0] = 0.0
@@ -398,8 +398,8 @@ def flow_to(
 ) -> int:
     """Integrate until the step in progress covers `target`; write the state there into frame and frame_residual.
 
-    Returns ARRIVED; HELD, with neurons and clock.residual as the state, if nothing moves; AT_ZERO where `at_zero` is
-    to decide; or why it stopped.
+    Returns ARRIVED; STATIONARY, with neurons and clock.residual as the state, if nothing moves; AT_ZERO where `at_zero`
+    is to decide; or why it stopped.
     """
     neuron_count = neurons.projection.shape[0]
     while True:
@@ -408,7 +408,7 @@ def flow_to(
                 clock.arrived[0] = 0
                 return AT_ZERO
             if at_floor(problem, clock, smallest):
-                return HELD
+                return STATIONARY
             if rays.load.shape[0] > 0:
                 release(problem, neurons, clock, rays)
             choose_step(rule, problem, neurons, series, clock, rays, tolerance)

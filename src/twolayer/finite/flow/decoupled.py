@@ -17,7 +17,7 @@ from twolayer.finite.flow.events import MARGIN, NO_LINE
 from twolayer.finite.flow.kernels import INNER_KERNEL, KERNEL
 from twolayer.finite.flow.neurons import normalize
 from twolayer.finite.flow.problem import FlowProblem
-from twolayer.finite.flow.series import begin, push
+from twolayer.finite.flow.series import begin, expand_force
 from twolayer.finite.flow.sliding import NOISE, settle
 from twolayer.finite.flow.status import ARRIVED, REPEATS, STUCK, UNSETTLED
 
@@ -38,7 +38,7 @@ def drift(j: int, duration: float, problem: FlowProblem, neurons: Any, series: A
     repeats = 0
     while True:
         begin(j, problem, neurons, series)
-        push(np.int64(0), j, j + 1, problem, neurons, series, series.residual)
+        expand_force(np.int64(0), j, j + 1, problem, neurons, series, series.residual)
         force = series.force
         drive = series.drive
         square = 0.0

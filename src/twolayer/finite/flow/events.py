@@ -12,7 +12,7 @@ from twolayer.finite.flow.sliding import NOISE
 
 __all__ = ["NO_LINE", "first_root", "next_event"]
 
-NO_LINE: Any = np.int64(-1)  # a plain −1 would be a type of its own to the compiler
+NO_LINE: Any = np.int64(-1)  # a plain −1 would be another type to the compiler
 """The event is no arrival at a boundary: a multiplier left its interval, or an output weight changed sign."""
 MARGIN = 4e-15
 """A projection has crossed once it is this far, times |x| |v|, on the other side: rounding makes no events."""

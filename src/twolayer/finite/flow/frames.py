@@ -14,11 +14,11 @@ from twolayer.core.network import OUTPUTS, OutputMode
 from twolayer.errors import TrainingError
 from twolayer.finite.flow.coupled import FlowClock, flow_to, start_clock
 from twolayer.finite.flow.decoupled import decoupled_to
-from twolayer.finite.flow.neurons import Neurons, outputs_of_network, place_neurons, rebuild_weights
+from twolayer.finite.flow.neurons import Neurons, outputs_of_network, rebuild_weights, state_of_weights
 from twolayer.finite.flow.problem import Floats, FlowProblem, Samples, build_problem, sample_residual
 from twolayer.finite.flow.series import build_series
 from twolayer.finite.flow.sliding import settle_all
-from twolayer.finite.flow.status import ARRIVED, AT_ZERO, HELD, UNSETTLED
+from twolayer.finite.flow.status import ARRIVED, AT_ZERO, STATIONARY, UNSETTLED
 from twolayer.finite.flow.stiff import build_collocation
 from twolayer.finite.flow.zero import at_zero, build_rays, no_rays
 
@@ -32,7 +32,7 @@ class FlowStalled(TrainingError):
 
 
 class FlowFrame(NamedTuple):
-    """The flow at one time. `held`: nothing moves any more; `events`, `steps` and `forks` count from the start.
+    """The flow at one time. `stationary`: nothing moves any more; `events`, `steps` and `forks` count from the start.
 
     resting (neuron,): of neurons at 0, above 1 where one may leave: 2, or 3 where small steps may be caught there.
     """
@@ -43,7 +43,7 @@ class FlowFrame(NamedTuple):
     residual: Floats  # (sample,) y − h
     events: int
     steps: int
-    held: bool
+    stationary: bool
     forks: int
     resting: npt.NDArray[np.int8]  # (neuron,)
 
@@ -52,9 +52,9 @@ class FlowFrame(NamedTuple):
 class FlowPath:
     """The flow at all the times asked for.
 
-    `residual` is y − h, carried as a variable of its own where it is too small for the weights to resolve.
+    `residual` is y − h, integrated as a separate variable where it is too small for the weights to resolve.
     `events` counts changes of activation patterns, `steps` the steps of all neurons together.
-    `held_from` is the first of the times at which the state was held (see `finite_flow`), or infinity.
+    `stationary_from` is the first of the times at which the state was stationary (see `finite_flow`), or infinity.
     `forks` counts the points at which the limit of small descent steps is not unique.
     """
 
@@ -63,7 +63,7 @@ class FlowPath:
     residual: Floats  # (time, sample)
     events: int
     steps: int
-    held_from: float
+    stationary_from: float
     forks: int
 
 
@@ -87,7 +87,7 @@ def finite_flow(
         dw_j/dt = −∂_{w_j} E,  da_j/dt = −∂_{a_j} E,
         E = κ Σ_k (h(x_k) − y_k)² + (λ/2) (|a|² + |W|²),  h(x) = s Σ_j a_j σ(⟨w_j, x⟩),  σ'(0) = 0,
 
-    continued along activation boundaries as a Filippov system (`sliding`). `output_layer` "fixed" holds a and
+    continued along activation boundaries as a Filippov system (`sliding`). `output_layer` "fixed" keeps a and
     leaves it out of the penalty; "tied" sets a_j = |w_j| inside E. Between events the flow is integrated by
     Taylor series (`series`), while outputs are negligible in closed form (`decoupled`), and by collocation where
     fast residuals are at rest and slow ones go on (`stiff`).
@@ -95,8 +95,8 @@ def finite_flow(
     inputs (sample, feature), targets (sample,), hidden (neuron, feature), output (neuron,), times (time,)
     strictly increasing from the start. κ = loss_weight, s = output_scale, λ = weight_decay. `rtol` bounds the
     error of a step relative to each neuron, to its mass and to the residual. A neuron with |a| = |w| to 1e-14
-    stays so exactly. Without weight decay the state is held once every residual is within `atol`, or below
-    1e-20 of its own scale.
+    stays so exactly. Without weight decay the state is stationary once every residual is within `atol`, or below
+    1e-20 of its scale.
 
     Raises ValueError for arguments that do not fit, FlowStalled if events stop making progress.
 
@@ -124,7 +124,7 @@ def finite_flow(
         residual=np.stack([frame.residual for frame in frames]),
         events=frames[-1].events,
         steps=frames[-1].steps,
-        held_from=min((frame.time for frame in frames if frame.held), default=np.inf),
+        stationary_from=min((frame.time for frame in frames if frame.stationary), default=np.inf),
         forks=frames[-1].forks,
     )
 
@@ -145,14 +145,14 @@ def flow_frames(
     atol: float = 0.0,
     resting: npt.NDArray[np.int8] | None = None,
 ) -> Iterator[FlowFrame]:
-    """The frames of `finite_flow`, each as soon as it is known; the first is the start itself.
+    """The frames of `finite_flow`, each as soon as it is computed; the first is the start.
 
-    resting (neuron,): those of a flow that this one goes on with; without it a neuron at 0 stays there.
+    resting (neuron,): as the last frame of a flow that this one continues; without it a neuron at 0 stays there.
     """
-    data, labels, weights, outer, moments = (
+    data, labels, weights, output_weights, times_of_frames = (
         np.array(value, dtype=np.float64, order="C") for value in (inputs, targets, hidden, output, times)
     )
-    check_arrays(data, labels, weights, outer, moments)
+    check_arrays(data, labels, weights, output_weights, times_of_frames)
     if activation not in ("relu", "abs"):
         raise ValueError(f"there is no activation {activation!r} here; known: abs, relu")
     if output_layer not in OUTPUTS:
@@ -166,15 +166,15 @@ def flow_frames(
         raise ValueError("weight_decay and atol must be at least 0, and rtol between 0 and 1")
     if output_layer == "tied":
         length = norm(weights)
-        if not np.allclose(outer, length, rtol=1e-5, atol=0.0):
+        if not np.allclose(output_weights, length, rtol=1e-5, atol=0.0):
             raise ValueError("tied outputs must be the norms of the hidden weights")
-        outer = length
+        output_weights = length
     return integrate(
         data,
         labels,
         weights,
-        outer,
-        moments,
+        output_weights,
+        times_of_frames,
         activation=activation,
         output_layer=output_layer,
         loss_weight=loss_weight,
@@ -182,7 +182,7 @@ def flow_frames(
         weight_decay=weight_decay,
         rtol=rtol,
         atol=atol,
-        resting=np.zeros(len(outer), dtype=np.int8) if resting is None else resting,
+        resting=np.zeros(len(output_weights), dtype=np.int8) if resting is None else resting,
     )
 
 
@@ -230,8 +230,8 @@ def integrate(
         output_scale=output_scale,
         weight_decay=weight_decay,
     )
-    neurons, apart = place_neurons(problem, lines, hidden, output, output_layer)
-    frame, _ = place_neurons(problem, lines, hidden, output, output_layer)
+    neurons, outside_direction = state_of_weights(problem, lines, hidden, output, output_layer)
+    frame, _ = state_of_weights(problem, lines, hidden, output, output_layer)
     clock = start_clock(problem, len(hidden), times[0])
     waiting = go_on_resting(problem, neurons, clock, resting)
     outputs_of_network(problem, neurons, clock.residual)
@@ -262,18 +262,18 @@ def integrate(
     listed = waiting
     rays = build_rays(problem, lines) if listed else no_rays(problem)
     most_events = 1_000_000 + 1000 * neurons.projection.size
-    alone = output_layer != "fixed" and not waiting and bool(np.all(neurons.balanced[neurons.moving]))
+    decoupled = output_layer != "fixed" and not waiting and bool(np.all(neurons.balanced[neurons.moving]))
     for time in times[1:]:
         status = ARRIVED
         state = neurons
-        if alone:
+        if decoupled:
             # An output below a thousandth of the tolerance moves nothing that the tolerance would show.
             status = decoupled_to(time, min(1e-3 * rtol, 1e-12), problem, neurons, series, clock)
             outputs_of_network(problem, neurons, residual)
             residual[:] = problem.targets - residual
             clock.residual[:] = residual
-            alone = clock.times[0] >= time
-        if not alone and status == ARRIVED:
+            decoupled = clock.times[0] >= time
+        if not decoupled and status == ARRIVED:
             status = AT_ZERO
             while status == AT_ZERO:
                 status = flow_to(
@@ -294,14 +294,14 @@ def integrate(
                     if not listed:
                         rays, listed = build_rays(problem, lines), True
                     at_zero(problem, neurons, series, clock, rays)
-            state = neurons if status == HELD else frame
-            if status == HELD:
+            state = neurons if status == STATIONARY else frame
+            if status == STATIONARY:
                 residual[:] = clock.residual
-        if status not in (ARRIVED, HELD):
+        if status not in (ARRIVED, STATIONARY):
             raise FlowStalled(
                 stall_message(status, clock, samples, int(clock.counts[4]), int(clock.counts[5]))
             )
-        new_hidden, new_output = rebuild_weights(lines, apart, state, output_layer)
+        new_hidden, new_output = rebuild_weights(lines, outside_direction, state, output_layer)
         yield FlowFrame(
             time,
             new_hidden,
@@ -309,7 +309,7 @@ def integrate(
             sample_residual(samples, residual),
             int(clock.counts[0]),
             int(clock.counts[1]),
-            status == HELD,
+            status == STATIONARY,
             int(clock.forks[0]),
             neurons.resting.copy(),
         )
@@ -337,8 +337,8 @@ def go_on_resting(
 
 def stall_message(status: int, clock: FlowClock, samples: Samples, neuron: int, line: int) -> str:
     """Where and after how much the integration stopped."""
-    place = f"at time {clock.times[0]:.17g} (+ {clock.times[2]:.3g}), neuron {neuron}"
+    where = f"at time {clock.times[0]:.17g} (+ {clock.times[2]:.3g}), neuron {neuron}"
     if line >= 0:
-        place += f", sample {np.flatnonzero(samples.line == line)[0]}"
+        where += f", sample {np.flatnonzero(samples.line == line)[0]}"
     reason = "the sliding rule did not end" if status == UNSETTLED else "events repeat without progress"
-    return f"{place}: {reason}, after {clock.counts[0]} events and {clock.counts[1]} steps"
+    return f"{where}: {reason}, after {clock.counts[0]} events and {clock.counts[1]} steps"

@@ -11,7 +11,7 @@ from twolayer.core.arrays import norm
 from twolayer.finite.flow.kernels import INNER_KERNEL, KERNEL
 from twolayer.finite.flow.problem import Floats, FlowProblem, Lines
 
-__all__ = ["Neurons", "normalize", "outputs_of_network", "place_neurons", "rebuild_weights"]
+__all__ = ["Neurons", "normalize", "outputs_of_network", "rebuild_weights", "state_of_weights"]
 
 BALANCED = 1e-14
 """Relative difference of |a| and |w| that counts as rounding."""
@@ -39,7 +39,7 @@ class Neurons(NamedTuple):
     ]  # (neuron,) of these, above 1: has come to 0, and may leave it; 1: just now (`zero`)
 
 
-def place_neurons(
+def state_of_weights(
     problem: FlowProblem, lines: Lines, hidden: Floats, output: Floats, output_layer: str
 ) -> tuple[Neurons, Floats]:
     """The state of given weights, and the unit directions (neuron, feature) of their parts outside the span."""

@@ -79,9 +79,9 @@ def build_problem(
     for sample in np.flatnonzero(length > 0.0):
         if representatives:
             known = inputs[representatives] / length[representatives, None]
-            own = inputs[sample] / length[sample]
+            direction = inputs[sample] / length[sample]
             for sign in (1.0, -1.0):
-                near = np.flatnonzero(np.max(np.abs(known - sign * own), axis=1) <= COLLINEAR)
+                near = np.flatnonzero(np.max(np.abs(known - sign * direction), axis=1) <= COLLINEAR)
                 if near.size:
                     line[sample], side[sample] = near[0], sign
         if line[sample] < 0:

@@ -16,11 +16,11 @@ from twolayer.finite.flow.kernels import INNER_DOT, INNER_KERNEL
 from twolayer.finite.flow.problem import Floats, FlowProblem, Integers
 from twolayer.finite.flow.sliding import factor_cholesky, solve_cholesky
 
-__all__ = ["Series", "advance", "begin", "build_series", "extend", "push", "shift"]
+__all__ = ["Series", "advance", "begin", "build_series", "expand_force", "extend", "shift"]
 
 
 class Series(NamedTuple):
-    """Coefficients of each neuron about its own start, and of the residual about the start of the step."""
+    """Coefficients of each neuron about its start, and of the residual about the start of the step."""
 
     projection: Floats  # (neuron, order + 1, line) ζ
     force: Floats  # (neuron, order + 1, line) q
@@ -140,7 +140,7 @@ def add_rows(i: int, j: int, gram: Any, rows: Any, force: Any, count: int, drive
 
 
 @INNER_KERNEL
-def push(
+def expand_force(
     i: int, first: int, last: int, problem: FlowProblem, neurons: Any, series: Any, residual: Any
 ) -> None:
     """Coefficients of order i of the force q and the drive u = G q on neurons first to last − 1; u = 0 on K."""
@@ -177,7 +177,7 @@ def extend(
 
     residual (response, order + 1) is known up to order i. A call passes hundreds of words, hence the range.
     """
-    push(i, first, last, problem, neurons, series, residual)
+    expand_force(i, first, last, problem, neurons, series, residual)
     zeta = series.projection
     drive = series.drive
     rate = series.rate
@@ -258,7 +258,7 @@ def horner(j: int, coefficients: Any, lowest: int, time: float, value: Any) -> N
 def advance(
     j: int, time: float, problem: FlowProblem, neurons: Any, series: Any, room: Any, residual: Any
 ) -> None:
-    """The state of neuron j, written into room, at a time since its own start; room may be neurons itself.
+    """The state of neuron j, written into room, at a time since its start; room may be neurons.
 
     The change of its contribution is taken off residual (response,), whose relative accuracy it shares.
     """

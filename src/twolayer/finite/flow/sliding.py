@@ -124,7 +124,7 @@ def bounded_least_squares(
                 blocking = k
         for row in range(count):
             k = free[row]
-            # Exactly the solution where nothing blocks: a force may be tiny beside its interval.
+            # Exactly the solution where nothing blocks: a force may be tiny compared with its interval.
             q[k] = q[k] + fraction * (right[row] - q[k]) if blocking >= 0 else right[row]
         if blocking >= 0:
             status[blocking] = -1 if 2.0 * q[blocking] < low[blocking] + high[blocking] else 1

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ["ARRIVED", "AT_ZERO", "HELD", "REPEATS", "STUCK", "UNSETTLED"]
+__all__ = ["ARRIVED", "AT_ZERO", "REPEATS", "STATIONARY", "STUCK", "UNSETTLED"]
 
 ARRIVED = 0
-HELD = 1
-"""Nothing moved any more."""
+STATIONARY = 1
+"""Nothing moves any more."""
 STUCK = 2
 """Events followed each other without progress."""
 UNSETTLED = 3

@@ -21,7 +21,7 @@ from numpy.polynomial import legendre
 from twolayer.finite.flow.events import next_event
 from twolayer.finite.flow.kernels import INNER_KERNEL
 from twolayer.finite.flow.problem import Floats, FlowProblem
-from twolayer.finite.flow.series import begin, horner, push
+from twolayer.finite.flow.series import begin, expand_force, horner
 from twolayer.finite.flow.sliding import solve_cholesky
 
 __all__ = ["Collocation", "advance_stiff", "build_collocation", "residual_at", "stiff_step"]
@@ -288,7 +288,7 @@ def solve_step(
     for iteration in range(ITERATIONS):
         changed = 0.0
         for i in range(1, stages + 1):
-            push(i, first, neuron_count, problem, neurons, series, residual)
+            expand_force(i, first, neuron_count, problem, neurons, series, residual)
         for response in range(responses):
             for i in range(stages):
                 slopes[response, i] = 0.0
@@ -453,7 +453,7 @@ def stiff_step(
     proposal = length * min(max(0.9 * max(error, 1e-300) ** (-1.0 / rule.points.size), 0.1), 8.0)
     if not error <= 1.0:
         return False, min(proposal, 0.8 * length)
-    push(first, first, neuron_count, problem, neurons, series, series.residual)
+    expand_force(first, first, neuron_count, problem, neurons, series, series.residual)
     to_powers(length, rule, series.residual.T)
     for j in range(neuron_count):
         clock.event_time[j] = np.inf

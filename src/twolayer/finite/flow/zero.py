@@ -1,4 +1,4 @@
-"""What a neuron does that reaches w = 0 while its output weight is not 0: it rests, leaves again, or is dead.
+"""A neuron that reaches w = 0 while its output weight is not 0 rests, leaves again, or is dead.
 
 Close to 0 the objective changes by |a| φ(w) + O(|w|²) with φ(w) = −sign(a) Σ_k force of line k × |z_k|, which is
 linear on each cone between boundaries: φ ≥ 0 everywhere exactly if φ ≥ 0 on the rays in which rank − 1 boundaries
@@ -24,15 +24,15 @@ from scipy.optimize import nnls
 from twolayer.finite.flow.events import first_root
 from twolayer.finite.flow.kernels import INNER_KERNEL, KERNEL
 from twolayer.finite.flow.problem import Floats, FlowProblem, Lines
-from twolayer.finite.flow.series import begin, push
+from twolayer.finite.flow.series import begin, expand_force
 from twolayer.finite.flow.sliding import NOISE, settle
 
 __all__ = ["ZERO", "Rays", "at_zero", "build_rays", "next_release", "no_rays", "release", "size_of"]
 
 ZERO = 1e-12
-"""A neuron this small beside its largest size so far has reached 0: smaller is rounding."""
+"""A neuron this small compared with its largest size so far has reached 0: smaller is rounding."""
 LEAVING = 1e-13
-"""Size with which a neuron leaves 0, beside the largest of any neuron so far."""
+"""Size with which a neuron leaves 0, as a share of the largest of any neuron so far."""
 OPEN = 1e-13
 """φ below this, times the forces at their largest, is below 0."""
 MOST_NUMBERS = 1_000_000
@@ -129,7 +129,7 @@ def size_of(j: int, problem: FlowProblem, neurons: Any) -> float:
 
 
 @INNER_KERNEL
-def least(sign: float, rays: Any, residual: Any) -> tuple[int, float]:
+def lowest_ray(sign: float, rays: Any, residual: Any) -> tuple[int, float]:
     """The ray on which φ is least, and its value there."""
     best: Any = np.int64(-1)
     lowest = np.inf
@@ -153,7 +153,7 @@ def threshold(problem: FlowProblem, clock: Any) -> float:
 
 
 @INNER_KERNEL
-def rests(sign: float, neurons: Any) -> bool:
+def any_resting(sign: float, neurons: Any) -> bool:
     """Whether a neuron with this sign of its output weight rests at 0."""
     found = False
     for j in range(neurons.resting.size):
@@ -162,8 +162,10 @@ def rests(sign: float, neurons: Any) -> bool:
 
 
 @INNER_KERNEL
-def place(j: int, size: float, direction: Any, problem: FlowProblem, neurons: Any, residual: Any) -> bool:
-    """Set neuron j on its way along a direction (line,), with the pattern that the sliding rule gives there."""
+def start_along(
+    j: int, size: float, direction: Any, problem: FlowProblem, neurons: Any, residual: Any
+) -> bool:
+    """Start neuron j with a size along a direction (line,), with the pattern that the sliding rule gives there."""
     largest = 0.0
     for k in range(direction.size):
         largest = max(largest, np.abs(direction[k]) / problem.norm[k])
@@ -192,7 +194,7 @@ def release(problem: FlowProblem, neurons: Any, clock: Any, rays: Any) -> bool:
     limit = threshold(problem, clock)
     for side in range(2):
         sign = 1.0 - 2.0 * side
-        if not rests(sign, neurons):
+        if not any_resting(sign, neurons):
             continue
         change = 0.0
         for response in range(clock.residual.size):
@@ -200,7 +202,7 @@ def release(problem: FlowProblem, neurons: Any, clock: Any, rays: Any) -> bool:
             change += rate * np.abs(clock.residual[response] - clock.margin_residual[side, response])
         if change < clock.margin[side]:
             continue
-        ray, lowest = least(sign, rays, clock.residual)
+        ray, lowest = lowest_ray(sign, rays, clock.residual)
         clock.margin[side] = max(lowest, 0.0)
         clock.margin_residual[side] = clock.residual
         if ray < 0 or lowest >= -limit:
@@ -209,7 +211,11 @@ def release(problem: FlowProblem, neurons: Any, clock: Any, rays: Any) -> bool:
             value = 0.0
             for response in range(clock.residual.size):
                 value -= sign * rays.load[i, response] * clock.residual[response]
-            if value < -limit and i != ray and not same(rays.projection[i], rays.projection[ray], problem):
+            if (
+                value < -limit
+                and i != ray
+                and not same_direction(rays.projection[i], rays.projection[ray], problem)
+            ):
                 clock.forks[0] += 1
                 break
         for j in range(neurons.resting.size):
@@ -217,13 +223,13 @@ def release(problem: FlowProblem, neurons: Any, clock: Any, rays: Any) -> bool:
                 if neurons.resting[j] == CAUGHT_THERE:
                     clock.forks[0] += 1
                 clock.reach[j] = LEAVING * np.max(clock.reach)
-                place(j, clock.reach[j], rays.projection[ray], problem, neurons, room)
+                start_along(j, clock.reach[j], rays.projection[ray], problem, neurons, room)
                 released = True
     return released
 
 
 @INNER_KERNEL
-def same(first: Any, second: Any, problem: FlowProblem) -> bool:
+def same_direction(first: Any, second: Any, problem: FlowProblem) -> bool:
     """Whether two directions (line,) give the same neuron: for |z| also one that is turned round."""
     plain = 0.0
     turned = 0.0
@@ -248,7 +254,7 @@ def next_release(
     limit = threshold(problem, clock)
     for side in range(2):
         sign = 1.0 - 2.0 * side
-        if not rests(sign, neurons):
+        if not any_resting(sign, neurons):
             continue
         change = 0.0
         moved = 0.0
@@ -328,8 +334,8 @@ def follow_map(
 
 
 @INNER_KERNEL
-def run_out(j: int, problem: FlowProblem, neurons: Any, series: Any, residual: Any) -> bool:
-    """Follow the flow of neuron j at fixed residuals, where it moves straight between events, until it has none ahead.
+def follow_to_infinity(j: int, problem: FlowProblem, neurons: Any, series: Any, residual: Any) -> bool:
+    """Follow the flow of neuron j at fixed residuals, straight between events, until there are no more events.
 
     False if it comes back to 0 or to rest; else its projections are those far out.
     """
@@ -339,7 +345,7 @@ def run_out(j: int, problem: FlowProblem, neurons: Any, series: Any, residual: A
     start = size_of(j, problem, neurons)
     for _ in range(50 * (lines + 1)):
         begin(j, problem, neurons, series)
-        push(np.int64(0), j, j + 1, problem, neurons, series, residual)
+        expand_force(np.int64(0), j, j + 1, problem, neurons, series, residual)
         time = np.inf
         line: Any = np.int64(-1)
         speed = 0.0
@@ -378,14 +384,14 @@ def at_zero(problem: FlowProblem, neurons: Any, series: Any, clock: Any, rays: A
     residual[:, 0] = clock.residual
     limit = threshold(problem, clock)
     state = np.empty(lines)
-    way = np.empty(lines)
+    escape = np.empty(lines)
     for j in range(neurons.resting.size):
         if neurons.resting[j] != ARRIVED_NOW:
             continue
         sign = 1.0 if neurons.gain[j] > 0.0 else -1.0
         neurons.resting[j] = MOVING if rays.dead_cone else RESTS
         clock.margin[0 if sign > 0.0 else 1] = -1.0
-        ray, lowest = least(sign, rays, clock.residual)
+        ray, lowest = lowest_ray(sign, rays, clock.residual)
         closed = ray < 0 or lowest >= -limit
         if closed and not (rays.part and neurons.resting[j] == RESTS):
             # On one line it goes to and fro until its force vanishes, which is when the ray opens.
@@ -399,7 +405,7 @@ def at_zero(problem: FlowProblem, neurons: Any, series: Any, clock: Any, rays: A
                     if ended == CAUGHT:
                         neurons.resting[j] = CAUGHT_THERE
             continue
-        # Where the steps lead from several positions about 0: 0 not known yet, else as `follow_map`; 1 is along `way`.
+        # Where the steps lead from several positions about 0: 0 not known yet, else as `follow_map`; ESCAPED: `escape`.
         ends = 0
         fork = False
         for phase in range(rays.phases.shape[0]):
@@ -410,16 +416,16 @@ def at_zero(problem: FlowProblem, neurons: Any, series: Any, clock: Any, rays: A
                 fork = fork or (ends > 0 and ends != ended)
                 ends = ended if ends == 0 else ends
                 continue
-            place(j, 1.0, state, problem, neurons, residual)
-            if not run_out(j, problem, neurons, series, residual):
+            start_along(j, 1.0, state, problem, neurons, residual)
+            if not follow_to_infinity(j, problem, neurons, series, residual):
                 continue
             scale = size_of(j, problem, neurons)
             for k in range(lines):
                 state[k] = neurons.projection[j, k] / scale
-            fork = fork or ends > ESCAPED or (ends == ESCAPED and not same(state, way, problem))
+            fork = fork or ends > ESCAPED or (ends == ESCAPED and not same_direction(state, escape, problem))
             if ends != ESCAPED:
                 ends = ESCAPED
-                way[:] = state
+                escape[:] = state
         if closed and (ends == 0 or ends == CAUGHT):
             neurons.projection[j, :] = 0.0
             neurons.moving[j] = False
@@ -427,15 +433,15 @@ def at_zero(problem: FlowProblem, neurons: Any, series: Any, clock: Any, rays: A
             continue
         if ends == 0 or ends == CAUGHT:
             fork = True
-            place(j, 1.0, rays.projection[ray], problem, neurons, residual)
-            run_out(j, problem, neurons, series, residual)
-            way[:] = neurons.projection[j]
+            start_along(j, 1.0, rays.projection[ray], problem, neurons, residual)
+            follow_to_infinity(j, problem, neurons, series, residual)
+            escape[:] = neurons.projection[j]
             ends = ESCAPED
         if fork:
             clock.forks[0] += 1
         if ends == ESCAPED:
             clock.reach[j] = LEAVING * np.max(clock.reach)
-            place(j, clock.reach[j], way, problem, neurons, residual)
+            start_along(j, clock.reach[j], escape, problem, neurons, residual)
         else:
             neurons.projection[j, :] = 0.0
             neurons.moving[j] = False

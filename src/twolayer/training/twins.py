@@ -1,0 +1,104 @@
+"""Up to which frame each seed of a run shares its path with a twin, a second run that differs by rounding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from twolayer.core.backend import Backend
+from twolayer.core.data import Data
+from twolayer.core.dynamics import Dynamics
+from twolayer.core.network import Weights
+from twolayer.core.seeds import random_of
+from twolayer.core.trajectory import Clock
+from twolayer.training import chaos
+
+__all__ = ["EndedRun", "last_shared", "last_shared_flow"]
+
+
+@dataclass(frozen=True)
+class EndedRun:
+    """A run of all seeds and its frames on the host.
+
+    data: in the coordinates of the run. problem: on the backend. on_host: the same on the host. weight_decay: λ
+    (time,). frames: the weights at each saved time. finite (seed, time): whether they are, and their loss.
+    """
+
+    dynamics: Dynamics
+    backend: Backend
+    data: Data
+    problem: Any
+    on_host: Any
+    clock: Clock
+    weight_decay: Any
+    seeds: Sequence[int]
+    dtype: str
+    frames: Sequence[Weights]
+    finite: Any
+
+    @property
+    def lost(self) -> Any:
+        """The frames from the first that is not finite on, (seed, time)."""
+        return ~np.logical_and.accumulate(self.finite, axis=1)
+
+    @property
+    def last_finite(self) -> Any:
+        """For each seed the last finite frame, by its index, (seed,)."""
+        lost = self.lost
+        return np.maximum(np.where(lost.any(1), lost.argmax(1), lost.shape[1]) - 1, 0)
+
+    def place(self, weights: Weights) -> Weights:
+        """Weights of the host on the backend."""
+        hidden, output = (
+            self.backend.asarray(array, self.dtype) for array in (weights.hidden, weights.output)
+        )
+        return Weights(hidden, output)
+
+    def random(self, chosen: Sequence[int]) -> list[np.random.Generator]:
+        """The generators of some seeds, by their index, as the run had them at its start."""
+        return [random_of(self.seeds[index], "dynamics") for index in chosen]
+
+
+def last_shared(run: EndedRun, threads: int) -> tuple[Any, tuple[str, ...]]:
+    """For each seed of a descent the last frame, by its index, up to which a twin shares the path, (seed,), and a note
+    (`chaos`): seeds that need no twin share theirs to the last finite frame."""
+    last, step_size = run.last_finite, run.dynamics.descent_step
+    assert step_size is not None, "flows have twins of another tolerance"
+    twins = chaos.rising(
+        run.problem, run.on_host, run.place, run.frames, run.clock, step_size, run.weight_decay
+    )
+    if not twins.any():
+        return last, ()
+    chosen = np.flatnonzero(twins)
+    problem = run.backend.problem(run.data.of_seeds(chosen), run.problem.network, run.dtype, threads)
+    path = [Weights(frame.hidden[chosen], frame.output[chosen]) for frame in run.frames]
+    with np.errstate(over="ignore", invalid="ignore"):
+        moved: Any = chaos.Jittered.of(problem, run.place, path[0])
+        twin = run.dynamics.trajectory(moved, run.place(path[0]), run.clock, run.random(chosen.tolist()))
+        last[chosen] = np.minimum(last[chosen], chaos.last_shared(path, twin))
+    return last, chaos.parting_notes(last, twins, run.lost, run.clock, run.seeds, run.dtype)
+
+
+def last_shared_flow(run: EndedRun, threads: int) -> tuple[Any, tuple[str, ...]]:
+    """As `last_shared`, with the twin of the dynamics: a flow of another tolerance."""
+    last, clock = run.last_finite, run.clock
+    start, every = run.place(run.frames[0]), range(len(run.seeds))
+    found = run.dynamics.twin(run.problem, start, clock, run.random(every))
+    if found is None:
+        return last, ()
+    twin, reach = found
+    shared = chaos.last_shared(run.frames, twin, reach)
+    parting = np.flatnonzero(shared < last)
+    last = np.minimum(last, shared)
+    if not len(parting):
+        return last, ()
+    first = parting[np.argmin(last[parting])]
+    return last, (
+        f"a flow of another tolerance parts from the path by more than {reach:.2g} of it after time "
+        f"{float(clock.time[last[first]]):g} in seed {run.seeds[first]}, the first of {len(parting)}: from so small a "
+        "start neurons come so close to each other that rounding decides when they part again. The time of each is "
+        "path_trusted_until.",
+    )
