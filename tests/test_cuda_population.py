@@ -1,4 +1,4 @@
-"""The CUDA kernel's layout, barriers and limits, on the host; what it computes is held in test_compiled_population."""
+"""The CUDA kernel's layout, barriers and limits, on the host; what it computes is tested in test_compiled_population."""
 
 from __future__ import annotations
 
@@ -147,10 +147,10 @@ def test_nvcc_compiles_it(students: int, teachers: int, dimension: int, tmp_path
     kernel.write_text(source(), encoding="ascii")
     options = ["-arch=sm_90", "-cubin", "--resource-usage", *layout.macros, "-o", str(tmp_path / "kernel")]
     done = subprocess.run([compiler, *options, str(kernel)], capture_output=True, text=True, check=False)
-    told = done.stdout + done.stderr
-    assert done.returncode == 0, told
-    registers = int(re.findall(r"Used (\d+) registers", told)[0])
-    spilled = int(re.findall(r"(\d+) bytes spill stores", told)[0])
+    printed = done.stdout + done.stderr
+    assert done.returncode == 0, printed
+    registers = int(re.findall(r"Used (\d+) registers", printed)[0])
+    spilled = int(re.findall(r"(\d+) bytes spill stores", printed)[0])
     assert (tmp_path / "kernel").stat().st_size > 0
     if students <= 10:  # three warps on each scheduler, and nothing spilled
         assert spilled == 0

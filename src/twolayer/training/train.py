@@ -19,7 +19,7 @@ from twolayer.core.times import Times
 from twolayer.core.trajectory import Trajectory
 from twolayer.training import precision
 from twolayer.training.diagnosis import blown_up, broken_off, diagnose
-from twolayer.training.twins import EndedRun, last_shared, last_shared_flow
+from twolayer.training.twins import EndedRun, shared_with_descent_twin, shared_with_flow_twin
 
 __all__ = ["train"]
 
@@ -135,7 +135,9 @@ def train(
             tuple(frames),
             finite,
         )
-        shared, messages = (last_shared_flow if dynamics.descent_step is None else last_shared)(run, threads)
+        shared, messages = (
+            shared_with_flow_twin if dynamics.descent_step is None else shared_with_descent_twin
+        )(run, threads)
         path_trusted, notes = clock.time[shared], notes + messages
     if forks is not None:
         notes += forked(forks, seeds)

@@ -16,7 +16,7 @@ from twolayer.core.seeds import random_of
 from twolayer.core.trajectory import Clock
 from twolayer.training import chaos
 
-__all__ = ["EndedRun", "last_shared", "last_shared_flow"]
+__all__ = ["EndedRun", "shared_with_descent_twin", "shared_with_flow_twin"]
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class EndedRun:
         return [random_of(self.seeds[index], "dynamics") for index in chosen]
 
 
-def last_shared(run: EndedRun, threads: int) -> tuple[Any, tuple[str, ...]]:
+def shared_with_descent_twin(run: EndedRun, threads: int) -> tuple[Any, tuple[str, ...]]:
     """For each seed of a descent the last frame, by its index, up to which a twin shares the path, (seed,), and a note
     (`chaos`): seeds that need no twin share theirs to the last finite frame."""
     last, step_size = run.last_finite, run.dynamics.descent_step
@@ -82,8 +82,8 @@ def last_shared(run: EndedRun, threads: int) -> tuple[Any, tuple[str, ...]]:
     return last, chaos.parting_notes(last, twins, run.lost, run.clock, run.seeds, run.dtype)
 
 
-def last_shared_flow(run: EndedRun, threads: int) -> tuple[Any, tuple[str, ...]]:
-    """As `last_shared`, with the twin of the dynamics: a flow of another tolerance."""
+def shared_with_flow_twin(run: EndedRun, threads: int) -> tuple[Any, tuple[str, ...]]:
+    """As `shared_with_descent_twin`, with the twin of the dynamics: a flow of another tolerance."""
     last, clock = run.last_finite, run.clock
     start, every = run.place(run.frames[0]), range(len(run.seeds))
     found = run.dynamics.twin(run.problem, start, clock, run.random(every))

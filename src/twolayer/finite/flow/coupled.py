@@ -398,8 +398,8 @@ def flow_to(
 ) -> int:
     """Integrate until the step in progress covers `target`; write the state there into frame and frame_residual.
 
-    Returns ARRIVED; STATIONARY, with neurons and clock.residual as the state, if nothing moves; AT_ZERO where `at_zero`
-    is to decide; or why it stopped.
+    Returns ARRIVED; STATIONARY, with neurons and clock.residual as the state, if nothing moves; AT_ZERO where
+    `at_zero` is to decide; or why it stopped.
     """
     neuron_count = neurons.projection.shape[0]
     while True:

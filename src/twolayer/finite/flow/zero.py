@@ -405,7 +405,7 @@ def at_zero(problem: FlowProblem, neurons: Any, series: Any, clock: Any, rays: A
                     if ended == CAUGHT:
                         neurons.resting[j] = CAUGHT_THERE
             continue
-        # Where the steps lead from several positions about 0: 0 not known yet, else as `follow_map`; ESCAPED: `escape`.
+        # Where the steps lead from several positions about 0: 0 not known yet, else as `follow_map`.
         ends = 0
         fork = False
         for phase in range(rays.phases.shape[0]):
