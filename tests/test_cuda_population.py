@@ -1,4 +1,4 @@
-"""The CUDA kernel's layout, barriers and limits, on the host; what it computes is tested in test_compiled_population."""
+"""The CUDA kernel: layout, barriers and limits, on the host; its numbers are tested in test_compiled_population."""
 
 from __future__ import annotations
 
