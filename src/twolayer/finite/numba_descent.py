@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from twolayer.core.network import OUTPUTS, Weights
+from twolayer.core.network import OUTPUTS, TIED, TRAINED, Weights
 from twolayer.core.seeds import over_seeds
 from twolayer.finite.problem import EmpiricalProblem
 from twolayer.kernels.jit import njit
 from twolayer.kernels.minibatch import descend_on_batches
-from twolayer.kernels.simd import aligned_zeros
+from twolayer.kernels.simd import aligned_zeros, load, repeat, splat, square_root, store, where_less
 
 __all__ = ["CompiledProblem"]
 
@@ -170,59 +170,78 @@ def descend_carried(
             hidden[j, i] = kept * hidden[j, i] + travelled[j, i]
 
 
-@njit(cache=True, nogil=True, fastmath=FREE_ORDER)
+@njit(cache=True, nogil=True, forceinline=True)
+def slopes_of(preactivations: Any, below: Any) -> Any:
+    """As `slope_of`, in lanes."""
+    return where_less(0.0, preactivations, 1.0, where_less(preactivations, 0.0, below, 0.0))
+
+
+@njit(cache=True, nogil=True)
 def descend_direct(
     inputs: Any, targets: Any, hidden: Any, output: Any, absolute: bool, mode: int,
     scale: Any, force: Any, step_size: Any, weight_decay: Any, count: int,
 ) -> None:  # fmt: skip
-    """`count` steps in place, in weights. mode: 0 fixed, 1 trained, 2 tied outputs.
+    """`count` steps in place, in weights, eight neurons at a time. mode: `core.network.OUTPUTS`.
 
-    Neurons are the innermost axis, so that the compiler works on several at once.
+    Neurons are padded with zeros, which stay, to a multiple of eight: weight (feature, neuron), flat.
     """
     neurons, features, samples = hidden.shape[0], hidden.shape[1], inputs.shape[0]
-    one = targets.dtype.type(1)
-    below = -one if absolute else one - one
-    weight = hidden.T.copy()  # (feature, neuron)
-    preactivation = np.empty((samples, neurons), inputs.dtype)
-    growth = np.empty_like(output)
+    width = (neurons + 7) // 8 * 8
+    weight = aligned_zeros(1, features * width, hidden)[0]
+    outputs = aligned_zeros(1, width, hidden)[0]
+    for j in range(neurons):
+        outputs[j] = output[j]
+        for i in range(features):
+            weight[i * width + j] = hidden[j, i]
+    x = inputs.ravel()
+    slopes = aligned_zeros(1, samples * width, hidden)[0]  # z, then a r σ'(z)
+    lanes = aligned_zeros(1, 8, hidden)[0]
     residual = np.empty_like(targets)
-    shrink = one - step_size * weight_decay * (2 if mode == 2 else 1)
+    one = targets.dtype.type(1)
+    zero = one - one
+    below = -one if absolute else zero
+    shrink = one - step_size * weight_decay * (one + one if mode == TIED else one)
     for _ in range(count):
         for k in range(samples):
-            row = preactivation[k]
-            row[:] = inputs[k, 0] * weight[0]
-            for i in range(1, features):
-                for j in range(neurons):
-                    row[j] += inputs[k, i] * weight[i, j]
-            total = one - one
-            for j in range(neurons):
-                total += output[j] * (row[j] * slope_of(row[j], below, one))
-            residual[k] = step_size * force * (scale * total - targets[k])
-        growth[:] = one - one
-        for k in range(samples):
-            for j in range(neurons):
-                z = preactivation[k, j]
-                slope = residual[k] * slope_of(z, below, one)
-                growth[j] += slope * z
-                preactivation[k, j] = slope * output[j]
-        for i in range(features):
-            for j in range(neurons):
-                own = shrink
-                if mode == 2 and output[j] > 0:
-                    own -= growth[j] / output[j]
-                weight[i, j] *= own
+            total = splat(zero)
+            for p in range(0, width, 8):
+                z = repeat(x, k * features) * load(weight, p)
+                for i in range(1, features):
+                    z += repeat(x, k * features + i) * load(weight, i * width + p)
+                store(slopes, k * width + p, z)
+                total += load(outputs, p) * (z * slopes_of(z, below))
+            store(lanes, 0, total)
+            left = (lanes[0] + lanes[1]) + (lanes[2] + lanes[3])
+            right = (lanes[4] + lanes[5]) + (lanes[6] + lanes[7])
+            residual[k] = step_size * force * (scale * (left + right) - targets[k])
+        for p in range(0, width, 8):
+            before = load(outputs, p)
+            growth = splat(zero)
             for k in range(samples):
-                for j in range(neurons):
-                    weight[i, j] -= preactivation[k, j] * inputs[k, i]
-        if mode == 1:
-            for j in range(neurons):
-                output[j] = shrink * output[j] - growth[j]
-        elif mode == 2:
-            for j in range(neurons):
-                largest, square = one - one, one - one
-                for i in range(features):
-                    largest = max(largest, abs(weight[i, j]))
+                z = load(slopes, k * width + p)
+                slope = repeat(residual, k) * slopes_of(z, below)
+                growth += slope * z
+                store(slopes, k * width + p, slope * before)
+            kept = splat(shrink)
+            if mode == TIED:
+                kept = kept - where_less(0.0, before, growth / before, 0.0)
+            largest = splat(zero)
+            for i in range(features):
+                w = load(weight, i * width + p) * kept
+                for k in range(samples):
+                    w -= load(slopes, k * width + p) * repeat(x, k * features + i)
+                store(weight, i * width + p, w)
+                w = where_less(w, 0.0, 0.0 - w, w)
+                largest = where_less(w, largest, largest, w)  # NaN stays
+            if mode == TRAINED:
+                store(outputs, p, shrink * before - growth)
+            elif mode == TIED:
+                square = splat(zero)
                 for i in range(features):  # by ratios: squares would leave the range of floats
-                    square += (weight[i, j] / largest) ** 2 if largest > 0 else one - one
-                output[j] = largest * np.sqrt(square)
-    hidden[:] = weight.T
+                    ratio = where_less(0.0, largest, load(weight, i * width + p) / largest, largest)
+                    square += ratio * ratio
+                store(outputs, p, largest * square_root(square))
+    for j in range(neurons):
+        output[j] = outputs[j]
+        for i in range(features):
+            hidden[j, i] = weight[i * width + j]

@@ -1,4 +1,4 @@
-"""Lanes: eight float64 numbers that one instruction works on, as a number inside compiled kernels.
+"""Lanes: eight numbers of one float type that one instruction works on, as a number inside compiled kernels.
 
 A kernel reads like scalar code; its caller decides what the lanes are (eight seeds, eight neurons). Lanes never mix,
 so a number's bits do not depend on its neighbours. LLVM splits the eight where registers are shorter. There are
@@ -21,7 +21,6 @@ from twolayer.kernels.jit import njit
 __all__ = ["WIDTH", "aligned_zeros", "load", "repeat", "splat", "square_root", "store", "where_less"]
 
 WIDTH = 8
-VECTOR = ir.VectorType(ir.DoubleType(), WIDTH)
 FUSED = ("contract",)
 """a·b + c may round once; nothing else is reordered, and NaN and infinity keep their meaning."""
 
@@ -30,13 +29,12 @@ insert_function: Any = cgutils.get_or_insert_function
 
 
 class Lanes(types.Type):
-    """The compiler's type of eight float64 numbers."""
+    """The compiler's type of eight float64 or float32 numbers."""
 
-    def __init__(self) -> None:
-        super().__init__(name="Lanes")
-
-
-LANES = Lanes()
+    def __init__(self, dtype: Any) -> None:
+        super().__init__(name=f"Lanes({dtype})")
+        self.dtype = dtype
+        self.vector = ir.VectorType(ir.DoubleType() if dtype == types.float64 else ir.FloatType(), WIDTH)
 
 
 @register_model(Lanes)
@@ -44,27 +42,34 @@ class LanesModel(models.PrimitiveModel):
     """In memory and in registers, an LLVM vector."""
 
     def __init__(self, manager: Any, type_: Any) -> None:
-        super().__init__(manager, type_, VECTOR)  # type: ignore[no-untyped-call]
+        super().__init__(manager, type_, type_.vector)  # type: ignore[no-untyped-call]
 
 
 def splat_value(builder: Any, value: Any, type_: Any) -> Any:
     """A float in all lanes; lanes as they are."""
     if isinstance(type_, Lanes):
         return value
-    first = builder.insert_element(ir.Constant(VECTOR, ir.Undefined), value, ir.Constant(ir.IntType(32), 0))
+    vector = ir.VectorType(value.type, WIDTH)
+    first = builder.insert_element(ir.Constant(vector, ir.Undefined), value, ir.Constant(ir.IntType(32), 0))
     mask = ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), [0] * WIDTH)
-    return builder.shuffle_vector(first, ir.Constant(VECTOR, ir.Undefined), mask)
+    return builder.shuffle_vector(first, ir.Constant(vector, ir.Undefined), mask)
 
 
 def address(context: Any, builder: Any, array_type: Any, array: Any, offset: Any) -> Any:
     """Where the numbers from `offset` of a flat array lie."""
     data = context.make_array(array_type)(context, builder, value=array).data
-    return builder.bitcast(builder.gep(data, [offset]), VECTOR.as_pointer())
+    return builder.bitcast(builder.gep(data, [offset]), Lanes(array_type.dtype).vector.as_pointer())
 
 
-def float_or_lanes(type_: Any) -> Any:
-    """The type that an operand of lanes is taken as."""
-    return type_ if isinstance(type_, Lanes) else types.float64
+def alignment(array_type: Any) -> int:
+    """The bytes of one number."""
+    return int(array_type.dtype.bitwidth // 8)
+
+
+def common(*operands: Any) -> tuple[Any, ...]:
+    """The type of the lanes among some operands, then what each is taken as: floats as the numbers of the lanes."""
+    lanes = next(type_ for type_ in operands if isinstance(type_, Lanes))
+    return lanes, *(type_ if isinstance(type_, Lanes) else lanes.dtype for type_ in operands)
 
 
 def binary(name: str) -> Any:
@@ -76,7 +81,8 @@ def binary(name: str) -> Any:
             pair = zip(arguments, signature.args, strict=True)
             return getattr(builder, name)(*(splat_value(builder, *one) for one in pair), flags=FUSED)
 
-        return LANES(float_or_lanes(left), float_or_lanes(right)), generate
+        lanes, *operands = common(left, right)
+        return lanes(*operands), generate
 
     return operation
 
@@ -104,23 +110,24 @@ for name, symbols in (
 
 @instruction
 def load(context: Any, array: Any, offset: Any) -> Any:
-    """The lanes at array[offset : offset + 8], of a flat float64 array."""
+    """The lanes at array[offset : offset + 8], of a flat array."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.load(address(context, builder, signature.args[0], *arguments), align=8)
+        kind = signature.args[0]
+        return builder.load(address(context, builder, kind, *arguments), align=alignment(kind))
 
-    return LANES(array, types.intp), generate
+    return Lanes(array.dtype)(array, types.intp), generate
 
 
 @instruction
 def repeat(context: Any, array: Any, offset: Any) -> Any:
-    """array[offset] of a flat float64 array, in all lanes."""
+    """array[offset] of a flat array, in all lanes."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         data = context.make_array(signature.args[0])(context, builder, value=arguments[0]).data
-        return splat_value(builder, builder.load(builder.gep(data, [arguments[1]])), types.float64)
+        return splat_value(builder, builder.load(builder.gep(data, [arguments[1]])), signature.args[0].dtype)
 
-    return LANES(array, types.intp), generate
+    return Lanes(array.dtype)(array, types.intp), generate
 
 
 @instruction
@@ -130,10 +137,13 @@ def store(context: Any, array: Any, offset: Any, value: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         array, offset, value = arguments
         target = address(context, builder, signature.args[0], array, offset)
-        builder.store(splat_value(builder, value, signature.args[2]), target, align=8)
+        builder.store(
+            splat_value(builder, value, signature.args[2]), target, align=alignment(signature.args[0])
+        )
         return context.get_dummy_value()
 
-    return types.void(array, types.intp, float_or_lanes(value)), generate
+    taken = value if isinstance(value, Lanes) else array.dtype
+    return types.void(array, types.intp, taken), generate
 
 
 @instruction
@@ -143,7 +153,7 @@ def splat(context: Any, value: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return splat_value(builder, arguments[0], signature.args[0])
 
-    return LANES(types.float64), generate
+    return Lanes(value)(value), generate
 
 
 @instruction
@@ -154,7 +164,8 @@ def where_less(context: Any, left: Any, right: Any, chosen: Any, other: Any) -> 
         values = [splat_value(builder, *one) for one in zip(arguments, signature.args, strict=True)]
         return builder.select(builder.fcmp_ordered("<", values[0], values[1]), values[2], values[3])
 
-    return LANES(*(float_or_lanes(type_) for type_ in (left, right, chosen, other))), generate
+    lanes, *operands = common(left, right, chosen, other)
+    return lanes(*operands), generate
 
 
 @instruction
@@ -162,11 +173,12 @@ def square_root(context: Any, value: Any) -> Any:
     """√ of each lane."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        kind = ir.FunctionType(VECTOR, [VECTOR])
-        root = insert_function(builder.module, kind, f"llvm.sqrt.v{WIDTH}f64")
+        lanes = signature.return_type
+        kind = ir.FunctionType(lanes.vector, [lanes.vector])
+        root = insert_function(builder.module, kind, f"llvm.sqrt.v{WIDTH}f{lanes.dtype.bitwidth}")
         return builder.call(root, arguments)
 
-    return LANES(LANES), generate
+    return value(value), generate
 
 
 @njit(cache=True, nogil=True)
