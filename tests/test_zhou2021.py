@@ -110,7 +110,7 @@ def on_average(values: Any) -> float:
 def test_the_test_function_bounds_the_loss() -> None:
     phi = np.linspace(0, np.pi, 400_000, endpoint=False)
     hidden = RANDOM.standard_normal((6, 2)) * 0.4
-    teacher, delta = measured.loneliest(hidden, AXES)
+    teacher, delta = measured.most_isolated(hidden, AXES)
     r, g = theory.residual(hidden, AXES, phi), theory.test_function(AXES[teacher], delta, phi)
     assert on_average(g**2) / 2 == pytest.approx(theory.kink_bound(delta), rel=1e-3)
     projected = on_average(r * g) ** 2 / on_average(g**2) / 2

@@ -227,7 +227,7 @@ def test_the_bound_of_corollary_two_is_below_the_loss_before_growth() -> None:
         problem = Teacher(vectors, np.ones(teachers)).problem(Network(1, "relu", "fixed"))
         none = float(problem.loss(Weights(np.zeros((1, teachers + 1)), np.ones(1))))
         assert theory.loss_of_none(teachers) == pytest.approx(none, rel=1e-12)
-        epsilon = theory.telling_epsilon(teachers)
+        epsilon = theory.testable_epsilon(teachers)
         assert 0.5 * teachers**2 * epsilon**0.05 == pytest.approx(0.1 * none, rel=1e-12)
 
 

@@ -29,7 +29,7 @@ FILES = tuple(f"data/{file.name}" for file in sorted((Path(__file__).parent / "d
 
 
 def authors_run(run: Run, files: tuple[xr.Dataset, ...]) -> xr.Dataset:
-    """The authors' own run from the weights, and with the step size, of a descent."""
+    """The run that the authors saved from the same weights and with the same step size as a descent."""
     for theirs in files:
         if measured.starts_like(run, theirs):
             if run.config.problem.loss != "mean_square":
@@ -40,11 +40,11 @@ def authors_run(run: Run, files: tuple[xr.Dataset, ...]) -> xr.Dataset:
                     f"{run.config.dynamics.step_size:g}"
                 )
             return theirs
-    raise DataError("the run has not the data and initial weights of any run that the authors saved")
+    raise DataError("no run that the authors saved has the data and initial weights of this one")
 
 
 def authors_end(run: Run, files: tuple[xr.Dataset, ...]) -> xr.Dataset:
-    """The authors' own run, if this one ends at the same iteration; the file's weights are those of the end."""
+    """The authors' run, if this one ends at the same iteration; the weights in the file are those of its end."""
     theirs = authors_run(run, files)
     if int(run.step[-1]) != theirs.attrs["n_iterations"]:
         raise DataError(
@@ -79,7 +79,7 @@ def authors_losses(run: Run, *files: xr.Dataset) -> Result:
 
 
 @paper.claim(
-    "It ends with the authors' groups: the same neurons carry the network, with the same signs and masses",
+    "Descent ends with the authors' groups: the same neurons carry the network, with the same signs and masses",
     NOTEBOOKS,
     "derived",
     on=AUTHORS_RUNS,
@@ -123,7 +123,7 @@ def two_point_plateau(run: Run, *files: xr.Dataset) -> dict[str, Result]:
 
 @paper.claim(
     "Two orthogonal points: two groups remain, Σ a|w| = |v_+| and −|v_−| over the positive and the negative outputs",
-    "Theorem 1 (wording recalled)",
+    "Theorem 1 (wording not checked)",
     "derived",
     on="orthogonal",
     by="dynamics",
@@ -211,10 +211,10 @@ def first_order(run: Run) -> dict[str, Result]:
 
 
 def small_scales(run: Run, largest: float = 1e-10) -> Run:
-    """The runs from λ ≤ `largest`, where statements on λ → 0 are read."""
+    """The runs with λ ≤ `largest`, on which statements about λ → 0 are tested."""
     scales = [part.scale for part in run.along("scale") if part.scale <= largest]
     if len(scales) < 3:
-        raise DataError(f"a statement on λ → 0 is read at three scales λ ≤ {largest:g} or more")
+        raise DataError(f"a statement on λ → 0 needs three or more scales λ ≤ {largest:g}")
     return next(run.by(scale=scales))
 
 
@@ -274,7 +274,7 @@ def zero_loss(run: Run) -> Result:
 
 @paper.claim(
     "As λ → 0 the limit has minimum |θ|²: ½|θ|² → |v_+| + |v_−|",
-    "abstract and Theorem 1 (wording recalled)",
+    "abstract and Theorem 1 (wording not checked)",
     "published",
     on="scale_sweep",
     figures=["scale_sweep"],
@@ -297,7 +297,7 @@ def minimum_norm(run: Run) -> dict[str, Result]:
 
 @paper.claim(
     "On random orthogonal sets ½|θ|² → min and two directions remain as λ → 0",
-    "Theorem 1 and its assumption on S_(±,1) (wording recalled), made true by the initialisation",
+    "Theorem 1 and its assumption on S_(±,1) (wording not checked), which the initialization satisfies",
     "published",
     on="implicit_bias",
     by="samples",
@@ -335,7 +335,7 @@ def measured_exponent(run: Run, largest: float) -> xr.DataArray:
         key=lambda part: float(part.scale),
     )
     if len(parts) < 2:
-        raise DataError(f"an exponent of λ → 0 is read between two scales λ ≤ {largest:g}")
+        raise DataError(f"an exponent as λ → 0 needs two scales λ ≤ {largest:g}")
     late, early = (measured.norm_excess(part) for part in (parts[0], parts[-1]))
     decades = np.log10(parts[-1].scale / parts[0].scale)
     return (early / late).where(late > 1e-13).pipe(np.log10) / decades
@@ -343,7 +343,7 @@ def measured_exponent(run: Run, largest: float) -> xr.DataArray:
 
 @paper.claim(
     EXCESS,
-    "growth of a neuron that sees only the samples A",
+    "growth of a neuron that is active on the samples A alone",
     "derived",
     on="implicit_bias",
     by="samples",
@@ -360,7 +360,7 @@ def excess_exponent(run: Run) -> Result:
 
 @paper.claim(
     EXCESS,
-    "growth of a neuron that sees only the samples A",
+    "growth of a neuron that is active on the samples A alone",
     "derived",
     on="scale_sweep",
     figures=["scale_sweep"],
@@ -388,7 +388,7 @@ def five_point_plateau(run: Run) -> Result:
 
 @paper.claim(
     "Five points: the exact flow leaves the plateau from every start",
-    "exact flow; descent's failures are its step's",
+    "exact flow; descent can fail for its step size",
     "derived",
     on="escape_of_flow",
     by="scale",
@@ -421,8 +421,8 @@ def escape_time(run: Run) -> Result:
     slope, low, _ = slope_interval(decades, mean.values)
     line = np.polyval(np.polyfit(decades, mean.values, 1), decades)
     detail = (
-        f"relative distance of the mean time from a line over λ; slope {slope:.2f} ± {slope - low:.2f} (95 %) a "
-        f"decade, {when.sizes['seed']} seeds"
+        f"relative distance of the mean time from a line over λ; slope {slope:.2f} ± {slope - low:.2f} (95 %) "
+        f"per decade, {when.sizes['seed']} seeds"
     )
     return at_most(abs(mean - line) / float(mean.mean()), 0.02, detail)
 
@@ -440,10 +440,10 @@ def descent_escapes(run: Run) -> Result:
         "step_size", lambda part: (part.loss.isel(time=-1) < measured.escape_level(part)).sum()
     )
     counts = escaped.sortby("step_size", ascending=False)
-    told = ", ".join(f"{int(count)} at {float(count['step_size']):.0e}" for count in counts)
-    detail = f"gain in the share from the largest step to the smallest; of {run.seeds} seeds: {told}"
+    escapes = ", ".join(f"{int(count)} at {float(count['step_size']):.0e}" for count in counts)
+    detail = f"gain in the share from the largest step to the smallest; of {run.seeds} seeds: {escapes}"
     (large, large_low, large_high), (small, small_low, small_high) = (
-        chance_interval(int(counts[place]), run.seeds) for place in (0, -1)
+        chance_interval(int(counts[end]), run.seeds) for end in (0, -1)
     )
     if small_low <= large_high and large_low <= small_high:
         return inconclusive(f"{detail}; the exact 95 % intervals of the two ends overlap")

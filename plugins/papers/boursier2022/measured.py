@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 
 
 def waiting_level(time: Any, loss: Any, below: float) -> float:
-    """The loss where it moves least, |d log L/dt| smallest, among the moments with 0.1·below < L < below; NaN if there
-    are none."""
+    """The loss where it moves least, |d log L/dt| smallest, while 0.1·below < L < below; NaN if it never is."""
     inside = (loss < below) & (loss > 0.1 * below)
     if not inside.any():
         return float("nan")
@@ -28,7 +27,7 @@ def waiting_level(time: Any, loss: Any, below: float) -> float:
 
 
 def single_sample_from(inputs: Any, hidden: Any) -> int:
-    """The first frame of hidden (time, neuron, feature) from which every neuron sees at most one sample.
+    """The first frame of hidden (time, neuron, feature) from which on every neuron is active on at most one sample.
 
     The same one at all later frames; −1 if there is none.
     """
@@ -61,7 +60,9 @@ def starts_like(run: Run, theirs: xr.Dataset) -> bool:
     """Whether a run has the data and the initial weights of a saved run, to float32."""
     output = run.output.isel(time=0, seed=0).values
     pairs = ((output, theirs["initial_output"]), (run.targets.values, theirs["targets"]))
-    return all(len(own) == len(saved) and np.allclose(own, saved, rtol=1e-5, atol=0) for own, saved in pairs)
+    return all(
+        len(ours) == len(saved) and np.allclose(ours, saved, rtol=1e-5, atol=0) for ours, saved in pairs
+    )
 
 
 def final_weights(run: Run) -> tuple[xr.DataArray, xr.DataArray]:
@@ -133,7 +134,7 @@ def norm_excess(run: Run) -> xr.DataArray:
 
 
 def escape_level(run: Run) -> float:
-    """90 % of the plateau of points on a line: below it a run has left."""
+    """90 % of the plateau of points on a line: a run below it has left the plateau."""
     problem = run.config.problem
     inputs = np.reshape(problem.inputs, (len(problem.targets), -1))
     if problem.bias:
@@ -150,7 +151,7 @@ def step_errors(run: Run) -> xr.DataArray:
     flows = [name for name, kind in kinds.items() if kind.name == "gradient_flow"]
     steps = {name: kind.step_size for name, kind in kinds.items() if "step_size" in kind}
     if not (flows and steps):
-        raise DataError(f"descents are held against a flow, and the runs are {', '.join(kinds)}")
+        raise DataError(f"descents are compared with a flow, and the runs are {', '.join(kinds)}")
     exact = run.loss.sel(dynamics=flows[0])
     errors = [float(abs(run.loss.sel(dynamics=name) - exact).max()) for name in steps]
     found = xr.DataArray(errors, {"step_size": list(steps.values())}, name="error")

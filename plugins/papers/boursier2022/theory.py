@@ -1,6 +1,6 @@
 """What the paper and its derivations predict, as functions of the data.
 
-Equations: Boursier, Pillaud-Vivien, Flammarion 2022 in the paper's own loss, L = (1/2n) Σ (h(x_k) − y_k)².
+Equations: Boursier, Pillaud-Vivien, Flammarion 2022 in the paper's loss, L = (1/2n) Σ (h(x_k) − y_k)².
 The authors' notebooks minimise 2L: their time is half the paper's.
 """
 
@@ -19,7 +19,7 @@ FIGURE_2 = (0, 1881, 9004, 15407)
 """The iterations of the snapshots in Figure 2, of those that the notebook saves."""
 
 ROUNDING = 1e-13
-"""A projection below this share of |w||x| is one that stopped at zero, written down in weights."""
+"""A projection below this share of |w||x| is zero, but for the rounding of the weights."""
 
 
 def drives(inputs: Any, targets: Any) -> tuple[float, float]:
@@ -88,8 +88,8 @@ def fit_stages(inputs: Any, targets: Any) -> list[tuple[str, float, float]]:
         if drive > 0
     ]
     stages.sort(key=lambda stage: -stage[1])
-    left = [sum(stage[2] for stage in stages[place + 1 :]) for place in range(len(stages))]
-    return [(name, drive, 0.5 * own + rest) for (name, drive, own), rest in zip(stages, left, strict=True)]
+    left = [sum(stage[2] for stage in stages[index + 1 :]) for index in range(len(stages))]
+    return [(name, drive, 0.5 * loss + rest) for (name, drive, loss), rest in zip(stages, left, strict=True)]
 
 
 def residuals_once_separate(inputs: Any, targets: Any, hidden: Any, output: Any, time: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What Zhou, Ge and Jin 2021 say, and what follows, against what was measured."""
+"""The statements of Zhou, Ge and Jin 2021, and what follows from them, compared with measurements."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 paper = Paper("zhou2021", "Zhou, Ge, Jin, COLT 2021", {"neurons": "m", "angles": "Δ"})
 
 STATES = ("states", "rates")
-"""Where single states are taken from: random ones, and all along trajectories."""
+"""The experiments of single states: random ones, and all those of trajectories."""
 
 Found = Result | Mapping[str, Result]
 
 
 def states_of(run: Run) -> Run:
-    """The states that a run gives: of random ones the start alone, of a trajectory all times."""
+    """The states of a run: the start alone of random ones, all times of a trajectory."""
     return run.isel(time=[0]) if run.experiment in ("states", "scaling") else run
 
 
@@ -36,7 +36,8 @@ def states_of(run: Run) -> Run:
 
 
 @paper.claim(
-    "Figure 1: several students end at one angle, no teacher's: 1.5 more on a sample than on the population",
+    "Figure 1: students end in shared directions that are no teacher's: above 1.5 more of them on a sample than on "
+    "the population",
     "seen in Figure 1 (5, 4 and 6 students within 0.02° of another); the sample's size and the limit are ours",
     "derived",
     on="figure1",
@@ -68,7 +69,8 @@ LOJASIEWICZ = (
     "lowest stationary state known to us, students on both bisectors of two teachers"
 )
 CEILING_LATE = (
-    "a search found stationary states below the former ceiling, Δ³/6π; no random state had come near them"
+    "the former ceiling, Δ³/6π, was lowered after a search had found stationary states below it; no random state had "
+    "come near them"
 )
 
 
@@ -200,7 +202,7 @@ def envelope(run: Run) -> Result:
 
 
 SLOPES = {"all near": -3.0, "one at right angles": -2.0}
-"""Of log L against log ηt in the end, by how students start."""
+"""The last slope of log L against log ηt, by the start."""
 
 
 @paper.claim(
@@ -245,7 +247,7 @@ def exponential(run: Run) -> Mapping[str, Result]:
 
 
 @paper.claim(
-    "With two students a teacher L t³ → Σ_i π²/(48 p q), p and q their masses",
+    "With two students per teacher L t³ → Σ_i π²/(48 p q), p and q their masses",
     "leading order near alignment, masses at the end of the run",
     "derived",
     on="rates",
@@ -259,7 +261,8 @@ def third_power(run: Run) -> Result:
 
 
 @paper.claim(
-    "A student at right angles to all teachers dies as L t² → 1/(32κ): far background neurons give T⁻²",
+    "The mass of a student at right angles to all teachers decays so that L t² → 1/(32κ): far background neurons give "
+    "T⁻²",
     "κ = 1 − kᵀK⁻¹k, k = 2/π, K the teachers' Gram matrix under |·|",
     "derived",
     on="width",
@@ -274,7 +277,7 @@ def second_power(run: Run) -> Result:
 
 @paper.claim(
     "Gradient descent and the flow agree: L by descent over L by the flow tends to 1",
-    "from the same starts, two students a teacher",
+    "from the same starts, two students per teacher",
     "derived",
     on="rates",
     by="initialization",
@@ -287,14 +290,14 @@ def descent_and_flow(flow: Run, width: Run) -> Mapping[str, Result]:
     ratio = measured.loss_of(descent) / measured.at_times(flow, descent.time)
     early = int(np.argmin(np.abs(np.log(descent.time.values[1:] / 100.0)))) + 1
     return {
-        f"ηt = {float(descent.time[place]):.0f}": close(ratio.isel(time=place), 1.0, absolute=0.1)
-        for place in (early, descent.time.size - 1)
+        f"ηt = {float(descent.time[index]):.0f}": close(ratio.isel(time=index), 1.0, absolute=0.1)
+        for index in (early, descent.time.size - 1)
     }
 
 
 @paper.claim(
     "The time to a loss does not depend on m: it spreads by a factor of 2 at most over all m, for ε ≥ 1e-5",
-    "Theorem 5, in whose bound m does not stand; the factor 2 and the starts are ours",
+    "Theorem 5, whose bound does not contain m; the factor 2 and the starts are ours",
     "published",
     on="width",
     figures=["width"],
@@ -307,7 +310,7 @@ def independence(run: Run) -> Mapping[str, Result]:
             times = np.array(list(medians.values()))
             detail = "medians: " + ", ".join(f"{time:.3g} at m = {m}" for m, time in medians.items())
             results[f"{start}, ε = {level:.0e}"] = at_most(float(times.max() / times.min()), 2.0, detail)
-    return results or {"": inconclusive("no kind of start was run with two m")}
+    return results or {"": inconclusive("no start was run with two values of m")}
 
 
 # ---- what a small loss forces ----
@@ -422,7 +425,7 @@ def sharp_exponents(run: Run) -> Mapping[str, Result]:
 
 
 @paper.claim(
-    "Two students a teacher turn as Σ|w|²δ · t → rπ/2, whatever their masses",
+    "Two students per teacher turn as Σ|w|²δ · t → rπ/2, whatever their masses",
     "leading order near alignment, at the end of the runs",
     "derived",
     on="rates",
@@ -671,8 +674,8 @@ def largest_step(run: Run) -> Result:
 
 @paper.claim(
     LARGEST_STEP,
-    "400 steps from 1e-6 beside a minimum with one and two students a teacher, run here, bisect the step between "
-    "descents that go back to the minimum and descents that leave it",
+    "bisection between steps with which descent returns to a minimum from 1e-6 away and steps with which it leaves, "
+    "400 steps each; one and two students per teacher, computed for this claim",
     "derived",
     on="rates",
 )
@@ -694,7 +697,7 @@ def fit_falls(run: Run) -> Result:
     """p of L ~ m^(−p) over all seeds, above 2/d, d the dimension that directions are drawn in."""
     students, losses = measured.fits(run)
     if len(students) < 2:
-        return inconclusive("one m alone has no slope")
+        return inconclusive("a slope needs two values of m")
     points = np.repeat(np.log(students), losses.shape[1])
     slope, low, high = slope_interval(points, np.log(losses).ravel())
     detail = f"{run.seeds} seeds at each of m = {run.config.network.neurons}"

@@ -184,7 +184,7 @@ def figure3(canvas: Figure, run: Run) -> None:
     state = state_of_figure1(run, "ntk").isel(time=0)
     hidden = state.hidden.transpose("neuron", "feature").values
     teachers = measured.plane_teachers(state)
-    teacher, delta = measured.loneliest(hidden, teachers)
+    teacher, delta = measured.most_isolated(hidden, teachers)
     kink = math.atan2(teachers[teacher, 1], teachers[teacher, 0]) - np.pi / 2
     left.plot(np.degrees(CIRCLE), theory.residual(hidden, teachers, CIRCLE), color="black", zorder=3)
     for vectors, colour, linewidth in ((hidden, "0.75", 0.6), (teachers, TEACHER, 0.9)):

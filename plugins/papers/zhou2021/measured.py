@@ -41,7 +41,7 @@ def lengths(run: Run) -> Any:
 def starts(run: Run) -> str:
     """How the students of a run start, by its config: all near teachers, with background neurons, or one orthogonal.
 
-    Of starts that are not around teachers, their name.
+    Of other starts, their name.
     """
     section = run.config.initialization
     if "background_neurons" not in section:
@@ -62,7 +62,7 @@ def spelled(run: Run) -> str:
 
 
 def loss_of(run: Run) -> xr.DataArray:
-    """L, NaN where it is not to be trusted."""
+    """L, NaN where it is not trusted."""
     return within_trust(run.dataset)
 
 
@@ -109,13 +109,13 @@ def at_times(run: Run, time: xr.DataArray) -> xr.DataArray:
     import xarray as xr
 
     later = run.isel(time=slice(1, None))  # log 0 is no number
-    known, wanted = np.log(later.time), np.log(time.where(time > 0).rename(time="moment"))
+    known, wanted = np.log(later.time), np.log(time.where(time > 0).rename(time="wanted"))
     logs = xr.apply_ufunc(
         lambda at, t, loss: np.interp(at, t, loss, math.nan, math.nan),
         wanted, known, np.log(loss_of(later)),
-        input_core_dims=[["moment"], ["time"], ["time"]], output_core_dims=[["moment"]], vectorize=True,
+        input_core_dims=[["wanted"], ["time"], ["time"]], output_core_dims=[["wanted"]], vectorize=True,
     )  # fmt: skip
-    return np.exp(logs).rename(moment="time").assign_coords(time=time.values)
+    return np.exp(logs).rename(wanted="time").assign_coords(time=time.values)
 
 
 LEVELS = (1e-2, 1e-3, 1e-4, 1e-5)
@@ -162,11 +162,11 @@ def half_mass_angle(run: Run) -> xr.DataArray:
     angle = run.teacher_angles.transpose(*order)
     angle = angle.where(angle == angle.min("teacher"), np.inf)
     mass = run.mass.where(np.isfinite(angle), 0.0).transpose(*order)
-    place = np.argsort(angle.values, axis=2)
-    carried = np.cumsum(np.take_along_axis(mass.values, place, 2), axis=2)
+    order_of_angles = np.argsort(angle.values, axis=2)
+    carried = np.cumsum(np.take_along_axis(mass.values, order_of_angles, 2), axis=2)
     # half of a mass that is shared evenly by two is half but for rounding
     enough = carried >= 0.5 * (1 - 1e-12) * lengths(run)
-    reached = np.where(enough, np.take_along_axis(angle.values, place, 2), np.inf).min(2)
+    reached = np.where(enough, np.take_along_axis(angle.values, order_of_angles, 2), np.inf).min(2)
     return angle.isel(neuron=0, drop=True).copy(data=reached)
 
 
@@ -190,7 +190,7 @@ def shared_angles(hidden: Any, axes: Any) -> tuple[Any, Any]:
     return (far & close.any(-1)).sum(-1), np.where(far, mass, 0.0).sum(-1) / mass.sum(-1)
 
 
-def loneliest(hidden: Any, axes: Any) -> tuple[int, float]:
+def most_isolated(hidden: Any, axes: Any) -> tuple[int, float]:
     """The teacher that is farthest from all students and other teachers, and that angle."""
     others = theory.separation_angles(axes, axes) + np.pi * np.eye(len(axes))
     free = np.minimum(theory.separation_angles(hidden, axes).min(0), others.min(0))

@@ -9,7 +9,7 @@ Derived, near the minimum, where Σ_{j∈T_i} |w_j| w_j = w_i* (students turned 
 - Turning moves w_j by |w_j| dδ_j, so pq dθ/dt = −dL/dθ, θ = π/(4pq t) and L t³ = π²/(48pq).
 - Then p δ + q δ' = 2pqθ and p δ² + q δ'² = pqθ², so Σ|w|²δ t → π/2 for each pair, and Σ|w|²δ² ~ L^{2/3}. E R₂ ~ θ²
   pulls the average neuron, so |v_i| ~ L^{2/3}, |R₁|² ~ θ⁴ ≪ L and |R₂|²/2L → 1. |∇L|² = −dL/dt ~ L^{4/3}.
-- A student of mass μ at right angles to all teachers stays so. Teachers' own students follow at once, L = ½κμ² with
+- A student of mass μ at right angles to all teachers stays so. The teachers' students follow at once, L = ½κμ² with
   κ = 1 − kᵀK⁻¹k, k = 2/π, K the teachers' Gram matrix, and dμ/dt = −2⟨w, ∂L/∂w⟩ = −4μ dL/dμ: L t² = 1/(32κ).
   |∇L|² = 4κ²μ³, so |∇L| = 2^{7/4} κ^{1/4} L^{3/4}, and Σ|w|²δ² = μ(π/2)² = (π²/4)√(2L/κ).
 - One student for each teacher: |w|w moves by |w|(I + ŵŵᵀ) dw, so the Hessian is A M A, A_ii = |w_i|(I + ŵŵᵀ).
@@ -50,9 +50,9 @@ def separation(axes: Any) -> Any:
     blocks = np.empty((count, features, count, features))
     for i, u in enumerate(axes):
         for j, v in enumerate(axes):
-            beside = v - (u @ v) * u
-            sine = np.linalg.norm(beside) if i != j else 0.0
-            e = beside / sine if sine > 0 else np.zeros_like(u)
+            orthogonal = v - (u @ v) * u
+            sine = np.linalg.norm(orthogonal) if i != j else 0.0
+            e = orthogonal / sine if sine > 0 else np.zeros_like(u)
             phi = math.atan2(sine, u @ v)
             both = np.outer(u, e) + np.outer(e, u)
             bent = np.cos(phi) * (np.outer(u, u) - np.outer(e, e)) + sine * both
@@ -79,8 +79,8 @@ def curvatures(teachers: Any) -> Any:
     both = np.zeros((count, features, count, features))
     length = np.linalg.norm(teachers, axis=-1)
     axes = teachers / length[:, None]
-    for place, v in enumerate(axes):
-        both[place, :, place] = math.sqrt(length[place]) * (np.eye(features) + np.outer(v, v))
+    for index, v in enumerate(axes):
+        both[index, :, index] = math.sqrt(length[index]) * (np.eye(features) + np.outer(v, v))
     blocks = both.reshape((count * features,) * 2)
     return np.linalg.eigvalsh(blocks @ separation(axes) @ blocks)
 
@@ -99,7 +99,7 @@ def largest_step(teachers: Any) -> float:
 
 
 def orthonormal_gram(teachers: int) -> Any:
-    """K of orthonormal teachers: 1 on the diagonal, 2/π beside it."""
+    """K of orthonormal teachers: 1 on the diagonal, 2/π elsewhere."""
     return np.full((teachers, teachers), 2 / np.pi) + (1 - 2 / np.pi) * np.eye(teachers)
 
 
@@ -136,7 +136,7 @@ def cross_state(delta: float) -> tuple[float, float]:
 
 
 def ceiling(separation: float) -> float:
-    """Half the loss of that cross, the least stationary one we know: what we take for a small loss."""
+    """Half the loss of that cross, the lowest stationary state known: a loss below it counts as small."""
     return 0.5 * cross_loss(separation)
 
 
@@ -206,7 +206,7 @@ def largest_stable_step(students: int, teachers: Any, count: int = 400) -> float
             half = problem.descend(weights, step, 0.0, count // 2)
             whole = problem.descend(half, step, 0.0, count - count // 2)
             before, after = float(problem.loss(half)), float(problem.loss(whole))
-            # what has gone down to rounding has come back, whatever rounding does with it then
+            # a loss at the level of rounding counts as returned, whatever rounding does with it
             return after < 1e-9 and (after < before or after < 1e-28)
 
     low, high = 0.15, 0.35
@@ -262,12 +262,12 @@ def residual(hidden: Any, axes: Any, phi: Any) -> Any:
 def split(hidden: Any, axes: Any, phi: Any) -> tuple[Any, Any]:
     """R₁ and R₂ of Lemma 12, (φ,): students as their teachers' average neurons, and what that leaves out."""
     closest = separation_angles(hidden, axes).argmin(-1)
-    own = axes[closest]
-    turned = np.where((hidden * own).sum(-1) < 0, -1.0, 1.0)[:, None] * hidden
+    nearest = axes[closest]
+    turned = np.where((hidden * nearest).sum(-1) < 0, -1.0, 1.0)[:, None] * hidden
     heavy = np.linalg.norm(hidden, axis=-1)[:, None] * turned
-    first = (on_circle(heavy, phi) * np.sign(on_circle(own, phi))).sum(0) - np.abs(on_circle(axes, phi)).sum(
-        0
-    )
+    first = (on_circle(heavy, phi) * np.sign(on_circle(nearest, phi))).sum(0) - np.abs(
+        on_circle(axes, phi)
+    ).sum(0)
     return first, residual(hidden, axes, phi) - first
 
 
@@ -290,7 +290,7 @@ def test_function(axis: Any, delta: float, phi: Any) -> Any:
 
 
 def kink_bound(delta: float) -> float:
-    """½ E[R g]²/E[g²] ≤ L where R has no kink within δ of v's but v's own: ½ E g² = δ³/6π (1 + …). (Derived.)
+    """½ E[R g]²/E[g²] ≤ L where R has no kink within δ of v's other than v's: ½ E g² = δ³/6π (1 + …). (Derived.)
 
     R is then a linear function less |v·x| there, so E[R g] = −E[|v·x| g] = −E g². E|x|² = 2, two ends of the line:
     E g² = (2/π) ∫_{−δ}^{δ} (|sin ψ| − c cos ψ)² dψ.
@@ -312,8 +312,8 @@ def smallest_angle(teachers: Any) -> float:
     directions = teachers / np.linalg.norm(teachers, axis=-1, keepdims=True)
     angles = [
         2 * math.atan2(float(np.linalg.norm(u - sign * v)), float(np.linalg.norm(u + sign * v)))
-        for place, u in enumerate(directions)
-        for v in directions[:place]
+        for index, u in enumerate(directions)
+        for v in directions[:index]
         for sign in (1.0, -1.0)
     ]
     return min(angles, default=math.pi / 2)

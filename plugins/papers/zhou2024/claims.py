@@ -1,4 +1,4 @@
-"""What Zhou and Ge 2024 say, as far as it is known to us, held against what was measured."""
+"""The statements of Zhou and Ge 2024, as far as they are known, compared with measurements."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from .theory import paper
 if TYPE_CHECKING:
     import xarray as xr
 
-RECALLED = "recalled, not read again"
-DERIVED = "derived from the recalled setting"
+RECALLED = "place in the paper not known, wording not checked"
+DERIVED = "derived for the setting used here"
 
 
 @paper.claim(
-    "The measure problem min ½|f_μ − f*|² + λ|μ|₁ is solved to optimality: its certificate stays within 1 + 1e-8",
+    "The measure problem min ½|f_μ − f*|² + λ|μ|₁ is solved to optimality: its certificate is at most 1 + 1e-8",
     f"{DERIVED}: |η| ≤ 1 everywhere with η = sgn at the atoms proves it",
     "derived",
     on=["plane", "ladder", "close_teachers"],
@@ -144,7 +144,7 @@ def mass_and_shift(run: Run) -> Mapping[str, Result]:
     last = ladder.sel(regularization=ladder.regularization.min())
     decay = float(last.regularization)
     square, detail = 2 * measured.limit_of(run, decay), f"at λ = {decay:g}"
-    # the middle one of mirror images stays
+    # by symmetry the middle teacher of mirror images does not shift
     moved = shift(ladder).where(shift(last) > 1e-9)
     return {
         "deficit, training": close((total - last.path_norm) / decay, square, relative=0.01, detail=detail),
@@ -292,7 +292,7 @@ def gradient_ratio(run: Run) -> Result:
 
 
 @paper.claim(
-    "At last |∇L_λ|²/(λζ) → 2κ, κ the least curvature of |η₀| at a teacher, 1 of orthonormal ones of both signs",
+    "Late in training |∇L_λ|²/(λζ) → 2κ, κ the least curvature of |η₀| at a teacher, 1 if orthonormal of both signs",
     f"{DERIVED}: ζ = ½λκΣ|a||w|θ² and |∇|² = λ²κ²Σ|a||w|θ² along the slowest direction",
     "derived",
     on="descents",
@@ -343,7 +343,7 @@ def rates(run: Run) -> Result:
 
 @paper.claim(
     "d log(|a||w|)/dt = −2λ(1 − sη(ŵ)) for balanced neurons",
-    f"{DERIVED}; exact with the certificate η of the moment",
+    f"{DERIVED}; exact with the current certificate η",
     "derived",
     on="near_solution",
     by="run",
@@ -351,7 +351,9 @@ def rates(run: Run) -> Result:
 def masses(run: Run) -> Result:
     span = float(run.time[-1] - run.time[max(run.time.size - 3, 0)])
     if run.time.size < 4 or span > 0.1:
-        raise DataError("a rate is the difference of the last three saved times: save three within 0.1")
+        raise DataError(
+            "the rate is taken from the last three saved times, which must be within 0.1 of each other"
+        )
     middle = run.isel(time=-2)
     rate = np.log(np.abs(run.mass)).differentiate("time").isel(time=-2)
     exact = -2 * middle.regularization * (1 - np.sign(middle.mass) * middle.neuron_certificate)
@@ -365,7 +367,7 @@ DESCENT = (
     "Near a solution, moving each neuron towards its share q_ij of its teacher, or to 0, is a direction of descent, "
     "Σ⟨∂L_λ/∂w, w − q w*⟩ ≥ 0"
 )
-SHARES = "q_ij recalled: a_i* a_j/Σa² over the teacher's neurons of its sign"
+SHARES = "q_ij, not checked against the paper: a_i* a_j/Σa² over the teacher's neurons of its sign"
 
 
 @paper.claim(
@@ -424,9 +426,11 @@ def check_first_step(run: Run) -> None:
     """A DataError where a run is not one step from nearly zero."""
     measured.certificate_of(run)
     if run.step[-1] != 1:
-        raise DataError(f"this is of one step; '{run.experiment}' took {int(run.step[-1])}")
+        raise DataError(f"the statement is about one step; '{run.experiment}' took {int(run.step[-1])}")
     if not run.config.network.neurons * run.config.initialization.scale < 1e-4:
-        raise DataError(f"this is of a step from nearly zero; '{run.experiment}' starts away from it")
+        raise DataError(
+            f"the statement is about a step from nearly zero weights; '{run.experiment}' starts away from zero"
+        )
 
 
 @paper.claim(

@@ -40,9 +40,9 @@ def styled(runs: list[Run]) -> list[tuple[Run, dict[str, str], bool]]:
     "inferred",
     "After Zhou and Ge 2024, Figure 1, which illustrates the descent direction: a state near a solution, |·| "
     "neurons in the plane, each drawn on the side of its teacher. Grey: −∇ of the objective for a balanced neuron "
-    "at each place, of positive sign left and of negative sign right. Dotted rays: teachers of that sign. Blue or "
+    "at each point, of positive sign left and of negative sign right. Dotted rays: teachers of that sign. Blue or "
     "orange: −∂L_λ/∂w of the neurons (direction); black: the descent direction q v − w (full length). Setting and "
-    "q are recalled.",
+    "q are not checked against the paper.",
     on="near_solution",
     size=(7.5, 3.0),
 )
@@ -57,28 +57,30 @@ def figure1(canvas: Figure, runs: Run) -> None:
     reach = max(1.0, 1.1 * float(np.linalg.norm(hidden, axis=-1).max()))
     count = run.certificate_angle.size
     radius, turned = np.meshgrid(reach * np.linspace(0.15, 0.95, 6), np.arange(20, count, count // 21))
-    place = run.certificate_angle.values[turned]
+    phi = run.certificate_angle.values[turned]
     for axes, sign, colour in zip(
         canvas.subplots(1, 2, sharey=True), (1.0, -1.0), (PLUS, MINUS), strict=True
     ):
         fall = theory.fall(run.certificate.values[turned], run.certificate_slope.values[turned], sign, radius)
         outward, around = float(run.regularization) * np.stack(fall)
         axes.quiver(
-            radius * np.cos(place),
-            radius * np.sin(place),
-            outward * np.cos(place) - around * np.sin(place),
-            outward * np.sin(place) + around * np.cos(place),
+            radius * np.cos(phi),
+            radius * np.sin(phi),
+            outward * np.cos(phi) - around * np.sin(phi),
+            outward * np.sin(phi) + around * np.cos(phi),
             color="0.72",
             angles="xy",
             width=0.004,
         )
         for vector in vectors[masses * sign > 0]:
             axes.plot([0, vector[0]], [0, vector[1]], ":", color="0.2", lw=1.2)
-        own = output * sign > 0
-        axes.plot(hidden[own, 0], hidden[own, 1], "o", color=colour, ms=5, mec="black", mew=0.5, zorder=4)
+        chosen = output * sign > 0
+        axes.plot(
+            hidden[chosen, 0], hidden[chosen, 1], "o", color=colour, ms=5, mec="black", mew=0.5, zorder=4
+        )
         kind = {"angles": "xy", "scale_units": "xy", "scale": 1.0, "zorder": 3}
-        axes.quiver(*hidden[own].T, *(-towards[own].T), color="black", width=0.005, **kind)
-        axes.quiver(*hidden[own].T, *(-0.14 * unit(gradient[own])).T, color=colour, width=0.008, **kind)
+        axes.quiver(*hidden[chosen].T, *(-towards[chosen].T), color="black", width=0.005, **kind)
+        axes.quiver(*hidden[chosen].T, *(-0.14 * unit(gradient[chosen])).T, color=colour, width=0.008, **kind)
         axes.set(xlabel="$w_1$", xlim=(-reach, reach), ylim=(-0.08 * reach, reach), aspect="equal")
         axes.set_title("positive neurons, a > 0" if sign > 0 else "negative neurons, a < 0")
     canvas.axes[0].set_ylabel("$w_2$")
@@ -149,8 +151,8 @@ def setting(run: Run) -> str:
 @paper.figure(
     "theorem",
     "Loss at the end of each λ. Left: loss, and ½|η₀|²λ² (lines). Right: L/λ² over ½|η₀|², and the mass deficit "
-    "over λ|η₀|² (open marks). Crosses: the measure problem min ½|f_μ − f*|² + λ|μ|₁, solved apart from training. "
-    "The first seed is drawn.",
+    "over λ|η₀|² (open marks). Crosses: the measure problem min ½|f_μ − f*|² + λ|μ|₁, solved separately. The first "
+    "seed is drawn.",
     on=["plane", "ladder", "ladder_descent"],
     size=(7.2, 3.4),
 )
@@ -239,18 +241,18 @@ def directions(canvas: Figure, runs: Run) -> None:
 )
 def align_or_vanish(canvas: Figure, runs: Run) -> None:
     every = list(runs.by("run"))
-    chosen = [every[place] for place in sorted({0, len(every) // 2, len(every) - 1})]
+    chosen = [every[index] for index in sorted({0, len(every) // 2, len(every) - 1})]
     for axes, run in facets(canvas, chosen):
         last = run.isel(time=-1)
         signs = np.sign(measured.teachers(run)[1])
         mass, angle = np.ravel(last.mass), np.maximum(np.ravel(last.teacher_angle), 1e-18)
         right = np.sign(mass) == signs[np.ravel(last.closest_teacher).astype(int)]
-        for own, colour, marker, label in (
+        for shown, colour, marker, label in (
             (right, PLUS, "o", "right sign"),
             (~right, MINUS, "s", "wrong sign"),
         ):
-            size = np.maximum(np.abs(mass[own]), 2e-9)
-            axes.loglog(size, angle[own], marker, color=colour, alpha=0.5, ms=4.5, mew=0, label=label)
+            size = np.maximum(np.abs(mass[shown]), 2e-9)
+            axes.loglog(size, angle[shown], marker, color=colour, alpha=0.5, ms=4.5, mew=0, label=label)
         axes.axhline(1e-6, color="0.4", ls="--", lw=0.8)
         axes.axvline(1e-6, color="0.4", ls="--", lw=0.8)
         axes.set(xlim=(1e-9, 3), ylim=(1e-19, 9), xlabel="mass |a||w|", title=schedule(run))
@@ -283,8 +285,8 @@ def balance(canvas: Figure, runs: Run) -> None:
 
 @paper.figure(
     "theorem",
-    "All saved states of all seeds. Left: |∇L_λ|² against the suboptimality ζ; dashed: the recalled bound ζ⁴/λ² with "
-    "constant 1. Right: |∇L_λ|²/(λζ); shaded: [2, 5]; vertical lines: ζ = λ², below which a state is called near "
+    "All saved states of all seeds. Left: |∇L_λ|² against the suboptimality ζ; dashed: the bound ζ⁴/λ² with "
+    "constant 1 (wording not checked). Right: |∇L_λ|²/(λζ); shaded: [2, 5]; vertical lines: ζ = λ², below which a state is called near "
     "the optimum.",
     on="descents",
     size=(7.2, 3.4),
@@ -399,9 +401,9 @@ def close_teachers(canvas: Figure, runs: Run) -> None:
 
 @paper.figure(
     "inferred",
-    "The whole algorithm, as recalled: one big step on W and a ridge regression of the layer a (before t = 0), "
-    "balancing, then both layers at falling λ (vertical lines). One line per seed. Time counts from the end of the "
-    "regression. Dashed: ½|η₀|²λ²; crosses: the measure problem.",
+    "The whole algorithm, not checked against the paper: one big step on W and a ridge regression of the layer "
+    "a (before t = 0), balancing, then both layers at falling λ (vertical lines). One line per seed. Time counts from the end "
+    "of the regression. Dashed: ½|η₀|²λ²; crosses: the measure problem.",
     on=["pipeline", "pipeline_wide"],
     size=(7.4, 4.6),
 )

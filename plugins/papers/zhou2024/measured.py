@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     import xarray as xr
 
 LEAST_EXCESS = 1e-13
-"""ζ is a difference of two objectives; below this it is their rounding."""
+"""ζ is a difference of two objectives; below this it is rounding."""
 
 SMALL = 0.05
-"""Of λ|η₀|², by which L/λ² is short of its limit ½|η₀|² at most."""
+"""The largest λ|η₀|², which bounds by how much L/λ² is below its limit ½|η₀|²."""
 
 
 # ---- the certificate of a run's teachers ----
@@ -93,7 +93,7 @@ def by_level(run: Run) -> Run:
 
 
 def levels(run: Run, most: float = math.inf) -> Iterator[Run]:
-    """The levels of a ladder with λ up to `most`, a part each."""
+    """The levels of a ladder with λ up to `most`, one part per level."""
     ladder = by_level(run)
     for decay in map(float, ladder.regularization):
         if decay <= most:

@@ -39,7 +39,7 @@ def ordered(runs: Run) -> list[Run]:
 def panel_caption(runs: Run) -> str:
     """What the panels show, and how they were trained."""
     return (
-        f"Zhu, Liu and Cevher 2025, the panels (k, m) as public reviews tell of them; here by {trained(runs)}. Top to "
+        f"Zhu, Liu and Cevher 2025, the panels (k, m) as public reviews describe them; by {trained(runs)}. Top to "
         "bottom, of one seed: each student's angle to the teacher it ends with (in that teacher's colour) and to the "
         "others (grey), with arccos(1/√k) dashed; H_l, with students counted for the teacher closest at the time, "
         "hence its steps; |w|, with the factor 4 dashed; the loss of all seeds with a line 1/T³. Vertical lines, "
@@ -87,17 +87,17 @@ def draw_panel(column: Any, run: Run) -> None:
     one, time, teachers = run.isel(seed=0), run.time.values, run.teacher_angles.sizes["teacher"]
     angles, norms = (
         np.degrees(one.teacher_angles),
-        one.hidden_norm * measured.fellows(one.closest_teacher[-1]),
+        one.hidden_norm * measured.group_size_by_student(one.closest_teacher[-1]),
     )
     last = one.closest_teacher[-1].values
     for teacher in range(teachers):
-        mine = np.flatnonzero(last == teacher)
-        colour, own = f"C{teacher}", angles.isel(neuron=mine)
+        group = np.flatnonzero(last == teacher)
+        colour, near = f"C{teacher}", angles.isel(neuron=group)
         for other in set(range(teachers)) - {teacher}:
-            bundle(column[0], time, own.isel(teacher=other), color="0.75", linewidth=0.4, zorder=1)
-        bundle(column[0], time, own.isel(teacher=teacher), color=colour, linewidth=0.6, zorder=2)
+            bundle(column[0], time, near.isel(teacher=other), color="0.75", linewidth=0.4, zorder=1)
+        bundle(column[0], time, near.isel(teacher=teacher), color=colour, linewidth=0.6, zorder=2)
         column[1].plot(time, one.teacher_deficit.isel(teacher=teacher), color=colour)
-        bundle(column[2], time, norms.isel(neuron=mine), color=colour, linewidth=0.6)
+        bundle(column[2], time, norms.isel(neuron=group), color=colour, linewidth=0.6)
     reference(column[0], time[[0, -1]], [math.degrees(theory.plateau(teachers))] * 2)
     for factor in (0.25, 4):
         reference(column[2], time[[0, -1]], [factor] * 2)
@@ -109,12 +109,12 @@ def draw_panel(column: Any, run: Run) -> None:
     column[2].set(yscale="log", ylim=(0.03, 10))
     column[3].set(xscale="log", yscale="log")
     for found, label, style in zip(measured.phase_times(run), ("t₁", "t₂"), ("-", ":"), strict=True):
-        moment = float(found[0])
+        reached = float(found[0])
         for axes in column:
-            axes.axvline(moment, color="0.4", linewidth=0.8, linestyle=style)
-        if math.isfinite(moment):
+            axes.axvline(reached, color="0.4", linewidth=0.8, linestyle=style)
+        if math.isfinite(reached):
             column[1].annotate(
-                label, (moment, 0.93), xycoords=("data", "axes fraction"), xytext=(2, 0),
+                label, (reached, 0.93), xycoords=("data", "axes fraction"), xytext=(2, 0),
                 textcoords="offset points", fontsize=8,
             )  # fmt: skip
 
@@ -130,17 +130,17 @@ def bundle(axes: Axes, x: Any, values: Any, **style: Any) -> None:
     "inferred",
     "t₁ (mean angle to the closest teacher below 30°) and t₂ (all |H_l| below |v|/100) of each seed, by (k, m), and "
     "geometric means with their 95 % intervals. The trends as quoted: a larger m shortens both, a larger k lengthens "
-    "both. The paper's own definitions of t₁ and t₂ are not known to us.",
+    "both. The paper's definitions of t₁ and t₂ are not known.",
     on=("phases", "phases_sgd"),
     size=(5.5, 2.8),
 )
 def phase_times(canvas: Figure, *experiments: Run) -> None:
     row = canvas.subplots(1, 2)
-    places: dict[str, int] = {}
+    columns: dict[str, int] = {}
     for index, runs in enumerate(experiments):
         colour, label = f"C{index}", trained(runs)
         for run in ordered(runs):
-            x = places.setdefault(named(run, separator="\n"), len(places)) + 0.32 * index - 0.2
+            x = columns.setdefault(named(run, separator="\n"), len(columns)) + 0.32 * index - 0.2
             for axes, times in zip(row, measured.phase_times(run), strict=True):
                 axes.plot(np.full(run.seeds, x), times, ".", color=colour, alpha=0.5)
                 mean, low, high = np.exp(mean_interval(np.log(times))) if run.seeds > 1 else (math.nan,) * 3
@@ -156,7 +156,7 @@ def phase_times(canvas: Figure, *experiments: Run) -> None:
                 label = ""
     for axes, label in zip(row, ("t₁", "t₂"), strict=True):
         axes.set(yscale="log", ylabel=f"time {label}")
-        axes.set_xticks(list(places.values()), list(places))
+        axes.set_xticks(list(columns.values()), list(columns))
     row[0].legend()
 
 
@@ -181,17 +181,17 @@ def alignment(canvas: Figure, runs: Run) -> None:
         names = [named(run, ["scale"]) or named(run) for run in each]
         for run, name in zip(each, names, strict=True):
             teachers, colour = run.config.problem.teachers, style_of(name, names)["color"]
-            time = run.time.clip(min=float(run.time[1]))  # 0 has no place on this axis
-            own = measured.closest_angle(run)
+            time = run.time.clip(min=float(run.time[1]))  # 0 cannot be shown on a logarithmic axis
+            angle = measured.closest_angle(run)
             bands(
                 axes,
                 time,
-                np.degrees(own.rename(seed="start").stack(seed=("start", "neuron"))),
+                np.degrees(angle.rename(seed="start").stack(seed=("start", "neuron"))),
                 name,
                 color=colour,
             )
             shrink = theory.envelope(time, teachers, measured.start_size(run))
-            bound = 2 * np.arcsin(np.sqrt(shrink * math.sin(own[:, 0].max() / 2) ** 2))
+            bound = 2 * np.arcsin(np.sqrt(shrink * math.sin(angle[:, 0].max() / 2) ** 2))
             reference(axes, time, np.degrees(bound), color=colour)
             if teachers > 1:
                 axes.axhline(
@@ -378,7 +378,7 @@ def balance(canvas: Figure, runs: Run) -> None:
     row = canvas.subplots(1, 3)
     random = np.random.default_rng(0)
     groups = [list(group.by("run")) for group in runs.varying("scale")]
-    places: dict[str, int] = {}
+    columns: dict[str, int] = {}
     for index, group in enumerate(groups):
         teachers = [each[0].config.problem.teachers for each in groups]
         color = style_of(teachers[index], teachers)["color"]
@@ -386,13 +386,13 @@ def balance(canvas: Figure, runs: Run) -> None:
         label = named(group[0], [word for word in group[0].swept if word != "scale"])
         for run in group:
             end = run.isel(time=-1)
-            x = places.setdefault(f"{run.config.initialization.scale:g}", len(places)) + shift
+            x = columns.setdefault(f"{run.config.initialization.scale:g}", len(columns)) + shift
             for axes, shown in zip(
                 row, (measured.shares(end), end.group_imbalance, measured.norm_excess(end)), strict=True
             ):
                 values = shown.values[np.isfinite(shown.values)]
-                spots = x + random.uniform(-0.1, 0.1, len(values))
-                axes.plot(spots, values, ".", color=color, alpha=0.35, markersize=3, markeredgewidth=0)
+                jittered = x + random.uniform(-0.1, 0.1, len(values))
+                axes.plot(jittered, values, ".", color=color, alpha=0.35, markersize=3, markeredgewidth=0)
                 axes.plot(
                     x, np.median(values), "_", color=color, markersize=14, markeredgewidth=2, label=label
                 )
@@ -401,12 +401,12 @@ def balance(canvas: Figure, runs: Run) -> None:
     left.set(yscale="log", ylabel=r"$|w_i|\,m_l\,/\,|v|$")
     middle.set(yscale="log", ylabel="$B_l$")
     right.set_ylabel(r"$\Sigma|w|^2\,/\,\Sigma_l\,|v_l|^2/m_l$")
-    ends = np.array([-0.5, len(places) - 0.5])
+    ends = np.array([-0.5, len(columns) - 0.5])
     for axes, levels in ((left, (0.25, 4)), (right, (1,))):
         for level in levels:
             reference(axes, ends, [level] * 2)
     for axes in row:
-        axes.set_xticks(list(places.values()), list(places))
+        axes.set_xticks(list(columns.values()), list(columns))
         axes.set_xlabel(r"scale $\sigma$ of the start")
     if len(groups) > 1:
         left.legend()

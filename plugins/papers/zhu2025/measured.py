@@ -46,7 +46,7 @@ def closest_angle(run: Run) -> xr.DataArray:
     return run.teacher_angles.min("teacher")
 
 
-def own_angle(run: Run) -> xr.DataArray:
+def final_teacher_angle(run: Run) -> xr.DataArray:
     """The angle of each student to the teacher that it is closest to at the end, (seed, time, neuron)."""
     return run.teacher_angles.isel(teacher=run.closest_teacher.isel(time=-1, drop=True).astype(int))
 
@@ -57,26 +57,28 @@ def rise(values: xr.DataArray) -> xr.DataArray:
     return values - values.copy(data=np.minimum.accumulate(values.values, axis=axis))
 
 
-def fellows(closest: xr.DataArray) -> xr.DataArray:
-    """m_τ of each student: how many are closest to the same teacher, itself among them (…, neuron)."""
+def group_size_by_student(closest: xr.DataArray) -> xr.DataArray:
+    """m_τ of each student: the number of students closest to the same teacher (…, neuron)."""
     return (closest == closest.rename(neuron="other")).sum("other")
 
 
-def group_sizes(closest: xr.DataArray, teachers: int) -> xr.DataArray:
+def group_size_by_teacher(closest: xr.DataArray, teachers: int) -> xr.DataArray:
     """m_l of each teacher, (…, teacher)."""
     import xarray as xr
 
     return (closest == xr.DataArray(np.arange(teachers), dims="teacher")).sum("neuron")
 
 
-def shares(moment: Run) -> xr.DataArray:
+def shares(state: Run) -> xr.DataArray:
     """|w_i| m_τ at one time, 1 where a group shares its teacher equally, (seed, neuron)."""
-    return moment.hidden_norm * fellows(moment.closest_teacher)
+    return state.hidden_norm * group_size_by_student(state.closest_teacher)
 
 
-def norm_excess(moment: Run) -> xr.DataArray:
+def norm_excess(state: Run) -> xr.DataArray:
     """Σ|w_i|² at one time over Σ_l 1/m_l = Σ_i 1/m_τ², the least that fits with these groups, (seed,)."""
-    return (moment.hidden_norm**2).sum("neuron") / (fellows(moment.closest_teacher) ** -2.0).sum("neuron")
+    return (state.hidden_norm**2).sum("neuron") / (group_size_by_student(state.closest_teacher) ** -2.0).sum(
+        "neuron"
+    )
 
 
 def phase_times(run: Run) -> tuple[xr.DataArray, xr.DataArray]:

@@ -1,6 +1,6 @@
 """What the paper states, as others quote it, and what follows from it. Teachers have norm 1.
 
-h_i: projection of student i on its own teacher; m_l: students of teacher l; H_l = 1 − Σ h_i over them; z_i: the part
+h_i: projection of student i on its teacher; m_l: students of teacher l; H_l = 1 − Σ h_i over them; z_i: the part
 of w_i orthogonal to the teacher. For students near teacher v̂ with Σ z = 0 the loss is (1/4π) Σ_pq C_p C_q θ_pq³/3 to
 leading order, over students (C = h) and the teacher (C = −1).
 """
@@ -33,10 +33,10 @@ ALIGNED_BY = 0.1
 """ηT₁ of statement 1, which is Θ(1). Sums of six students are then below 0.4 |v|."""
 
 SMALL = 0.1
-"""What we let pass as a small ε₁. Statement 1 ends at angles of about 4 ε₁: 0.4 is 23°."""
+"""The largest ε₁ that counts as small. Statement 1 ends at angles of about 4 ε₁: 0.4 is 23°."""
 
 TINY = 1e-7
-"""|w_i(0)| below which a student's own norm is nothing until ηT₁."""
+"""|w_i(0)| below which a student's norm is negligible until ηT₁."""
 
 LATE = 200.0
 """ηT from which the late slope is read."""
@@ -54,7 +54,7 @@ def smallest_epsilon(angle: xr.DataArray, shrink: xr.DataArray) -> xr.DataArray:
     """The smallest ε₁ with sin²(θ/2) − ε₁² ≤ shrink (sin²(θ(0)/2) − ε₁²), at each time up to ALIGNED_BY.
 
     angle (…, time), shrink (time,). NaN at times at which the envelope has not moved by 0.1 %, which decide nothing:
-    there the flow's own tolerance would show.
+    there the tolerance of the flow shows.
     """
     moved = (angle["time"] <= ALIGNED_BY) & (shrink < 1 - 1e-3)
     square: Any = np.sin(angle / 2) ** 2
@@ -72,7 +72,7 @@ def loss_of_none(teachers: int) -> float:
     return 0.5 * (teachers / 2 + teachers * (teachers - 1) / (2 * math.pi))
 
 
-def telling_epsilon(teachers: int) -> float:
+def testable_epsilon(teachers: int) -> float:
     """The ε₂ for which Corollary 2 bounds L by a tenth of the loss before growth, ½k²ε₂^0.05 = loss_of_none/10.
 
     At ε₂ above 1e-10 or so (k = 2) the bound is not below that loss, and no run could fail it.
@@ -86,7 +86,7 @@ def grown_by(near: Any, teachers: int, neurons: int, epsilon: float) -> Any:
 
 
 def fair_chance(students: int, teachers: int) -> float:
-    """P(m/3k ≤ m_l ≤ 3m/k for all l) for students that choose among k teachers evenly and independently (A3)."""
+    """P(m/3k ≤ m_l ≤ 3m/k for all l) for students that choose one of k teachers uniformly and independently (A3)."""
     low, high = -(-students // (3 * teachers)), 3 * students // teachers
     term = np.zeros(students + 1)
     for size in range(low, min(high, students) + 1):
