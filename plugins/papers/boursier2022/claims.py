@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -212,7 +213,7 @@ def first_order(run: Run) -> dict[str, Result]:
 
 def small_scales(run: Run, largest: float = 1e-10) -> Run:
     """The runs with λ ≤ `largest`, on which statements about λ → 0 are tested."""
-    scales = [part.scale for part in run.along("scale") if part.scale <= largest]
+    scales = [part.scale for part in measured.up_to(run, largest)]
     if len(scales) < 3:
         raise DataError(f"a statement on λ → 0 needs three or more scales λ ≤ {largest:g}")
     return next(run.by(scale=scales))
@@ -304,7 +305,7 @@ def minimum_norm(run: Run) -> dict[str, Result]:
     figures=["implicit_bias"],
 )
 def implicit_bias(run: Run) -> dict[str, Result]:
-    last = min(run.along("scale"), key=lambda part: float(part.scale))
+    last = measured.up_to(run, math.inf)[-1]
     count, excess = last.carrying_directions.isel(time=-1), measured.norm_excess(last)
     left = last.scale**last.blind_exponent
     detail = f"½|θ|²/min − 1 at λ = {last.scale:g}; it falls like λ^p, p small for large n"
@@ -330,14 +331,11 @@ EXCESS = (
 
 def measured_exponent(run: Run, largest: float) -> xr.DataArray:
     """p of an excess ∝ λ^p between the largest λ ≤ `largest` and the smallest; NaN where none is left, (seed,)."""
-    parts = sorted(
-        (part for part in run.along("scale") if part.scale <= largest),
-        key=lambda part: float(part.scale),
-    )
+    parts = measured.up_to(run, largest)
     if len(parts) < 2:
         raise DataError(f"an exponent as λ → 0 needs two scales λ ≤ {largest:g}")
-    late, early = (measured.norm_excess(part) for part in (parts[0], parts[-1]))
-    decades = np.log10(parts[-1].scale / parts[0].scale)
+    early, late = (measured.norm_excess(part) for part in (parts[0], parts[-1]))
+    decades = np.log10(parts[0].scale / parts[-1].scale)
     return (early / late).where(late > 1e-13).pipe(np.log10) / decades
 
 

@@ -422,10 +422,7 @@ def implicit_bias(canvas: Figure, run: Run) -> None:
             directions = part.carrying_directions.isel(time=-1)
             shifted = scale * 10 ** (number - 0.5 * (len(groups) - 1))
             right.plot(shifted, directions, **style)
-        small = sorted(
-            (part for part in group.along("scale") if part.scale <= 1e-16),
-            key=lambda part: -part.scale,
-        )
+        small = measured.up_to(group, 1e-16)
         if small:
             scales = np.array([part.scale for part in small])
             exponents = small[0].blind_exponent.values

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from twolayer.analysis.rates import first_below
+from twolayer.analysis.rates import along_time, first_below
 from twolayer.errors import DataError
 
 from . import theory
@@ -80,17 +80,7 @@ def mass(hidden: xr.DataArray, output: xr.DataArray) -> xr.DataArray:
 
 def time_below(run: Run, level: float) -> xr.DataArray:
     """When the loss first falls below a level, (seed,)."""
-    import xarray as xr
-
-    found: xr.DataArray = xr.apply_ufunc(
-        first_below,
-        run.time,
-        run.loss,
-        kwargs={"level": level},
-        input_core_dims=[["time"], ["time"]],
-        vectorize=True,
-    )
-    return found
+    return along_time(first_below, run.loss, level)
 
 
 def fit_times(run: Run) -> list[xr.DataArray]:
@@ -112,17 +102,14 @@ def plateau_between(run: Run) -> xr.DataArray:
 
 def loss_between(run: Run) -> xr.DataArray:
     """The loss half way in time between the fits of the labels of either sign, (seed,)."""
-    import xarray as xr
+    return along_time(lambda time, loss, when: np.interp(when, time, loss), run.loss, sum(fit_times(run)) / 2)
 
-    found: xr.DataArray = xr.apply_ufunc(
-        np.interp,
-        sum(fit_times(run)) / 2,
-        run.time,
-        run.loss,
-        input_core_dims=[[], ["time"], ["time"]],
-        vectorize=True,
+
+def up_to(run: Run, largest: float) -> list[Run]:
+    """The single runs with scales λ ≤ `largest`, the largest first."""
+    return sorted(
+        (part for part in run.along("scale") if part.scale <= largest), key=lambda part: -part.scale
     )
-    return found
 
 
 def norm_excess(run: Run) -> xr.DataArray:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,6 +16,9 @@ from twolayer.population.asymptotics import gradient_limit, group_spread, loss_b
 
 from . import measured, theory
 from .theory import paper
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 Results = Mapping[str, Result]
 
@@ -323,30 +327,28 @@ def powers_of_n(runs: Run) -> Results:
 
 def powers(runs: Run) -> Results:
     """The exponents of n of the three quantities, of runs that differ in n alone."""
-    import xarray as xr
-
-    each = [part for run in runs.by("neurons") for part in measured.several(run)]
-    if len(each) < 2:
+    sizes = [run.neurons for run in runs.along("neurons") if run.neurons > 1]
+    if len(sizes) < 2:
         raise DataError("an exponent of n needs two values of n above 1")
+    several = next(runs.by(neurons=sizes))
 
-    def exponent(values: list[xr.DataArray], bound: float, upper: bool) -> Result:
-        sizes = xr.DataArray([run.config.network.neurons for run in each], dims="neurons")
-        found = fit_slope(np.log(xr.concat(values, "neurons")), np.log(sizes), "neurons")
+    def exponent(measure: Callable[[Run], xr.DataArray], bound: float, upper: bool) -> Result:
+        values = several.along("neurons", lambda run: measure(measured.in_units(run).isel(teacher=0)))
+        found = fit_slope(np.log(values), np.log(values["neurons"]), "neurons")
         _, low, high = mean_interval(found)
-        by_n = "; ".join(
-            f"n = {n}: {measured.described(row)}" for n, row in zip(sizes.values, values, strict=True)
-        )
+        by_n = "; ".join(f"n = {n}: {measured.described(values.sel(neurons=n))}" for n in sizes)
         detail = f"the end of the interval nearer to the bound; exponent {measured.described(found)}. {by_n}"
         return at_most(high, bound, detail) if upper else at_least(low, bound, detail)
 
-    ends = [run.isel(time=-1, teacher=0) for run in each]
-    gradient = [(end.gradient_norm / end.loss ** (2 / 3)).reset_coords(drop=True) for end in ends]
-    cubed = [(end.loss / end.spread**3).reset_coords(drop=True) for end in ends]
-    constants = [fit_rate(run.dataset)["constant"].reset_coords(drop=True) for run in each]
+    def at_end(formula: Callable[[Run], xr.DataArray]) -> Callable[[Run], xr.DataArray]:
+        return lambda run: formula(run.isel(time=-1))
+
     return {
-        "L T³": exponent(constants, 0.0, upper=True),
-        "|∇L|/L^{2/3}": exponent(gradient, 0.0, upper=False),
-        "L/Z³": exponent(cubed, -5.0, upper=False),
+        "L T³": exponent(lambda run: fit_rate(run.dataset)["constant"], 0.0, upper=True),
+        "|∇L|/L^{2/3}": exponent(
+            at_end(lambda end: end.gradient_norm / end.loss ** (2 / 3)), 0.0, upper=False
+        ),
+        "L/Z³": exponent(at_end(lambda end: end.loss / end.spread**3), -5.0, upper=False),
     }
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from twolayer import Paper, Result, Run, above, at_least, at_most, close, equivalent, inconclusive
 from twolayer.analysis.intervals import difference_interval, mean_interval, slope_interval
-from twolayer.analysis.rates import decay_rate
+from twolayer.analysis.rates import along_time, decay_rate
 from twolayer.analysis.starts import same_start
 from twolayer.analysis.teachers import in_plane
 
@@ -234,9 +234,7 @@ def late_slopes(run: Run) -> Found:
 )
 def exponential(run: Run) -> Mapping[str, Result]:
     rate, misfit = (
-        measured.each(
-            lambda t, loss, i=i: decay_rate(t, loss, 1e-19, 1e-9)[i], run.time, measured.loss_of(run)
-        )
+        along_time(lambda t, loss, i=i: decay_rate(t, loss, 1e-19, 1e-9)[i], measured.loss_of(run))
         for i in (0, 1)
     )
     exact = 2 * float(theory.curvatures(measured.teacher_weights(run))[0])

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from twolayer.analysis.rates import first_below, power_slope, within_trust
+from twolayer.analysis.rates import along_time, first_below, power_slope, within_trust
 from twolayer.analysis.teachers import teachers_of
 from twolayer.errors import DataError
 
@@ -77,30 +76,29 @@ def small_loss(run: Run) -> xr.DataArray:
     return loss.where((loss <= least * theory.ceiling(theory.smallest_angle(teachers))) & (loss > FLOOR))
 
 
-def each(function: Callable[..., Any], *arrays: xr.DataArray) -> xr.DataArray:
-    """A function of arrays (time,) for every seed."""
-    import xarray as xr
-
-    return xr.apply_ufunc(function, *arrays, input_core_dims=[["time"]] * len(arrays), vectorize=True)
-
-
 def exponent(run: Run, measure: xr.DataArray, high: float = 1e-6, low: float = FLOOR) -> xr.DataArray:
     """p of measure ~ L^p while low < L < high, by least squares of the logarithms, (seed,)."""
-    return each(
-        lambda loss, value: power_slope(loss, value, low, high), loss_of(run), measure.where(measure > 0)
+    import xarray as xr
+
+    return xr.apply_ufunc(
+        lambda loss, value: power_slope(loss, value, low, high),
+        loss_of(run),
+        measure.where(measure > 0),
+        input_core_dims=[["time"], ["time"]],
+        vectorize=True,
     )
 
 
 def last_decade(run: Run) -> xr.DataArray:
     """The slope of log L against log t over the last decade of time, (seed,)."""
     stop = float(run.time[-1])
-    return each(lambda time, loss: power_slope(time, loss, 0.1 * stop, stop), run.time, loss_of(run))
+    return along_time(power_slope, loss_of(run), 0.1 * stop, stop)
 
 
 def time_to(run: Run, level: float) -> xr.DataArray:
     """The first time at which L is level, between saved ones by power laws, (seed,); NaN where it is not reached."""
-    return each(
-        lambda time, loss: first_below(time, np.log(loss), math.log(level), "log"), run.time, loss_of(run)
+    return along_time(
+        lambda time, loss: first_below(time, np.log(loss), math.log(level), "log"), loss_of(run)
     )
 
 

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from twolayer.analysis.rates import log_slope
 from twolayer.analysis.teachers import in_plane
 from twolayer.errors import DataError
 
@@ -220,13 +221,6 @@ def largest_stable_step(students: int, teachers: Any, count: int = 400) -> float
     return 0.5 * (low + high)
 
 
-def log_slope(x: Any, y: Any) -> float:
-    """The slope of log y against log x by least squares; NaN where x has a single value."""
-    if len(np.unique(x)) < 2:
-        return math.nan
-    return float(np.polyfit(np.log(x), np.log(y), 1)[0])
-
-
 def growth(lengths: Sequence[Any], values: Sequence[float]) -> dict[str, float]:
     """Exponents of values in r, of teachers of one length, and in w_max, where one of as many teachers is longer.
 
@@ -240,7 +234,7 @@ def growth(lengths: Sequence[Any], values: Sequence[float]) -> dict[str, float]:
     more = [(number, value) for number, _, even, value in rows if even]
     longer = [(length, value) for number, length, _, value in rows if {number} == numbers]
     return {
-        word: log_slope(*np.transpose(pairs)) if pairs else math.nan
+        word: float(log_slope(*np.transpose(pairs))) if pairs else math.nan
         for word, pairs in (("r", more), ("w_max", longer))
     }
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from twolayer import Result, Run, at_least, at_most, close, equivalent, fit_slope
 from twolayer.analysis.intervals import median_interval
+from twolayer.analysis.rates import log_slope
 from twolayer.analysis.starts import same_start
 from twolayer.analysis.teachers import teachers_of
 from twolayer.errors import DataError
@@ -490,9 +491,11 @@ def close_teachers_exponent(runs: Run) -> Result:
     if len(found) < 2:
         raise DataError("an exponent needs two angles up to 40° between teachers of opposite sign")
     gaps, losses = map(np.array, zip(*found, strict=True))
-    slopes = np.polyfit(np.log(gaps), np.log(losses), 1)[0]
     return close(
-        slopes, -3.0, absolute=0.1, detail=f"{len(found)} angles, {gaps.min():g}° to {gaps.max():g}°"
+        log_slope(gaps, losses),
+        -3.0,
+        absolute=0.1,
+        detail=f"{len(found)} angles, {gaps.min():g}° to {gaps.max():g}°",
     )
 
 

@@ -286,8 +286,8 @@ def balance(canvas: Figure, runs: Run) -> None:
 @paper.figure(
     "theorem",
     "All saved states of all seeds. Left: |∇L_λ|² against the suboptimality ζ; dashed: the bound ζ⁴/λ² with "
-    "constant 1 (wording not checked). Right: |∇L_λ|²/(λζ); shaded: [2, 5]; vertical lines: ζ = λ², below which a state is called near "
-    "the optimum.",
+    "constant 1 (wording not checked). Right: |∇L_λ|²/(λζ); shaded: [2, 5]; vertical lines: ζ = λ², below which a "
+    "state is called near the optimum.",
     on="descents",
     size=(7.2, 3.4),
 )
@@ -402,8 +402,8 @@ def close_teachers(canvas: Figure, runs: Run) -> None:
 @paper.figure(
     "inferred",
     "The whole algorithm, not checked against the paper: one big step on W and a ridge regression of the layer "
-    "a (before t = 0), balancing, then both layers at falling λ (vertical lines). One line per seed. Time counts from the end "
-    "of the regression. Dashed: ½|η₀|²λ²; crosses: the measure problem.",
+    "a (before t = 0), balancing, then both layers at falling λ (vertical lines). One line per seed. Time counts from "
+    "the end of the regression. Dashed: ½|η₀|²λ²; crosses: the measure problem.",
     on=["pipeline", "pipeline_wide"],
     size=(7.4, 4.6),
 )

@@ -24,6 +24,7 @@ __all__ = [
     "fit_rate",
     "fit_slope",
     "local_slope",
+    "log_slope",
     "power_slope",
     "within_trust",
 ]
@@ -193,9 +194,14 @@ def power_slope(time: Any, values: Any, start: float, stop: float) -> float:
     Values that are NaN (not trusted, say) are left out; NaN where fewer than two remain.
     """
     fitted = (time >= start * (1 - 1e-9)) & (time <= stop * (1 + 1e-9)) & ~np.isnan(values)
-    if fitted.sum() < 2:
-        return math.nan
-    return float(np.polyfit(np.log(time[fitted]), np.log(values[fitted]), 1)[0])
+    return float(log_slope(time[fitted], values[fitted]))
+
+
+def log_slope(x: Any, y: Any) -> Any:
+    """p of y ~ x^p by least squares of the logarithms, x (point,), y (point, …); NaN for fewer than two x."""
+    if len(np.unique(x)) < 2:
+        return np.full(np.shape(y)[1:], math.nan)
+    return np.polyfit(np.log(x), np.log(y), 1)[0]
 
 
 def fit_slope(values: Any, over: Any, dimension: str) -> Any:
