@@ -20,12 +20,13 @@ PLUGIN = '''\
 from twolayer import Paper
 from twolayer.errors import DataError
 
-paper = Paper("mine", "Mine, 2026")
+paper = Paper("mine", "Mine, 2026", setting={"network.activation": "relu", "problem.samples": None})
 
 
 def in_the_plane(widths, one):
-    if one.problem.dimension != 2:
-        raise DataError(f"shows points of the plane, not of {one.problem.dimension} dimensions")
+    dimension = one.config.problem.dimension
+    if dimension != 2:
+        raise DataError(f"shows points of the plane, not of {dimension} dimensions")
 
 
 @paper.figure(
@@ -95,6 +96,10 @@ def test_a_figure_that_can_be_drawn_is_planned(registry: Registry) -> None:
             {"one": {"problem": {"name": "gaussian_teacher", "dimension": 3, "teachers": 1}}},
             "shows points of the plane, not of 3 dimensions",
         ),
+        (
+            {"widths": {"sweep": {"network.neurons": [2, 3], "dynamics.step_size": [0.01, 0.02]}}},
+            "shows one run for each value of neurons; the experiment 'widths' sweeps step_size too",
+        ),
     ],
 )
 def test_what_a_figure_cannot_show_is_an_error_before_training(
@@ -103,8 +108,17 @@ def test_what_a_figure_cannot_show_is_an_error_before_training(
     message = refusal(registry, **changed)
     assert message.startswith("papers.mine.figures.losses: ")
     assert lack in message
-    assert message.endswith("Or leave this figure out: figures: {losses: false}")
+    assert message.endswith("Or leave out what cannot be drawn: figures: {losses: false}")
     assert planned(registry, {"losses": False}, **changed).figures.keys() == {"every"}
+
+
+def test_all_figures_that_a_config_leaves_without_a_setting_are_named_at_once(registry: Registry) -> None:
+    changed = {"one": {"network": {"neurons": 2, "activation": "abs"}}}
+    message = refusal(registry, **changed)
+    for name in ("every", "losses"):
+        assert f"figures.{name}: is about runs with network.activation: relu; 'one' has abs" in message
+    assert message.endswith("figures: {every: false, losses: false}")
+    assert not planned(registry, {"losses": False, "every": False}, **changed).figures
 
 
 def test_other_experiments_that_the_config_names_are_looked_at_too(registry: Registry) -> None:

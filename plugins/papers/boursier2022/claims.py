@@ -22,7 +22,12 @@ if TYPE_CHECKING:
 
     from twolayer import Run
 
-paper = Paper("boursier2022", "Boursier, Pillaud-Vivien, Flammarion 2022", {"samples": "n", "scale": "λ"})
+paper = Paper(
+    "boursier2022",
+    "Boursier, Pillaud-Vivien, Flammarion 2022",
+    {"samples": "n", "scale": "λ"},
+    setting=theory.SETTING,
+)
 
 NOTEBOOKS = "the authors' notebooks (eboursier/GFdynamics at dc5fce5), re-run with their seeds"
 AUTHORS_RUNS = ("orthogonal", "nonorthogonal_large", "high_dimension")

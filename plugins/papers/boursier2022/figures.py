@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
     from twolayer import Run
 
-paper = Paper("boursier2022", "Boursier, Pillaud-Vivien, Flammarion 2022", {"scale": r"\lambda"})
+paper = Paper(
+    "boursier2022", "Boursier, Pillaud-Vivien, Flammarion 2022", {"scale": r"\lambda"}, setting=theory.SETTING
+)
 
 AUTHORS_RUNS = {
     "orthogonal": "data/boursier2022_orthogonal_seed0.nc",
@@ -41,6 +43,10 @@ def setting(run: Run, theirs: xr.Dataset) -> str:
     if not measured.starts_like(measured.descent(run), theirs):
         return f"{data}, other weights than the authors'"
     return f"{data}, the authors' initial weights, s = {theirs.attrs['init_scale']:g}"
+
+
+START = ("dynamics", "dtype", "loss", "output", "inputs", "targets")
+"""What tells whether a run starts from the authors' weights."""
 
 
 # ---- Figure 2 and the animations of one-dimensional networks ----
@@ -108,7 +114,8 @@ def frame_title(run: Run, frame: int) -> str:
         f"Snapshots of training by descent in float64: {setting(run, theirs)}. Data (dots) and network (curve) on the "
         "left axis, neurons (stars; those with kinks in the window) on the right one."
     ),
-    on="orthogonal",
+    on={"orthogonal": (*START, "hidden")},
+    check=measured.descent,
     size=(9.0, 6.4),
     files=[AUTHORS_RUNS["orthogonal"]],
 )
@@ -158,22 +165,25 @@ def film_caption(run: Run, theirs: xr.Dataset) -> str:
     return f"Training by descent in float64, a frame for each saved iteration: {setting(run, theirs)}."
 
 
-def film(experiment: str, **drawing: Any) -> Any:
+def film(experiment: str, *shown: str, **drawing: Any) -> Any:
     """An animation of one of the runs from the authors' weights."""
-    return paper.figure("published", film_caption, on=experiment, files=[AUTHORS_RUNS[experiment]], **drawing)
+    return paper.figure(
+        "published", film_caption, on={experiment: (*START, *shown)}, check=measured.descent,
+        files=[AUTHORS_RUNS[experiment]], **drawing,
+    )  # fmt: skip
 
 
-@film("orthogonal", size=(6.0, 4.0), frames_per_second=15)
+@film("orthogonal", "hidden", size=(6.0, 4.0), frames_per_second=15)
 def animation_orthogonal(canvas: Figure, run: Run, theirs: xr.Dataset) -> Iterator[list[Artist]]:
     yield from network_frames(canvas, run)
 
 
-@film("nonorthogonal_small", size=(6.0, 4.0), frames_per_second=15)
+@film("nonorthogonal_small", "hidden", size=(6.0, 4.0), frames_per_second=15)
 def animation_nonorthogonal_small(canvas: Figure, run: Run, theirs: xr.Dataset) -> Iterator[list[Artist]]:
     yield from network_frames(canvas, run)
 
 
-@film("nonorthogonal_large", size=(6.0, 4.0), frames_per_second=15)
+@film("nonorthogonal_large", "hidden", size=(6.0, 4.0), frames_per_second=15)
 def animation_nonorthogonal_large(canvas: Figure, run: Run, theirs: xr.Dataset) -> Iterator[list[Artist]]:
     yield from network_frames(canvas, run)
 
@@ -218,7 +228,12 @@ def loss_caption(run: Run, theirs: xr.Dataset) -> str:
 def profile(experiment: str) -> Any:
     """A loss profile of one of the runs from the authors' weights."""
     return paper.figure(
-        "published", loss_caption, on=experiment, size=(9.0, 3.6), files=[AUTHORS_RUNS[experiment]]
+        "published",
+        loss_caption,
+        on={experiment: START},
+        check=measured.descent,
+        size=(9.0, 3.6),
+        files=[AUTHORS_RUNS[experiment]],
     )
 
 
@@ -273,7 +288,10 @@ def polar(run: Run, frame: int, chosen: Any) -> tuple[Any, Any]:
     "published",
     "Neurons at the end of training in high dimension, in the two leading principal directions of the last hidden "
     "weights (uncentred), by descent in float64. The inner circle is radius 0, as in the notebook.",
-    on="high_dimension",
+    on={
+        "high_dimension": ["dynamics", "dtype", "output", "principal_coordinates", "explained_variance_ratio"]
+    },
+    check=measured.descent,
     size=(6.4, 4.6),
 )
 def high_dimension_directions(canvas: Figure, run: Run) -> None:
@@ -283,7 +301,7 @@ def high_dimension_directions(canvas: Figure, run: Run) -> None:
     axes.set_title(f"two principal components hold {100 * share:.1f} % of |W|²")
 
 
-@film("high_dimension", size=(6.4, 4.6), frames_per_second=12)
+@film("high_dimension", "principal_coordinates", size=(6.4, 4.6), frames_per_second=12)
 def animation_high_dimension(canvas: Figure, run: Run, theirs: xr.Dataset) -> Iterator[list[Artist]]:
     descent = measured.descent(run).isel(seed=0)
     axes, points = polar_axes(canvas, descent, 0)
@@ -295,10 +313,16 @@ def animation_high_dimension(canvas: Figure, run: Run, theirs: xr.Dataset) -> It
         yield [*(drawn for drawn, _ in points), title]
 
 
+def descent_and_flow(run: Any) -> None:
+    """Refuse runs without a descent or a flow."""
+    measured.descent(run), measured.flow(run)
+
+
 @paper.figure(
     "published",
     "Share of |W|² along each principal direction of the last hidden weights, uncentred.",
-    on="high_dimension",
+    on={"high_dimension": ["dynamics", "dtype", "explained_variance_ratio"]},
+    check=descent_and_flow,
     size=(6.0, 3.2),
 )
 def explained_variance(canvas: Figure, run: Run) -> None:
@@ -322,7 +346,8 @@ def explained_variance(canvas: Figure, run: Run) -> None:
 @paper.figure(
     "theorem",
     "Largest difference over time between the losses of descent and exact flow. The line has slope 1.",
-    on="step_error",
+    on={"step_error": ["dynamics", "loss"]},
+    check=lambda run: measured.kinds(run),
     size=(5.0, 3.4),
 )
 def step_error(canvas: Figure, run: Run) -> None:
@@ -352,7 +377,7 @@ def scale_axis(axes: Axes) -> None:
     "of slope ln 10/|D±| a decade through the smallest λ, D± = (1/n) Σ y x over ±y > 0. Middle: distance of the loss "
     "from the plateau half way between. Right: excess of ½|θ|² over the minimum norm, with the slope at which neurons "
     "blind to one sample die out.",
-    on="scale_sweep",
+    on={"scale_sweep": ["scale", "loss", "path_norm", "inputs", "targets"]},
     size=(9.6, 3.4),
 )
 def scale_sweep(canvas: Figure, run: Run) -> None:
@@ -404,7 +429,17 @@ def scale_sweep(canvas: Figure, run: Run) -> None:
         f"t = {float(run.time.max()):g}. Lines, one per seed: from its value at the largest λ ≤ 1e-16 with the slope "
         "2(1 − |D_A|/|D|) of the heaviest neuron that misses a sample."
     ),
-    on="implicit_bias",
+    on={
+        "implicit_bias": [
+            "samples",
+            "scale",
+            "path_norm",
+            "carrying_directions",
+            "blind_exponent",
+            "seed_inputs",
+            "seed_targets",
+        ]
+    },
     size=(9.0, 3.6),
 )
 def implicit_bias(canvas: Figure, run: Run) -> None:
@@ -440,6 +475,13 @@ def implicit_bias(canvas: Figure, run: Run) -> None:
     right.set_xlabel(f"{right.get_xlabel()} (shifted by n, for clarity)")
 
 
+def points_on_a_line(*experiments: Any) -> None:
+    """Refuse data whose plateau is not known."""
+    for runs in experiments:
+        for run in runs.by("run"):
+            measured.escape_level(run)
+
+
 @paper.figure(
     "theorem",
     lambda flow, descent: (
@@ -448,7 +490,8 @@ def implicit_bias(canvas: Figure, run: Run) -> None:
         f"{descent.seeds} descents that leave it by t = {float(descent.time.max()):g}, with exact 95 % intervals; the "
         "line is the flow's share. λ is the standard deviation of the weights."
     ),
-    on=("escape_of_flow", "escape_of_descent"),
+    on={"escape_of_flow": ["scale", "loss"], "escape_of_descent": ["scale", "step_size", "loss"]},
+    check=points_on_a_line,
     size=(9.0, 3.6),
 )
 def escape(canvas: Figure, flow: Run, descent: Run) -> None:

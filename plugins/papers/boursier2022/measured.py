@@ -48,12 +48,15 @@ def loss_unit(run: Run) -> float:
 
 def flow(run: Run) -> Run:
     """The exact flow, where the runs are descents and a flow."""
-    return next(run.by(dynamics="flow")) if "dynamics" in run.config.swept else run
+    return run.one(dynamics="flow") if "dynamics" in run.config.swept else run
 
 
 def descent(run: Run) -> Run:
     """The descent in float64, where the runs are descents in two precisions and a flow."""
-    return next(run.by(dynamics="descent", dtype="float64"))
+    found = run.one(dynamics="descent", dtype="float64")
+    if found.config.dynamics.name != "gradient_descent":
+        raise DataError(f"the run 'descent' of '{run.experiment}' is one of {found.config.dynamics.name}")
+    return found
 
 
 def starts_like(run: Run, theirs: xr.Dataset) -> bool:
@@ -123,6 +126,8 @@ def norm_excess(run: Run) -> xr.DataArray:
 def escape_level(run: Run) -> float:
     """90 % of the plateau of points on a line: a run below it has left the plateau."""
     problem = run.config.problem
+    if problem.name != "points":
+        raise DataError(f"the plateau is known for points on a line, not for the problem '{problem.name}'")
     inputs = np.reshape(problem.inputs, (len(problem.targets), -1))
     if problem.bias:
         inputs = np.column_stack([inputs, np.ones(len(inputs))])
@@ -134,12 +139,18 @@ def step_errors(run: Run) -> xr.DataArray:
     largest first."""
     import xarray as xr
 
-    kinds = {str(part.swept["dynamics"]): part.config.dynamics for part in run.by("dynamics")}
-    flows = [name for name, kind in kinds.items() if kind.name == "gradient_flow"]
-    steps = {name: kind.step_size for name, kind in kinds.items() if "step_size" in kind}
-    if not (flows and steps):
-        raise DataError(f"descents are compared with a flow, and the runs are {', '.join(kinds)}")
-    exact = run.loss.sel(dynamics=flows[0])
+    flow, steps = kinds(run)
+    exact = run.loss.sel(dynamics=flow)
     errors = [float(abs(run.loss.sel(dynamics=name) - exact).max()) for name in steps]
     found = xr.DataArray(errors, {"step_size": list(steps.values())}, name="error")
     return found.sortby("step_size", ascending=False)
+
+
+def kinds(run: Run) -> tuple[str, dict[str, float]]:
+    """The label of the flow among runs, and the step size of each descent by its label."""
+    found = {str(part.swept["dynamics"]): part.config.dynamics for part in run.by("dynamics")}
+    flows = [name for name, dynamics in found.items() if dynamics.name == "gradient_flow"]
+    steps = {name: dynamics.step_size for name, dynamics in found.items() if "step_size" in dynamics}
+    if not (flows and steps):
+        raise DataError(f"descents are compared with a flow, and the runs are {', '.join(found)}")
+    return flows[0], steps

@@ -61,7 +61,7 @@ def star(axes: Axes, step: int, end: float | None, color: str) -> None:
 @paper.figure(
     "inferred",
     f"Xu and Du 2023, Figure 1 left: population loss of gradient descent. {NOT_STATED}",
-    on="figure1",
+    on={"figure1": "loss"},
     size=(7.5, 3.2),
 )
 def figure1_left(canvas: Figure, runs: Run) -> None:
@@ -79,7 +79,7 @@ def figure1_left(canvas: Figure, runs: Run) -> None:
 @paper.figure(
     "inferred",
     f"Xu and Du 2023, Figure 1 right: the exponent log L(T) / log(ηT). {NOT_STATED}",
-    on="figure1",
+    on={"figure1": "loss"},
     size=(7.5, 3.2),
 )
 def figure1_right(canvas: Figure, runs: Run) -> None:
@@ -103,7 +103,7 @@ def figure1_right(canvas: Figure, runs: Run) -> None:
     "The three phases of Xu and Du 2023, Theorem 1, from small weights; ranges over all students and seeds. Dashed: "
     "the theorem's bounds, with T₁ = 3/4n and the smallest ε₂ that fits all seeds (where ε₂ is below 1e-20: that "
     "rounding allows). Time is ηt. The σ and η that the theorem asks for cannot be run.",
-    on="phases",
+    on={"phases": ["hidden_norm", "teacher_angle", "teacher_deficit"]},
     size=(7.5, 7.0),
 )
 def phases(canvas: Figure, runs: Run) -> None:
@@ -170,7 +170,7 @@ def extent(axes: Axes, values: Any) -> None:
         "C T³/(T + T₀)³ with the median fit of the last decade. Right: C, mean and 95 % interval over seeds, and that "
         "of students with equal h at the corners of a simplex. The theorem's bound allows n⁴."
     ),
-    on="figure1",
+    on={"figure1": "loss"},
     size=(7.0, 3.2),
 )
 def rate(canvas: Figure, runs: Run) -> None:
@@ -224,7 +224,7 @@ def draw_simplex(axes: Axes, sizes: list[int]) -> None:
     "theorem",
     "Toys of Xu and Du 2023. Left, two students by flow, z₁ = −z₂: loss and its limit (8π²/3)(h₁h₂)²/T³. Right, by "
     "descent: students along the teacher, and equal students (range over seeds); L falls by (1 − nη/2)² a step.",
-    on=("mirrored", "exact_rank"),
+    on={"mirrored": ["loss", "projection"], "exact_rank": "loss"},
     size=(7.0, 3.2),
 )
 def toys(canvas: Figure, mirrored: Run, exact_rank: Run) -> None:
@@ -283,7 +283,10 @@ def label_of(run: Run) -> str:
         f"({paper.named(largest_group(runs)) or 'all n'}, Figure 1's setting), range over seeds. The bounds say that "
         "the last two panels stay above a constant for every n."
     ),
-    on=("mirrored", "figure1"),
+    on={
+        "mirrored": ["gradient_norm", "loss", "projection", "spread"],
+        "figure1": ["gradient_norm", "loss", "spread"],
+    },
     size=(7.5, 3.2),
 )
 def lower_bound(canvas: Figure, mirrored: Run, runs: Run) -> None:

@@ -11,7 +11,25 @@ import numpy as np
 
 from twolayer import Paper
 
-paper = Paper("xu2023", "Xu, Du, COLT 2023", {"neurons": "n", "dimension": "d", "scale": "σ"})
+paper = Paper(
+    "xu2023",
+    "Xu, Du, COLT 2023",
+    {"neurons": "n", "dimension": "d", "scale": "σ"},
+    setting={
+        "problem.name": "gaussian_teacher",
+        "problem.teachers": 1,
+        "problem.coefficients": 1.0,
+        "problem.profile": "none",
+        "problem.samples": None,
+        "problem.loss": "half_mean_square",
+        "network.activation": "relu",
+        "network.output": "fixed",
+        "network.output_values": 1.0,
+        "network.output_scale": 1.0,
+        "dynamics.name": ("gradient_descent", "gradient_flow"),
+        "dynamics.weight_decay": (0.0, None),
+    },
+)
 
 LEFT, RIGHT = 500, 200
 """The last iteration of Figure 1 left, and the first of Figure 1 right."""

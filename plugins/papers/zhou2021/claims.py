@@ -8,18 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from twolayer import Paper, Result, Run, above, at_least, at_most, close, equivalent, inconclusive
+from twolayer import Result, Run, above, at_least, at_most, close, equivalent, inconclusive
 from twolayer.analysis.intervals import difference_interval, mean_interval, slope_interval
 from twolayer.analysis.rates import along_time, decay_rate
 from twolayer.analysis.starts import same_start
 from twolayer.analysis.teachers import in_plane
 
 from . import measured, theory
+from .theory import paper
 
 if TYPE_CHECKING:
     import xarray as xr
-
-paper = Paper("zhou2021", "Zhou, Ge, Jin, COLT 2021", {"neurons": "m", "angles": "Δ"})
 
 STATES = ("states", "rates")
 """The experiments of single states: random ones, and all those of trajectories."""

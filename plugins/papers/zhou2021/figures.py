@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from twolayer import Paper, Run, bands, name_axes, reference
+from twolayer import Run, bands, name_axes, reference
 from twolayer.analysis.labels import marker_of, style_of
 from twolayer.analysis.starts import same_start, starts_alike
 from twolayer.analysis.teachers import in_plane
+from twolayer.errors import DataError
 
 from . import measured, theory
+from .theory import paper
 
 if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-paper = Paper("zhou2021", "Zhou, Ge, Jin, COLT 2021", {"neurons": "m", "angles": "Δ"})
 
 TEACHER, FIRST, SECOND, REGION = "C0", "C1", "C2", "C4"
 """Colours: teachers, the first and the second of two quantities, a shaded region."""
@@ -30,6 +31,15 @@ REGIMES = {"ntk": "NTK", "mean_field": "mean-field", "local": "local convergence
 
 
 # ---- Figure 1 ----
+
+PLANES = ("initialization", "problem", "loss", "hidden")
+"""What the panels of Figure 1 show."""
+
+
+def in_the_plane(run: Any) -> None:
+    """Refuse runs that are not in the plane."""
+    for part in run.by("run"):
+        measured.plane_teachers(part)
 
 
 def planes(canvas: Figure, run: Run) -> Iterator[tuple[Axes, Any, Any, Any]]:
@@ -67,7 +77,9 @@ NOTE: dict[str, Any] = {
 }
 
 
-@paper.figure("inferred", FIGURE1.format(end="end points"), on="figure1", size=(5.5, 3.9))
+@paper.figure(
+    "inferred", FIGURE1.format(end="end points"), on={"figure1": PLANES}, check=in_the_plane, size=(5.5, 3.9)
+)
 def figure1(canvas: Figure, run: Run) -> None:
     for axes, points, time, loss in planes(canvas, run):
         axes.plot(points[..., 0], points[..., 1], color="black", linewidth=0.6, zorder=2)
@@ -78,7 +90,8 @@ def figure1(canvas: Figure, run: Run) -> None:
 @paper.figure(
     "inferred",
     FIGURE1.format(end="where students are"),
-    on="figure1",
+    on={"figure1": PLANES},
+    check=in_the_plane,
     size=(5.5, 3.9),
     frames_per_second=10,
 )
@@ -120,18 +133,30 @@ def circle_axes(axes: Axes) -> None:
     axes.set_xticks([-90, -45, 0, 45, 90])
 
 
+def pair_of_one_teacher(run: Any) -> Any:
+    """The run of mirrored pairs at one teacher of norm 1 in the plane."""
+    found = run.one(initialization="pair")
+    start, teachers = found.config.initialization, measured.plane_teachers(found)
+    if start.name != "around_teachers" or not start.mirrored or found.config.network.neurons != 2:
+        raise DataError("shows two students that mirror each other in one teacher; the run 'pair' has others")
+    if len(teachers) != 1 or abs(measured.lengths(found)[0] - 1) > 1e-12:
+        raise DataError("shows one teacher of norm 1; the run 'pair' has others")
+    return found
+
+
 @paper.figure(
     "inferred",
     "Zhou, Ge and Jin 2021, Figure 2 (a sketch there), computed: one teacher and two students at ±δ with |w₁|w₁ + "
     "|w₂|w₂ = w*. Left: a pair of the runs and the lines w·x = 0. Middle: f − f* on the circle; it is 0 but for the "
     "sectors where signs differ (shaded). Right: L/δ³, and |∇L|/δ², of all pairs, and their limits 2/3π and 2/π "
     "(Claim 2).",
-    on="states",
+    on={"states": ["initialization", "loss", "teacher_angles"]},
+    check=pair_of_one_teacher,
     size=(5.5, 2.2),
 )
 def figure2(canvas: Figure, run: Run) -> None:
     left, middle, right = canvas.subplots(1, 3)
-    pairs = next(run.by("initialization", initialization="pair")).isel(time=0)
+    pairs = pair_of_one_teacher(run).isel(time=0)
     delta = pairs.teacher_angles.isel(neuron=0, teacher=0)
     angle = float(delta[nearest_index(delta, 0.25)])  # wide enough to be seen
     axis = np.array([[1.0, 0.0]])
@@ -167,7 +192,14 @@ def figure2(canvas: Figure, run: Run) -> None:
 
 def state_of_figure1(run: Run, start: str) -> Run:
     """The first seed of Figure 1 on the population."""
-    return next(run.by("initialization", "problem", initialization=start, problem="population")).isel(seed=0)
+    return population_of_figure1(run, start).isel(seed=0)
+
+
+def population_of_figure1(run: Any, start: str) -> Any:
+    """The run of Figure 1 on the population, which is in the plane."""
+    found = run.one(initialization=start, problem="population")
+    measured.plane_teachers(found)
+    return found
 
 
 @paper.figure(
@@ -176,7 +208,8 @@ def state_of_figure1(run: Run, start: str) -> Run:
     "R = f − f* on the circle. Vertical lines: where students' (grey) and teachers' (blue) signs change. Shaded: the "
     "non-linear region |ψ| ≤ δ of the teacher that is farthest from all other lines. Right: there R is linear less "
     "|v·x|; the test function g is |v·x| less its linear fit, and ½ E[Rg]²/E[g²] ≤ L.",
-    on="figure1",
+    on={"figure1": PLANES},
+    check=lambda run: population_of_figure1(run, "ntk"),
     size=(5.5, 2.4),
 )
 def figure3(canvas: Figure, run: Run) -> None:
@@ -222,7 +255,8 @@ def sign_changes(vectors: Any) -> Any:
     "Zhou, Ge and Jin 2021, Figure 4 (a sketch there), computed on states of Figure 1 (population, local convergence, "
     "first seed): f − f* = R₁ + R₂ on the circle. R₁, students as their teachers' average neurons, is linear between "
     "teachers' lines (blue); R₂ lives where a student's sign differs from its teacher's.",
-    on="figure1",
+    on={"figure1": PLANES},
+    check=lambda run: population_of_figure1(run, "local"),
     size=(5.5, 2.4),
 )
 def figure4(canvas: Figure, run: Run) -> None:
@@ -270,7 +304,12 @@ def scatter(axes: Axes, x: Any, y: Any, marker: str, style: dict[str, Any], labe
     "two teachers, with |∇L| = 0 and L = Δ³/3π. Right: along flows, a line for each seed. Dashed: the bound ½, which "
     "is claimed up to half the loss of students on both bisectors (dotted), and the slopes −1/3 (|∇L| ~ L^{2/3}) of "
     "near students and −1/4 (L^{3/4}) of far background neurons.",
-    on=["states", "rates", "bisector"],
+    on={
+        "states": ["initialization", "loss"],
+        "rates": ["initialization", "loss"],
+        "bisector": ["angles", "loss"],
+    },
+    check=lambda states, rates, bisector: measured.lengths(rates),
     size=(5.5, 3.4),
 )
 def lojasiewicz(canvas: Figure, states: Run, rates: Run, bisector: Run) -> None:
@@ -325,7 +364,8 @@ def lines(axes: Axes, x: Any, y: Any, style: dict[str, Any], label: str) -> None
         "r w_max/ηt of Theorem 5 (constant 1), the derived limits Σπ²/(48pq) (ηt)⁻³ of two students a teacher and "
         "(ηt)⁻²/32κ of a student at right angles to all teachers, and e^{−2λt} for m = r."
     ),
-    on=["rates", "width"],
+    on={"rates": ["initialization", "loss", "closest_teacher", "mass"], "width": ["initialization", "loss"]},
+    check=lambda rates, width: measured.lengths(rates),
     size=(5.5, 4.0),
 )
 def rates(canvas: Figure, flows: Run, width: Run) -> None:
@@ -396,7 +436,7 @@ def limits(axes: Axes, run: Run) -> None:
     "Theorem 5, independence of m: gradient descent, median and range of all seeds. Left: a student for each teacher, "
     "and background neurons of one whole mass for every m; dotted: the losses of the right panel. Right: the time to "
     "a loss; open squares: all students around teachers, without background neurons.",
-    on="width",
+    on={"width": ["initialization", "loss"]},
     size=(5.5, 2.9),
 )
 def width(canvas: Figure, run: Run) -> None:
@@ -430,6 +470,13 @@ def width(canvas: Figure, run: Run) -> None:
     right.legend(ncols=2, loc="upper left")
 
 
+def from_the_same_start(batches: Any, width: Any) -> None:
+    """Refuse batches without a descent to compare with."""
+    same_start(batches, width)
+    if "batch_size" not in batches.config.dynamics:
+        raise DataError(f"shows descent by batches; that of '{batches.experiment}' takes none")
+
+
 @paper.figure(
     "theorem",
     lambda batches, width: (
@@ -437,7 +484,8 @@ def width(canvas: Figure, run: Run) -> None:
         f"from the same starts, m = {batches.config.network.neurons}, η = {batches.config.dynamics.step_size}; median "
         "and range of all seeds. Dashed: r w_max/ηt."
     ),
-    on=["batches", "width"],
+    on={"batches": "loss", "width": "loss"},
+    check=from_the_same_start,
     size=(5.5, 3.4),
 )
 def batches(canvas: Figure, run: Run, width: Run) -> None:
@@ -455,13 +503,20 @@ def batches(canvas: Figure, run: Run, width: Run) -> None:
 # ---- lemmas ----
 
 
+LEMMAS = (
+    "initialization", "loss", "descent_progress", "teacher_angles", "average_neuron_residual", "r2_norm",
+    "mass_weighted_square_angle", "mass_weighted_angle",
+)  # fmt: skip
+"""What the lemmas are about."""
+
+
 @paper.figure(
     "theorem",
     "The lemmas' ratios against L, to half the loss of students on both bisectors of two orthogonal teachers: random "
     "states (grey), and flows with m > r, a line for each seed. Lemma 8: at least 1 (dashed), with δ_max = "
     "(6πL)^{1/3}; the others: bounded as L falls, Lemma 9 in the plane by (6π)^{1/3} (dashed). Lemma 10: mirrored "
     "random states, whose v_i = 0, are out of sight.",
-    on=["states", "rates"],
+    on={"states": LEMMAS, "rates": LEMMAS},
     size=(5.5, 3.8),
 )
 def lemmas(canvas: Figure, states: Run, rates: Run) -> None:
@@ -510,7 +565,11 @@ MEASURES: tuple[tuple[str, Any, float], ...] = (
     "teachers, a stationary point and so a ceiling on ε₀: flows of equal students (points), its closed form (dashed), "
     "Δ³/3π (dotted). Right: the start of Appendix E, median and range of all seeds; dashed: m^{−2/d} of Theorem 6, d "
     "the dimension that directions are drawn in, through the first medians.",
-    on=["bisector", "start", "subspace"],
+    on={
+        "bisector": ["angles", "loss"],
+        "start": ["problem", "neurons", "loss"],
+        "subspace": ["initialization", "neurons", "loss"],
+    },
     size=(5.5, 2.8),
 )
 def teachers(canvas: Figure, bisector: Run, start: Run, subspace: Run) -> None:

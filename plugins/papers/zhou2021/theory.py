@@ -26,12 +26,29 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from twolayer import Paper
 from twolayer.analysis.rates import log_slope
 from twolayer.analysis.teachers import in_plane
 from twolayer.errors import DataError
 
 if TYPE_CHECKING:
     pass
+
+paper = Paper(
+    "zhou2021",
+    "Zhou, Ge, Jin, COLT 2021",
+    {"neurons": "m", "angles": "Δ"},
+    setting={
+        "problem.name": "gaussian_teacher",
+        "problem.profile": "none",
+        "problem.loss": "half_mean_square",
+        "network.activation": "abs",
+        "network.output": "tied",
+        "network.output_scale": 1.0,
+        "dynamics.name": ("gradient_descent", "stochastic_gradient_descent", "gradient_flow"),
+        "dynamics.weight_decay": (0.0, None),
+    },
+)
 
 
 # ---- what is derived in closed form ----

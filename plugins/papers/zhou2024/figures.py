@@ -9,6 +9,7 @@ import numpy as np
 from twolayer import Run, bands, facets, name_axes, reference
 from twolayer.analysis.labels import marker_of, style_of
 from twolayer.analysis.teachers import teachers_of
+from twolayer.errors import DataError
 from twolayer.population.closed_form import unit
 
 from . import measured, theory
@@ -16,6 +17,7 @@ from .theory import paper
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
 
 PLUS, MINUS = "C0", "C1"
 """Colours of positive and negative masses, and of their teachers."""
@@ -36,6 +38,22 @@ def styled(runs: list[Run]) -> list[tuple[Run, dict[str, str], bool]]:
     ]
 
 
+FIGURE1 = (
+    "certificate", "certificate_angle", "certificate_slope", "hidden", "output", "hidden_gradient",
+    "descent_direction", "regularization",
+)  # fmt: skip
+LADDER = ("loss", "regularization", "path_norm", "optimal_loss")
+PIPELINE = ("loss", "regularization", "suboptimality", "mass_weighted_square_angle", "off_span_energy")
+"""What figures show."""
+
+
+def in_the_plane(runs: Any) -> None:
+    """Refuse runs that are not in the plane."""
+    dimension = runs.config.problem.dimension
+    if dimension != 2:
+        raise DataError(f"shows the plane, and problem.dimension of '{runs.experiment}' is {dimension}")
+
+
 @paper.figure(
     "inferred",
     "After Zhou and Ge 2024, Figure 1, which illustrates the descent direction: a state near a solution, |·| "
@@ -43,7 +61,8 @@ def styled(runs: list[Run]) -> list[tuple[Run, dict[str, str], bool]]:
     "at each point, of positive sign left and of negative sign right. Dotted rays: teachers of that sign. Blue or "
     "orange: −∂L_λ/∂w of the neurons (direction); black: the descent direction q v − w (full length). Setting and "
     "q are not checked against the paper.",
-    on="near_solution",
+    on={"near_solution": FIGURE1},
+    check=in_the_plane,
     size=(7.5, 3.0),
 )
 def figure1(canvas: Figure, runs: Run) -> None:
@@ -92,7 +111,8 @@ def figure1(canvas: Figure, runs: Run) -> None:
     "and no slope there. Colours: η_λ(u) = ⟨f* − f, σ(u·x)⟩/λ of the network that flow has trained. Below: about "
     "a teacher, with the two parabolas of the one-sided curvatures of η₀ (dashed, numbers). Teachers and λ are "
     "ours.",
-    on="plane",
+    on={"plane": ["certificate", "certificate_angle", "regularization"]},
+    check=in_the_plane,
     size=(7.0, 5.2),
 )
 def figure2(canvas: Figure, runs: Run) -> None:
@@ -153,7 +173,7 @@ def setting(run: Run) -> str:
     "Loss at the end of each λ. Left: loss, and ½|η₀|²λ² (lines). Right: L/λ² over ½|η₀|², and the mass deficit "
     "over λ|η₀|² (open marks). Crosses: the measure problem min ½|f_μ − f*|² + λ|μ|₁, solved separately. The first "
     "seed is drawn.",
-    on=["plane", "ladder", "ladder_descent"],
+    on={"plane": LADDER, "ladder": LADDER, "ladder_descent": ["loss", "regularization"]},
     size=(7.2, 3.4),
 )
 def loss_by_decay(canvas: Figure, *experiments: Run) -> None:
@@ -210,7 +230,12 @@ def directions_caption(runs: Run) -> str:
     return text
 
 
-@paper.figure("theorem", directions_caption, on="descents", size=(7.2, 3.4))
+@paper.figure(
+    "theorem",
+    directions_caption,
+    on={"descents": ["loss", "mass_weighted_square_angle", "regularization"]},
+    size=(7.2, 3.4),
+)
 def directions(canvas: Figure, runs: Run) -> None:
     left, right = canvas.subplots(1, 2)
     for run, style, steady in styled([run.isel(time=slice(1, None)) for run in runs.by("run")]):
@@ -236,7 +261,7 @@ def directions(canvas: Figure, runs: Run) -> None:
     "Every neuron at the end: its mass |a||w| and its angle to the closest teacher. Blue: the sign of that "
     "teacher; orange: the other. Masses below 2e-9 are drawn there. Dashed: the limits of “aligned” and "
     "“vanished”; a neuron in the upper right is neither. Of several λ the first, the middle one and the last.",
-    on="descents",
+    on={"descents": ["closest_teacher", "mass", "teacher_angle", "regularization"]},
     size=(7.5, 3.0),
 )
 def align_or_vanish(canvas: Figure, runs: Run) -> None:
@@ -263,7 +288,7 @@ def align_or_vanish(canvas: Figure, runs: Run) -> None:
 @paper.figure(
     "theorem",
     "Balance: |a² − |w|²| of each neuron from unbalanced Gaussian starts. Dashed: e^(−2λt) from the largest start.",
-    on="balance",
+    on={"balance": ["imbalance", "regularization"]},
     size=(7.2, 3.0),
 )
 def balance(canvas: Figure, runs: Run) -> None:
@@ -288,7 +313,7 @@ def balance(canvas: Figure, runs: Run) -> None:
     "All saved states of all seeds. Left: |∇L_λ|² against the suboptimality ζ; dashed: the bound ζ⁴/λ² with "
     "constant 1 (wording not checked). Right: |∇L_λ|²/(λζ); shaded: [2, 5]; vertical lines: ζ = λ², below which a "
     "state is called near the optimum.",
-    on="descents",
+    on={"descents": ["suboptimality", "regularization"]},
     size=(7.2, 3.4),
 )
 def gradient_bound(canvas: Figure, runs: Run) -> None:
@@ -325,7 +350,12 @@ def first_step_caption(steps: Run, one: Run) -> str:
     )
 
 
-@paper.figure("theorem", first_step_caption, on=["first_step", "one_step"], size=(7.0, 3.2))
+@paper.figure(
+    "theorem",
+    first_step_caption,
+    on={"first_step": "off_span_energy", "one_step": ["initial_hidden", "final_hidden"]},
+    size=(7.0, 3.2),
+)
 def first_step(canvas: Figure, steps: Run, single: Run) -> None:
     left, right = canvas.subplots(1, 2)
     every = list(steps.by("run"))
@@ -362,11 +392,20 @@ def first_step(canvas: Figure, steps: Run, single: Run) -> None:
     right.legend(loc="upper left")
 
 
+def two_teachers(runs: Any) -> None:
+    """Refuse runs of more or fewer teachers than two, and masses other than ±1."""
+    for run in runs.by("run"):
+        masses = measured.teachers(run)[1]
+        if len(masses) != 2 or np.abs(np.abs(masses) - 1).max() > 1e-12:
+            raise DataError(f"shows two teachers of mass 1 or −1; a run of '{runs.experiment}' has {masses}")
+
+
 @paper.figure(
     "theorem",
     "Two teachers at an angle Δ: L/λ² at the end of a flow, and ½|η₀|² (lines). Crosses: the measure problem at the "
     "same λ; where they leave the line the limit λ → 0 is not reached at this λ.",
-    on="close_teachers",
+    on={"close_teachers": ["loss", "optimal_loss", "regularization"]},
+    check=two_teachers,
     size=(4.6, 3.6),
 )
 def close_teachers(canvas: Figure, runs: Run) -> None:
@@ -404,7 +443,7 @@ def close_teachers(canvas: Figure, runs: Run) -> None:
     "The whole algorithm, not checked against the paper: one big step on W and a ridge regression of the layer "
     "a (before t = 0), balancing, then both layers at falling λ (vertical lines). One line per seed. Time counts from "
     "the end of the regression. Dashed: ½|η₀|²λ²; crosses: the measure problem.",
-    on=["pipeline", "pipeline_wide"],
+    on={"pipeline": (*PIPELINE, "optimal_loss"), "pipeline_wide": PIPELINE},
     size=(7.4, 4.6),
 )
 def pipeline(canvas: Figure, *experiments: Run) -> None:

@@ -20,6 +20,13 @@ paper = Paper(
     "zhou2024",
     "Zhou, Ge, NeurIPS 2024",
     {"regularization": "λ", "neurons": "m", "dimension": "d", "angles": "Δ", "coefficients": "a*"},
+    setting={
+        "problem.name": "gaussian_teacher",
+        "problem.profile": "constant",
+        "problem.samples": None,
+        "problem.loss": "half_mean_square",
+        "network.activation": "abs",
+    },
 )
 
 ORTHONORMAL = 1 - 2 / np.pi

@@ -36,6 +36,10 @@ def ordered(runs: Run) -> list[Run]:
 # ---- the panels ----
 
 
+PANELS = ("loss", "teacher_angles", "closest_teacher", "teacher_deficit", "hidden_norm")
+"""What the panels show."""
+
+
 def panel_caption(runs: Run) -> str:
     """What the panels show, and how they were trained."""
     return (
@@ -58,12 +62,12 @@ def trained(runs: Run) -> str:
     )
 
 
-@paper.figure("inferred", panel_caption, on="phases", size=(7.5, 7.5))
+@paper.figure("inferred", panel_caption, on={"phases": PANELS}, size=(7.5, 7.5))
 def phases(canvas: Figure, runs: Run) -> None:
     draw_panels(canvas, runs)
 
 
-@paper.figure("inferred", panel_caption, on="phases_sgd", size=(7.5, 7.5))
+@paper.figure("inferred", panel_caption, on={"phases_sgd": PANELS}, size=(7.5, 7.5))
 def phases_sgd(canvas: Figure, runs: Run) -> None:
     draw_panels(canvas, runs)
 
@@ -131,7 +135,7 @@ def bundle(axes: Axes, x: Any, values: Any, **style: Any) -> None:
     "t₁ (mean angle to the closest teacher below 30°) and t₂ (all |H_l| below |v|/100) of each seed, by (k, m), and "
     "geometric means with their 95 % intervals. The trends as quoted: a larger m shortens both, a larger k lengthens "
     "both. The paper's definitions of t₁ and t₂ are not known.",
-    on=("phases", "phases_sgd"),
+    on={"phases": ["teacher_angles", "teacher_deficit"], "phases_sgd": ["teacher_angles", "teacher_deficit"]},
     size=(5.5, 2.8),
 )
 def phase_times(canvas: Figure, *experiments: Run) -> None:
@@ -171,7 +175,7 @@ def phase_times(canvas: Figure, *experiments: Run) -> None:
         "largest start, (1 + ηk|v|t/s₂)^(−1/8k), s₂ = 2σ√d. Dotted: arccos(1/√k). Grey line: "
         f"ηt = {theory.ALIGNED_BY:g}, our ηT₁."
     ),
-    on="alignment",
+    on={"alignment": "teacher_angles"},
     size=(7.5, 3.0),
 )
 def alignment(canvas: Figure, runs: Run) -> None:
@@ -231,7 +235,7 @@ def rate_name(groups: Sequence[Sequence[float]]) -> str:
     "What is left of teachers once students are aligned. Left: the largest H_l − H_l' (|H_1| where all sums are "
     "equal), and dashed the derived rates. Right: each |H_l| against mηt/k, and dotted the factor (1 − ηm/9k)^t that "
     "is quoted from phase 2, as e^(−mηt/9k).",
-    on="growth",
+    on={"growth": "teacher_deficit"},
     size=(7.0, 3.2),
 )
 def growth(canvas: Figure, runs: Run) -> None:
@@ -286,7 +290,7 @@ def by_groups(run: Run) -> str:
     "Left: L^(−1/3) against ηT, and dashed lines of the derived slope (Σ_l C_l)^(−1/3). Middle: how far L (ηT)³ is "
     "from Σ_l C_l; 0.1 % is grey. Right: the local slope, and for k = 1 dashed −3ηT/(ηT + t₀) with a fitted t₀. "
     "Groups of three or more uneven students have no formula.",
-    on="rate",
+    on={"rate": ["loss", "projection", "closest_teacher"]},
     size=(7.5, 3.8),
 )
 def rate(canvas: Figure, runs: Run) -> None:
@@ -322,7 +326,7 @@ def rate(canvas: Figure, runs: Run) -> None:
     f"ηT = {CARRIED:.0e} (later, float64 weights do not carry the gradient's part along the teacher), and dashed √3 "
     "C^(−1/6). Right: toys 2 (students along the teacher) and 3 (equal students), and as many students as teachers: "
     "the loss, and dashed its derived exponential rate.",
-    on=("rate", "exponential"),
+    on={"rate": ["loss", "projection", "closest_teacher", "spread"], "exponential": "loss"},
     size=(7.5, 3.8),
 )
 def lower_bound(canvas: Figure, runs: Run, exponential: Run) -> None:
@@ -371,7 +375,7 @@ def draw_exponential(axes: Axes, each: Sequence[Run]) -> None:
     "The end of training by the scale σ of the start. Left: |w_i| in units of |v|/m_l, all students and seeds; dashed "
     "the factor 4. Middle: B_l = m_l Σh²/(Σh)² − 1 of each group and seed. Right: Σ|w|² over Σ_l |v_l|²/m_l, the "
     "least that fits. Bars: medians. Where σ is below the size of a first step, that step sets the scale.",
-    on="balance",
+    on={"balance": ["closest_teacher", "group_imbalance", "hidden_norm"]},
     size=(7.5, 3.2),
 )
 def balance(canvas: Figure, runs: Run) -> None:

@@ -18,7 +18,27 @@ from twolayer import Paper
 if TYPE_CHECKING:
     import xarray as xr
 
-paper = Paper("zhu2025", "Zhu, Liu, Cevher, ICLR 2025", {"teachers": "k", "neurons": "m", "scale": "σ"})
+paper = Paper(
+    "zhu2025",
+    "Zhu, Liu, Cevher, ICLR 2025",
+    {"teachers": "k", "neurons": "m", "scale": "σ"},
+    setting={
+        "problem.name": "gaussian_teacher",
+        "problem.angles": None,
+        "problem.vectors": None,
+        "problem.norms": (1.0, None),
+        "problem.coefficients": 1.0,
+        "problem.profile": "none",
+        "problem.samples": None,
+        "problem.loss": "half_mean_square",
+        "network.activation": "relu",
+        "network.output": "fixed",
+        "network.output_values": 1.0,
+        "network.output_scale": 1.0,
+        "dynamics.name": ("gradient_descent", "stochastic_gradient_descent", "gradient_flow"),
+        "dynamics.weight_decay": (0.0, None),
+    },
+)
 
 
 # ---- definitions of ours, where the paper's are not known ----

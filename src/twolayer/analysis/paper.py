@@ -10,14 +10,23 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import wraps
+from functools import reduce, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twolayer.analysis.claims import Claim, Tag
 from twolayer.analysis.comparison import Result, as_read, inconclusive
 from twolayer.analysis.figures import Drawing, Planned, Status
-from twolayer.analysis.runs import EACH, Config, Run, Select, Varied, distinguishing_words, runs_of
+from twolayer.analysis.runs import (
+    EACH,
+    Config,
+    Run,
+    RunConfigs,
+    Select,
+    Varied,
+    distinguishing_words,
+    runs_of,
+)
 from twolayer.core.registration import mark
 from twolayer.errors import DataError
 
@@ -37,11 +46,15 @@ class Paper:
 
     symbols: {"neurons": "n"}: how a case names the swept word; a word without one is spelt out; a label (a value
     that is text) is given without the word.
+    setting: {"network.activation": "relu", "problem.samples": None}: what the paper is about, by paths into a run's
+    config, each a value or a tuple of values; None where a run may lack it. Outside of it a claim is inconclusive, and
+    a figure is refused before training.
     """
 
     name: str
     citation: str
     symbols: Mapping[str, str] = field(default_factory=dict)
+    setting: Mapping[str, Any] = field(default_factory=dict)
 
     def claim(
         self,
@@ -90,7 +103,7 @@ class Paper:
                     prefix = [experiment] if len(experiments) > 1 else []
                     cases = self.cases(experiment, data[experiment], words, select)
                     for case, run in self.parts(experiment, cases, of):
-                        found = attempt(check, run, *further, *stored)
+                        found = self.attempt(check, run, further, stored)
                         for name, result in found.items():
                             spelled = ", ".join([*prefix, *case, *[name] * bool(name)])
                             results[spelled] = as_read(result) if unverified_reading else result
@@ -117,7 +130,7 @@ class Paper:
         caption: str | Callable[..., str],
         *,
         on: str | Sequence[str] | Mapping[str, str | Sequence[str]],
-        check: Callable[..., None] | None = None,
+        check: Callable[..., Any] | None = None,
         size: tuple[float, float] = (5.5, 3.4),
         frames_per_second: int = 20,
         files: Iterable[str] = (),
@@ -127,8 +140,9 @@ class Paper:
         status: see `Drawing`. caption: a text, or a function of the same runs, which says what was run from them.
         on: the experiments it is drawn from, each given as a `Run` of all its runs, in this order, with the metrics
         and swept words that it takes: {"rate": ["loss", "neurons"]}. A config may name others in their place.
-        check: a function of the `Config` of each experiment, as `Run.config`, that raises a DataError where the figure
-        could not show what was run. Both are looked at before anything runs.
+        Named swept words must tell all its runs apart; without any the figure takes each run, whatever was swept.
+        check: a function of the `RunConfigs` of each experiment that raises a DataError where the figure could not show
+        them. All this is looked at before anything runs.
         size: width and height in inches, without the caption. files: as for a claim.
         """
         experiments, read = texts(on), tuple(files)
@@ -137,11 +151,12 @@ class Paper:
         def mark_figure(draw: Callable[..., Any]) -> Drawing:
             def validate(planned: Mapping[str, Planned]) -> None:
                 refuse_number(draw, experiments, planned)
-                for place, (experiment, (runs, metrics)) in enumerate(planned.items()):
-                    names = taken[min(place, len(taken) - 1)] if taken else ()
-                    refuse_missing(experiment, names, runs[0]["swept"], metrics)
+                for index, (experiment, (runs, metrics)) in enumerate(planned.items()):
+                    self.refuse_outside(experiment, Config(runs))
+                    if taken:
+                        refuse_missing(experiment, taken[min(index, len(taken) - 1)], runs, metrics)
                 if check is not None:
-                    check(*(Config(runs) for runs, _ in planned.values()))
+                    check(*(RunConfigs(experiment, runs) for experiment, (runs, _) in planned.items()))
 
             def arguments(data: Mapping[str, xr.Dataset]) -> list[Any]:
                 stored = {Path(file).stem for file in read}
@@ -170,6 +185,35 @@ class Paper:
             return drawing
 
         return mark_figure
+
+    def attempt(
+        self, check: Callable[..., Found], run: Run | str, further: Sequence[Run], stored: Sequence[Any]
+    ) -> dict[str, Result]:
+        """The results of a check by name; what the config does not have is inconclusive and says what."""
+        if isinstance(run, str):
+            return {"": inconclusive(run)}
+        try:
+            for one in (run, *further):
+                self.refuse_outside(one.experiment, one.config)
+            found = check(run, *further, *stored)
+        except DataError as error:
+            return {"": inconclusive(str(error))}
+        if found is None:
+            return {"": inconclusive("the claim returned no result")}
+        return {"": found} if isinstance(found, Result) else dict(found)
+
+    def refuse_outside(self, experiment: str, config: Config) -> None:
+        """A DataError where runs have a setting that the paper is not about."""
+        for path, allowed in self.setting.items():
+            choices = allowed if isinstance(allowed, tuple) else (allowed,)
+            try:
+                found = reduce(getattr, path.split("."), config)
+            except DataError:  # no such key in this kind of section
+                found = None
+            for value in found.values if isinstance(found, Varied) else [found]:
+                if value not in choices:
+                    known = " or ".join("none" if choice is None else str(choice) for choice in choices)
+                    raise DataError(f"is about runs with {path}: {known}; '{experiment}' has {value}")
 
     def cases(
         self, experiment: str, dataset: xr.Dataset, words: Sequence[str], select: Select | None
@@ -239,19 +283,6 @@ class Paper:
         return f"{self.symbols.get(word, word)} = {value:g}"
 
 
-def attempt(check: Callable[..., Found], run: Run | str, *more: Any) -> dict[str, Result]:
-    """The results of a check by name; what the config does not have is inconclusive and says what."""
-    if isinstance(run, str):
-        return {"": inconclusive(run)}
-    try:
-        found = check(run, *more)
-    except DataError as error:
-        return {"": inconclusive(str(error))}
-    if found is None:
-        return {"": inconclusive("the claim returned no result")}
-    return {"": found} if isinstance(found, Result) else dict(found)
-
-
 def refuse_number(draw: Callable[..., Any], usual: Sequence[str], planned: Mapping[str, Planned]) -> None:
     """A DataError where a figure is given more or fewer experiments than it takes."""
     kinds = {parameter.kind for parameter in inspect.signature(draw).parameters.values()}
@@ -260,15 +291,24 @@ def refuse_number(draw: Callable[..., Any], usual: Sequence[str], planned: Mappi
 
 
 def refuse_missing(
-    experiment: str, names: Sequence[str], swept: Mapping[str, Any], metrics: Sequence[str]
+    experiment: str, names: Sequence[str], runs: Sequence[Mapping[str, Any]], metrics: Sequence[str]
 ) -> None:
-    """A DataError where a figure takes from an experiment what this neither measures nor sweeps."""
+    """A DataError where a figure takes what an experiment neither measures nor sweeps, or a run for each value of
+    words of which several runs have the same."""
+    swept = runs[0]["swept"]
     for name in names:
         if name not in swept and name not in metrics:
             raise DataError(
                 f"shows '{name}', which the experiment '{experiment}' neither measures nor sweeps; it measures "
                 f"{', '.join(metrics)} and sweeps {', '.join(swept) or 'nothing'}"
             )
+    words = [name for name in names if name in swept]
+    if words and len({tuple(run["swept"][word] for word in words) for run in runs}) < len(runs):
+        others = [word for word in swept if word not in words]
+        raise DataError(
+            f"shows one run for each value of {' and '.join(words)}; the experiment '{experiment}' sweeps "
+            f"{' and '.join(others)} too"
+        )
 
 
 def texts(value: str | Iterable[str]) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
@@ -19,7 +19,7 @@ from twolayer.errors import DataError
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["Config", "Run", "Varied", "runs_of"]
+__all__ = ["Config", "Run", "RunConfigs", "Varied", "runs_of"]
 
 Select = Mapping[str, Any]
 
@@ -73,7 +73,39 @@ class Config:
         return any(key in section for section in self._sections)
 
 
-class Run:
+class RunConfigs:
+    """Runs by their config, before there is anything else of them: what a figure's `check` gets.
+
+    config: the sections. swept: the swept words that have one value here.
+    """
+
+    def __init__(self, experiment: str, descriptions: Sequence[Mapping[str, Any]]) -> None:
+        self.experiment = experiment
+        self.config = Config(descriptions)
+        self.swept = {
+            word: value
+            for word, value in descriptions[0]["swept"].items()
+            if all(description["swept"][word] == value for description in descriptions)
+        }
+        self._descriptions = descriptions
+
+    def by(self, *words: str, **select: Any) -> Iterator[RunConfigs]:
+        """The runs grouped by swept words: see `runs_of`."""
+        for members in grouped(self.experiment, self._descriptions, words, select):
+            yield RunConfigs(self.experiment, [self._descriptions[member] for member in members])
+
+    def one(self, **select: Any) -> Any:
+        """The single run with these swept values; a DataError where there is none, or more than one."""
+        found = list(self.by("run", **select))
+        if len(found) != 1:
+            wanted = " with " * bool(select) + ", ".join(
+                f"{word} = {value}" for word, value in select.items()
+            )
+            raise DataError(f"the experiment '{self.experiment}' has {len(found)} runs{wanted}, not one")
+        return found[0]
+
+
+class Run(RunConfigs):
     """One run of a sweep, or those that a claim or a figure takes together, as labelled arrays.
 
     An attribute is a swept word's value where all runs share it (`run.neurons`), else a variable of the dataset as
@@ -84,15 +116,8 @@ class Run:
     def __init__(
         self, experiment: str, dataset: xr.Dataset, descriptions: Sequence[Mapping[str, Any]]
     ) -> None:
-        self.experiment = experiment
+        super().__init__(experiment, descriptions)
         self.dataset = dataset
-        self.config = Config(descriptions)
-        first = descriptions[0]["swept"]
-        self.swept = {
-            word: value
-            for word, value in first.items()
-            if all(description["swept"][word] == value for description in descriptions)
-        }
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
@@ -118,30 +143,31 @@ class Run:
         """
         other = Run.__new__(Run)
         other.experiment, other.dataset, other.config = self.experiment, dataset, self.config
-        other.swept = {**self.swept, **labels}
+        other.swept, other._descriptions = {**self.swept, **labels}, self._descriptions
         return other
 
     def sel(self, **labels: Any) -> Run:
         """A part of the run by labels, as `xarray.Dataset.sel`."""
+        self._refuse_missing(labels)
         return self.with_dataset(self.dataset.sel(labels))
 
     def isel(self, **indices: Any) -> Run:
         """A part of the run by indices, as `xarray.Dataset.isel`."""
+        self._refuse_missing(indices)
         return self.with_dataset(self.dataset.isel(indices))
+
+    def _refuse_missing(self, names: Iterable[str]) -> None:
+        """A DataError where no variable has a dimension."""
+        for name in names:
+            if name not in self.dataset.dims:
+                raise DataError(
+                    f"nothing that the experiment '{self.experiment}' measures has a dimension '{name}'; it measures "
+                    f"{', '.join(map(str, self.dataset.data_vars))}"
+                )
 
     def by(self, *words: str, **select: Any) -> Iterator[Run]:
         """The runs taken together here, grouped by swept words: see `runs_of`."""
         return runs_of(self.experiment, self.dataset, words, select)
-
-    def one(self, **select: Any) -> Run:
-        """The single run with these swept values; a DataError where there is none, or more than one."""
-        found = list(self.by("run", **select))
-        if len(found) != 1:
-            wanted = " with " * bool(select) + ", ".join(
-                f"{word} = {value}" for word, value in select.items()
-            )
-            raise DataError(f"the experiment '{self.experiment}' has {len(found)} runs{wanted}, not one")
-        return found[0]
 
     def varying(self, word: str) -> Iterator[Run]:
         """The runs in groups in which they differ in one swept word alone; where it is not swept, each alone."""
@@ -198,34 +224,44 @@ def runs_of(
     (raised when that group is reached).
     """
     stored = dataset["run"]
-    by = distinguishing_words(dataset) if tuple(by) == EACH else by
     indices = [tuple(map(int, index)) for index in np.argwhere(stored.values != "")]
-    described = {index: json.loads(str(stored.values[index])) for index in indices}
-    known = next(iter(described.values()))["swept"]
-    for word in (*by, *(select or ())):
-        if word not in known:
-            raise DataError(
-                f"the experiment '{experiment}' does not sweep '{word}', but {list(known) or 'nothing'}"
-            )
-    groups: dict[tuple[Any, ...], list[tuple[int, ...]]] = {}
-    for index, description in described.items():
-        swept = description["swept"]
-        if all(swept[word] in listed(values) for word, values in (select or {}).items()):
-            groups.setdefault(tuple(swept[word] for word in by), []).append(index)
-    for word, values in (select or {}).items():
-        for value in listed(values):
-            if not any(description["swept"][word] == value for description in described.values()):
-                raise DataError(f"the experiment '{experiment}' has no run with {word} = {value}")
-    for members in groups.values():
+    described = [json.loads(str(stored.values[index])) for index in indices]
+    for members in grouped(experiment, described, by, select or {}):
         chosen = {
-            dimension: sorted({index[axis] for index in members})
+            dimension: sorted({indices[member][axis] for member in members})
             for axis, dimension in enumerate(stored.dims)
         }
         if len(members) == 1:
             part = unpadded(dataset.isel({dimension: found[0] for dimension, found in chosen.items()}))
         else:
             part = dataset.isel(chosen)
-        yield Run(experiment, part, [described[index] for index in members])
+        yield Run(experiment, part, [described[member] for member in members])
+
+
+def grouped(
+    experiment: str, described: Sequence[Mapping[str, Any]], by: Sequence[str], select: Select
+) -> list[list[int]]:
+    """The positions of the runs in each group: see `runs_of`."""
+    by = distinguishing(described) if tuple(by) == EACH else by
+    known = described[0]["swept"]
+    for word in (*by, *select):
+        if word not in known:
+            raise DataError(
+                f"the experiment '{experiment}' does not sweep '{word}', but {list(known) or 'nothing'}"
+            )
+    for word, values in select.items():
+        for value in listed(values):
+            if not any(description["swept"][word] == value for description in described):
+                raise DataError(f"the experiment '{experiment}' has no run with {word} = {value}")
+    groups: dict[tuple[Any, ...], list[int]] = {}
+    for index, description in enumerate(described):
+        swept = description["swept"]
+        if all(swept[word] in listed(values) for word, values in select.items()):
+            groups.setdefault(tuple(swept[word] for word in by), []).append(index)
+    if not groups:
+        wanted = ", ".join(f"{word} = {value}" for word, value in select.items())
+        raise DataError(f"the experiment '{experiment}' has no run with {wanted}")
+    return list(groups.values())
 
 
 def swept_words(dataset: xr.Dataset) -> list[str]:
@@ -236,10 +272,14 @@ def swept_words(dataset: xr.Dataset) -> list[str]:
 
 def distinguishing_words(dataset: xr.Dataset) -> list[str]:
     """The fewest of a sweep's first words that distinguish its runs: of a zip the label alone."""
-    described = [json.loads(text)["swept"] for text in dataset["run"].values.ravel() if text]
-    words = list(described[0])
+    return distinguishing([json.loads(text) for text in dataset["run"].values.ravel() if text])
+
+
+def distinguishing(described: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The same of runs as they are described."""
+    words = list(described[0]["swept"])
     for count in range(len(words)):
-        if len({tuple(run[word] for word in words[:count]) for run in described}) == len(described):
+        if len({tuple(run["swept"][word] for word in words[:count]) for run in described}) == len(described):
             return words[:count]
     return words
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from twolayer.analysis.figures import Drawing
+from twolayer.analysis.figures import Planned
 from twolayer.errors import ConfigError, DataError, unknown_name
 from twolayer.study.fingerprint import code_of
 from twolayer.study.job import Job, selected_metrics
@@ -214,27 +214,26 @@ def make_figures(
                     f"{where}.experiments: {unknown_name('experiment', experiment, experiments)}"
                 )
     figures = {}
+    refused = {}
     for key, names in used.items():
         missing = [name for name in names if name not in experiments]
         if missing:
             warnings.append(f"{place}.{key}: is not drawn; the config has no experiment {', '.join(missing)}")
         elif names:
-            refuse_to_draw(registered[key], [experiments[name] for name in names], registry, f"{place}.{key}")
             figures[key] = Figure(paper, key, tuple(names), registered[key].animated)
+            try:
+                registered[key].validate({name: planned_runs(experiments[name], registry) for name in names})
+            except DataError as error:
+                refused[key] = f"{place}.{key}: {error}"
+    if refused:
+        without = ", ".join(f"{key}: false" for key in refused)
+        raise ConfigError(
+            "\n".join([*refused.values(), f"Or leave out what cannot be drawn: figures: {{{without}}}"])
+        )
     return figures
 
 
-def refuse_to_draw(drawing: Drawing, planned: Sequence[Experiment], registry: Registry, where: str) -> None:
-    """A ConfigError where a figure could not show what its experiments will run."""
-    known = {
-        experiment.name: (
-            [run.as_dict() for run in experiment.runs.values()],
-            selected_metrics(registry, experiment.metrics),
-        )
-        for experiment in planned
-    }
-    try:
-        drawing.validate(known)
-    except DataError as error:
-        name = where.rpartition(".")[2]
-        raise ConfigError(f"{where}: {error}. Or leave this figure out: figures: {{{name}: false}}") from None
+def planned_runs(experiment: Experiment, registry: Registry) -> Planned:
+    """What a figure may know of an experiment before it is run."""
+    runs = [run.as_dict() for run in experiment.runs.values()]
+    return runs, selected_metrics(registry, experiment.metrics)
