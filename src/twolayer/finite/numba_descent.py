@@ -1,4 +1,4 @@
-"""Compiled gradient descent on finite data: the second implementation, held against `EmpiricalProblem.descend`.
+"""Compiled gradient descent on finite data: the second implementation, tested against `EmpiricalProblem.descend`.
 
 Two kernels for one seed. `descend_carried` keeps the pre-activations z_jk = w_j·x_k and the coefficients
 C of W(t) = keep^t W(0) + C X, so that a step costs one (neuron, sample) × (sample, sample) product whatever
@@ -14,17 +14,17 @@ from typing import Any
 
 import numpy as np
 
-from twolayer.core.network import OUTPUTS, TIED, TRAINED, Weights
+from twolayer.core.network import TIED, TRAINED, Weights
 from twolayer.core.seeds import over_seeds
 from twolayer.finite.problem import EmpiricalProblem
 from twolayer.kernels.jit import njit
-from twolayer.kernels.minibatch import descend_on_batches
+from twolayer.kernels.minibatch import descend_on_batches, slopes_of
 from twolayer.kernels.simd import aligned_zeros, load, repeat, splat, square_root, store, where_less
 
 __all__ = ["CompiledProblem"]
 
 FREE_ORDER = {"contract", "reassoc"}
-"""Sums may be reordered (vectorised); NaN and infinity keep their meaning, for divergence is read from them."""
+"""Sums may be reordered (vectorised); NaN and infinity keep their meaning, as they show divergence."""
 
 
 @dataclass(frozen=True)
@@ -51,14 +51,13 @@ class CompiledProblem(EmpiricalProblem):
             number(step_size),
             number(weight_decay),
         )
-        mode = OUTPUTS[network.output]
 
-        def one(seed: int) -> None:
-            own = seed if self.data.per_seed else ...
-            absolute = network.activation == "abs"
-            kernel(inputs[own], targets[own], hidden[seed], output[seed], absolute, mode, *scalars, count)
+        def descend_seed(seed: int) -> None:
+            index = seed if self.data.per_seed else ...
+            shape = (network.activation == "abs", network.mode)
+            kernel(inputs[index], targets[index], hidden[seed], output[seed], *shape, *scalars, count)
 
-        over_seeds(one, hidden.shape[0], self.threads)
+        over_seeds(descend_seed, hidden.shape[0], self.threads)
         return Weights(hidden.reshape(*lead, *hidden.shape[1:]), output.reshape(*lead, output.shape[1]))
 
     def descend_on_batches(
@@ -111,7 +110,7 @@ def descend_carried(
     inputs: Any, targets: Any, hidden: Any, output: Any, absolute: bool, mode: int,
     scale: Any, force: Any, step_size: Any, weight_decay: Any, count: int,
 ) -> None:  # fmt: skip
-    """`count` steps in place, in pre-activations (neuron, sample). mode: 0 fixed, 1 trained outputs.
+    """`count` steps in place, in pre-activations (neuron, sample). mode: `core.network.OUTPUTS`, not tied.
 
     Slopes are 0 and ±1, so the product of slopes with r_k x_k·x_i needs no multiplications: for each group of
     four samples the 16 sums over its subsets are tabulated once a step, and a neuron adds up the sums that its
@@ -157,23 +156,17 @@ def descend_carried(
             growth = one - one
             for k in range(padded):
                 z = preactivation[j, k]
-                own = slope_of(z, below, one) * residual[k]
-                growth += own * z
-                coefficient[j, k] = shrink * coefficient[j, k] - weight * own
+                slope = slope_of(z, below, one) * residual[k]
+                growth += slope * z
+                coefficient[j, k] = shrink * coefficient[j, k] - weight * slope
                 preactivation[j, k] = shrink * z - weight * moved[k]
-            if mode == 1:
+            if mode == TRAINED:
                 output[j] = shrink * weight - growth
     kept = shrink**count
     travelled = np.dot(coefficient[:, :samples].copy(), inputs)
     for j in range(neurons):
         for i in range(hidden.shape[1]):
             hidden[j, i] = kept * hidden[j, i] + travelled[j, i]
-
-
-@njit(cache=True, nogil=True, forceinline=True)
-def slopes_of(preactivations: Any, below: Any) -> Any:
-    """As `slope_of`, in lanes."""
-    return where_less(0.0, preactivations, 1.0, where_less(preactivations, 0.0, below, 0.0))
 
 
 @njit(cache=True, nogil=True)

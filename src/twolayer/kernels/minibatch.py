@@ -19,7 +19,7 @@ from twolayer.kernels.jit import njit
 from twolayer.kernels.simd import WIDTH, aligned_zeros, load, repeat, splat, store, where_less
 from twolayer.kernels.sphere import length_of
 
-__all__ = ["descend_on_batches"]
+__all__ = ["descend_on_batches", "slopes_of"]
 
 BLOCK = 64
 """Samples at a time, a multiple of eight."""
@@ -127,11 +127,17 @@ def predict(
 
 
 @njit(cache=True, nogil=True, forceinline=True)
+def slopes_of(preactivations: Any, below: Any) -> Any:
+    """σ' in lanes: 1 above zero, 0 at it, `below` under it; σ is z σ', which loses neither NaN nor infinity."""
+    return where_less(0.0, preactivations, 1.0, where_less(preactivations, 0.0, below, 0.0))
+
+
+@njit(cache=True, nogil=True, forceinline=True)
 def slope(slopes: Any, index: int, preactivation: Any, below: float) -> Any:
-    """σ' in lanes, put into `slopes`; σ is z σ', which loses neither NaN nor infinity."""
-    above = where_less(0.0, preactivation, 1.0, where_less(preactivation, 0.0, below, 0.0))
-    store(slopes, index, above)
-    return above
+    """`slopes_of`, put into `slopes` as well."""
+    value = slopes_of(preactivation, below)
+    store(slopes, index, value)
+    return value
 
 
 @njit(cache=True, nogil=True, forceinline=True)
