@@ -7,6 +7,9 @@ sources of all kernels. A NUMBA_CACHE_DIR that the user has set is left alone.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import functools
 import hashlib
 import os
 import re
@@ -15,10 +18,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from numba import njit
+from numba import njit, typeof
 from numba.core import config
 
-__all__ = ["njit"]
+__all__ = ["entry", "njit"]
 
 PACKAGE = Path(__file__).parents[1]
 USES = re.compile(r"^from twolayer\.kernels\.jit import", re.MULTILINE)
@@ -70,6 +73,33 @@ def load_array_functions() -> None:
         import numba.np.arraymath  # noqa: F401
     finally:
         del modules[blas]
+
+
+def entry(kernel: Any) -> Any:
+    """A kernel that Python alone calls: it is compiled, or read from the cache, while no other process does so.
+
+    Two processes that begin together would each compile for a minute what one of them can read from the other.
+    """
+
+    @functools.wraps(kernel)
+    def run(*arguments: Any) -> Any:
+        if not kernel.overloads:
+            with only_process():
+                kernel.compile(tuple(map(typeof, arguments)))
+        return kernel(*arguments)
+
+    return run
+
+
+@contextlib.contextmanager
+def only_process() -> Iterator[None]:
+    """Wait until no other process with the same cache is within; at once where there can be no lock."""
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):
+            folder = Path(settings.CACHE_DIR)
+            folder.mkdir(parents=True, exist_ok=True)
+            fcntl.flock(stack.enter_context((folder / "compiling.lock").open("w")), fcntl.LOCK_EX)
+        yield
 
 
 load_array_functions()

@@ -44,8 +44,8 @@ SERIES = (10, 28, 54, 88, 130, 180, 238)
 """2n(2n + 3), n = 1 … 7, of g(θ) = θ³/3 (1 − θ²/10 (1 − θ²/28 (1 − …)))."""
 
 
-BLOCK = 2**18
-"""Numbers in an array over pairs and features: 2 MiB."""
+BLOCK = 2**15
+"""Numbers in an array over pairs and features: 256 KiB, so that several fit into a core's second-level cache."""
 
 
 @dataclass(frozen=True)

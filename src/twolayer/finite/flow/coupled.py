@@ -20,6 +20,7 @@ from twolayer.finite.flow.sliding import NOISE, settle
 from twolayer.finite.flow.status import ARRIVED, AT_ZERO, REPEATS, STATIONARY, STUCK, UNSETTLED
 from twolayer.finite.flow.stiff import advance_stiff, residual_at, stiff_step
 from twolayer.finite.flow.zero import ZERO, any_resting, next_release, release, size_of
+from twolayer.kernels.jit import entry
 
 __all__ = ["FlowClock", "flow_to", "start_clock"]
 
@@ -381,6 +382,7 @@ def at_floor(problem: FlowProblem, clock: Any, smallest: float) -> bool:
     return True
 
 
+@entry
 @KERNEL
 def flow_to(
     target: float,

@@ -20,6 +20,7 @@ from twolayer.finite.flow.problem import FlowProblem
 from twolayer.finite.flow.series import begin, expand_force
 from twolayer.finite.flow.sliding import NOISE, settle
 from twolayer.finite.flow.status import ARRIVED, REPEATS, STUCK, UNSETTLED
+from twolayer.kernels.jit import entry
 
 __all__ = ["decoupled_to"]
 
@@ -105,6 +106,7 @@ def drift(j: int, duration: float, problem: FlowProblem, neurons: Any, series: A
             return ARRIVED
 
 
+@entry
 @KERNEL
 def decoupled_to(
     target: float, negligible: float, problem: FlowProblem, neurons: Any, series: Any, clock: Any

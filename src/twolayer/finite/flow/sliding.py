@@ -18,6 +18,7 @@ import numpy as np
 
 from twolayer.finite.flow.kernels import INNER_KERNEL, KERNEL
 from twolayer.finite.flow.problem import FlowProblem
+from twolayer.kernels.jit import entry
 
 __all__ = [
     "NOISE",
@@ -297,6 +298,7 @@ def settle(
     return 1 if fork else 0
 
 
+@entry
 @KERNEL
 def settle_all(problem: FlowProblem, neurons: Any, residual: Any, forks: Any) -> int:
     """Give all neurons the pattern they start with, and count forks; −1, or the neuron that did not settle."""
