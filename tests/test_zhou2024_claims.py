@@ -11,6 +11,7 @@ import pytest
 import xarray as xr
 
 from twolayer.analysis.runs import runs_of
+from twolayer.analysis.starts import same_start
 from twolayer.study.registry import load_file
 
 FOLDER = Path(__file__).parents[1] / "plugins" / "papers" / "zhou2024"
@@ -22,7 +23,7 @@ def described(words: dict[str, Any] | None = None, **problem: Any) -> str:
     sections = {
         "swept": words or {},
         "problem": {
-            "dimension": 5, "teachers": 3, "angles": None, "vectors": None, "norms": None, "samples": None,
+            "name": "gaussian_teacher", "dimension": 5, "teachers": 3, "angles": None, "vectors": None, "norms": None, "samples": None,
             "coefficients": [1.0, -0.8, 1.2], "profile": "constant", **problem,
         },
         "network": {"activation": "abs", "neurons": 512},
@@ -58,6 +59,8 @@ def test_the_last_time_of_each_level() -> None:
     ladder = claims.measured.by_level(run)
     assert ladder.regularization.values.tolist() == [0.3, 0.1]
     assert ladder.loss.values.tolist() == [1.0, 3.0]
+    (level,) = claims.measured.levels(run, most=0.2)
+    assert same_start(level, run).config == run.config
     assert [level.swept for level in claims.measured.levels(run, most=0.2)] == [{"regularization": 0.1}]
 
 

@@ -374,9 +374,9 @@ def scale_axis(axes: Axes) -> None:
 @paper.figure(
     "theorem",
     "Orthogonal points, exact flow from small scales λ. Left: when the labels of either sign are fitted, with lines "
-    "of slope ln 10/|D±| a decade through the smallest λ, D± = (1/n) Σ y x over ±y > 0. Middle: distance of the loss "
-    "from the plateau half way between. Right: excess of ½|θ|² over the minimum norm, with the slope at which neurons "
-    "blind to one sample die out.",
+    "of slope ln 10/|D±| per decade through the smallest λ, D± = (1/n) Σ y x over ±y > 0. Middle: distance of the "
+    "loss from the plateau half way between. Right: excess of ½|θ|² over the minimum norm, with the slope at which "
+    "neurons blind to one sample die out.",
     on={"scale_sweep": ["scale", "loss", "path_norm", "inputs", "targets"]},
     size=(9.6, 3.4),
 )
@@ -391,7 +391,7 @@ def scale_sweep(canvas: Figure, run: Run) -> None:
         scale, color = mean["scale"].values, f"C{number}"
         left.plot(scale, mean, "os"[number], color=color, label=f"labels {sign}, measured", fillstyle="none")
         line = mean.values[0] + np.log(scale[0] / scale) / drive / unit
-        reference(left, scale, line, f"slope {np.log(10) / drive / unit:.3f} a decade", color=color)
+        reference(left, scale, line, f"slope {np.log(10) / drive / unit:.3f} per decade", color=color)
     left.set_ylim(0, None)
     left.set_ylabel("time $t$")
     if targets.min() < 0 < targets.max():
@@ -505,7 +505,7 @@ def escape(canvas: Figure, flow: Run, descent: Run) -> None:
     small = (scale < 1e-3) & np.isfinite(mean.values)
     if small.sum() > 1:
         fit = np.polyfit(-np.log10(scale[small]), mean.values[small], 1)
-        reference(left, scale, np.polyval(fit, -np.log10(scale)), f"{fit[0]:.1f} a decade")
+        reference(left, scale, np.polyval(fit, -np.log10(scale)), f"{fit[0]:.1f} per decade")
     scale_axis(left)
     left.set_ylim(0, None)
     left.set_ylabel("escape time $t$")

@@ -73,7 +73,7 @@ def ends_right(run: Run) -> Result:
 
 
 @paper.claim(
-    "One student learns at a linear rate: near the minimum the loss falls by (1 − η/2)² a step",
+    "One student learns at a linear rate: near the minimum the loss falls by (1 − η/2)² per step",
     "n = 1; the rate is derived (the Hessian there is ½I)",
     "derived",
     on="figure1",
@@ -87,7 +87,7 @@ def one_student(run: Run) -> Result:
         np.log(measured.at_step(run, step).loss.drop_vars(["time", "step"])) for step in (first, last)
     )
     rates, exact = (late - early) / (last - first), 2 * np.log(1 - run.config.dynamics.step_size / 2)
-    detail = f"log of the loss a step, iterations {first} to {last}: {measured.described(rates)}"
+    detail = f"log of the loss per step, iterations {first} to {last}: {measured.described(rates)}"
     return close(rates, float(exact), relative=0.01, detail=detail)
 
 
@@ -95,9 +95,9 @@ def one_student(run: Run) -> Result:
 
 
 @of_phases(
-    "Theorem 4: s1 ≤ |w_i| ≤ s2 + 2η|v|t up to T₁; sharper, no length grows faster than ½η|v| a step",
-    f"phase 1, s1 = ½σ√d and s2 = 2σ√d. {READING}. ½ is derived: the teacher lengthens a student by ½η|v| a "
-    "step at most, and other students only shorten it",
+    "Theorem 4: s1 ≤ |w_i| ≤ s2 + 2η|v|t up to T₁; sharper, no length grows faster than ½η|v| per step",
+    f"phase 1, s1 = ½σ√d and s2 = 2σ√d. {READING}. ½ is derived: the teacher lengthens a student by ½η|v| "
+    "per step at most, and other students only shorten it",
     "published",
 )
 def phase1_lengths(run: Run) -> Results:
@@ -171,7 +171,7 @@ def phase2_angles(run: Run) -> Results:
 
 
 @of_phases(
-    "Theorem 5: in phase 2 s1/2 ≤ h_i ≤ 2|v|/n and h_i ≤ 2h_j, and H falls by 1 − nη/2 a step",
+    "Theorem 5: in phase 2 s1/2 ≤ h_i ≤ 2|v|/n and h_i ≤ 2h_j, and H falls by 1 − nη/2 per step",
     f"Theorem 5, T₂ by H alone. {READING}",
     "published",
     late=LATE,
@@ -230,7 +230,7 @@ def theorem_14(run: Run) -> Result:
 
 @paper.claim(
     "Equal students, whose rate is exponential, exceed Theorem 14's bound on the slope of L^(−1/3)",
-    "Theorem 14, which speaks of students with an angle between them; K as in theorem_14",
+    "Theorem 14, which is about students with an angle between them; K as in theorem_14",
     "derived",
     on="exact_rank",
     by="run",
@@ -436,7 +436,7 @@ def lower_bound(run: Run) -> Results:
 
 @paper.claim(
     "Toy 2: students all along the teacher learn at a linear rate, L = L(0)(1 − nη/2)^{2T}",
-    "toy 2; the rate is derived: H falls by 1 − nη/2 a step and L = H²/4",
+    "toy 2; the rate is derived: H falls by 1 − nη/2 per step and L = H²/4",
     "published",
     on="exact_rank",
     by="run",
@@ -451,7 +451,7 @@ def parallel_students(run: Run) -> Result:
 
 
 @paper.claim(
-    "Toy 3: students that are all equal learn at a linear rate: the loss tends to fall by (1 − nη/2)² a step",
+    "Toy 3: students that are all equal learn at a linear rate: the loss tends to fall by (1 − nη/2)² per step",
     "toy 3; the rate is derived: n equal students are one, with n times the step",
     "published",
     on="exact_rank",
@@ -465,7 +465,7 @@ def equal_students(run: Run) -> Result:
     rates = step * along_time(fall, within_trust(run.dataset), high=1e-8, low=1e-18)
     start = np.degrees(run.teacher_angle.isel(time=0))
     detail = (
-        f"log of the loss a step, L from 1e-8 to 1e-18: {measured.described(rates)}; "
+        f"log of the loss per step, L from 1e-8 to 1e-18: {measured.described(rates)}; "
         f"students start at {start.min():.0f}° to {start.max():.0f}° to the teacher"
     )
     return close(rates, exact, relative=1e-3, detail=detail)

@@ -223,7 +223,7 @@ def draw_simplex(axes: Axes, sizes: list[int]) -> None:
 @paper.figure(
     "theorem",
     "Toys of Xu and Du 2023. Left, two students by flow, z₁ = −z₂: loss and its limit (8π²/3)(h₁h₂)²/T³. Right, by "
-    "descent: students along the teacher, and equal students (range over seeds); L falls by (1 − nη/2)² a step.",
+    "descent: students along the teacher, and equal students (range over seeds); L falls by (1 − nη/2)² per step.",
     on={"mirrored": ["loss", "projection"], "exact_rank": "loss"},
     size=(7.0, 3.2),
 )

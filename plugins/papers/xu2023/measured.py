@@ -28,7 +28,7 @@ def teacher_norm(run: Run) -> float:
     """|v| of the one teacher; a DataError where there are more, or where it is not given by its norm."""
     problem = run.config.problem
     if problem.teachers != 1 or problem.vectors is not None or problem.coefficients != 1:
-        raise DataError("Xu and Du speak of one teacher with output weight 1, given by its norm")
+        raise DataError("the paper has one teacher with output weight 1, given by its norm")
     return float(np.ravel(1.0 if problem.norms is None else problem.norms)[0])
 
 

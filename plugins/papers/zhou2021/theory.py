@@ -206,7 +206,7 @@ def largest_stable_step(students: int, teachers: Any, count: int = 400) -> float
     """The largest step with which descent goes back to the minimum it starts 1e-6 away from, by bisection to 1e-3.
 
     Students stand on the teachers (teacher, feature), of norm |w_i*|, in turn and share them equally. At a relative
-    distance ε above the largest step the top mode grows by 1 + 2ε a step, by e^0.4 in the last 200 of `count` = 400
+    distance ε above the largest step the top mode grows by 1 + 2ε per step, by e^0.4 in the last 200 of `count` = 400
     steps at ε = 1e-3.
     """
     from twolayer import Network, Teacher, Weights

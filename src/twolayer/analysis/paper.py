@@ -141,8 +141,8 @@ class Paper:
         on: the experiments it is drawn from, each given as a `Run` of all its runs, in this order, with the metrics
         and swept words that it takes: {"rate": ["loss", "neurons"]}. A config may name others in their place.
         Named swept words must tell all its runs apart; without any the figure takes each run, whatever was swept.
-        check: a function of the `RunConfigs` of each experiment that raises a DataError where the figure could not show
-        them. All this is looked at before anything runs.
+        check: a function of the `RunConfigs` of each experiment that raises a DataError where the figure could not
+        show them. All this is checked before anything runs.
         size: width and height in inches, without the caption. files: as for a claim.
         """
         experiments, read = texts(on), tuple(files)

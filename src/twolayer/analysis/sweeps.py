@@ -32,7 +32,8 @@ def unpadded(run: xr.Dataset) -> xr.Dataset:
     Times that are NaN are padding. Along other dimensions padding is at the end: where no variable has a value (NaN;
     −1 for whole numbers).
     """
-    run = run.isel(time=np.flatnonzero(np.isfinite(run["time"].values)))
+    if "time" in run.sizes:
+        run = run.isel(time=np.flatnonzero(np.isfinite(run["time"].values)))
     for dimension in run.sizes:
         if dimension not in ("time", "seed"):
             length = 0
