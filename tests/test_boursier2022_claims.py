@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
+from paper_settings import in_setting
 
 from twolayer import EmpiricalProblem, FiniteData, Network, Weights
 from twolayer.study.registry import load_file
@@ -27,12 +28,12 @@ def described(
     its loss or norm; dynamics: the sections by swept label."""
     swept = [name for name in ("dynamics", "dtype", "samples", "scale") if name in dataset.dims]
     runs = np.empty([dataset.sizes[name] for name in swept], dtype=object)
-    for spot in np.ndindex(runs.shape):
-        words = {name: dataset[name].values[place].item() for name, place in zip(swept, spot, strict=True)}
+    for index in np.ndindex(runs.shape):
+        words = {name: dataset[name].values[at].item() for name, at in zip(swept, index, strict=True)}
         run = {"swept": words, "problem": problem, "seeds": [0]}
         if dynamics:
             run["dynamics"] = dynamics[words["dynamics"]]
-        runs[spot] = json.dumps(run)
+        runs[index] = json.dumps(in_setting(claims.paper, run))
     return dataset.assign(run=(swept, runs))
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
+from paper_settings import in_setting
 
 from twolayer import Network, Teacher, Weights
 from twolayer.analysis.runs import runs_of
@@ -27,19 +28,18 @@ TIME = np.array([0.0, *np.geomspace(1, 2e3, 30)])
 def described(words: dict[str, Any], neurons: int, problem: dict[str, Any], start: dict[str, Any]) -> str:
     """A run as files carry it."""
     section = {"name": "gaussian_teacher", "dimension": 2, "teachers": 1, "coefficients": 1.0, **problem}
-    return json.dumps(
-        {
-            "swept": words,
-            "network": {"neurons": neurons},
-            "problem": {"angles": None, "vectors": None, "norms": None, **section},
-            "initialization": {
-                "name": "around_teachers",
-                "background_neurons": 0.0,
-                "background_orthogonal": False,
-                **start,
-            },
-        }
-    )
+    run = {
+        "swept": words,
+        "network": {"neurons": neurons},
+        "problem": {"angles": None, "vectors": None, "norms": None, **section},
+        "initialization": {
+            "name": "around_teachers",
+            "background_neurons": 0.0,
+            "background_orthogonal": False,
+            **start,
+        },
+    }
+    return json.dumps(in_setting(claims.paper, run))
 
 
 def dataset(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
+from paper_settings import in_setting
 
 from twolayer.analysis.runs import runs_of
 from twolayer.analysis.starts import same_start
@@ -23,13 +24,13 @@ def described(words: dict[str, Any] | None = None, **problem: Any) -> str:
     sections = {
         "swept": words or {},
         "problem": {
-            "name": "gaussian_teacher", "dimension": 5, "teachers": 3, "angles": None, "vectors": None, "norms": None, "samples": None,
+            "dimension": 5, "teachers": 3, "angles": None, "vectors": None, "norms": None, "samples": None,
             "coefficients": [1.0, -0.8, 1.2], "profile": "constant", **problem,
         },
         "network": {"activation": "abs", "neurons": 512},
         "initialization": {"name": "gaussian", "scale": 1e-9},
     }  # fmt: skip
-    return json.dumps(sections)
+    return json.dumps(in_setting(claims.paper, sections))
 
 
 def descents(square: Any) -> xr.Dataset:
@@ -140,8 +141,8 @@ def test_close_teachers_are_as_hard_as_was_measured(power: float, verdict: str) 
 def test_what_the_closed_forms_do_not_know_is_told() -> None:
     skewed = described(vectors=[[1, 0, 0, 0, 0], [1, 1, 0, 0, 0], [0, 0, 1, 0, 0]])
     for run, claim, reason in (
-        (described(profile="none"), claims.orthonormal, "the run has another law"),
-        (described(profile="none"), claims.first_step, "the run has another law"),
+        (described(profile="none"), claims.orthonormal, "is about runs with problem.profile"),
+        (described(profile="none"), claims.first_step, "is about runs with problem.profile"),
         (skewed, claims.orthonormal, "the run's are not"),
         (skewed, claims.first_step, "the run's are not"),
     ):
