@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
+from paper_settings import in_setting
 
 import twolayer
 from twolayer import fit_rate
@@ -48,7 +49,7 @@ def run_as(dataset: xr.Dataset, dims: tuple[str, ...], scale: float = 0.1, step:
             ),
             "dynamics": {"name": "gradient_descent", "step_size": step},
         }  # fmt: skip
-        runs[place] = json.dumps(description)
+        runs[place] = json.dumps(in_setting(theory.paper, description))
     steps = np.round(dataset["time"].values / step)
     return dataset.assign(run=(dims, runs)).assign_coords(step=("time", steps))
 

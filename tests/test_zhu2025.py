@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
+from paper_settings import in_setting
 
 import twolayer
 from twolayer import Network, Teacher, Weights
@@ -53,7 +54,7 @@ def run_as(dataset: xr.Dataset, dims: tuple[str, ...], scale: float = 1e-6) -> x
             "network": {"neurons": words.get("neurons", neurons)},
             "initialization": {"name": "gaussian", "scale": words.get("scale", scale)},
         }
-        runs[place] = json.dumps(description)
+        runs[place] = json.dumps(in_setting(theory.paper, description))
     return dataset.assign(run=(dims, runs))
 
 
