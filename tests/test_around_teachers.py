@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from networks import network_of
 from scipy import stats
 
 from twolayer import Network, Teacher, Weights
@@ -31,7 +32,7 @@ def contributions(weights: Weights, network: Network) -> Any:
     cosine = unit(weights.hidden) @ unit(TEACHERS.hidden).T
     own = np.abs(cosine).argmax(-1)
     turned = np.where(np.take_along_axis(cosine, own[:, None], 1) < 0, -1.0, 1.0)
-    if network.activation == "relu":
+    if not network.activation.even:
         turned = np.ones_like(turned)
     return network.scale * weights.output[:, None] * turned * weights.hidden, own
 
@@ -39,10 +40,10 @@ def contributions(weights: Weights, network: Network) -> Any:
 @pytest.mark.parametrize(
     "network",
     [
-        Network(8, "abs", "tied"),
-        Network(8, "relu", "trained"),
-        Network(8, "relu", "fixed", output_values=0.5, output_scale="1/m"),
-        Network(8, "abs", "trained", output_scale=3.0),
+        network_of(8, "abs", "tied"),
+        network_of(8, "relu", "trained"),
+        network_of(8, "relu", "fixed", output_values=0.5, output_scale="1/m"),
+        network_of(8, "abs", "trained", output_scale=3.0),
     ],
 )
 def test_students_have_their_shares_and_mirrored_ones_no_residual(network: Network) -> None:
@@ -63,7 +64,7 @@ def test_students_have_their_shares_and_mirrored_ones_no_residual(network: Netwo
 def test_the_angle_is_the_angle_to_the_teacher(angle: float, features: int) -> None:
     """To 1e-15 absolute, for every student, and the projections are the shares."""
     teacher = Teacher(np.pad(TEACHERS.hidden[:, :2], ((0, 0), (0, features - 2))), TEACHERS.output)
-    network = Network(40, "relu", "trained")
+    network = network_of(40, "relu", "trained")
     weights = drawn(AroundTeachers(angle=angle), network, teacher=teacher)
     own = np.arange(40) % 2
     theta = angles(weights.hidden, teacher.hidden)[np.arange(40), own]
@@ -73,7 +74,7 @@ def test_the_angle_is_the_angle_to_the_teacher(angle: float, features: int) -> N
 def test_directions_are_uniform_beside_the_teacher() -> None:
     """e has mean 0 and the covariance (I − v̂v̂ᵀ)/(d − 1), each entry within 5 standard errors, and u⁴ along a
     direction the mean 3/((d − 1)(d + 1)) of the sphere's."""
-    network = Network(4000, "abs", "tied")
+    network = network_of(4000, "abs", "tied")
     weights = drawn(AroundTeachers(angle=0.3), network)
     heavy, own = contributions(weights, network)
     for index, axis in enumerate(unit(TEACHERS.hidden)):
@@ -89,7 +90,7 @@ def test_directions_are_uniform_beside_the_teacher() -> None:
 
 def test_a_range_of_angles_is_drawn_by_seed_uniform_in_the_logarithm() -> None:
     """Kolmogorov's test at level .001."""
-    network = Network(2, "abs", "tied")
+    network = network_of(2, "abs", "tied")
     start = AroundTeachers(angle=[1e-6, 1e-1])
     found = []
     for seed in range(300):
@@ -101,7 +102,7 @@ def test_a_range_of_angles_is_drawn_by_seed_uniform_in_the_logarithm() -> None:
 
 
 def test_background_neurons_have_its_scale_and_may_be_beside_all_teachers() -> None:
-    network = Network(5000, "abs", "tied")
+    network = network_of(5000, "abs", "tied")
     start = AroundTeachers(angle=0.0, shares=[1.0], background_neurons=0.1)
     background = drawn(start, network).hidden[2:]
     assert background.std() == pytest.approx(0.1, rel=5 / math.sqrt(2 * background.size))
@@ -138,15 +139,15 @@ def test_background_neurons_have_its_scale_and_may_be_beside_all_teachers() -> N
 def test_what_cannot_be_is_refused(keys: dict[str, Any], neurons: int, told: str) -> None:
     with pytest.raises(ValueError, match=told.replace("[", r"\[")):
         AroundTeachers(**keys).validate(
-            GaussianTeacher(dimension=2, teachers=2), Network(neurons, "abs", "tied")
+            GaussianTeacher(dimension=2, teachers=2), network_of(neurons, "abs", "tied")
         )
 
 
 def test_negative_teachers_need_trained_outputs() -> None:
     problem = GaussianTeacher(dimension=3, teachers=2, coefficients=[1.0, -1.0])
     with pytest.raises(ValueError, match="output: a tied output weight"):
-        AroundTeachers(angle=0.1).validate(problem, Network(4, "abs", "tied"))
-    AroundTeachers(angle=0.1).validate(problem, Network(4, "abs", "trained"))
+        AroundTeachers(angle=0.1).validate(problem, network_of(4, "abs", "tied"))
+    AroundTeachers(angle=0.1).validate(problem, network_of(4, "abs", "trained"))
 
 
 # ---- descent_progress ----
@@ -154,7 +155,7 @@ def test_negative_teachers_need_trained_outputs() -> None:
 
 def progress(weights: Any, teacher: Teacher) -> float:
     """The metric on one state."""
-    network = Network(len(weights), "abs", "tied")
+    network = network_of(len(weights), "abs", "tied")
     state = Weights(np.asarray(weights)[None, None], np.linalg.norm(weights, axis=-1)[None, None])
     problem = teacher.problem(network)
     path = Trajectory(Clock(np.zeros(1)), state, np.zeros(1), np.full(1, -1))
@@ -164,7 +165,7 @@ def progress(weights: Any, teacher: Teacher) -> float:
 
 def by_definition(hidden: Any, teacher: Teacher) -> float:
     """Lemma 8's sum, student by student, with the gradient by central differences of the loss."""
-    problem = teacher.problem(Network(len(hidden), "abs", "tied"))
+    problem = teacher.problem(network_of(len(hidden), "abs", "tied"))
 
     def loss(w: Any) -> float:
         return float(problem.loss(Weights(w, np.linalg.norm(w, axis=-1))))
@@ -195,7 +196,7 @@ def by_definition(hidden: Any, teacher: Teacher) -> float:
 def test_progress_by_its_definition(seed: int) -> None:
     random = np.random.default_rng(seed)
     start = AroundTeachers(angle=0.3, shares=[0.6, 0.3], background_neurons=0.2)
-    hidden = drawn(start, Network(9, "abs", "tied"), seed).hidden + 0.05 * random.standard_normal((9, 4))
+    hidden = drawn(start, network_of(9, "abs", "tied"), seed).hidden + 0.05 * random.standard_normal((9, 4))
     assert progress(hidden, TEACHERS) == pytest.approx(by_definition(hidden, TEACHERS), rel=1e-6)
 
 

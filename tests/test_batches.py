@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from namespaces import BACKENDS, backend
+from networks import network_of
 
 import twolayer
 from twolayer import (
@@ -84,7 +85,7 @@ def assert_close(actual: Weights, expected: Weights, tolerance: float) -> None:
 @pytest.mark.parametrize(("activation", "output"), MODES)
 def test_a_batch_estimates_the_gradient_without_bias(activation: Any, output: Any, kind: str) -> None:
     values: Any = [0.5, -1.0, 1.5] if output == "fixed" else 1.0
-    network, count = Network(3, activation, output, values, 0.8), 4000
+    network, count = network_of(3, activation, output, values, 0.8), 4000
     data, weights = drawn(kind, network, 4, 1)
     problem = data.problem(network)
     many = repeated(weights, count)
@@ -99,7 +100,7 @@ def test_a_batch_estimates_the_gradient_without_bias(activation: Any, output: An
 
 def test_without_its_correction_a_profile_would_be_biased() -> None:
     """The estimate of the loss that is not profiled is 4 standard errors and more from the profiled gradient."""
-    network, count = Network(3), 4000
+    network, count = network_of(3), 4000
     data, weights = drawn("linear", network, 4, 1)
     many = repeated(weights, count)
     plain = Teacher(data.hidden, data.output).problem(network)
@@ -117,7 +118,7 @@ def spread(problem: Problem, weights: Weights, size: int, count: int) -> tuple[f
 
 
 def test_the_variance_falls_as_one_over_the_batch_size() -> None:
-    network = Network(3)
+    network = network_of(3)
     data, weights = drawn("linear", network, 4, 1)
     one, small = spread(data.problem(network), weights, 1, 8000)
     for size in (4, 64):
@@ -127,7 +128,7 @@ def test_the_variance_falls_as_one_over_the_batch_size() -> None:
 
 def test_the_variance_of_a_subset_is_that_of_sampling_without_replacement() -> None:
     """σ²/B (1 − (B − 1)/(n − 1)) with σ² over the n samples."""
-    network, n = Network(3), 40
+    network, n = network_of(3), 40
     data, weights = drawn("finite", network, 4, 1, n)
     single = [
         flat(FiniteData(data.inputs[[k]], data.targets[[k]], data.loss).problem(network).gradient(weights))[0]
@@ -158,7 +159,7 @@ def test_subsets_are_all_alike_and_the_compiled_ones_the_same() -> None:
 
 def test_moments_of_one_student_in_one_dimension() -> None:
     """w − v is multiplied by 1 − η mean(relu(x)²) at each step; E relu(x)² = 1/2, Var relu(x)² = 5/4."""
-    network, seeds, steps, step_size, size = Network(1, output="fixed"), 4000, 12, 0.3, 8
+    network, seeds, steps, step_size, size = network_of(1, output="fixed"), 4000, 12, 0.3, 8
     problem = CompiledPopulationProblem(Teacher(np.ones((1, 1)), np.ones(1)), network)
     start = Weights(np.full((seeds, 1, 1), 3.0), np.ones((seeds, 1)))
     end = problem.descend_on_batches(start, step_size, size, steps, generators(seeds)).hidden[:, 0, 0] - 1.0
@@ -170,7 +171,7 @@ def test_moments_of_one_student_in_one_dimension() -> None:
 
 
 def test_nothing_moves_where_nothing_is_left_to_learn() -> None:
-    network = Network(2)
+    network = network_of(2)
     data, _ = drawn("none", network, 5, 1)
     start = Weights(data.hidden[None], data.output[None])
     for problem in (data.problem(network), CompiledPopulationProblem(data, network)):
@@ -178,7 +179,7 @@ def test_nothing_moves_where_nothing_is_left_to_learn() -> None:
 
 
 def test_noise_leaves_the_span_of_students_and_teachers() -> None:
-    network = Network(1, output="fixed")
+    network = network_of(1, output="fixed")
     data = Teacher(np.eye(1, 6), np.ones(1))
     start = Weights(np.eye(1, 6, 1)[None], np.ones((1, 1)))
     end = CompiledPopulationProblem(data, network).descend_on_batches(start, 0.1, 32, 20, generators(1))
@@ -195,7 +196,7 @@ def test_compiled_steps_are_the_obvious_ones(activation: Any, output: Any, kind:
         [(1, 1, 3), (5, 13, 40), (11, 5, 1), (19, 20, 33)], [1.0, "1/sqrt(m)", 0.3, "1/m"], strict=True
     ):
         values: Any = np.linspace(-0.5, 1.5, neurons).tolist() if output == "fixed" else 1.0
-        network = Network(neurons, activation, output, values, scale)  # type: ignore[arg-type]
+        network = network_of(neurons, activation, output, values, scale)  # type: ignore[arg-type]
         data, weights = drawn(kind, network, features, 2)
         before = Weights(weights.hidden.copy(), weights.output.copy())
         fused: Any = CompiledPopulationProblem if isinstance(data, Teacher) else CompiledProblem
@@ -209,7 +210,7 @@ def test_compiled_steps_are_the_obvious_ones(activation: Any, output: Any, kind:
 
 @pytest.mark.parametrize("size", [64, 65, 200])
 def test_batches_of_several_blocks(size: int) -> None:
-    network = Network(3)
+    network = network_of(3)
     for kind in ("linear", "finite"):
         data, weights = drawn(kind, network, 6, 2, samples=200)
         fused: Any = CompiledPopulationProblem if isinstance(data, Teacher) else CompiledProblem
@@ -221,7 +222,7 @@ def test_batches_of_several_blocks(size: int) -> None:
 
 @pytest.mark.parametrize("problem", [EmpiricalProblem, CompiledProblem])
 def test_all_samples_are_gradient_descent(problem: Any) -> None:
-    network = Network(5)
+    network = network_of(5)
     data, weights = drawn("finite per seed", network, 6, 2)
     end = problem(data, network).descend_on_batches(weights, 0.01, data.samples, 20, generators(2))
     assert_close(end, Problem.descend(EmpiricalProblem(data, network), weights, 0.01, 0.0, 20), 1e-12)
@@ -229,7 +230,7 @@ def test_all_samples_are_gradient_descent(problem: Any) -> None:
 
 @pytest.mark.parametrize("kind", ["none", "finite"])
 def test_float32(kind: str) -> None:
-    network = Network(5)
+    network = network_of(5)
     data, weights = drawn(kind, network, 6, 2)
     expected = data.problem(network).descend_on_batches(weights, 0.05, 20, 50, generators(2))
     for name in ("numpy", "numba"):
@@ -276,7 +277,7 @@ def run_of(
 @pytest.mark.parametrize("kind", ["linear", "finite"])
 def test_a_seed_means_the_same_everywhere(name: str, kind: str) -> None:
     """On every backend, in every list of seeds, with whatever steps saved."""
-    network = Network(4)
+    network = network_of(4)
     data, _ = drawn(kind, network, 5, 3)
     expected = run_of(data, network, [1, 5, 40], backend("numpy"), seeds=[3, 8, 11]).weights
     alone = run_of(data, network, [40], backend(name), seeds=[8]).weights
@@ -290,7 +291,7 @@ def test_a_seed_means_the_same_everywhere(name: str, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", DATA)
 def test_bits_do_not_depend_on_threads(kind: str) -> None:
-    network = Network(9)
+    network = network_of(9)
     data, _ = drawn(kind, network, 5, 5)
     paths = [
         run_of(data, network, [3, 60], backend("numba"), seeds=range(5), threads=threads).weights
@@ -305,7 +306,7 @@ def flat_bytes(weights: Weights) -> bytes:
 
 def test_steps_one_by_one_are_the_fused_ones() -> None:
     """`steps` is what finds a divergence: it must walk the same path as `trajectory`."""
-    network = Network(4)
+    network = network_of(4)
     data, weights = drawn("none", network, 5, 2)
     problem = CompiledPopulationProblem(data, network)
     chosen = plugin("dynamics", "stochastic_gradient_descent", step_size=0.1, batch_size=20)
@@ -403,7 +404,7 @@ def test_batches_of_a_population_stay_on_its_device() -> None:
     """Under the array standard: inputs have the weights' kind and precision."""
     import array_api_strict as strict
 
-    network = Network(2)
+    network = network_of(2)
     data, weights = drawn("linear", network, 3, 2)
     there = Weights(
         strict.asarray(weights.hidden, dtype=strict.float32),

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
+from networks import network_of
 from paper_settings import in_setting
 
-from twolayer import EmpiricalProblem, FiniteData, Network, Weights
+from twolayer import EmpiricalProblem, FiniteData, Weights
 from twolayer.study.registry import load_file
 
 ORTHOGONAL = {"name": "orthogonal", "loss": "half_mean_square"}
@@ -179,7 +180,7 @@ def test_regression_of_the_error_of_descent() -> None:
         start = Weights(
             *(file[f"initial_{name}"].values[None].astype(float) for name in ("hidden", "output"))
         )
-    problem = EmpiricalProblem(data, Network(start.output.shape[-1], "relu", "trained"))
+    problem = EmpiricalProblem(data, network_of(start.output.shape[-1], "relu", "trained"))
 
     def losses(step: float) -> Any:
         weights, found = start, []

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from networks import network_of
 
 from twolayer import Network, Teacher, Weights
 from twolayer.core.trajectory import Clock, Trajectory
@@ -34,9 +35,9 @@ def test_it_is_the_highest_of_a_scan(activation: Any, scale: float) -> None:
         np.concatenate([np.broadcast_to(hidden, (20_000, 4, 2)), probe], axis=1),
         np.broadcast_to(np.append(output, 0.0), (20_000, 5)),
     )
-    problem = teacher.problem(Network(5, activation, output_scale=scale))
+    problem = teacher.problem(network_of(5, activation, output_scale=scale))
     scan = np.abs(problem.gradient(states).output[:, -1]).max() / 0.1
-    found = measured(teacher, hidden, output, 0.1, Network(4, activation, output_scale=scale))
+    found = measured(teacher, hidden, output, 0.1, network_of(4, activation, output_scale=scale))
     assert scan <= found * (1 + 1e-12)
     assert found == pytest.approx(scan, rel=1e-6)
 
@@ -48,7 +49,7 @@ def test_it_is_one_at_the_optimum(dimension: int) -> None:
     teacher = Teacher(np.eye(dimension)[:3], given, "constant")
     mass = given - np.sign(given) * decay / (1 - 2 / np.pi)
     size = np.sqrt(np.abs(mass))
-    hidden, network = size[:, None] * np.eye(dimension)[:3], Network(3, "abs")
+    hidden, network = size[:, None] * np.eye(dimension)[:3], network_of(3, "abs")
     assert measured(teacher, hidden, np.sign(mass) * size, decay, network) == pytest.approx(1.0, abs=1e-12)
     assert measured(teacher, hidden, 1.1 * np.sign(mass) * size, decay, network) > 1.1
 
@@ -58,4 +59,4 @@ def test_without_weight_decay_there_is_none() -> None:
     path = Trajectory(
         Clock(np.zeros(1)), Weights(np.ones((1, 1, 1, 2)), np.ones((1, 1, 1))), np.zeros(1), np.zeros(1)
     )
-    assert not METRIC.applies(teacher.problem(Network(1)), path)
+    assert not METRIC.applies(teacher.problem(network_of(1)), path)

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
+from networks import network_of
 
 import twolayer
-from twolayer import Backend, Network, Problem
+from twolayer import Backend, Problem
 from twolayer.core.network import Weights
 from twolayer.core.times import Times
 from twolayer.errors import TrainingError
@@ -138,7 +139,7 @@ def test_what_the_mark_costs(step_size: float, steps: list[int], runs: int) -> N
     descent = PLUGINS.find("dynamics", "gradient_descent").plugin(step_size=step_size)
     start = PLUGINS.find("initializations", "gaussian").plugin(scale=0.5)
     data = FiniteData(np.array([[1.0], [0.7]]), np.array([1.0, 0.8]))
-    train(data, Network(4), start, descent, Times(steps=steps), [1, 2], counting)
+    train(data, network_of(4), start, descent, Times(steps=steps), [1, 2], counting)
     looks = min(64, len(steps) + 1, steps[-1] // 40)  # time 0 is saved too
     ordinary = steps[-1] + 2 * looks
     assert counting.steps == ordinary if runs == 1 else ordinary < counting.steps <= ordinary + steps[-1]
@@ -146,7 +147,7 @@ def test_what_the_mark_costs(step_size: float, steps: list[int], runs: int) -> N
 
 
 def test_the_twin_is_a_unit_away_and_zero_stays() -> None:
-    network = Network(3, "relu", "fixed")
+    network = network_of(3, "relu", "fixed")
     data = FiniteData(np.eye(2), np.ones(2))
     weights = Weights(np.array([[[1.0, 0.0], [-0.3, 2.0], [1e-200, 5.0]]]), np.ones((1, 3)))
     twin = Jittered.of(EmpiricalProblem(data, network), lambda each: each, weights)
@@ -174,7 +175,7 @@ def test_where_two_paths_part() -> None:
 
 def test_a_twin_offers_what_its_problem_does() -> None:
     """Whatever a dynamics may ask of a problem, the twin's answers as the problem itself."""
-    network = Network(neurons=2, output="fixed")
+    network = network_of(neurons=2, output="fixed")
     weights = Weights(np.array([[[0.5, 0.1], [0.2, -0.4]]]), np.ones((1, 2)))
     problem = Teacher(np.eye(2), np.ones(2)).problem(network)
     twin = Jittered.of(problem, lambda each: each, weights)

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from kernels import KINDS, HostCuda, fused, host_library
 from namespaces import backend
+from networks import network_of
 from numba import njit
 
 import twolayer.population.fused_descent
@@ -99,7 +100,7 @@ def test_descents_are_the_obvious_loop(
     profile: str,
 ) -> None:
     values: Any = np.linspace(-0.5, 1.5, neurons).tolist() if output == "fixed" else 1.0
-    network = Network(neurons, activation, output, values, "1/sqrt(m)")
+    network = network_of(neurons, activation, output, values, "1/sqrt(m)")
     teacher, weights = drawn(network, teachers, features, seeds, profile=profile)
     before = Weights(weights.hidden.copy(), weights.output.copy())
     actual = made(teacher, network).descend(weights, 0.1, 0.03, 40)
@@ -112,7 +113,7 @@ def test_descents_are_the_obvious_loop(
 @KERNELS
 @pytest.mark.parametrize(("output", "scale"), [("fixed", 1e-14), ("trained", 1e-14), ("tied", 1e-200)])
 def test_small_starts(made: Made, neurons: int, output: Any, scale: float) -> None:
-    network = Network(neurons, output=output)
+    network = network_of(neurons, output=output)
     teacher, weights = drawn(network, 2, 30, 4, scale=scale)
     actual = made(teacher, network).descend(weights, 0.02, 0.0, 25)
     expected = obvious(teacher, network, weights, 0.02, 0.0, 25)
@@ -122,7 +123,7 @@ def test_small_starts(made: Made, neurons: int, output: Any, scale: float) -> No
 @KERNELS
 def test_few_coordinates_are_all_coordinates(made: Made, neurons: int) -> None:
     """In 400 dimensions as in the span, and out of the span nothing moves but by the decay."""
-    network = Network(neurons)
+    network = network_of(neurons)
     teacher, weights = drawn(network, 2, 400, 2)
     actual = made(teacher, network).descend(weights, 0.05, 0.1, 30)
     assert_close(actual, obvious(teacher, network, weights, 0.05, 0.1, 30), 1e-13)
@@ -130,7 +131,7 @@ def test_few_coordinates_are_all_coordinates(made: Made, neurons: int) -> None:
 
 @KERNELS
 def test_axes_before_neurons_may_be_none_or_several(made: Made, neurons: int) -> None:
-    network = Network(neurons)
+    network = network_of(neurons)
     teacher, weights = drawn(network, 2, 5, 6)
     problem = made(teacher, network)
     flat = problem.descend(weights, 0.05, 0.0, 10)
@@ -148,7 +149,7 @@ def test_axes_before_neurons_may_be_none_or_several(made: Made, neurons: int) ->
 
 @KERNELS
 def test_steps_one_by_one_are_the_fused_ones(made: Made, neurons: int) -> None:
-    network = Network(neurons)
+    network = network_of(neurons)
     teacher, weights = drawn(network, 2, 40, 2)
     problem = made(teacher, network)
     single = weights
@@ -160,7 +161,7 @@ def test_steps_one_by_one_are_the_fused_ones(made: Made, neurons: int) -> None:
 
 @KERNELS
 def test_float32_weights_are_rounded_at_the_end_only(made: Made, neurons: int) -> None:
-    network = Network(neurons)
+    network = network_of(neurons)
     teacher, weights = drawn(network, 2, 5, 3)
     problem = made(teacher, network)
     short = Weights(weights.hidden.astype(np.float32), weights.output.astype(np.float32))
@@ -249,7 +250,7 @@ def exact_force(teacher: Teacher, hidden: Any, output: Any) -> Any:
 
 @KERNELS
 def test_a_step_among_parallel_opposite_equal_and_zero_units(made: Made, neurons: int) -> None:
-    network = Network(neurons, output="fixed")
+    network = network_of(neurons, output="fixed")
     teacher, weights = drawn(network, 2, 6, 1)
     hidden = weights.hidden.copy()
     hidden[0, 0] = 0.7 * teacher.hidden[0]
@@ -270,7 +271,7 @@ def test_a_step_among_parallel_opposite_equal_and_zero_units(made: Made, neurons
 @pytest.mark.parametrize("small", [1e-3, 1e-6, 1e-8])
 def test_small_angles_keep_their_force(made: Made, neurons: int, small: float) -> None:
     """Students at angles of order `small` to one teacher: the transverse force is of order small²."""
-    network = Network(neurons, output="fixed")
+    network = network_of(neurons, output="fixed")
     random = np.random.default_rng(neurons)
     hidden = np.zeros((1, neurons, 4))
     hidden[..., 0] = 1.0 / 32  # what is left over along the teacher acts along it
@@ -290,7 +291,7 @@ def test_small_angles_keep_their_force(made: Made, neurons: int, small: float) -
 
 @KERNELS
 def test_aligned_students_stay_on_their_axis(made: Made, neurons: int) -> None:
-    network = Network(neurons, output="fixed")
+    network = network_of(neurons, output="fixed")
     hidden = np.zeros((1, neurons, 60))
     hidden[0, :, 0] = np.linspace(0.1, 1.0, neurons)
     teacher = Teacher(np.eye(1, 60), np.ones(1))
@@ -304,7 +305,7 @@ def test_seeds_close_to_orthogonal_teachers_keep_the_digits_of_their_forces(
 ) -> None:
     """Two students of each of two teachers, 1e-7 off: what one group does to the other is of order 1e-15, where
     the plain form has its rounding. A seed from afar in the same ensemble is not touched by that."""
-    network = Network(4, output="fixed")
+    network = network_of(4, output="fixed")
     teacher = Teacher(np.eye(2, 5), np.ones(2))
     near = np.zeros((4, 5))
     near[[0, 1, 2, 3], [0, 0, 1, 1]] = 0.375, 0.625, 0.25, 0.75
@@ -333,7 +334,7 @@ def test_a_stray_beside_a_near_solution_leaves_the_digits_of_its_forces(
 ) -> None:
     """As above, with a trained stray at right angles to both teachers, and with a student turned away: the step is the
     array code's, which the plain form's is not, and the stray's force across itself that of 40 digits."""
-    network = Network(5)
+    network = network_of(5)
     teacher = Teacher(np.eye(2, 5), np.ones(2), "linear" if turned else "none")
     hidden = np.zeros((5, 5))
     hidden[[0, 1, 2, 3], [0, 0, 1, 1]] = np.sqrt([0.375, 0.625, 0.25, 0.75])
@@ -361,7 +362,7 @@ def test_weight_decay_near_orthogonal_teachers_is_walked_by_the_kernel(
 ) -> None:
     """Forces are of the order of the decay there, and rounding is nothing to them: the array code is not asked, and
     the paths agree to rounding."""
-    network = Network(4)
+    network = network_of(4)
     teacher = Teacher(np.eye(2, 5), np.array([1.0, -0.8]), "constant")
     hidden = np.zeros((1, 4, 5))
     hidden[0, [0, 1, 2, 3], [0, 0, 1, 1]] = 0.7, 0.7, 0.6, 0.6
@@ -386,7 +387,7 @@ def test_weight_decay_near_orthogonal_teachers_is_walked_by_the_kernel(
 @KERNELS
 @pytest.mark.parametrize("features", [6, 50])
 def test_bits_depend_neither_on_other_seeds_nor_on_threads(neurons: int, features: int) -> None:
-    network = Network(neurons)
+    network = network_of(neurons)
     teacher, weights = drawn(network, 2, features, 27)
     paths = [
         CompiledPopulationProblem(teacher, network, threads).descend(weights, 0.05, 0.0, 30)
@@ -402,7 +403,7 @@ def test_bits_depend_neither_on_other_seeds_nor_on_threads(neurons: int, feature
 
 @KERNELS
 def test_a_diverging_seed_shows_and_touches_no_other(made: Made, neurons: int) -> None:
-    network = Network(neurons)
+    network = network_of(neurons)
     teacher, weights = drawn(network, 2, 5, 4)
     hidden = weights.hidden.copy()
     hidden[1] *= 1e6
@@ -416,7 +417,7 @@ def test_a_diverging_seed_shows_and_touches_no_other(made: Made, neurons: int) -
 
 
 def test_both_kernels_walk_the_same_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    network = Network(12)
+    network = network_of(12)
     teacher, weights = drawn(network, 3, 9, 3)
     ends = []
     for many in (1, 100):
@@ -431,7 +432,7 @@ def test_both_kernels_walk_the_same_path(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_small_steps_keep_the_balance_and_lower_the_loss(made: Made) -> None:
     """Gradient flow conserves a_i² − |w_i|²; a descent changes it by O(step_size) in a given time."""
-    network = Network(5)
+    network = network_of(5)
     teacher, weights = drawn(network, 2, 7, 3)
     problem = made(teacher, network)
 
@@ -451,7 +452,7 @@ def test_the_backend_walks_it(name: str) -> None:
     def plugin(kind: str, name: str, **fields: Any) -> Any:
         return plugins(kinds=[kind]).find(kind, name).plugin(**fields)
 
-    network = Network(3, output="fixed")
+    network = network_of(3, output="fixed")
     teacher = drawn(network, 2, 6, 1)[0]
     device = HostCuda() if name == "cuda on the host" else backend(name)
     assert isinstance(device.accelerate(PopulationProblem(teacher, network), 1), FusedPopulationProblem)

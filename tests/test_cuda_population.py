@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 from kernels import HOPPER, HostCudaProblem, OnDevice, fused, host_library
+from networks import network_of
 
 import twolayer.population.cuda_descent
-from twolayer import Network, PopulationProblem, Problem, Teacher, Weights
+from twolayer import PopulationProblem, Problem, Teacher, Weights
 from twolayer.population.cuda_descent import plan, source
 from twolayer.population.numba_descent import CompiledPopulationProblem
 from twolayer.study.registry import load
@@ -30,7 +31,7 @@ def drawn(
     """A problem with normal teachers, and normal students."""
     host_library()
     random = np.random.default_rng([neurons, teachers, features])
-    network = Network(neurons, output=output, output_scale="1/sqrt(m)")
+    network = network_of(neurons, output=output, output_scale="1/sqrt(m)")
     teacher = Teacher(random.standard_normal((teachers, features)), np.ones(teachers))
     hidden = random.standard_normal((seeds, neurons, features))
     weights = Weights(hidden, random.standard_normal((seeds, neurons)))
@@ -164,7 +165,7 @@ def test_nvcc_compiles_it(students: int, teachers: int, dimension: int, tmp_path
 def test_thousands_of_seeds_on_a_gpu() -> None:
     made = fused("cupy")
     random = np.random.default_rng(0)
-    network = Network(10, output="fixed")
+    network = network_of(10, output="fixed")
     teacher = Teacher(np.linalg.qr(random.standard_normal((20, 3)))[0].T, np.ones(3))
     weights = Weights(random.standard_normal((4096, 10, 20)) / np.sqrt(200), np.ones((4096, 10)))
     end = made(teacher, network).descend(weights, 0.01, 0.0, 200)
@@ -178,7 +179,7 @@ def test_thousands_of_seeds_on_a_gpu() -> None:
 def test_a_network_too_large_for_a_block_on_a_gpu() -> None:
     fused("cupy")
     random = np.random.default_rng(0)
-    network = Network(400)
+    network = network_of(400)
     teacher = Teacher(random.standard_normal((2, 500)), np.ones(2))
     weights = Weights(random.standard_normal((1, 400, 500)), random.standard_normal((1, 400)))
     end = OnDevice(teacher, network).descend(weights, 1e-5, 0.0, 3)
@@ -189,7 +190,7 @@ def test_a_network_too_large_for_a_block_on_a_gpu() -> None:
 def test_the_backend_hands_out_this_problem() -> None:
     """Loading the plugin needs no GPU."""
     device = load(kinds=["backends"]).find("backends", "cupy").plugin
-    problem = device.accelerate(PopulationProblem(Teacher(np.eye(1, 2), np.ones(1)), Network(2)), 1)
+    problem = device.accelerate(PopulationProblem(Teacher(np.eye(1, 2), np.ones(1)), network_of(2)), 1)
     assert isinstance(problem, twolayer.population.cuda_descent.CudaPopulationProblem)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from namespaces import BACKENDS, backend
+from networks import network_of
 from scipy.integrate import solve_ivp
 
 import twolayer
@@ -113,7 +114,7 @@ def test_descend_equals_the_reference(
         [False, True], [("mean_square", 1.0), ("half_mean_square", "1/sqrt(m)")], [0.0, 0.4]
     )
     for per_seed, (loss, scale), decay in settings:
-        network = Network(6, activation, output, output_scale=scale)
+        network = network_of(6, activation, output, output_scale=scale)
         data, weights, expected = away_from_borders(network, shape, per_seed, loss, decay, steps)
         for dtype, tolerance in (("float64", 1e-13), ("float32", 1e-5)):
             actual = descended(device, data, network, weights, dtype, 0.01, decay, steps)
@@ -138,7 +139,7 @@ def away_from_borders(
 
 @on_every_backend
 def test_descend_by_no_step_changes_nothing_and_never_its_argument(name: str) -> None:
-    network = Network(4)
+    network = network_of(4)
     data, weights = drawn(network, 5, 30, seeds=2)
     device = backend(name)
     problem = placed(device, data, network, "float64")
@@ -154,7 +155,7 @@ def test_descend_by_no_step_changes_nothing_and_never_its_argument(name: str) ->
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_threads_do_not_change_bits(shape: tuple[int, int], dtype: str) -> None:
-    network = Network(6)
+    network = network_of(6)
     data, weights = drawn(network, *shape, seeds=5)
     device = backend("numba")
     alone = descended(device, data, network, weights, dtype, 0.01, 0.1, 50)
@@ -168,7 +169,7 @@ def test_threads_do_not_change_bits(shape: tuple[int, int], dtype: str) -> None:
 @pytest.mark.parametrize("features", [2, 40])
 def test_weights_far_below_one_keep_their_digits(name: str, output: Any, features: int) -> None:
     """At 1e-30 squares leave float32: growth is exponential still, and |w_j| is no zero."""
-    network = Network(5, output=output)
+    network = network_of(5, output=output)
     data, weights = drawn(network, 4, features, seeds=1)
     small = Weights(1e-30 * weights.hidden, 1e-30 * weights.output)
     expected = EmpiricalProblem(data, network).descend(small, 0.01, 0.0, 100)
@@ -183,7 +184,7 @@ def test_weights_far_below_one_keep_their_digits(name: str, output: Any, feature
 
 def smooth_stretch() -> tuple[EmpiricalProblem, Weights, float]:
     """A problem, a start and a time up to which no neuron changes its activation pattern."""
-    network = Network(3)
+    network = network_of(3)
     data, weights = drawn(network, 3, 20, seeds=1)
     problem, time = EmpiricalProblem(data, network), 0.3
     signs = np.sign(problem.preactivations(weights))
@@ -247,7 +248,7 @@ def test_balance_drifts_by_the_order_of_the_step(name: str) -> None:
 @pytest.mark.parametrize("output", ["trained", "fixed", "tied"])
 def test_a_descent_is_stable_just_below_two_over_the_sharpness(name: str, output: Any) -> None:
     """Next to an interpolating minimum a step of 1.9/sharpness returns to it, one of 2.1/sharpness leaves."""
-    network = Network(6, output=output)
+    network = network_of(6, output=output)
     data, minimum = drawn(network, 3, 10, seeds=1)
     data = dataclasses.replace(data, targets=EmpiricalProblem(data, network).predict(minimum)[0])
     problem = EmpiricalProblem(data, network)
@@ -278,7 +279,7 @@ def states_by_hand(
 @on_every_backend
 @pytest.mark.parametrize(("kind", "features"), [("trained", 3), ("trained", 40), ("tied", 3), ("fixed", 40)])
 def test_saved_steps_are_those_of_the_loop(name: str, kind: Any, features: int) -> None:
-    network = Network(4, output=kind)
+    network = network_of(4, output=kind)
     data, _ = drawn(network, 7, features, seeds=2)
     path = train(
         data, network, gaussian(scale=0.5), dynamics("gradient_descent", step_size=0.02),
@@ -306,7 +307,7 @@ def test_saved_steps_are_those_of_the_loop(name: str, kind: Any, features: int) 
 def test_a_step_uses_the_weight_decay_of_the_time_it_starts_from(
     name: str, step_size: float, until: list[float], changes: list[int]
 ) -> None:
-    network, values, last = Network(3), [0.5, 0.0, 0.2], 18
+    network, values, last = network_of(3), [0.5, 0.0, 0.2], 18
     data, _ = drawn(network, 5, 2, seeds=1)
     data = dataclasses.replace(data, inputs=0.3 * data.inputs)
     chosen = dynamics(
@@ -329,7 +330,7 @@ def test_a_step_uses_the_weight_decay_of_the_time_it_starts_from(
 
 def test_steps_one_by_one_are_the_fused_trajectory() -> None:
     """`steps` is what finds a divergence: it must walk the same path as `trajectory`."""
-    network = Network(3)
+    network = network_of(3)
     data, weights = drawn(network, 6, 2, seeds=1)
     problem = placed(backend("numba"), data, network, "float64")
     schedule = WeightDecay([0.3, 0.1], [0.165])
@@ -358,7 +359,7 @@ def test_a_schedule_that_cannot_be_says_why(values: Any, until: Any, message: st
 @on_every_backend
 @pytest.mark.parametrize("features", [2, 40])
 def test_a_seed_means_the_same_in_every_list_and_on_every_backend(name: str, features: int) -> None:
-    network = Network(4)
+    network = network_of(4)
     data, _ = drawn(network, 5, features, seeds=1)
 
     def path(seeds: list[int], device: Backend) -> Weights:
@@ -405,7 +406,7 @@ def data_with_a_steep_seed(features: int) -> FiniteData:
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("features", [3, 30])
 def test_divergence_is_told_and_touches_no_other_seed(name: str, dtype: str, features: int) -> None:
-    network, step_size, last = Network(3), 0.02, 60
+    network, step_size, last = network_of(3), 0.02, 60
     data = data_with_a_steep_seed(features)
     random = np.random.default_rng(5)
     start = Given(random.standard_normal((3, features)), random.standard_normal(3))
@@ -461,14 +462,14 @@ def test_divergence_shows_although_the_weights_are_finite_still(name: str) -> No
     data = FiniteData(np.asarray([[1.0, 0.0]]), np.asarray([1.0]))
     start = Given(np.asarray([[1e90, 0.0]]), np.asarray([1e90]))
     chosen = dynamics("gradient_descent", step_size=1e-250)
-    path = train(data, Network(1), start, chosen, Times(steps=[1, 2]), [0], backend(name))
+    path = train(data, network_of(1), start, chosen, Times(steps=[1, 2]), [0], backend(name))
     assert path.diverged_step.tolist() == [0]
     assert np.isnan(path.weights.hidden).all()
 
 
 @on_every_backend
 def test_the_stable_step_size_that_is_told_is_stable(name: str) -> None:
-    network = Network(5)
+    network = network_of(5)
     data, _ = drawn(network, 6, 30, seeds=1)
     data = dataclasses.replace(data, inputs=10 * data.inputs)
 

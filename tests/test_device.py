@@ -158,12 +158,14 @@ def runs(folder: Path, dynamics: str, problem: str, network: Any, starts: Any, *
 def trained(run: Any, device: Any) -> tuple[Any, ...] | str:
     """What stands in the problem's and the trajectory's files, or the message in which the run is refused."""
     try:
-        problem, attributes = generate(Job(run, REGISTRY).problem, run)
+        problem, attributes = generate(Job(run, REGISTRY).problem, Job(run, REGISTRY).network, run)
         start, dynamics = Job(run, REGISTRY).initialization, Job(run, REGISTRY).dynamics
-        trajectory, _ = train(problem, attributes, run, start, dynamics, device, 1)
+        trajectory, _ = train(
+            problem, attributes, Job(run, REGISTRY).network, run, start, dynamics, device, 1
+        )
     except TwolayerError as error:
         return str(error)
-    return problem, attributes, trajectory, run, METRICS, dynamics
+    return problem, attributes, trajectory, Job(run, REGISTRY).network, run, METRICS, dynamics
 
 
 def hold_alike(found: netcdf.Variables, wanted: netcdf.Variables, rtol: float, atol: float) -> None:

@@ -9,9 +9,10 @@ import mpmath
 import numpy as np
 import pytest
 import xarray as xr
+from networks import network_of
 
 import twolayer
-from twolayer import FiniteData, Network, PopulationProblem, Teacher, Weights
+from twolayer import FiniteData, PopulationProblem, Teacher, Weights
 from twolayer.population import flow
 from twolayer.population.flow import OdeSystem
 from twolayer.population.numba_flow import CompiledOdeSystem
@@ -67,7 +68,7 @@ def near_solution(seed: int, wanted: float) -> tuple[PopulationProblem, Weights]
         hidden = heavy / values[:, None]
     if activation == "abs" or profile == "linear":
         hidden *= random.choice([-1.0, 1.0], (len(hidden), 1))
-    network = Network(
+    network = network_of(
         len(masses),
         str(activation),
         str(output),
@@ -81,7 +82,7 @@ def near_solution(seed: int, wanted: float) -> tuple[PopulationProblem, Weights]
 def exact(problem: PopulationProblem, weights: Weights) -> tuple[Any, Any]:
     """L and |∇L|² in the trained parameters, in 60 digits, by E σ(u·x)σ(v·x) as the integrals give it."""
     network, profile = problem.network, problem.data.profile
-    relu, m = network.activation == "relu", network.neurons
+    relu, m = not network.activation.even, network.neurons
     with mpmath.workdps(60):
         mp = mpmath.mp
         scale, half, zero = mp.mpf(network.scale), mp.pi / 2, mp.mpf(0)
@@ -171,7 +172,7 @@ def test_strays_of_any_direction_and_size() -> None:
         for size in (0.0, 1e-200, 1e-13, 1e-9, 1e-5, 1e-2):
             hidden = np.array([[1.0, 1e-8, 2e-8, 0], [-1.0, 1e-8, 2e-8, 0], [1e-8, -2, 0, 0]])
             hidden = np.concatenate([hidden, size * np.array([direction])])
-            problem = teacher.problem(Network(4))
+            problem = teacher.problem(network_of(4))
             weights = Weights(hidden, np.array([1.0, 1.0, -0.5, 1.0]))
             loss, _ = exact(problem, weights)
             assert abs(float(problem.loss(weights) / loss - 1)) < 1e-7
@@ -179,11 +180,11 @@ def test_strays_of_any_direction_and_size() -> None:
 
 def test_a_loss_of_0_is_not_trusted() -> None:
     """The teacher itself, to the last place; and with one student more, at 0."""
-    problem = Teacher(np.eye(2, 3), np.ones(2)).problem(Network(3))
+    problem = Teacher(np.eye(2, 3), np.ones(2)).problem(network_of(3))
     weights = Weights(np.eye(3)[None], np.array([[1.0, 1.0, 0.0]]))
     assert problem.loss(weights)[0] == 0
     assert not precision.trusted(problem, weights)[0]
-    finite = FiniteData(np.array([[1.0, 0.0]]), np.array([0.0])).problem(Network(1))
+    finite = FiniteData(np.array([[1.0, 0.0]]), np.array([0.0])).problem(network_of(1))
     assert not precision.trusted(finite, Weights(np.array([[[-1.0, 0.0]]]), np.ones((1, 1))))[0]
 
 
@@ -232,7 +233,7 @@ def test_flows_with_background_print_what_their_weights_have(background_neurons:
     frames = with_background_neurons(background_neurons, seed)
     assert np.isfinite(frames["loss"].values).all()
     assert np.isfinite(frames["hidden"].values).all()
-    problem = Teacher(np.eye(2, 6), np.ones(2)).problem(Network(8))
+    problem = Teacher(np.eye(2, 6), np.ones(2)).problem(network_of(8))
     kept = frames.isel(time=(frames["time"] <= frames["trusted_until"]).values)
     assert kept.sizes["time"] > 6
     for index in range(kept.sizes["time"]):
@@ -243,7 +244,7 @@ def test_flows_with_background_print_what_their_weights_have(background_neurons:
 def test_a_flow_at_rest_stands_where_no_step_is_within_tolerance(monkeypatch: pytest.MonkeyPatch) -> None:
     """An integrator that gives up at once: a state at rest is held to the horizon, one that moves ends in NaN."""
     frames = with_background_neurons(1e-6, 3)
-    problem = Teacher(np.eye(2, 6), np.ones(2)).problem(Network(8))
+    problem = Teacher(np.eye(2, 6), np.ones(2)).problem(network_of(8))
     monkeypatch.setattr(flow, "STEPS", 0)
     times = np.array([0.0, 1e3, 1e4])
     for index, held in ((-1, True), (4, False), (0, False)):
@@ -258,7 +259,7 @@ def test_a_flow_at_rest_stands_where_no_step_is_within_tolerance(monkeypatch: py
 def test_what_is_at_rest() -> None:
     """The linear flow's fall of L: of one neuron off its minimum by x, L = ¼x² falls by 1 − e^(−t); a saddle does not
     rest, however small its forces."""
-    problem = Teacher(np.eye(1, 2), np.ones(1)).problem(Network(1, output="fixed"))
+    problem = Teacher(np.eye(1, 2), np.ones(1)).problem(network_of(1, output="fixed"))
     near = OdeSystem(problem, Weights(np.array([[1.0 + 1e-5, 0.0]]), np.ones(1)), 0.0)
     state = near.packed(near.start)
     assert near.is_at_rest(state, 0.0099)

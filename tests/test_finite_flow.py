@@ -9,10 +9,10 @@ import mpmath
 import netCDF4
 import numpy as np
 import pytest
+from networks import network_of
 from scipy.integrate import solve_ivp
 from scipy.linalg import expm
 
-from twolayer.core.network import Network
 from twolayer.core.times import Times
 from twolayer.finite.flow import FlowStalled, finite_flow, flow_frames, frames
 from twolayer.finite.flow.coupled import flow_to
@@ -487,7 +487,9 @@ def test_a_stall_of_one_seed_leaves_the_others_whole(monkeypatch: pytest.MonkeyP
     data = FiniteData(np.eye(2, 3), np.array([1.0, -0.8]), "half_mean_square")
 
     def run() -> Any:
-        return train(data, Network(neurons=4), start, dynamics, Times(values=[1.0, 2.0, 3.0]), seeds, backend)
+        return train(
+            data, network_of(neurons=4), start, dynamics, Times(values=[1.0, 2.0, 3.0]), seeds, backend
+        )
 
     whole, calls = run(), []
     assert whole.flow_forks.tolist() == [0, 0, 0]

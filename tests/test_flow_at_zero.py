@@ -7,8 +7,9 @@ from typing import Any
 import numba
 import numpy as np
 import pytest
+from networks import network_of
 
-from twolayer import FiniteData, Network, Weights
+from twolayer import FiniteData, Weights
 from twolayer.core.times import Times
 from twolayer.finite.flow import finite_flow
 from twolayer.finite.flow.frames import FlowPath, FlowStalled
@@ -182,7 +183,7 @@ def two_on_one_line(decay: Any, until: list[float]) -> Any:
 
 
 def flow_of_two(dynamics: Any) -> Any:
-    network = Network(2, "abs", "trained")
+    network = network_of(2, "abs", "trained")
     data = FiniteData(np.ones((1, 1)), np.ones(1), "half_mean_square")
     weights = Weights(np.array([[[2.0], [0.01]]]), np.array([[1.0, 0.5]]))
     frames = dynamics.trajectory(

@@ -9,8 +9,9 @@ import mpmath
 import numpy as np
 import pytest
 from namespaces import NAMESPACES, namespace
+from networks import factors_of, network_of
 
-from twolayer import Network, PopulationProblem, Teacher, Weights
+from twolayer import PopulationProblem, Teacher, Weights
 from twolayer.core.arrays import to_host
 from twolayer.population import closed_form, orthogonal_form
 from twolayer.population.closed_form import Units
@@ -98,7 +99,7 @@ def precise(units: Units, activation: str, profile: str = "none") -> Any:
 @pytest.mark.parametrize("profile", PROFILES)
 def test_the_loss_is_the_integral(activation: str, profile: str) -> None:
     units = random_units(0, lead=())
-    factor = closed_form.factors(activation, profile)
+    factor = factors_of(activation, profile)
     exact = float(precise(units, activation, profile))
     for form in FORMS.values():
         assert float(form.loss(units, factor)) == pytest.approx(exact, rel=1e-13)
@@ -108,7 +109,7 @@ def test_the_loss_is_the_integral(activation: str, profile: str) -> None:
 @pytest.mark.parametrize("profile", PROFILES)
 def test_loss_and_gradient_are_means_over_gaussian_inputs(activation: str, profile: str) -> None:
     units = random_units(1, lead=())
-    factor = closed_form.factors(activation, profile)
+    factor = factors_of(activation, profile)
     count = 400_000
     x = np.random.default_rng(5).standard_normal((count, units.vectors.shape[1]))
     z = x @ units.vectors.T
@@ -139,7 +140,7 @@ def within(samples: Any, value: Any) -> None:
 @pytest.mark.parametrize("profile", PROFILES)
 def test_the_field_is_the_gradient(form: str, activation: str, profile: str) -> None:
     units, step = random_units(2), 1e-5
-    factor = closed_form.factors(activation, profile)
+    factor = factors_of(activation, profile)
     students, coefficients = split(units)
     field = FORMS[form].field(units, factor)
     for i in range(units.students):
@@ -163,7 +164,7 @@ def difference(units: Units, factor: Any, **by: Any) -> Any:
 @pytest.mark.parametrize("profile", PROFILES)
 def test_the_hessian_is_the_fields_derivative(activation: str, profile: str) -> None:
     units, step = random_units(3), 1e-5
-    factor = closed_form.factors(activation, profile)
+    factor = factors_of(activation, profile)
     students, coefficients = split(units)
     own, through, by_coefficient = closed_form.hessian_blocks(units, factor)
 
@@ -189,7 +190,7 @@ def test_the_hessian_is_the_fields_derivative(activation: str, profile: str) -> 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_the_forms_agree_where_both_are_good(form: str, activation: str) -> None:
-    units, factor = random_units(4, m=6, k=3, d=7), closed_form.factors(activation)
+    units, factor = random_units(4, m=6, k=3, d=7), factors_of(activation)
     np.testing.assert_allclose(FORMS[form].loss(units, factor), closed_form.loss(units, factor), rtol=1e-13)
     np.testing.assert_allclose(FORMS[form].field(units, factor), closed_form.field(units, factor), atol=1e-13)
 
@@ -198,7 +199,7 @@ def test_the_forms_agree_where_both_are_good(form: str, activation: str) -> None
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("teachers", [1, 2, 3])
 def test_digits_of_a_small_loss(teachers: int, activation: str, rotated: bool) -> None:
-    factor = closed_form.factors(activation)
+    factor = factors_of(activation)
     cubic = float(precise(near_teachers(teachers, 1e-4, rotated), activation)) / 1e-12  # L ~ angle³
     for wanted, limit in ((1e-12, 1e-11), (1e-25, 1e-6)):
         units = near_teachers(teachers, (wanted / cubic) ** (1 / 3), rotated)
@@ -239,7 +240,7 @@ def network_near_teachers(
         else:
             outputs[own] = given * np.sign(coefficients[group])
             hidden[own] = (mass / outputs[own])[:, None] * direction
-    network = Network(
+    network = network_of(
         m, activation, output, outputs.tolist() if output == "fixed" else 1.0, output_scale=scale
     )  # type: ignore[arg-type]
     teacher = Teacher(norms[:, None] * np.eye(d)[:teachers], coefficients, profile)
@@ -265,7 +266,7 @@ def test_digits_of_a_networks_small_loss(activation: str, profile: str, output: 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_digits_of_a_small_gradient(activation: str) -> None:
     """The grouped field against a difference of 60-digit losses, along directions that leave r alone."""
-    units, factor = near_teachers(2, 1e-6, False), closed_form.factors(activation)
+    units, factor = near_teachers(2, 1e-6, False), factors_of(activation)
     direction = np.zeros_like(units.vectors)
     own = np.arange(0, units.students, 2)[:2]  # two students of the first teacher
     direction[own[0], 3], direction[own[1], 3] = 1.0, -1.0
@@ -285,9 +286,9 @@ def test_other_teachers_keep_the_absolute_digits_they_are_said_to() -> None:
     units.vectors[-1] += 0.4 * units.vectors[-2]  # no longer orthogonal; its students move with it
     units.vectors[1 : units.students : 2, 0] += 0.4 * units.vectors[1 : units.students : 2, 1] / 0.7
     exact = precise(units, "relu")
-    error = abs(closed_form.loss(units, closed_form.factors("relu")) - exact)
+    error = abs(closed_form.loss(units, factors_of("relu")) - exact)
     assert error < 4e-15
-    assert closed_form.loss(units, closed_form.factors("relu")) >= 0
+    assert closed_form.loss(units, factors_of("relu")) >= 0
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
@@ -303,7 +304,7 @@ def test_oblique_teachers_lose_digits_only_below_1e_minus_15(apart: float, activ
     for angle in (1e-1, 1e-4, 0.0):
         lean = angle * np.concatenate([rest, -rest])
         units = Units(np.concatenate([students + lean, directions]), np.array([1.0] * 4 + [-1.0] * 2), 4)
-        found = closed_form.loss(units, closed_form.factors(activation))
+        found = closed_form.loss(units, factors_of(activation))
         assert found >= 0
         assert abs(found - precise(units, activation)) < 2e-15
 
@@ -331,7 +332,7 @@ def test_nothing_breaks_where_vectors_meet(form: str, activation: str, profile: 
     students = np.stack([v, 3 * v, -v, 0 * v, v, 1e-300 * v, np.array([1.0, 0, 0])])
     teachers = np.stack([v, np.array([0.4, -0.3, 0.0])])
     units = Units(np.concatenate([students, teachers]), np.array([1.0] * 7 + [-1.0] * 2), 7)
-    factor = closed_form.factors(activation, profile)
+    factor = factors_of(activation, profile)
     with np.errstate(all="raise", under="ignore"):
         loss, field = FORMS[form].loss(units, factor), FORMS[form].field(units, factor)
     assert loss >= 0
@@ -353,7 +354,7 @@ def test_no_network_breaks_where_vectors_meet(
     v = np.array([0.3, 0.4, 0.5])
     hidden = np.stack([v, 3 * v, -v, 0 * v, v, 1e-300 * v, np.array([1.0, 0, 0])])
     problem = Teacher(np.stack([v, np.array(second)]), np.array([1.0, -0.5]), profile).problem(
-        Network(7, activation, output)  # type: ignore[arg-type]
+        network_of(7, activation, output)  # type: ignore[arg-type]
     )
     weights = problem.network.with_tied_outputs(Weights(hidden, np.array([1.0, -1, 1, 1, 0, -2, 1])))
     with np.errstate(all="raise", under="ignore"):
@@ -375,7 +376,7 @@ def test_no_loss_is_negative_at_the_minimum(form: str) -> None:
         units = Units(np.concatenate([students, teachers]), np.array([1.0] * 4 + [-1.0] * 2), 4)
         for activation in ACTIVATIONS:
             for profile in PROFILES:
-                loss = FORMS[form].loss(units, closed_form.factors(activation, profile))
+                loss = FORMS[form].loss(units, factors_of(activation, profile))
                 assert 0 <= loss < 1e-15, seed
 
 
@@ -383,7 +384,7 @@ def test_turned_students_are_the_same_network() -> None:
     units = random_units(6)
     units.vectors[..., 1, :] = -np.abs(units.vectors[..., 1, :])
     turned, signs = closed_form.oriented(units)
-    factor = closed_form.factors("abs")
+    factor = factors_of("abs")
     assert (signs[..., 1] == -1).any()
     np.testing.assert_allclose(closed_form.loss(turned, factor), closed_form.loss(units, factor), rtol=1e-13)
     np.testing.assert_allclose(
@@ -396,7 +397,7 @@ def test_turned_students_are_the_same_network() -> None:
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_arrays_of_every_namespace(form: str, name: str, dtype: str) -> None:
     xp = namespace(name)
-    units, factor = random_units(7), closed_form.factors("relu", "constant")
+    units, factor = random_units(7), factors_of("relu", "constant")
     kind = getattr(xp, dtype)
     placed = Units(
         xp.asarray(units.vectors, dtype=kind), xp.asarray(units.coefficients, dtype=kind), units.students
@@ -424,7 +425,7 @@ def test_pairs_a_few_rows_at_a_time(monkeypatch: pytest.MonkeyPatch, activation:
     near = np.repeat(teachers, 2, axis=1) + 1e-3 * random.normal(size=(2, 6, 8))
     vectors = np.concatenate([near, random.normal(size=(2, 5, 8)), teachers], axis=1)
     units = Units(vectors, random.normal(size=(2, 14)), 11)
-    factor = closed_form.factors(activation)
+    factor = factors_of(activation)
 
     def values() -> list[Any]:
         return [

@@ -7,6 +7,7 @@ from typing import Any
 import mpmath
 import numpy as np
 import pytest
+from networks import network_of
 
 from twolayer import Network, Teacher, Weights
 from twolayer.core.trajectory import Clock, Trajectory
@@ -20,7 +21,7 @@ def measured(
     name: str, hidden: Any, output: Any, activation: str = "abs", teacher: Teacher = TEACHERS
 ) -> Any:
     """A metric of one moment of one seed."""
-    problem = teacher.problem(Network(len(hidden), activation))  # type: ignore[arg-type]
+    problem = teacher.problem(network_of(len(hidden), activation))  # type: ignore[arg-type]
     weights = Weights(
         np.asarray(hidden, dtype=float)[None, None], np.asarray(output, dtype=float)[None, None]
     )
@@ -149,7 +150,7 @@ def test_what_is_said_of_the_function_counts_the_output_scale(activation: Any) -
     """s and a, or 1 and s a: one function, and the same of all that is said of it; λ/s is its penalty over measures.
     What is said of weights is theirs."""
     hidden, output = students(0.3)
-    scaled, plain = Network(7, activation, output_scale=0.4), Network(7, activation)
+    scaled, plain = network_of(7, activation, output_scale=0.4), network_of(7, activation)
     names = [
         "loss", "mass", "path_norm", "teacher_deficit", "teacher_mass",
         "mass_weighted_angle", "mass_weighted_square_angle",
@@ -170,7 +171,7 @@ def test_the_objective_is_of_the_trained_weights(layer: Any) -> None:
     """L + (λ/2)|θ|²: |a|² counts unless it is fixed; the label says so."""
     hidden, output = students(0.3)
     output = np.linalg.norm(hidden, axis=-1) if layer == "tied" else output
-    network = Network(7, "abs", layer, output_values=output.tolist() if layer == "fixed" else 1.0)
+    network = network_of(7, "abs", layer, output_values=output.tolist() if layer == "fixed" else 1.0)
     squares = (hidden**2).sum() + (0.0 if layer == "fixed" else (output**2).sum())
     loss = of_function("loss", hidden, output, network, 0.1)
     objective = of_function("objective", hidden, output, network, 0.1)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from namespaces import NAMESPACES, namespace
+from networks import activation_of, network_of
 
 from twolayer import EmpiricalProblem, FiniteData, Network, Problem, Weights
 from twolayer.core.arrays import norm, to_host
@@ -29,7 +30,9 @@ class Case:
     def name(self) -> str:
         network, data = self.problem.network, self.problem.data
         drawn = "per-seed" if data.per_seed else "shared"
-        return f"{network.activation}-{network.output}-{network.output_scale}-{drawn}-{data.loss}"
+        return (
+            f"{type(network.activation).__name__}-{network.output}-{network.output_scale}-{drawn}-{data.loss}"
+        )
 
 
 def all_cases() -> Iterator[Case]:
@@ -42,7 +45,7 @@ def all_cases() -> Iterator[Case]:
         data = FiniteData(
             random.standard_normal((*lead, SAMPLES, FEATURES)), random.standard_normal((*lead, SAMPLES)), loss
         )
-        network = Network(NEURONS, activation, output, output_scale=scale)
+        network = network_of(NEURONS, activation, output, output_scale=scale)
         hidden = random.standard_normal((SEEDS, NEURONS, FEATURES))
         weights = network.with_tied_outputs(Weights(hidden, random.standard_normal((SEEDS, NEURONS))))
         yield Case(EmpiricalProblem(data, network), weights)
@@ -63,7 +66,7 @@ def slow_predictions(network: Network, inputs: Any, hidden: Any, output: Any) ->
         total = 0.0
         for w, a in zip(hidden, output, strict=True):
             z = sum(float(w_i) * float(x_i) for w_i, x_i in zip(w, x, strict=True))
-            total += float(a) * (abs(z) if network.activation == "abs" else max(z, 0.0))
+            total += float(a) * (abs(z) if network.activation.even else max(z, 0.0))
         predictions.append(scale * total)
     return predictions
 
@@ -179,7 +182,7 @@ def test_sharpness_is_the_top_eigenvalue_of_the_slow_jacobian(case: Case) -> Non
 
 @pytest.mark.parametrize("activation", ["relu", "abs"])
 def test_a_missing_seed_axis_gives_the_numbers_of_that_seed(activation: Any) -> None:
-    case = next(case for case in CASES if case.problem.network.activation == activation)
+    case = next(case for case in CASES if case.problem.network.activation == activation_of(activation))
     problem, one = case.problem, Weights(case.weights.hidden[1], case.weights.output[1])
     assert problem.loss(one) == pytest.approx(problem.loss(case.weights)[1], rel=1e-14)
     gradient, gradients = problem.gradient(one, 0.1), problem.gradient(case.weights, 0.1)
@@ -216,17 +219,17 @@ def test_gradient_along_the_weights_counts_the_degree(case: Case) -> None:
 @pytest.mark.parametrize("activation", ["relu", "abs"])
 def test_slopes_are_zero_at_zero(name: str, activation: Any) -> None:
     xp = namespace(name)
-    network = Network(1, activation)
+    network = network_of(1, activation)
     preactivation = xp.asarray([-2.0, -0.0, 0.0, 3.0])
     below = -1.0 if activation == "abs" else 0.0
-    assert to_host(network.slope(preactivation)).tolist() == [below, 0.0, 0.0, 1.0]
-    assert to_host(network.activate(preactivation)).tolist() == [2.0 * abs(below), 0.0, 0.0, 3.0]
+    assert to_host(network.activation.derivative(preactivation)).tolist() == [below, 0.0, 0.0, 1.0]
+    assert to_host(network.activation.value(preactivation)).tolist() == [2.0 * abs(below), 0.0, 0.0, 3.0]
 
 
 @pytest.mark.parametrize("output", ["trained", "tied"])
 def test_zero_weights_are_a_critical_point(output: Any) -> None:
     data = FiniteData(np.asarray([[1.0, 2.0], [0.0, 1.0]]), np.asarray([1.0, -1.0]))
-    problem = EmpiricalProblem(data, Network(2, output=output))
+    problem = EmpiricalProblem(data, network_of(2, output=output))
     gradient = problem.gradient(Weights(np.zeros((2, 2)), np.zeros(2)), 0.5)
     assert not gradient.hidden.any()
     assert not gradient.output.any()
@@ -234,7 +237,7 @@ def test_zero_weights_are_a_critical_point(output: Any) -> None:
 
 def test_a_neuron_on_the_border_of_a_sample_is_not_moved_by_it() -> None:
     data = FiniteData(np.asarray([[1.0, 0.0], [0.0, 1.0]]), np.asarray([5.0, 7.0]))
-    problem = EmpiricalProblem(data, Network(1))
+    problem = EmpiricalProblem(data, network_of(1))
     gradient = problem.gradient(Weights(np.asarray([[0.0, 1.0]]), np.asarray([1.0])))
     assert gradient.hidden.tolist() == [[0.0, -3.0]]  # −(1/2)(7 − 1) of the second sample alone
 
@@ -267,8 +270,8 @@ def everything(problem: Problem, weights: Weights) -> dict[str, Any]:
     preactivation = problem.preactivations(weights)
     values: dict[str, Any] = {
         "preactivations": preactivation,
-        "activate": problem.network.activate(preactivation),
-        "slope": problem.network.slope(preactivation),
+        "activate": problem.network.activation.value(preactivation),
+        "slope": problem.network.activation.derivative(preactivation),
         "predict": problem.predict(weights),
         "loss": problem.loss(weights),
         "penalty": problem.penalty(weights, 0.1),
@@ -324,9 +327,9 @@ def test_every_function_keeps_namespace_dtype_and_numbers(name: str, dtype: str)
 )
 def test_a_network_that_cannot_be_says_why(arguments: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        Network(**arguments)
+        network_of(**arguments)
 
 
 @pytest.mark.parametrize(("scale", "expected"), [(2.5, 2.5), ("1/m", 0.0625), ("1/sqrt(m)", 0.25)])
 def test_output_scale(scale: Any, expected: float) -> None:
-    assert Network(16, output_scale=scale).scale == expected
+    assert network_of(16, output_scale=scale).scale == expected

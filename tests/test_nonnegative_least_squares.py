@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from networks import network_of
 
 import twolayer
 from twolayer import FiniteData, Network, Teacher, Weights
@@ -34,7 +35,7 @@ def slopes(data: Any, network: Network, weights: Weights) -> tuple[Any, Any]:
 @pytest.mark.parametrize("scale", [1.0, 0.3])
 def test_it_is_optimal(data: Any, activation: Any, scale: float) -> None:
     """Karush, Kuhn and Tucker: z ≥ 0, no slope where z > 0, none below 0 elsewhere. And |a_j| = |w_j|."""
-    network = Network(12, activation, output_scale=scale)
+    network = network_of(12, activation, output_scale=scale)
     weights = START().draw(data, network, np.random.default_rng(2))
     np.testing.assert_allclose(weights.output, np.linalg.norm(weights.hidden, axis=1), rtol=1e-14)
     mass, slope = slopes(data, network, weights)
@@ -49,7 +50,7 @@ def test_it_is_optimal(data: Any, activation: Any, scale: float) -> None:
 
 
 def test_kept_neurons_point_where_they_were_drawn() -> None:
-    weights = START().draw(TEACHER, Network(9, "abs", "tied"), np.random.default_rng(0))
+    weights = START().draw(TEACHER, network_of(9, "abs", "tied"), np.random.default_rng(0))
     drawn = np.random.default_rng(0).standard_normal((9, 4))
     length = np.linalg.norm(weights.hidden, axis=1)
     for j in np.flatnonzero(length):
@@ -58,8 +59,8 @@ def test_kept_neurons_point_where_they_were_drawn() -> None:
 
 
 def test_many_samples_are_the_population() -> None:
-    few = START().draw(finite(40_000), Network(8, "abs"), np.random.default_rng(1))
-    many = START().draw(TEACHER, Network(8, "abs"), np.random.default_rng(1))
+    few = START().draw(finite(40_000), network_of(8, "abs"), np.random.default_rng(1))
+    many = START().draw(TEACHER, network_of(8, "abs"), np.random.default_rng(1))
     assert np.abs(few.output**2 - many.output**2).max() < 0.05
 
 
@@ -67,11 +68,11 @@ def test_many_samples_are_the_population() -> None:
     ("data", "tolerance"), [(TEACHER, 1e-14), (finite(20_000), 0.1)], ids=["population", "finite"]
 )
 def test_a_subspace_is_the_teachers(data: Any, tolerance: float) -> None:
-    weights = START(subspace=2).draw(data, Network(20, "abs"), np.random.default_rng(1))
+    weights = START(subspace=2).draw(data, network_of(20, "abs"), np.random.default_rng(1))
     kept = weights.hidden[weights.output > 0]
     assert np.abs(kept[:, 2:]).max() < tolerance
-    problem = TEACHER.problem(Network(20, "abs"))
-    plain = START().draw(data, Network(20, "abs"), np.random.default_rng(1))
+    problem = TEACHER.problem(network_of(20, "abs"))
+    plain = START().draw(data, network_of(20, "abs"), np.random.default_rng(1))
     assert problem.loss(weights) < 0.3 * problem.loss(plain)
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from networks import activation_of, network_of
 from scipy.optimize import nnls
 
 import twolayer
-from twolayer import Network, PopulationProblem, Teacher, Weights
+from twolayer import PopulationProblem, Teacher, Weights
 from twolayer.core.output_layer import OutputLayer
 from twolayer.population.closed_form import unit
 from twolayer.population.optimum import Optimum, certificate, highest, optima, suboptimality
@@ -27,7 +28,7 @@ def test_orthonormal_teachers_by_the_closed_form() -> None:
     """L = λ²r/(2(1 − 2/π)), masses short by λ/(1 − 2/π) each, no shift."""
     teacher = Teacher(np.eye(6)[:3], np.array([1.0, -0.8, 1.2]), "constant")
     room = 1 - 2 / np.pi
-    for best in optima(teacher, "abs", [1e-1, 1e-3, 1e-5]):
+    for best in optima(teacher, activation_of("abs"), [1e-1, 1e-3, 1e-5]):
         assert best.loss == pytest.approx(best.penalty**2 * 3 / (2 * room), rel=1e-9)
         order = np.argmax(np.abs(best.directions @ teacher.hidden.T), axis=0)
         short = np.sign(teacher.output) * (np.abs(teacher.output) - best.penalty / room)
@@ -39,7 +40,7 @@ def test_orthonormal_teachers_by_the_closed_form() -> None:
 def test_one_relu_teacher_by_the_closed_form() -> None:
     """κ = E σ² = ½: C = b − p/κ, and nothing from p = κ b on."""
     teacher = Teacher(np.array([[3.0, 4.0, 0.0]]), np.array([0.2]))
-    low, high = optima(teacher, "relu", [0.1, 0.6])
+    low, high = optima(teacher, activation_of("relu"), [0.1, 0.6])
     assert low.masses == pytest.approx([1.0 - 0.1 / 0.5], rel=1e-12)
     np.testing.assert_allclose(low.directions, [[0.6, 0.8, 0.0]], atol=1e-12)
     assert len(high.masses) == 0
@@ -59,8 +60,8 @@ CASES = [
 @pytest.mark.parametrize(("teacher", "activation"), CASES)
 def test_the_optimum_satisfies_the_conditions_of_optimality(teacher: Teacher, activation: str) -> None:
     """η = sgn C with no slope at the atoms, |η| ≤ 1 at many other directions: they suffice for a convex problem."""
-    for best in optima(teacher, activation, [3e-2, 1e-3, 1e-5]):
-        problem = PopulationProblem(teacher, Network(len(best.masses), activation))
+    for best in optima(teacher, activation_of(activation), [3e-2, 1e-3, 1e-5]):
+        problem = PopulationProblem(teacher, network_of(len(best.masses), activation))
         weights = balanced(best)
         assert float(problem.loss(weights)) == pytest.approx(best.loss, rel=1e-6, abs=1e-14)
         heights, slopes = certificate(problem, weights, best.penalty, best.directions)
@@ -81,17 +82,19 @@ def test_a_grid_and_non_negative_least_squares_do_no_better() -> None:
     """Another method: all directions of a fine grid at once, both signs, by scipy's nnls. A grid's least value is an
     upper bound of the least over all directions, high by O(spacing²)."""
     teacher, penalty = plane([30, 90, 150], [1, -0.8, 1.2]), 0.05
-    (best,) = optima(teacher, "abs", [penalty])
+    (best,) = optima(teacher, activation_of("abs"), [penalty])
     turned = np.linspace(0, np.pi, 180, endpoint=False)
     grid = np.stack([np.cos(turned), np.sin(turned)], -1)
-    gram, force = OutputLayer.of(PopulationProblem(teacher, Network(180, "abs")), grid).form
+    gram, force = OutputLayer.of(PopulationProblem(teacher, network_of(180, "abs")), grid).form
     # p|C|₁ as part of the squares: ½|A x − b|² with AᵀA = [G −G; −G G] + ε, Aᵀb = [h − p; −h − p]
     whole = np.block([[gram, -gram], [-gram, gram]]) + 1e-10 * np.eye(360)
     given = np.concatenate([force - penalty, -force - penalty])
     root = np.linalg.cholesky(whole).T
     found, _ = nnls(root, np.linalg.solve(root.T, given), maxiter=20000)
     masses = found[:180] - found[180:]
-    start = float(PopulationProblem(teacher, Network(1, "abs")).loss(Weights(np.zeros((1, 2)), np.zeros(1))))
+    start = float(
+        PopulationProblem(teacher, network_of(1, "abs")).loss(Weights(np.zeros((1, 2)), np.zeros(1)))
+    )
     value = start - force @ masses + 0.5 * masses @ gram @ masses + penalty * np.abs(masses).sum()
     assert best.objective <= value + 1e-12
     assert value == pytest.approx(best.objective, rel=1e-3)
@@ -123,8 +126,8 @@ def test_the_excess_is_the_difference_of_objectives(activation: str, scale: floa
     """At random weights, unbalanced, where nothing cancels; leading axes broadcast."""
     random = np.random.default_rng(3)
     teacher, decay = plane([30, 80], [1, -0.5]), 0.04
-    problem = PopulationProblem(teacher, Network(5, activation, output_scale=scale))
-    (best,) = optima(teacher, activation, [decay / scale])
+    problem = PopulationProblem(teacher, network_of(5, activation, output_scale=scale))
+    (best,) = optima(teacher, activation_of(activation), [decay / scale])
     weights = Weights(random.standard_normal((3, 5, 2)), random.standard_normal((3, 5)))
     exact = problem.loss(weights) + problem.penalty(weights, decay) - best.objective
     np.testing.assert_allclose(suboptimality(problem, weights, best), exact, rtol=1e-10)
@@ -137,8 +140,8 @@ def test_the_excess_is_the_difference_of_objectives(activation: str, scale: floa
 def test_the_excess_keeps_its_digits_near_the_optimum() -> None:
     """By second order in a shift δ: ζ(2δ)/ζ(δ) → 4, far below the rounding of the objective itself."""
     teacher = Teacher(np.eye(3)[:2], np.array([1.0, -1.0]), "constant")
-    (best,) = optima(teacher, "abs", [0.05])
-    problem = PopulationProblem(teacher, Network(2, "abs"))
+    (best,) = optima(teacher, activation_of("abs"), [0.05])
+    problem = PopulationProblem(teacher, network_of(2, "abs"))
     weights, step = balanced(best), np.random.default_rng(0).standard_normal((2, 3))
     small, large = (
         float(suboptimality(problem, Weights(weights.hidden + shift * step, weights.output), best))
@@ -150,7 +153,7 @@ def test_the_excess_keeps_its_digits_near_the_optimum() -> None:
 def test_the_search_finds_the_top_of_the_certificate() -> None:
     """Against a fine grid of the circle, at a network that is not optimal."""
     teacher = plane([15, 70, 130], [1, -0.6, 0.8])
-    problem = PopulationProblem(teacher, Network(2, "abs"))
+    problem = PopulationProblem(teacher, network_of(2, "abs"))
     weights = Weights(np.array([[0.9, 0.2], [0.1, 0.8]]), np.array([0.5, -0.7]))
     turned = np.linspace(0, np.pi, 20001)
     heights, _ = certificate(problem, weights, 0.02, np.stack([np.cos(turned), np.sin(turned)], -1))
@@ -161,7 +164,7 @@ def test_the_search_finds_the_top_of_the_certificate() -> None:
 
 def test_the_gradient_of_the_certificate_by_differences() -> None:
     teacher = Teacher(np.random.default_rng(7).standard_normal((2, 3)), np.array([1.0, -1.0]))
-    problem = PopulationProblem(teacher, Network(1, "relu"))
+    problem = PopulationProblem(teacher, network_of(1, "relu"))
     weights, step = Weights(np.array([[0.3, -0.2, 0.5]]), np.array([0.4])), 1e-5
     directions = unit(np.random.default_rng(8).standard_normal((5, 3)))
     _, slopes = certificate(problem, weights, 0.1, directions)
@@ -179,6 +182,6 @@ def test_the_gradient_of_the_certificate_by_differences() -> None:
 def test_what_it_refuses() -> None:
     teacher = plane([0, 90], [1, 1])
     with pytest.raises(ValueError, match="penalties: must be above 0"):
-        optima(teacher, "abs", [0.0])
+        optima(teacher, activation_of("abs"), [0.0])
     with pytest.raises(ValueError, match="not all 0"):
-        optima(Teacher(np.zeros((1, 2)), np.ones(1)), "abs", [0.1])
+        optima(Teacher(np.zeros((1, 2)), np.ones(1)), activation_of("abs"), [0.1])

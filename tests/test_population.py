@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 from namespaces import BACKENDS, NAMESPACES, backend, namespace
+from networks import network_of
 
 import twolayer
-from twolayer import EmpiricalProblem, FiniteData, Network, PopulationProblem, Problem, Teacher, Weights
+from twolayer import EmpiricalProblem, FiniteData, PopulationProblem, Problem, Teacher, Weights
 from twolayer.core.arrays import to_host
 from twolayer.errors import ConfigError
 from twolayer.population.problem import reduced
@@ -40,7 +41,7 @@ def problem_of(
     vectors[:, :4] = TEACHERS[teachers]
     data = Teacher(vectors, np.array([1.0, -0.6])[: len(vectors)], profile)
     extra: dict[str, Any] = {"output_values": [1.0, -0.5, 2.0]} if output == "fixed" else {}
-    network = Network(neurons, activation, output, output_scale=0.7, **extra)  # type: ignore[arg-type]
+    network = network_of(neurons, activation, output, output_scale=0.7, **extra)  # type: ignore[arg-type]
     hidden = 1.5 * random.standard_normal((2, neurons, features)) / np.sqrt(features)
     given = random.standard_normal((2, neurons))
     if output == "fixed":
@@ -95,7 +96,7 @@ def test_gradient_and_hessian_are_derivatives(teachers: str, activation: str, ou
 def test_many_samples_tend_to_the_population(activation: str) -> None:
     problem, weights = problem_of("oblique", activation)
     inputs = np.random.default_rng(3).standard_normal((200_000, 4))
-    outputs = problem.network.activate(inputs @ problem.data.hidden.T) @ problem.data.output
+    outputs = problem.network.activation.value(inputs @ problem.data.hidden.T) @ problem.data.output
     empirical = EmpiricalProblem(FiniteData(inputs, outputs), problem.network)
     squares = 0.5 * (empirical.predict(weights) - outputs) ** 2
     error = squares.std(axis=-1) / np.sqrt(inputs.shape[0])
@@ -137,7 +138,7 @@ def test_sharpness_is_the_top_eigenvalue(output: str) -> None:
 def test_students_on_the_other_side_keep_digits_for_abs() -> None:
     """|−w·x| = |w·x|: a network turned over has the same small loss."""
     teacher = Teacher(np.eye(4)[:2], np.ones(2))
-    problem = teacher.problem(Network(4, "abs", "fixed"))
+    problem = teacher.problem(network_of(4, "abs", "fixed"))
     near = np.array([[0.4, 0, 1e-8, 0], [0.6, 0, -1e-8, 0], [0, 0.3, 0, 2e-8], [0, 0.7, 0, -2e-8]])
     given = np.ones(4)
     expected = problem.loss(Weights(near, given))
@@ -270,8 +271,8 @@ def test_output_scale_is_a_factor_on_the_sum(given: Any, factor: float) -> None:
     teacher = Teacher(np.eye(3)[:2], np.ones(2))
     random = np.random.default_rng(0)
     weights = Weights(random.standard_normal((4, 3)), random.standard_normal(4))
-    scaled = teacher.problem(Network(4, output_scale=given))
-    plain, same = teacher.problem(Network(4)), Weights(weights.hidden, factor * weights.output)
+    scaled = teacher.problem(network_of(4, output_scale=given))
+    plain, same = teacher.problem(network_of(4)), Weights(weights.hidden, factor * weights.output)
     np.testing.assert_allclose(scaled.loss(weights), plain.loss(same), rtol=1e-14)
     found, wanted = scaled.gradient(weights), plain.gradient(same)
     np.testing.assert_allclose(found.hidden, wanted.hidden, rtol=1e-13)

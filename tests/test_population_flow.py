@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from networks import network_of
 from scipy.integrate import solve_ivp
 
 import twolayer
-from twolayer import Network, PopulationProblem, Teacher, Weights
+from twolayer import PopulationProblem, Teacher, Weights
 from twolayer.errors import TrainingError
 from twolayer.population.flow import OdeSystem
 from twolayer.population.numba_flow import CompiledOdeSystem
@@ -157,7 +158,7 @@ def test_another_integrator_agrees(output: str) -> None:
     """An explicit method of order 8 on the plain gradient in all dimensions, with and without weight decay."""
     random = np.random.default_rng(2)
     teacher = Teacher(np.array([[1.0, 0, 0, 0, 0, 0, 0], [0.4, 0.8, 0, 0, 0, 0, 0]]), np.array([1.0, -0.5]))
-    problem = teacher.problem(Network(3, "relu", output, output_scale=0.5))  # type: ignore[arg-type]
+    problem = teacher.problem(network_of(3, "relu", output, output_scale=0.5))  # type: ignore[arg-type]
     hidden = 0.4 * random.standard_normal((3, 7))
     given = np.ones(3) if output == "fixed" else random.standard_normal(3)
     start = problem.network.with_tied_outputs(Weights(hidden, given))
@@ -212,7 +213,7 @@ def test_compiled_velocity_and_jacobian_are_those_of_the_array_code(
 ) -> None:
     random = np.random.default_rng(4)
     teachers = 2.0 * np.eye(3, 6) if orthogonal else random.standard_normal((3, 6))
-    network = Network(5, activation, output, output_scale=0.7)
+    network = network_of(5, activation, output, output_scale=0.7)
     problem = PopulationProblem(Teacher(teachers, np.array([1.0, -0.5, 2.0]), profile), network)
     hidden = random.standard_normal((5, 6))
     if near:  # the grouped form, with forces of 1e-10 between groups
@@ -232,7 +233,7 @@ def test_compiled_velocity_and_jacobian_are_those_of_the_array_code(
 
 def test_compiled_velocity_of_special_students() -> None:
     """0, parallel, antiparallel and equal students: as the array code, and no NaN."""
-    problem = PopulationProblem(Teacher(np.eye(2, 4), np.ones(2)), Network(5, "relu", "trained"))
+    problem = PopulationProblem(Teacher(np.eye(2, 4), np.ones(2)), network_of(5, "relu", "trained"))
     hidden = np.array([[0.0, 0, 0, 0], [2.0, 0, 0, 0], [-1.0, 0, 0, 0], [1.0, 1, 1, 0], [1.0, 1, 1, 0]])
     start = Weights(hidden, np.array([1.0, 0.5, 0.5, -1.0, 2.0]))
     reference, compiled = OdeSystem(problem, start, 0.0), CompiledOdeSystem(problem, start, 0.0)

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from networks import network_of
 from scipy import stats
 from test_plugins import MOMENTUM, place
 
 import twolayer
-from twolayer import InitializationSpec, Network, PopulationProblem, Problem, Teacher, Weights
+from twolayer import InitializationSpec, PopulationProblem, Problem, Teacher, Weights
 from twolayer.cli import main
 from twolayer.core.seeds import random_of
 from twolayer.core.times import Times
@@ -87,7 +88,7 @@ def of_problem(name: str, **fields: Any) -> Any:
 @pytest.mark.parametrize("backend", ["numpy", "numba"])
 def test_a_run_in_the_span_is_the_run_in_all_dimensions(name: str, output: Any, backend: str) -> None:
     teacher = of_problem(name, dimension=40).generate(np.random.default_rng())
-    network = Network(3, output=output)
+    network = network_of(3, output=output)
     gaussian = PLUGINS.find("initializations", "gaussian").plugin(0.3)
     decayed = PLUGINS.find("dynamics", "regularized_gradient_descent").plugin(0.1, 0.05)
     where = PLUGINS.find("backends", backend).plugin
@@ -106,7 +107,7 @@ def test_many_dimensions_are_walked_as_five(dynamics: str) -> None:
     """The very steps: a wide run is a run in m + k coordinates between its two ends, to the bit."""
     random = np.random.default_rng(1)
     wide = random.standard_normal((1, 3, 200_000)) / 450
-    teacher, network = Teacher(np.eye(2, 200_000), np.ones(2)), Network(3, output="fixed")
+    teacher, network = Teacher(np.eye(2, 200_000), np.ones(2)), network_of(3, output="fixed")
     few, inside, widen = teacher.problem(network).in_span(Weights(wide, np.ones((1, 3))))
     assert widen is not None
     np.testing.assert_array_equal(few.data.hidden, np.eye(2, 5))
@@ -167,7 +168,7 @@ def test_dependent_teachers_share_coordinates_over_seeds() -> None:
     hidden = np.random.default_rng(3).standard_normal((4, 5, 30))
     hidden[1, 2] = 0.0
     hidden[2, :3] = teacher.hidden
-    problem = teacher.problem(Network(5))
+    problem = teacher.problem(network_of(5))
     (few, inside), basis = reduced(problem, Weights(hidden, np.ones((4, 5))))
     assert basis is not None
     assert few.data.hidden.shape == (3, 8)
@@ -193,7 +194,7 @@ def test_who_leaves_the_span_keeps_all_dimensions(backend: str, plugins: list[st
     np.testing.assert_allclose(run("momentum")["hidden"], run("momentum_in_span")["hidden"], atol=1e-14)
     noisy = run("noisy")["hidden"].isel(time=1)
     begin = twolayer.run(experiment(), weights=True)["hidden"].isel(time=0).values
-    problem = Teacher(np.eye(2, 40), np.ones(2)).problem(Network(3))
+    problem = Teacher(np.eye(2, 40), np.ones(2)).problem(network_of(3))
     for seed in (0, 1):
         gaussian = PLUGINS.find("initializations", "gaussian").plugin(0.1)
         output = start(gaussian, problem.data, problem.network, [seed])[1][0]
@@ -240,7 +241,7 @@ def drawn(seeds: int, neurons: int = 3, scale: float = 1.0, **fields: Any) -> tu
     """Reduced starts of many seeds, and their teacher."""
     teacher = PLUGINS.find("problems", "gaussian_teacher").plugin(**fields).reduced(neurons)
     gaussian = PLUGINS.find("initializations", "gaussian").plugin(scale, draw="reduced")
-    return teacher, Weights(*start(gaussian, teacher, Network(neurons), range(seeds)))
+    return teacher, Weights(*start(gaussian, teacher, network_of(neurons), range(seeds)))
 
 
 LEVEL = 1e-3
@@ -295,7 +296,7 @@ def test_the_moments_of_the_gram_matrix() -> None:
 @pytest.mark.parametrize("name", PLACED)
 def test_reduced_and_full_draws_agree_in_law(name: str) -> None:
     """The loss at the start and after a descent, its gradient's size and all inner products, over 800 seeds each."""
-    problem, network, count = of_problem(name, dimension=40), Network(2, "abs", "fixed"), 800
+    problem, network, count = of_problem(name, dimension=40), network_of(2, "abs", "fixed"), 800
     random = np.random.default_rng(4)
     wide = problem.generate(random)
     full = 0.3 * random.standard_normal((count, 2, 40))
@@ -351,7 +352,7 @@ def test_a_draw_of_few_features_is_the_full_one() -> None:
 def test_full_draws_are_what_they_were() -> None:
     gaussian = PLUGINS.find("initializations", "gaussian").plugin(0.25)
     teacher = Teacher(np.eye(2, 40), np.ones(2))
-    hidden, output = start(gaussian, teacher, Network(3), [7])
+    hidden, output = start(gaussian, teacher, network_of(3), [7])
     random = random_of(7, "initialization")
     np.testing.assert_array_equal(hidden[0], 0.25 * random.standard_normal((3, 40)))
     np.testing.assert_array_equal(output[0], 0.25 * random.standard_normal(3))

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from networks import network_of
 
 import twolayer
-from twolayer import FiniteData, Network, Weights
+from twolayer import FiniteData, Weights
 from twolayer.errors import ConfigError
 from twolayer.stages.generate import generate
 from twolayer.storage.netcdf import pack_problem, read, unpack_problem, write
@@ -29,7 +30,7 @@ def sample(activation: str = "relu", seeds: Any = (3, 5), **fields: Any) -> tupl
         "paper": "p", "experiment": "e", "seeds": list(seeds), "problem": {"name": "gaussian_teacher"},
         "network": {**NETWORK, "activation": activation},
     }  # fmt: skip
-    return generate(problem, run)
+    return generate(problem, network_of(**run["network"]), run)
 
 
 def experiment(samples: int | None = 30, **sections: Any) -> dict[str, Any]:
@@ -113,7 +114,7 @@ def test_both_losses_are_measured(loss: str, factor: float) -> None:
     teacher = PROBLEMS.find("problems", "gaussian_teacher").plugin(
         **{key: value for key, value in TEACHER.items() if key != "name"}
     )
-    population = teacher.generate(np.random.default_rng(0)).problem(Network(**NETWORK))
+    population = teacher.generate(np.random.default_rng(0)).problem(network_of(**NETWORK))
     for seed, moment in np.ndindex(2, 3):
         weights = Weights(*(dataset[part].values[seed, moment] for part in ("hidden", "output")))
         expected = by_hand(variables, weights, seed, factor)

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from networks import network_of
 
 import twolayer
-from twolayer import Network, Teacher, Weights
+from twolayer import Teacher, Weights
 from twolayer.errors import ConfigError
 from twolayer.population.stability import step_limit
 
@@ -35,7 +36,7 @@ def random_minimum(random: Any, activation: Any, output: str, profile: str) -> t
     if activation == "abs":
         hidden *= random.choice([-1.0, 1.0], (neurons, 1))
     values: Any = outputs.tolist() if output == "fixed" else 1.0
-    network = Network(neurons, activation, output, values, scale)  # type: ignore[arg-type]
+    network = network_of(neurons, activation, output, values, scale)  # type: ignore[arg-type]
     problem = Teacher(teacher, given, profile).problem(network)
     return problem, network.with_tied_outputs(Weights(hidden, outputs))
 
@@ -56,11 +57,11 @@ def test_the_limit_is_a_bound_at_random_minima(activation: str, output: str, pro
 
 def test_limits_that_are_known_exactly() -> None:
     one, three = Teacher(np.eye(1, 5), np.ones(1)), Teacher(np.eye(3, 5), np.ones(3))
-    assert step_limit(one, Network(8, "relu", "fixed")) == pytest.approx(4 / 8)  # H has the eigenvalue n/2
+    assert step_limit(one, network_of(8, "relu", "fixed")) == pytest.approx(4 / 8)  # H has the eigenvalue n/2
     # Zhou, Ge, Jin 2021 with |·|: 1/(2 λ_max(D^½ K D^½)), K = 1 and 2/π beside the diagonal
-    assert step_limit(three, Network(6, "abs", "tied")) == pytest.approx(1 / (2 * (1 + 4 / math.pi)))
-    assert step_limit(three, Network(2, "relu", "fixed")) == math.inf  # no minimum with L = 0
-    assert step_limit(one, Network(2, "relu", "fixed", [1.0, -1.0])) == math.inf
+    assert step_limit(three, network_of(6, "abs", "tied")) == pytest.approx(1 / (2 * (1 + 4 / math.pi)))
+    assert step_limit(three, network_of(2, "relu", "fixed")) == math.inf  # no minimum with L = 0
+    assert step_limit(one, network_of(2, "relu", "fixed", [1.0, -1.0])) == math.inf
 
 
 def section(**dynamics: Any) -> dict[str, Any]:
@@ -76,7 +77,7 @@ def section(**dynamics: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("share", [0.98, 1.02])
 def test_descent_leaves_a_minimum_above_the_limit_and_not_below(share: float) -> None:
     """Four students along one teacher: H = 1 − Σh ← (1 − 2η) H, and the limit is 1."""
-    problem = Teacher(np.eye(1, 5), np.ones(1)).problem(Network(4, "relu", "fixed"))
+    problem = Teacher(np.eye(1, 5), np.ones(1)).problem(network_of(4, "relu", "fixed"))
     start = Weights(np.outer([0.1, 0.2, 0.3, 0.4], np.eye(5)[0]) * (1 + 1e-3), np.ones(4))
     step = share * step_limit(problem.data, problem.network)
     end = problem.descend(start, step, 0.0, 50)

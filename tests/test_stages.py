@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from namespaces import BACKENDS, backend
+from networks import network_of
 
 import twolayer
 from twolayer import FiniteData, InitializationSpec, Network, Teacher, Weights
@@ -50,7 +51,7 @@ def stages(listed: list[dict[str, Any]]) -> Any:
 
 
 def trained(data: Any, dynamics: Any, times: Any, device: str = "numpy", **fields: Any) -> Any:
-    network = Network(5, "abs", **fields)
+    network = network_of(5, "abs", **fields)
     start = REGISTRY.build("initializations", {"name": "gaussian", "scale": 0.5}, "initialization")[1]
     return train(data, network, start, dynamics, Times(values=times), [0, 1], backend(device))
 
@@ -60,7 +61,7 @@ def trained(data: Any, dynamics: Any, times: Any, device: str = "numpy", **field
 def test_each_stage_is_its_rule(kind: str, device: str) -> None:
     data, times = DATA[kind], [2.0, 4.0, 5.0, 6.0, 7.0]
     path = trained(data, stages(WHOLE), times, device).weights
-    problem = data.problem(Network(5, "abs"))
+    problem = data.problem(network_of(5, "abs"))
     a, w = path.output[:, 0], path.hidden[:, 0]
     w = w - 2.0 * problem.gradient(Weights(w, a)).hidden
     np.testing.assert_allclose(path.hidden[:, 1], w, rtol=1e-10)
@@ -100,7 +101,7 @@ def test_hidden_weights_alone_flow_as_with_fixed_outputs(kind: str) -> None:
     flow = {"name": "gradient_flow", "rtol": 1e-8}
     values = [0.3, -1.0, 0.5, 1.0, 0.7]
     start = [{"name": "output_fit"}, {**flow, "layers": "hidden"}]
-    network = Network(5, "abs", "fixed", output_values=values)
+    network = network_of(5, "abs", "fixed", output_values=values)
     begin = REGISTRY.build("initializations", {"name": "gaussian", "scale": 0.5}, "initialization")[1]
     plain = REGISTRY.build("dynamics", flow, "dynamics")[1]
     fixed = train(DATA[kind], network, begin, plain, Times(values=[0.5]), [0, 1], backend("numpy"))
@@ -126,7 +127,7 @@ def test_batches_move_the_layers_they_are_told(layers: str, kind: str, device: s
     """Both layers' steps are drawn from one generator: the one that moves goes as the rule with its batch says."""
     listed = [{"name": "stochastic_gradient_descent", "step_size": 0.05, "batch_size": 8, "layers": layers}]
     path = trained(DATA[kind], stages(listed), [0.05, 0.1], device).weights
-    problem = DATA[kind].problem(Network(5, "abs"))
+    problem = DATA[kind].problem(network_of(5, "abs"))
     random = [random_of(seed, "dynamics") for seed in (0, 1)]
     weights = Weights(path.hidden[:, 0], path.output[:, 0])
     for moment in (1, 2):
@@ -147,7 +148,7 @@ def test_a_fit_without_weight_decay_moves_as_little_as_it_can(kind: str) -> None
     hidden = random.standard_normal((2, 5, 4))
     hidden[:, 1] = hidden[:, 0]
     given = random.standard_normal((2, 5))
-    problem = DATA[kind].problem(Network(5, "abs"))
+    problem = DATA[kind].problem(network_of(5, "abs"))
     layer = OutputLayer.of(problem, hidden)
     fitted = layer.minimum(Weights(hidden, given), 0.0)
     assert np.abs(problem.gradient(fitted).output).max() < 1e-12
@@ -164,7 +165,7 @@ def test_a_fit_without_weight_decay_moves_as_little_as_it_can(kind: str) -> None
 @pytest.mark.parametrize("device", BACKENDS)
 def test_balancing_keeps_the_function(device: str) -> None:
     held = backend(device)
-    problem = held.problem(DATA["finite"], Network(3), "float64", 1)
+    problem = held.problem(DATA["finite"], network_of(3), "float64", 1)
     hidden = np.array([[[1e-8, 0, 0, 0], [3.0, 4.0, 0, 0], [0, 0, 0, 0]]] * 2)
     output = np.array([[1e8, -0.2, 5.0]] * 2)
     weights = Weights(held.asarray(hidden, "float64"), held.asarray(output, "float64"))
@@ -179,7 +180,7 @@ def test_balancing_keeps_the_function(device: str) -> None:
 def test_what_acts_at_once_may_stand_alone_and_may_rest() -> None:
     alone = REGISTRY.build("dynamics", {"name": "output_fit"}, "dynamics")[1]
     path = trained(DATA["population"], alone, [1.0, 2.0]).weights
-    problem = DATA["population"].problem(Network(5, "abs"))
+    problem = DATA["population"].problem(network_of(5, "abs"))
     assert np.abs(problem.gradient(Weights(path.hidden[:, 1], path.output[:, 1])).output).max() < 1e-13
     np.testing.assert_array_equal(path.output[:, 1], path.output[:, 2])
     assert np.abs(path.output[:, 0] - path.output[:, 1]).max() > 0.1
@@ -298,7 +299,7 @@ def first_by_descent(seeds: list[int], then: list[dict[str, Any]], kind: str, de
     data = DATA[kind] if kind == "population" else FiniteData(INPUTS[0], DATA["finite"].targets[0])
     listed = stages([{"name": "gradient_descent", "step_size": 0.125, "until": 50.0}, *then])
     times = Times(values=[1.0, 25.0, 50.0, 51.0, 52.0])
-    return train(data, Network(5, "abs"), OneFarOff(), listed, times, seeds, backend(device))
+    return train(data, network_of(5, "abs"), OneFarOff(), listed, times, seeds, backend(device))
 
 
 @pytest.mark.parametrize("kind", DATA)
@@ -333,7 +334,7 @@ def test_a_flow_that_stalls_in_a_stage_costs_its_seed_alone(monkeypatch: pytest.
 
     def run() -> Any:
         times = Times(values=[1.0, 2.0, 3.0, 4.0])
-        return train(data, Network(5, "abs"), start, listed, times, [3, 4, 5], backend("numpy"))
+        return train(data, network_of(5, "abs"), start, listed, times, [3, 4, 5], backend("numpy"))
 
     whole, calls = run(), []
 

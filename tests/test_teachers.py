@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from networks import network_of
 
 import twolayer
-from twolayer import Network, Teacher, Weights
+from twolayer import Teacher, Weights
 from twolayer.core.trajectory import Clock, Trajectory
 from twolayer.errors import ConfigError, DataError
 from twolayer.storage.netcdf import pack_trajectory, read, write
@@ -39,7 +40,7 @@ def test_aligned_students_stand_where_they_are_told() -> None:
     axes = np.linalg.qr(np.random.default_rng(1).standard_normal((7, 7)))[0][:2]
     data = Teacher(2.0 * axes, np.ones(2))
     start = aligned(projections=[[0.3, 0.7], [0.1, 0.2, 0.3, 0.4]], angle=0.2)
-    hidden = start.draw(data, Network(6), RANDOM).hidden
+    hidden = start.draw(data, network_of(6), RANDOM).hidden
     np.testing.assert_allclose(hidden[:2] @ axes[0], [0.3, 0.7], atol=1e-15)
     np.testing.assert_allclose(hidden[2:] @ axes[1], [0.1, 0.2, 0.3, 0.4], atol=1e-15)
     rest = hidden - hidden @ axes.T @ axes
@@ -54,15 +55,17 @@ def test_aligned_students_stand_where_they_are_told() -> None:
 def test_aligned_uses_what_the_dimension_allows() -> None:
     data = Teacher(np.eye(2), np.ones(2))
     start = aligned(projections=[[0.5, 0.5], [0.5, 0.5]], angle=0.1)
-    hidden = start.draw(data, Network(4), RANDOM).hidden
+    hidden = start.draw(data, network_of(4), RANDOM).hidden
     np.testing.assert_allclose(np.abs(hidden[:2, 1]), 0.5 * np.tan(0.1))
-    assert aligned(projections=[[1.0], [1.0]], angle=0.3).draw(data, Network(2), RANDOM).hidden.tolist() == [
+    assert aligned(projections=[[1.0], [1.0]], angle=0.3).draw(
+        data, network_of(2), RANDOM
+    ).hidden.tolist() == [
         [1.0, 0.0],
         [0.0, 1.0],
     ]
     # along axes, small parts are exact
     tiny = aligned(projections=[[0.3, 0.7]], angle=1e-14).draw(
-        Teacher(np.eye(3)[:1], np.ones(1)), Network(2), RANDOM
+        Teacher(np.eye(3)[:1], np.ones(1)), network_of(2), RANDOM
     )
     np.testing.assert_allclose(np.abs(tiny.hidden[:, 1]), 0.5e-14, rtol=1e-15)
 
@@ -90,7 +93,7 @@ def test_bad_alignments_are_told_of(case: str) -> None:
 def test_gaussian_weights_have_the_law_they_are_said_to_have() -> None:
     """Mean, standard deviation and kurtosis of 2e5 coordinates, and fair signs, within 4 standard errors."""
     gaussian = PLUGINS.find("initializations", "gaussian").plugin
-    data, network = Teacher(np.eye(500)[:1], np.ones(1)), Network(400)
+    data, network = Teacher(np.eye(500)[:1], np.ones(1)), network_of(400)
     weights = gaussian(scale=0.3).weights(data, network, np.random.default_rng(1), 0)
     standard = weights.hidden / 0.3
     for power, moment, variance in ((1, 0, 1), (2, 1, 2), (4, 3, 96)):
@@ -111,7 +114,9 @@ def test_gaussian_weights_have_the_law_they_are_said_to_have() -> None:
 def test_identical_students_are_one_and_stay_one() -> None:
     """Equal at the start, seed by seed, of the law of one Gaussian student, and equal to the bit while they learn."""
     identical = PLUGINS.find("initializations", "identical").plugin(scale=0.2)
-    drawn = identical.draw(Teacher(np.eye(1000)[:1], np.ones(1)), Network(3), np.random.default_rng(0)).hidden
+    drawn = identical.draw(
+        Teacher(np.eye(1000)[:1], np.ones(1)), network_of(3), np.random.default_rng(0)
+    ).hidden
     assert (drawn == drawn[0]).all()
     assert abs(drawn[0].std() / 0.2 - 1) < 4 / np.sqrt(2000)
     dataset = twolayer.run(
@@ -171,7 +176,7 @@ def measured(name: str, hidden: Any, activation: str = "relu", output: Any = Non
     hidden = np.asarray(hidden, dtype=float)[None, None]
     given = np.ones(hidden.shape[:3]) if output is None else np.asarray(output, dtype=float)[None, None]
     teacher = Teacher(np.array([[2.0, 0, 0], [0, 1.0, 0]]), np.array([1.0, 1.0]))
-    network = Network(hidden.shape[2], activation, "fixed")  # type: ignore[arg-type]
+    network = network_of(hidden.shape[2], activation, "fixed")  # type: ignore[arg-type]
     path = Trajectory(Clock(np.zeros(1)), Weights(hidden, given), np.zeros(1), np.full(1, -1))
     metric = PLUGINS.find("metrics", name).plugin
     assert metric.applies(teacher.problem(network), path)
@@ -244,7 +249,7 @@ def test_spread_keeps_small_parts_beside_axes_and_tells_of_noise_elsewhere() -> 
     hidden = [[1.0, 1e-20, 0.0], [0.5, -1e-20, 0.0]]
     assert measured("spread", hidden)[0] == pytest.approx(2e-20, rel=1e-14)
     turn = np.linalg.qr(np.random.default_rng(2).standard_normal((3, 3)))[0]
-    network = Network(2, "relu", "fixed")
+    network = network_of(2, "relu", "fixed")
     metric = PLUGINS.find("metrics", "spread").plugin
 
     def of(hidden: Any) -> Any:

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 from applicable import applicable_metrics
+from networks import network_of
 from scipy import stats
 
 import twolayer
-from twolayer import Network, Teacher, Weights
+from twolayer import Teacher, Weights
 from twolayer.analysis.intervals import mean_interval
 from twolayer.core.seeds import random_of
 from twolayer.errors import ConfigError, DataError
@@ -54,7 +55,8 @@ class RandomTeachers(ProblemSpec):
         if not self.samples:
             return teacher
         inputs = random.standard_normal((self.samples, self.dimension))
-        return FiniteData(inputs, teacher.labels(inputs, Network(1)), "half_mean_square", teacher)
+        targets = np.maximum(inputs @ teacher.hidden.T, 0) @ teacher.output
+        return FiniteData(inputs, targets, "half_mean_square", teacher)
 
 
 @hookimpl
@@ -123,7 +125,7 @@ def problem_file(plugins: list[str], **fields: Any) -> tuple[Any, Any]:
     run = {
         "paper": "p", "experiment": "e", "seeds": SEEDS, "problem": {"name": "random_teachers"}, "network": NETWORK,
     }  # fmt: skip
-    return generate(plugin(**{"dimension": 4, "teachers": 2, **fields}), run)
+    return generate(plugin(**{"dimension": 4, "teachers": 2, **fields}), network_of(**run["network"]), run)
 
 
 def teacher_of(plugins: list[str], index: int, samples: int | None = None) -> Teacher:
@@ -147,7 +149,7 @@ def test_a_file_holds_the_teacher_of_each_seed(tmp_path: Path, plugins: list[str
     for index in range(len(SEEDS)):
         assert np.array_equal(data.of_seed(index).teacher.hidden, variables["teacher_hidden"][1][index])
     with pytest.raises(ValueError, match="teacher of its own"):
-        data.teacher.problem(Network(3))
+        data.teacher.problem(network_of(3))
 
 
 @pytest.mark.parametrize("backend", ["numpy", "numba"])

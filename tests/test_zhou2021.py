@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
+from networks import network_of
 
-from twolayer import EmpiricalProblem, FiniteData, Network, Run, Teacher, Weights
+from twolayer import EmpiricalProblem, FiniteData, Run, Teacher, Weights
 from twolayer.analysis.teachers import in_plane
 from twolayer.population.stability import step_limit
 from twolayer.study.registry import load_file
@@ -26,7 +27,7 @@ AXES = in_plane(np.radians([22.28, 58.27, 149.29]))
 
 def loss(hidden: Any, teachers: Any) -> float:
     """L of students with a_j = |w_j|."""
-    problem = Teacher(teachers, np.ones(len(teachers))).problem(Network(len(hidden), "abs", "tied"))
+    problem = Teacher(teachers, np.ones(len(teachers))).problem(network_of(len(hidden), "abs", "tied"))
     return float(problem.loss(Weights(hidden, np.linalg.norm(hidden, axis=-1))))
 
 
@@ -49,13 +50,13 @@ def test_smallest_eigenvalue_of_two_teachers(delta: float) -> None:
     "axes", [np.eye(5)[:3], AXES, in_plane(np.array([0.0, 0.5]))], ids=["space", "plane", "two"]
 )
 def test_curvatures_are_the_hessians(axes: Any) -> None:
-    problem = Teacher(axes, np.ones(len(axes))).problem(Network(len(axes), "abs", "tied"))
+    problem = Teacher(axes, np.ones(len(axes))).problem(network_of(len(axes), "abs", "tied"))
     exact = problem.hessian(Weights(axes.copy(), np.ones(len(axes))))
     assert theory.curvatures(axes) == pytest.approx(np.linalg.eigvalsh(exact), abs=1e-12)
 
 
 def test_step_limit_is_that_of_the_problem() -> None:
-    network = Network(6, "abs", "tied")
+    network = network_of(6, "abs", "tied")
     for teachers in (1, 2, 3, 4):
         ours = theory.step_limit(theory.orthonormal_gram(teachers))
         assert ours == pytest.approx(
@@ -175,7 +176,7 @@ def test_from_the_digitised_starts_the_sample_ends_like_the_figure(panel: str, s
         points = {name: reference[name].sel(panel=panel).values for name in ("start", "end")}
         assert in_plane(np.sort(reference["teacher_angle"].values)) == pytest.approx(AXES, abs=1e-3)
     start, end = (p / np.sqrt(np.linalg.norm(p, axis=-1, keepdims=True)) for p in points.values())
-    network, teacher = Network(20, "abs", "tied"), Teacher(AXES, np.ones(3))
+    network, teacher = network_of(20, "abs", "tied"), Teacher(AXES, np.ones(3))
     inputs = np.random.default_rng(20).standard_normal((DRAWS, 20, 2))
     sample = EmpiricalProblem(FiniteData(inputs, teacher.labels(inputs, network)), network)
     steps = round(stop / 0.05)

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
+from networks import network_of
 from paper_settings import in_setting
 
-from twolayer import Network, Teacher, Weights
+from twolayer import Teacher, Weights
 from twolayer.analysis.runs import runs_of
 from twolayer.analysis.teachers import in_plane
 from twolayer.errors import DataError
@@ -71,7 +72,7 @@ def dataset(
 
 def pair(stretched: float) -> xr.Dataset:
     """A pair at ±δ of one teacher in the plane, by the exact loss; then δ is given as `stretched` times as much."""
-    network, problem = Network(2, "abs", "tied"), Teacher(np.eye(2)[:1], np.ones(1))
+    network, problem = network_of(2, "abs", "tied"), Teacher(np.eye(2)[:1], np.ones(1))
     losses, angles = [], np.geomspace(1e-3, 3e-2, 20)
     for delta in angles:
         hidden = np.array([[math.cos(delta), side * math.sin(delta)] for side in (1, -1)])
@@ -162,7 +163,7 @@ def test_lemma_9_fails_where_its_constant_grows(power: float, verdict: str) -> N
 
 def teacher_missed(share: float, teachers: int) -> tuple[float, float]:
     """L and |∇L|² with `share` times its mass on each of orthonormal teachers."""
-    network = Network(teachers, "abs", "tied")
+    network = network_of(teachers, "abs", "tied")
     problem = Teacher(np.eye(teachers + 1)[:teachers], np.ones(teachers)).problem(network)
     weights = network.with_tied_outputs(
         Weights(math.sqrt(share) * np.eye(teachers + 1)[:teachers], np.zeros(teachers))
@@ -325,7 +326,7 @@ def test_teachers_are_those_of_the_run() -> None:
     (run,) = runs_of("states", data, ("problem",))
     assert measured.lengths(run) == pytest.approx([2.0, 6.0])
     assert theory.smallest_angle(measured.teacher_weights(run)) == pytest.approx(math.radians(65), rel=1e-12)
-    network, teachers = Network(2, "abs", "tied"), measured.teacher_weights(run)
+    network, teachers = network_of(2, "abs", "tied"), measured.teacher_weights(run)
     made = Teacher(teachers / measured.lengths(run)[:, None], measured.lengths(run)).problem(network)
     exact = Weights(teachers / np.sqrt(measured.lengths(run))[:, None], np.zeros(2))
     assert float(made.loss(network.with_tied_outputs(exact))) == pytest.approx(0.0, abs=1e-14)
@@ -348,7 +349,7 @@ def test_a_search_finds_no_stationary_state_below_the_ceiling(angles: tuple[floa
 
     axes = in_plane(np.radians(angles))
     neurons = 2 * len(axes)
-    network = Network(neurons, "abs", "tied")
+    network = network_of(neurons, "abs", "tied")
     problem = Teacher(axes, np.ones(len(axes))).problem(network)
     random = np.random.default_rng(0)
 

@@ -9,8 +9,9 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from networks import network_of
 
-from twolayer import Network, PopulationProblem, Teacher, Weights
+from twolayer import PopulationProblem, Teacher, Weights
 from twolayer.population.closed_form import unit
 from twolayer.population.optimum import optima
 
@@ -105,7 +106,7 @@ def test_the_first_step_is_the_gradient_at_zero_output(theory: ModuleType) -> No
     coefficients = np.array([1.0, -0.8, 1.2])
     teacher = Teacher(VECTORS, coefficients, "constant")
     direction = unit(np.random.default_rng(3).standard_normal(4))
-    problem = PopulationProblem(teacher, Network(1, "abs"))
+    problem = PopulationProblem(teacher, network_of(1, "abs"))
     # with a = ε the network's own output is of order ε
     gradient = problem.gradient(Weights(direction[None], np.array([1e-9]))).hidden[0]
     np.testing.assert_allclose(
@@ -118,7 +119,7 @@ def test_the_fall_of_a_neuron_is_its_gradient(theory: ModuleType) -> None:
     from twolayer.population.optimum import certificate
 
     teacher, decay = Teacher(theory.plane([30, 90]), np.array([1.0, -1.0]), "constant"), 0.05
-    problem = PopulationProblem(teacher, Network(2, "abs"))
+    problem = PopulationProblem(teacher, network_of(2, "abs"))
     weights = Weights(np.array([[0.6, 0.5], [0.1, 0.7]]), np.array([1.0, -1.0]))
     length = np.linalg.norm(weights.hidden, axis=-1)
     weights = Weights(weights.hidden, weights.output * length)

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
+from networks import network_of
 from paper_settings import in_setting
 
 import twolayer
-from twolayer import Network, Teacher, Weights
+from twolayer import Teacher, Weights
 from twolayer.analysis.runs import runs_of
 from twolayer.population import asymptotics
 from twolayer.study.registry import load, load_file
@@ -137,7 +138,7 @@ def students_beside(heights: Any, corners: Any) -> Any:
     """The loss of students h_i v̂ + z_i of one teacher of norm 1, z given by corners (neuron, direction)."""
     hidden = np.concatenate([np.asarray(heights)[:, None], corners], axis=1)
     teacher = Teacher(np.eye(hidden.shape[1])[:1], np.ones(1))
-    problem = teacher.problem(Network(len(heights), "relu", "fixed"))
+    problem = teacher.problem(network_of(len(heights), "relu", "fixed"))
     return float(problem.loss(Weights(hidden, np.ones(len(heights)))))
 
 
@@ -152,7 +153,7 @@ def test_constants_follow_from_the_loss() -> None:
     for count in (2, 3, 4, 6):
         start = simplex(projections=[[1 / count] * count], angle=math.atan(count * z))
         hidden = start.draw(
-            Teacher(np.eye(count + 1)[:1], np.ones(1)), Network(count), np.random.default_rng(0)
+            Teacher(np.eye(count + 1)[:1], np.ones(1)), network_of(count), np.random.default_rng(0)
         )
         c = students_beside([1 / count] * count, hidden.hidden[:, 1:]) / z**3
         assert asymptotics.simplex_constant(count) == pytest.approx(count**3 / (27 * c**2), rel=1e-3)
@@ -168,7 +169,7 @@ def test_slowest_rate_is_an_eigenvalue_of_the_hessian_at_the_minimum(teachers: i
     """Students along their teachers: the least eigenvalue above rounding is m_l(¼ − 1/2π)."""
     data = Teacher(np.eye(teachers + 2)[:teachers], np.ones(teachers))
     hidden = np.repeat(data.hidden, students, axis=0) / students
-    problem = data.problem(Network(len(hidden), "relu", "fixed"))
+    problem = data.problem(network_of(len(hidden), "relu", "fixed"))
     values = np.linalg.eigvalsh(problem.hessian(Weights(hidden, np.ones(len(hidden)))))
     assert values[values > 1e-9].min() == pytest.approx(students * theory.SLOW, rel=1e-9)
 
@@ -225,7 +226,7 @@ def test_claims_on_panels_tell_what_fails_them(
 def test_the_bound_of_corollary_two_is_below_the_loss_before_growth() -> None:
     for teachers in (2, 4):
         vectors = np.eye(teachers + 1)[:teachers]
-        problem = Teacher(vectors, np.ones(teachers)).problem(Network(1, "relu", "fixed"))
+        problem = Teacher(vectors, np.ones(teachers)).problem(network_of(1, "relu", "fixed"))
         none = float(problem.loss(Weights(np.zeros((1, teachers + 1)), np.ones(1))))
         assert theory.loss_of_none(teachers) == pytest.approx(none, rel=1e-12)
         epsilon = theory.testable_epsilon(teachers)

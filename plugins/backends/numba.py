@@ -19,6 +19,8 @@ class Numba(Backend):
 
     def accelerate(self, problem: Problem, threads: int) -> Problem:
         """The compiled problem of finite data or of a teacher, `threads` seeds or chunks of them at once."""
+        if problem.network.activation.slopes is None:
+            return problem  # kernels know activations of two slopes
         if problem.data.law == "finite":
             from twolayer.finite.numba_descent import CompiledProblem
 

@@ -136,7 +136,7 @@ class AroundTeachers(InitializationSpec):
             hidden = heavy * (sign / np.sqrt(mass))[:, None]
             output = np.concatenate([sign * np.sqrt(mass), np.linalg.norm(background, axis=-1)])
         hidden = np.concatenate([hidden, background])
-        if network.activation == "abs":
+        if network.activation.even:
             hidden *= random.choice([-1.0, 1.0], (network.neurons, 1))
         if self.background_signs == "random":
             output[len(heavy) :] *= random.choice([-1.0, 1.0], len(background))

@@ -57,7 +57,7 @@ def fitted(data: Any, network: Network, hidden: Any) -> Any:
     from scipy.optimize import nnls  # for those who fit
 
     if data.law == "finite":
-        matrix = network.scale * network.activate(data.inputs @ hidden.T)
+        matrix = network.scale * network.activation.value(data.inputs @ hidden.T)
         target = data.targets
     else:  # ½|Mz − t|² with MᵀM = G and Mᵀt = h is the loss but for a constant
         layer = OutputLayer.of(data.problem(network), hidden)

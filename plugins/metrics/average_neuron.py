@@ -21,7 +21,7 @@ at u = v̂ + sζ, u' = v̂' + tζ', with A, B, C the products of ζ and ζ' proj
 and is summed by Gauss's rule where ζ is small compared with the teachers' separation; elsewhere its four moments,
 of order one, are added as they are.
 
-relu: ς = (1 + sgn)/2 and E xxᵀ sgn(v·x) = 0, so |R₁|² = ¼|Σ r_l|² + ¼|R₁|² of |·|, and |R₂| is half that of |·|.
+p z + q|z|: ς = p + q sgn and E xxᵀ sgn(v·x) = 0, so |R₁|² = p²|Σ r_l|² + q²|R₁|² of |·|, and |R₂| is |q| that of |·|.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def turned(problem: Any, weights: Weights) -> tuple[Any, Any]:
     (seed, neuron, teacher); a neuron at 0 has none."""
     closest = closest_teacher(problem, weights)
     hidden = weights.hidden
-    if problem.network.activation == "abs":
+    if problem.network.activation.even:
         away = (hidden * problem.data.teacher.hidden[closest]).sum(-1) < 0
         hidden = np.where(away[..., None], -hidden, hidden)
     return hidden, closest[..., None] == np.arange(len(problem.data.teacher.hidden))
@@ -103,8 +103,8 @@ def r1_norm(problem: Any, weights: Weights) -> Any:
     square = moment(teachers[:, None], teachers[None], rest[..., :, None, :], rest[..., None, :, :]).sum(
         (-2, -1)
     )
-    if problem.network.activation == "relu":
-        square = 0.25 * square + 0.25 * (rest.sum(-2) ** 2).sum(-1)
+    activation = problem.network.activation
+    square = activation.absolute**2 * square + activation.linear**2 * (rest.sum(-2) ** 2).sum(-1)
     return np.sqrt(np.maximum(square, 0.0))
 
 
@@ -123,7 +123,7 @@ def r2_norm(problem: Any, weights: Weights) -> Any:
     values = [
         r2_square(problem.data.teacher.hidden, *one) for one in zip(hidden, output, member, strict=True)
     ]
-    return (0.5 if problem.network.activation == "relu" else 1.0) * np.sqrt(np.maximum(values, 0.0))
+    return abs(problem.network.activation.absolute) * np.sqrt(np.maximum(values, 0.0))
 
 
 def r2_square(teachers: Any, hidden: Any, output: Any, member: Any) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from twolayer import Weights, metric
+from twolayer import Activation, Weights, metric
 from twolayer.analysis.metric import frames
 from twolayer.population.closed_form import unit
 from twolayer.population.optimum import certificate, highest
@@ -50,9 +50,9 @@ def of_each(observe: Callable[[Any, Weights, float], Any]) -> Callable[[Any, Any
     return measure
 
 
-def angles_of(count: int, activation: str) -> Any:
-    """Angles in radians at which the dual certificate is taken: a half circle for |·|, the whole one for relu."""
-    return np.linspace(0.0, np.pi if activation == "abs" else 2 * np.pi, count)
+def angles_of(count: int, activation: Activation) -> Any:
+    """Angles in radians of the dual certificate: a half circle where σ is even, else the whole one."""
+    return np.linspace(0.0, np.pi if activation.even else 2 * np.pi, count)
 
 
 def circle(problem: Any) -> Any:

@@ -34,7 +34,7 @@ def descent_direction(problem: Any, weights: Weights) -> Any:
     height = problem.data.teacher.output * np.linalg.norm(problem.data.teacher.hidden, axis=-1)
     closest = closest_teacher(problem, weights)
     towards = axes[closest]
-    if problem.network.activation == "abs":
+    if problem.network.activation.even:
         away = (weights.hidden * towards).sum(-1) < 0
         towards = np.where(away[..., None], -towards, towards)
     scaled = problem.network.scale * weights.output

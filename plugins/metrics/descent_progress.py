@@ -30,7 +30,7 @@ def tied_absolute(problem: Any, trajectory: Any) -> bool:
     network = problem.network
     return (
         has_teachers(problem, trajectory)
-        and (network.activation, network.output) == ("abs", "tied")
+        and (network.activation.slopes, network.output) == ((-1.0, 0.0, 1.0), "tied")
         and problem.data.teacher.profile == "none"
     )
 

@@ -33,7 +33,7 @@ def spread(problem: Problem, weights: Weights) -> Any:
     axes, hidden = unit(problem.data.teacher.hidden), weights.hidden
     closest = closest_teacher(problem, weights)
     member = closest[..., None] == np.arange(len(axes))
-    if problem.network.activation == "abs":
+    if problem.network.activation.even:
         turned = (hidden * axes[closest]).sum(-1) < 0
         hidden = np.where(turned[..., None], -hidden, hidden)
     tilted = (axes != 0).sum(-1) > 1

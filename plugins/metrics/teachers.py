@@ -20,8 +20,8 @@ from ._students import (
 
 
 def plain_teachers(problem: Any, trajectory: Trajectory) -> bool:
-    """Whether teachers enter with their direction (relu), so that the sum of vectors has a meaning."""
-    return has_teachers(problem, trajectory) and problem.network.activation == "relu"
+    """Whether teachers enter with their direction (σ is not even), so that the sum of vectors has a meaning."""
+    return has_teachers(problem, trajectory) and not problem.network.activation.even
 
 
 def of_population(problem: Any, trajectory: Trajectory) -> bool:

@@ -103,7 +103,7 @@ class GaussianTeacher(ProblemSpec):
 
     def validate(self, network: Network) -> None:
         """Refuse teachers that are opposite, where |−v·x| = |v·x| makes them one."""
-        if network.activation == "abs":
+        if network.activation.even:
             self._refuse_coincident(-1.0)
 
     def step_limit(self, network: Network) -> float:

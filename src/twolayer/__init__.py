@@ -15,6 +15,8 @@ EXPORTS = {
     "PopulationProblem": "population.problem",
     "Paper": "analysis.paper",
     "Run": "analysis.runs",
+    "Activation": "core.activation",
+    "TwoSlope": "core.activation",
     "Backend": "core.backend",
     "Dynamics": "core.dynamics",
     "InitializationSpec": "core.initialization",
@@ -44,6 +46,7 @@ EXPORTS = {
     "fit_slope": "analysis.rates",
     "local_slope": "analysis.rates",
     "within_trust": "analysis.rates",
+    "activation": "core.registration",
     "backend": "core.registration",
     "dynamics": "core.registration",
     "initialization": "core.registration",
@@ -88,6 +91,8 @@ if TYPE_CHECKING:
     from twolayer.analysis.runs import Run as Run
     from twolayer.analysis.sweeps import runs_by as runs_by
     from twolayer.analysis.sweeps import unpadded as unpadded
+    from twolayer.core.activation import Activation as Activation
+    from twolayer.core.activation import TwoSlope as TwoSlope
     from twolayer.core.backend import Backend as Backend
     from twolayer.core.data import Data as Data
     from twolayer.core.dynamics import Descent as Descent
@@ -99,6 +104,7 @@ if TYPE_CHECKING:
     from twolayer.core.network import Weights as Weights
     from twolayer.core.problem import Problem as Problem
     from twolayer.core.problem_spec import ProblemSpec as ProblemSpec
+    from twolayer.core.registration import activation as activation
     from twolayer.core.registration import backend as backend
     from twolayer.core.registration import dynamics as dynamics
     from twolayer.core.registration import hookimpl as hookimpl

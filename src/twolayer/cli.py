@@ -85,6 +85,10 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+TRAINED_BY = ("backends", "activations", "problems", "initializations", "dynamics")
+"""The kinds of plugins that training takes."""
+
+
 def generate(options: argparse.Namespace) -> None:
     """Draw the data of a run."""
     from twolayer.stages.generate import generate as stage
@@ -99,8 +103,8 @@ def generate(options: argparse.Namespace) -> None:
     needed = {"paper", "experiment", "name", "swept", "problem", "network", "initialization", "seeds"}
     if not isinstance(run, dict) or not needed <= run.keys():
         raise DataError(f"--run: must be a mapping with {', '.join(sorted(needed))}")
-    job = Job(run, load(options.plugin_path, ("problems", "initializations")))
-    variables, attributes = stage(job.problem, run, job.initialization.in_reduced_coordinates)
+    job = Job(run, load(options.plugin_path, ("activations", "problems", "initializations")))
+    variables, attributes = stage(job.problem, job.network, run, job.initialization.in_reduced_coordinates)
     attributes |= netcdf.provenance("problem", run, job.code("generate"))
     netcdf.write(options.output, variables, attributes)
 
@@ -114,7 +118,7 @@ def train(options: argparse.Namespace) -> None:
 
     problem, attributes = netcdf.read(options.problem)
     run = netcdf.read_run(attributes, options.problem, "problem")
-    job = Job(run, load(options.plugin_path, ("problems", "initializations", "dynamics", "backends")))
+    job = Job(run, load(options.plugin_path, TRAINED_BY))
     placed, backend = job.placed(options.backend, "--backend")
     if placed.note:
         print(f"{options.output}: {placed.note}", file=sys.stderr)
@@ -122,6 +126,7 @@ def train(options: argparse.Namespace) -> None:
         variables, notes = stage(
             problem,
             attributes,
+            job.network,
             run,
             job.initialization,
             job.dynamics,
@@ -146,11 +151,11 @@ def measure(options: argparse.Namespace) -> None:
     trajectory, trained = netcdf.read(options.trajectory)
     netcdf.read_run(attributes, options.problem, "problem")
     run = netcdf.read_run(trained, options.trajectory, "trajectory")
-    job = Job(run, load(options.plugin_path, ("problems", "metrics", "dynamics")))
+    job = Job(run, load(options.plugin_path, ("activations", "problems", "metrics", "dynamics")))
     made = netcdf.provenance("metrics", run, job.code("measure", options.metrics))
     made |= {"backend": trained["backend"], "notes": trained["notes"], "trained_by": trained["code"]}
     variables, messages = stage(
-        problem, attributes, trajectory, run, job.metrics(options.metrics), job.dynamics
+        problem, attributes, trajectory, job.network, run, job.metrics(options.metrics), job.dynamics
     )
     netcdf.write(options.output, variables, made | netcdf.coordinates(variables))
     for message in messages:

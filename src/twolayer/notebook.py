@@ -52,13 +52,21 @@ def run(
     for one in checked.runs.values():
         described = one.as_dict()
         job = Job(described, registry)
-        problem, attributes = generate(job.problem, described, job.initialization.in_reduced_coordinates)
+        problem, attributes = generate(
+            job.problem, job.network, described, job.initialization.in_reduced_coordinates
+        )
         placed, chosen = job.placed(backend)
         trajectory, told = train(
-            problem, attributes, described, job.initialization, job.dynamics, chosen, threads
+            problem, attributes, job.network, described, job.initialization, job.dynamics, chosen, threads
         )
         measured, left_out = measure(
-            problem, attributes, trajectory, described, job.metrics(checked.metrics), job.dynamics
+            problem,
+            attributes,
+            trajectory,
+            job.network,
+            described,
+            job.metrics(checked.metrics),
+            job.dynamics,
         )
         notes += left_out
         if weights:

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from twolayer import Paper
+from twolayer import Paper, TwoSlope
 from twolayer.analysis.rates import log_slope
 from twolayer.analysis.teachers import in_plane
 from twolayer.errors import DataError
@@ -52,6 +52,12 @@ paper = Paper(
 
 
 # ---- what is derived in closed form ----
+
+
+class AbsoluteValue(TwoSlope):
+    """σ(z) = |z|, that of the paper."""
+
+    below, above = -1.0, 1.0
 
 
 def kernel(phi: Any) -> Any:
@@ -147,7 +153,7 @@ def cross_state(delta: float) -> tuple[float, float]:
     height = 2 * kernel(np.array([delta / 2, np.pi / 2 - delta / 2]))
     mass = np.linalg.solve(orthonormal_gram(2), height)
     hidden = np.sqrt(mass)[:, None] * in_plane(np.array([delta / 2, delta / 2 + math.pi / 2]))
-    network = Network(2, "abs", "tied")
+    network = Network(2, AbsoluteValue(), "tied")
     problem = Teacher(in_plane(np.array([0.0, delta])), np.ones(2)).problem(network)
     weights = network.with_tied_outputs(Weights(hidden, np.zeros(2)))
     return float(problem.loss(weights)), float(np.linalg.norm(problem.gradient(weights).hidden))
@@ -187,7 +193,7 @@ def half_mass_ratio(dimension: int, delta: float) -> float:
     points = np.concatenate([np.zeros((1, dimension)), math.tan(delta) * turned]) + np.eye(dimension)[0]
     heavy = np.array([0.5, *np.full(len(turned), 0.5 / len(turned))])[:, None] * points
     hidden = heavy / np.sqrt(np.linalg.norm(heavy, axis=-1))[:, None]
-    network = Network(len(hidden), "abs", "tied")
+    network = Network(len(hidden), AbsoluteValue(), "tied")
     problem = Teacher(np.eye(dimension)[:1], np.ones(1)).problem(network)
     loss = float(problem.loss(network.with_tied_outputs(Weights(hidden, np.zeros(len(hidden))))))
     return delta / float(np.cbrt(loss))
@@ -211,7 +217,7 @@ def largest_stable_step(students: int, teachers: Any, count: int = 400) -> float
     """
     from twolayer import Network, Teacher, Weights
 
-    network = Network(students, "abs", "tied")
+    network = Network(students, AbsoluteValue(), "tied")
     length = np.linalg.norm(teachers, axis=-1)
     problem = Teacher(teachers / length[:, None], length).problem(network)
     order = np.arange(students) % len(teachers)

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from array_api_compat import device
 
+from twolayer.core.activation import Activation
 from twolayer.core.arrays import array_namespace, norm
 
 __all__ = ["FIXED", "OUTPUTS", "TIED", "TRAINED", "Network", "OutputMode", "Weights", "placed_like"]
@@ -50,16 +51,16 @@ class Weights:
 
 @dataclass(frozen=True)
 class Network:
-    """The network f(x) = s Σ_j a_j σ(w_j·x), with σ = relu or |·|.
+    """The network f(x) = s Σ_j a_j σ(w_j·x).
 
-    neurons: m, the number of hidden neurons.
+    neurons: m, the number of hidden neurons. activation: σ.
     output: `trained` (a_j is a parameter), `fixed` (a_j = output_values) or `tied` (a_j = |w_j|).
     output_values: one number for all neurons or a list of m, with `fixed` only.
     output_scale: s, a number, `1/m` or `1/sqrt(m)`.
     """
 
     neurons: int
-    activation: Literal["relu", "abs"] = "relu"
+    activation: Activation
     output: OutputMode = "trained"
     output_values: float | list[float] = 1.0
     output_scale: float | Literal["1/m", "1/sqrt(m)"] = 1.0
@@ -87,22 +88,6 @@ class Network:
     def mode(self) -> int:
         """The number of the output mode: `FIXED`, `TRAINED` or `TIED`."""
         return OUTPUTS[self.output]
-
-    def activate(self, preactivation: Array) -> Array:
-        """σ(z), elementwise: max(z, 0) or |z|."""
-        xp = array_namespace(preactivation)
-        return (
-            xp.abs(preactivation)
-            if self.activation == "abs"
-            else xp.maximum(preactivation, 0 * preactivation)
-        )
-
-    def slope(self, preactivation: Array) -> Array:
-        """σ'(z), elementwise, with σ'(0) = 0."""
-        xp = array_namespace(preactivation)
-        if self.activation == "abs":
-            return xp.sign(preactivation)
-        return xp.astype(preactivation > 0, preactivation.dtype)
 
     def with_tied_outputs(self, weights: Weights) -> Weights:
         """The weights with a_j = |w_j| where outputs are tied."""

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import pluggy
 
 __all__ = [
+    "activation",
     "backend",
     "dynamics",
     "hookimpl",
@@ -38,6 +39,11 @@ def mark(carrier: Any, kind: str, name: str, plugin: Any, module: str) -> None:
         setattr(carrier, MARKS, marks)
     else:
         vars(carrier)[MARKS] = marks
+
+
+def activation(name: str) -> Callable[[Plugin], Plugin]:
+    """Register a dataclass as the activation `name`: its fields are the config section."""
+    return marking("activations", name)
 
 
 def problem(name: str) -> Callable[[Plugin], Plugin]:

@@ -54,7 +54,7 @@ class CompiledProblem(EmpiricalProblem):
 
         def descend_seed(seed: int) -> None:
             index = seed if self.data.per_seed else ...
-            shape = (network.activation == "abs", network.mode)
+            shape = (network.activation.even, network.mode)
             kernel(inputs[index], targets[index], hidden[seed], output[seed], *shape, *scalars, count)
 
         over_seeds(descend_seed, hidden.shape[0], self.threads)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from array_api_compat import device
@@ -15,6 +15,7 @@ from twolayer.core.network import FIXED, TIED, TRAINED, Network, Weights
 from twolayer.core.problem import Problem
 from twolayer.core.seeds import subset
 from twolayer.core.trajectory import FlowWeights
+from twolayer.errors import TrainingError
 
 __all__ = ["EmpiricalProblem", "FiniteData"]
 
@@ -132,7 +133,7 @@ class EmpiricalProblem(Problem):
     def predict(self, weights: Weights) -> Array:
         """f(x_k) on the problem's inputs, (…, sample)."""
         weights = self.network.with_tied_outputs(weights)
-        return self._predict(weights, self.network.activate(self.preactivations(weights)))
+        return self._predict(weights, self.network.activation.value(self.preactivations(weights)))
 
     def loss(self, weights: Weights) -> Array:
         """L = κ Σ_k (f(x_k) − y_k)², (…,): never with a penalty."""
@@ -149,11 +150,11 @@ class EmpiricalProblem(Problem):
         xp = array_namespace(weights.hidden)
         weights = self.network.with_tied_outputs(weights)
         preactivation = self.preactivations(weights)
-        activation = self.network.activate(preactivation)
+        activation = self.network.activation.value(preactivation)
         residual = self._predict(weights, activation) - self.data.targets
         force = 2.0 * self.data.loss_weight * self.network.scale * residual[..., None, :]
         hidden = weights.output[..., None] * xp.matmul(
-            self.network.slope(preactivation) * force, self.data.inputs
+            self.network.activation.derivative(preactivation) * force, self.data.inputs
         )
         output = xp.sum(activation * force, axis=-1)
         return self.to_trained_gradient(weights, hidden, output, weight_decay)
@@ -179,8 +180,8 @@ class EmpiricalProblem(Problem):
         xp = array_namespace(weights.hidden)
         weights = self.network.with_tied_outputs(weights)
         preactivation = self.preactivations(weights)
-        slope = weights.output[..., None] * self.network.slope(preactivation)
-        activation = self.network.activate(preactivation)
+        slope = weights.output[..., None] * self.network.activation.derivative(preactivation)
+        activation = self.network.activation.value(preactivation)
         inputs = self.data.inputs
         kernel = xp.matmul(xp.matrix_transpose(slope), slope) * xp.matmul(inputs, xp.matrix_transpose(inputs))
         # tied outputs: the two cross terms of (a σ' x + σ ŵ) are σσ each, by homogeneity
@@ -188,6 +189,16 @@ class EmpiricalProblem(Problem):
         kernel = kernel + copies * xp.matmul(xp.matrix_transpose(activation), activation)
         factor = 2.0 * self.data.loss_weight * self.network.scale**2
         return factor * xp.max(xp.linalg.eigvalsh(kernel), axis=-1)
+
+    @property
+    def flowing(self) -> Literal["relu", "abs"]:
+        """The activation, as the exact flow knows it."""
+        known: dict[Any, Literal["relu", "abs"]] = {(0.0, 0.0, 1.0): "relu", (-1.0, 0.0, 1.0): "abs"}
+        slopes = self.network.activation.slopes
+        if slopes not in known:
+            name = type(self.network.activation).__name__
+            raise TrainingError(f"the exact flow on finite data knows relu and abs, not {name}")
+        return known[slopes]
 
     def flow_of_seed(
         self,
@@ -208,7 +219,7 @@ class EmpiricalProblem(Problem):
             weights.hidden,
             weights.output,
             times,
-            activation=self.network.activation,
+            activation=self.flowing,
             output_layer=self.network.output,
             loss_weight=self.data.loss_weight,
             output_scale=self.network.scale,

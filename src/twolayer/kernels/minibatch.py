@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from twolayer.core.activation import two_slopes
 from twolayer.core.network import FIXED, TIED, TRAINED, Network, Weights
 from twolayer.core.seeds import over_seeds
 from twolayer.kernels.jit import njit
@@ -57,8 +58,9 @@ def descend_on_batches(
     if teacher:
         vectors[..., neurons : neurons + teachers] = np.asarray(teacher[0]).T
         outputs[:, neurons : neurons + teachers] = -np.asarray(teacher[1])
+    kinks = two_slopes(network.activation, "the kernel of stochastic descent").slopes
     numbers = (
-        neurons, network.activation == "abs", network.mode, network.scale, rate, *profiled, dtype == np.float32,
+        neurons, kinks, network.mode, network.scale, rate, *profiled, dtype == np.float32,
         batch_size, count,
     )  # fmt: skip
 
@@ -72,6 +74,9 @@ def descend_on_batches(
     over_seeds(descend_seed, seeds, threads)
     hidden = np.ascontiguousarray(np.swapaxes(vectors[..., :neurons], 1, 2)).astype(dtype)
     return Weights(hidden, outputs[:, :neurons].astype(dtype))
+
+
+Kinks = tuple[float, float, float]
 
 
 @njit(cache=True, nogil=True)
@@ -89,7 +94,7 @@ def pick(random: Any, order: Any, picked: Any) -> None:
 @njit(cache=True, nogil=True, forceinline=True)
 def predict(
     batch: Any, vectors: Any, coefficients: Any, slopes: Any, residual: Any, sums: Any,
-    first: int, features: int, width: int, below: float,
+    first: int, features: int, width: int, kinks: Kinks,
 ) -> None:  # fmt: skip
     """Add f − f* of eight samples to `residual`, and put σ' of each into `slopes` (sample, column)."""
     s0, s1, s2, s3 = splat(0.0), splat(0.0), splat(0.0), splat(0.0)
@@ -105,14 +110,14 @@ def predict(
             z4, z5 = z4 + w * repeat(batch, x + 4 * features), z5 + w * repeat(batch, x + 5 * features)
             z6, z7 = z6 + w * repeat(batch, x + 6 * features), z7 + w * repeat(batch, x + 7 * features)
         c, row = load(coefficients, p), first * width + p
-        s0 += c * (z0 * slope(slopes, row, z0, below))
-        s1 += c * (z1 * slope(slopes, row + width, z1, below))
-        s2 += c * (z2 * slope(slopes, row + 2 * width, z2, below))
-        s3 += c * (z3 * slope(slopes, row + 3 * width, z3, below))
-        s4 += c * (z4 * slope(slopes, row + 4 * width, z4, below))
-        s5 += c * (z5 * slope(slopes, row + 5 * width, z5, below))
-        s6 += c * (z6 * slope(slopes, row + 6 * width, z6, below))
-        s7 += c * (z7 * slope(slopes, row + 7 * width, z7, below))
+        s0 += c * (z0 * slope(slopes, row, z0, kinks))
+        s1 += c * (z1 * slope(slopes, row + width, z1, kinks))
+        s2 += c * (z2 * slope(slopes, row + 2 * width, z2, kinks))
+        s3 += c * (z3 * slope(slopes, row + 3 * width, z3, kinks))
+        s4 += c * (z4 * slope(slopes, row + 4 * width, z4, kinks))
+        s5 += c * (z5 * slope(slopes, row + 5 * width, z5, kinks))
+        s6 += c * (z6 * slope(slopes, row + 6 * width, z6, kinks))
+        s7 += c * (z7 * slope(slopes, row + 7 * width, z7, kinks))
     store(sums, 0, s0)
     store(sums, 8, s1)
     store(sums, 16, s2)
@@ -127,15 +132,16 @@ def predict(
 
 
 @njit(cache=True, nogil=True, forceinline=True)
-def slopes_of(preactivations: Any, below: Any) -> Any:
-    """σ' in lanes: 1 above zero, 0 at it, `below` under it; σ is z σ', which loses neither NaN nor infinity."""
-    return where_less(0.0, preactivations, 1.0, where_less(preactivations, 0.0, below, 0.0))
+def slopes_of(preactivations: Any, kinks: Any) -> Any:
+    """σ' in lanes, `kinks` under, at and over 0; σ is z σ', which loses neither NaN nor infinity."""
+    below, at_zero, above = kinks
+    return where_less(0.0, preactivations, above, where_less(preactivations, 0.0, below, at_zero))
 
 
 @njit(cache=True, nogil=True, forceinline=True)
-def slope(slopes: Any, index: int, preactivation: Any, below: float) -> Any:
+def slope(slopes: Any, index: int, preactivation: Any, kinks: Any) -> Any:
     """`slopes_of`, put into `slopes` as well."""
-    value = slopes_of(preactivation, below)
+    value = slopes_of(preactivation, kinks)
     store(slopes, index, value)
     return value
 
@@ -200,7 +206,7 @@ def column_lengths(vectors: Any, length: Any, width: int) -> None:
 @njit(cache=True, nogil=True)
 def descend(
     random: Any, inputs: Any, targets: Any, vectors: Any, outputs: Any, features: int,
-    neurons: int, absolute: bool, mode: int, scale: float, rate: float, constant: float, linear: float, single: bool,
+    neurons: int, kinks: Kinks, mode: int, scale: float, rate: float, constant: float, linear: float, single: bool,
     batch_size: int, count: int,
 ) -> None:  # fmt: skip
     """`count` steps in place of one seed: vectors (coordinate, column) and outputs (column,), flat.
@@ -210,7 +216,6 @@ def descend(
     """
     width = outputs.size
     columns = (neurons + 7) // 8 * 8
-    below = -1.0 if absolute else 0.0
     finite = inputs.shape[0] > 0
     rate = rate * scale / batch_size
     weight = aligned_zeros(1, features * width, vectors)[0]
@@ -257,7 +262,7 @@ def descend(
             batch[size * features : whole * features] = 0.0  # inputs that do nothing fill up the last eight
             residual[size:whole] = 0.0
             for first in range(0, whole, 8):
-                predict(batch, weight, coefficients, slopes, residual, sums, first, features, width, below)
+                predict(batch, weight, coefficients, slopes, residual, sums, first, features, width, kinks)
                 for k in range(first, first + 8):
                     error = residual[k]
                     for p in range(k * width, k * width + columns, 8):

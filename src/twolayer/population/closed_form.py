@@ -6,11 +6,13 @@ g(θ) = sin θ − θ cos θ,
 
     L = ½ E (f − f*)² = A|r|² + B Σ_{p,q} C_p C_q g(θ_pq) − D (Σ C_p)²,
 
-    σ        A                                  B       D
-    relu     1/4 (1/8 without the linear part)  1/4π    0 (1/4π without the constant)
-    |·|      1/2                                1/π     0 (1/π without the constant)
+    profile    A             B     D
+    none       (p² + q²)/2   q²/π  0
+    constant   (p² + q²)/2   q²/π  q²/π
+    linear     q²/2          q²/π  q²/π
 
-All derived: from E relu(u·x) relu(v·x) = |u||v|(sin θ + (π − θ) cos θ)/2π and relu(z) = (|z| + z)/2.
+for σ(z) = p z + q|z|: p = q = ½ for relu, p = 0 and q = 1 for |·|. All derived: from E |u·x||v·x| = (2/π)|u||v|
+(sin θ + (π/2 − θ) cos θ) and E (u·x)|v·x| = 0.
 Arrays carry their namespace, and leading axes (seed) broadcast.
 """
 
@@ -21,6 +23,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from twolayer.core.activation import Activation, two_slopes
 from twolayer.core.arrays import array_namespace, norm
 
 __all__ = [
@@ -50,22 +53,26 @@ BLOCK = 2**15
 
 @dataclass(frozen=True)
 class Factors:
-    """A, B and D of the loss."""
+    """A, B and D of the loss, and R of the field R r on a student at 0: E σ'(0)(f − f*) x."""
 
     linear: float
     curved: float
     constant: float
+    resting: float = 0.0
 
 
-def factors(activation: str, profile: str = "none") -> Factors:
-    """A, B, D for `relu` or `abs`; profile: what of f − f* is removed before squaring.
+def factors(activation: Activation, profile: str = "none") -> Factors:
+    """A, B, D and R = σ'(0) p; profile: what of f − f* is removed before squaring.
 
-    `none`, `constant` (its mean), or `linear` (its mean and its linear part; |·| has no linear part).
+    `none`, `constant` (its mean), or `linear` (its mean and its linear part, then R = 0; |·| has no linear part).
     """
-    relu = activation == "relu"
-    curved = 0.25 / math.pi if relu else 1.0 / math.pi
-    linear = (0.125 if profile == "linear" else 0.25) if relu else 0.5
-    return Factors(linear, curved, 0.0 if profile == "none" else curved)
+    known = two_slopes(activation, "the closed form of the population loss")
+    p, q = known.linear, known.absolute
+    curved = q * q / math.pi
+    constant = 0.0 if profile == "none" else curved
+    if profile == "linear":
+        return Factors(0.5 * q * q, curved, constant)
+    return Factors(0.5 * (p * p + q * q), curved, constant, known.at_zero * p)
 
 
 @dataclass(frozen=True)
@@ -166,12 +173,12 @@ def loss(units: Units, factor: Factors) -> Array:
 
 
 def field(units: Units, factor: Factors) -> Array:
-    """F_i with ∂L/∂w_i = c_i F_i and ∂L/∂c_i = ⟨w_i, F_i⟩, (…, student, feature); 0 where w_i = 0."""
+    """F_i with ∂L/∂w_i = c_i F_i and ∂L/∂c_i = ⟨w_i, F_i⟩, (…, student, feature); R r where w_i = 0."""
     return field_at(units.vectors[..., : units.students, :], units, factor)
 
 
 def field_at(vectors: Array, units: Units, factor: Factors) -> Array:
-    """F at any vectors w (…, vector, feature): the gradient of ⟨f − f*, σ(w·)⟩, profile removed; 0 at w = 0.
+    """F at any vectors w (…, vector, feature): the gradient of ⟨f − f*, σ(w·)⟩, profile removed; R r at w = 0.
 
     F_i = 2A r + 2B Σ_q c_q (|u_q| sin θ_iq ŵ_i − θ_iq u_q) − 2D (ΣC) ŵ_i, one θ in both places, or the
     leading errors would not cancel.
@@ -185,7 +192,8 @@ def field_at(vectors: Array, units: Units, factor: Factors) -> Array:
     direction = unit(vectors)
     total = 2.0 * factor.linear * units.residual[..., None, :]
     total = total + along * direction - 2.0 * factor.curved * pulled
-    return total * xp.astype(norm(vectors) > 0, total.dtype)[..., None]
+    resting = factor.resting * units.residual[..., None, :]
+    return xp.where(norm(vectors)[..., None] > 0, total, resting)
 
 
 def hessian_blocks(units: Units, factor: Factors) -> tuple[Array, Array, Array]:

@@ -233,7 +233,7 @@ class AtZero:
         """The state with all students away from 0 that have a direction of descent there."""
         if not self.dead.any():
             return state
-        state, even = state.copy(), self.system.problem.network.activation == "abs"
+        state, even = state.copy(), self.system.problem.network.activation.even
         length, thresholds, strength, gone = (
             self.length(state),
             self.thresholds(state),
@@ -376,7 +376,7 @@ class OdeSystem:
             np.concatenate([scale * weights.output, -data.output]),
             self.shape[0],
         )
-        return DirectionalDerivative(units, self.problem.factors, self.problem.network.activation == "abs")
+        return DirectionalDerivative(units, self.problem.factors, self.problem.network.activation.even)
 
     def weighted(self, vector: Any) -> Any:
         """c_j w_j, (neuron, feature)."""

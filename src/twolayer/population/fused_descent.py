@@ -68,6 +68,9 @@ class FusedPopulationProblem(PopulationProblem):
         delicate = xp.all(settled, axis=-1) & xp.any(nearest < DELICATE, axis=-1)
         delicate = delicate & (len(data.hidden) > 1 and data.orthogonal and weight_decay == 0)
 
+        if self.factors.resting:  # a student at 0 moves, by a force that kernels do not know
+            delicate = delicate | xp.any(xp.max(xp.abs(students), axis=-1) == 0, axis=-1)
+
         moved = Weights(xp.asarray(reduced_weights.hidden, copy=True), xp.asarray(output, copy=True))
         for chosen, descend in ((delicate, Problem.descend), (~delicate, self.fused)):
             seeds = xp.nonzero(chosen)[0]

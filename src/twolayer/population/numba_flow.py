@@ -28,7 +28,7 @@ class CompiledOdeSystem(OdeSystem):
         network, factor = problem.network, problem.factors
         teachers = np.ascontiguousarray(problem.data.hidden)
         numbers = (network.scale, factor.linear, factor.curved, factor.constant, weight_decay)
-        kind = (network.mode, network.activation == "abs", bool(problem.data.orthogonal))
+        kind = (network.mode, network.activation.even, bool(problem.data.orthogonal))
         self.law = (np.ascontiguousarray(start.output), teachers, problem.data.output, *kind, numbers)
 
     def velocity(self, vector: Any) -> Any:

@@ -15,10 +15,11 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
+from twolayer.core.activation import Activation
 from twolayer.core.network import Network, Weights
 from twolayer.core.output_layer import OutputLayer
 from twolayer.population.closed_form import field_at, unit
@@ -27,7 +28,6 @@ from twolayer.population.problem import PopulationProblem, Teacher, orthonormal
 __all__ = ["Optimum", "certificate", "highest", "optima", "suboptimality"]
 
 Array = Any
-Activation = Literal["relu", "abs"]
 
 RANDOM = 64
 """Random directions among the starts of an ascent of the certificate."""
@@ -137,7 +137,7 @@ def highest(problem: PopulationProblem, weights: Weights, penalty: float) -> tup
         random.standard_normal((RANDOM // 4, known.shape[-1]))
     )
     starts = np.concatenate([known, drawn, beyond])
-    if problem.network.activation == "relu":
+    if not problem.network.activation.even:
         starts = np.concatenate([starts, -starts])
     starts = unit(starts)
     values, _ = certificate(problem, weights, penalty, starts)
@@ -314,7 +314,7 @@ def merged(teacher: Teacher, activation: Activation, penalty: float, atoms: Atom
             if atoms.signs[first] != atoms.signs[second]:
                 continue
             vectors = atoms.vectors.copy()
-            turn = -1.0 if activation == "abs" and vectors[first] @ vectors[second] < 0 else 1.0
+            turn = -1.0 if activation.even and vectors[first] @ vectors[second] < 0 else 1.0
             vectors[first] += turn * vectors[second]
             one = Atoms(vectors, atoms.signs).kept(np.arange(len(vectors)) != second)
             if value(one) <= value(atoms) * (1 + 1e-15):

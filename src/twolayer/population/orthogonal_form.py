@@ -412,7 +412,8 @@ def field(units: Units, factor: Factors) -> Array:
     value = value - 2.0 * factor.constant * grouped.mass[..., None, None] * direction
     value = grouped.signs[..., None] * value + 2.0 * odd * grouped.residual[..., None, :]
     students = value[..., :count, :]
-    return students * xp.astype(norm(units.vectors[..., :count, :]) > 0, value.dtype)[..., None]
+    resting = factor.resting * units.residual[..., None, :]
+    return xp.where(norm(units.vectors[..., :count, :])[..., None] > 0, students, resting)
 
 
 def beyond_sine(theta: Array) -> Array:

@@ -126,7 +126,9 @@ class Teacher(Data, law="population"):
     def labels(self, inputs: Array, network: Network) -> Array:
         """f*(x), (…, sample), of inputs (…, sample, feature) with the network's activation."""
         xp = array_namespace(inputs)
-        return xp.matmul(network.activate(xp.matmul(inputs, xp.matrix_transpose(self.hidden))), self.output)
+        return xp.matmul(
+            network.activation.value(xp.matmul(inputs, xp.matrix_transpose(self.hidden))), self.output
+        )
 
     @cached_property
     def orthogonal(self) -> bool:
@@ -171,7 +173,7 @@ class PopulationProblem(Problem):
             self.network.neurons,
             xp.concat([left_out, xp.zeros_like(given)], axis=-1),
         )
-        if self.network.activation == "abs":
+        if self.network.activation.even:
             return closed_form.oriented(units)
         return units, xp.ones_like(weights.output)
 

@@ -1,16 +1,16 @@
 """The step size above which gradient descent on a teacher has no stable minimum.
 
 At a minimum with L = 0 the Hessian is E[∇f ∇fᵀ] (the profile removed from ∇f), so any direction z bounds its top
-eigenvalue λ from below by E⟨∇f, z⟩²/|z|², and descent leaves the minimum where step_size > 2/λ. With c_i = s a_i:
+eigenvalue λ from below by E⟨∇f, z⟩²/|z|², and descent leaves the minimum where step_size > 2/λ. With σ(z) = p z + q|z|
+and c_i = s a_i:
 
-    fixed     z_i = c_i u, any unit u:  λ ≥ γ Σc²,  γ = 1/4 for relu, by E[1(w·x > 0)(u·x)²] = ½ and Cauchy–Schwarz;
-              |·|, z_i = c_i ŵ_i: γ = (E|ŵ·x|)² = 2/π;  one teacher: γ = ½ or 1, as students are parallel
+    fixed     z_i = c_i u, any unit u:  λ ≥ γ Σc²,  γ = p², by E[σ'(w·x)(u·x)²] = p and Cauchy–Schwarz;
+              z_i = c_i ŵ_i: γ = (E σ(ŵ·x))² = 2q²/π;  one teacher: γ = p² + q², as students are parallel
     trained   z = (0, a): λ ≥ E f*²/|a|²; as for fixed, λ ≥ γ s²|a|²; so λ ≥ s √(γ E f*²)
     tied      z = W, f being of degree 2: λ ≥ 4 E f*²/|W|², and E f = E f* says s|W|² = Σ b|v|
 
 With a profile E f*² is what is left of it, and the first line is that of the heaviest student alone with z ⟂ w:
-λ ≥ κ max c² ≥ κ Σc²/m, κ = ½, ¼ (relu without linear part) or 1 (|·|). Students at 0, which never move, do not count.
-Derived.
+λ ≥ κ max c² ≥ κ Σc²/m, κ = E σ'² = p² + q², or q² without linear part. Students at 0 do not count. Derived.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import math
 
 import numpy as np
 
+from twolayer.core.activation import TwoSlope
 from twolayer.core.network import Network, Weights
 from twolayer.population.problem import Teacher
 
@@ -29,9 +30,12 @@ def step_limit(teacher: Teacher, network: Network) -> float:
     """2/λ with the lower bound λ of the top Hessian eigenvalue at all minima with L = 0 and no student at 0.
 
     Infinite where such minima need not exist or the bound is not known: fewer students than teachers, negative
-    fixed outputs, negative teachers of positive students.
+    fixed outputs, negative teachers of positive students, an activation that is not `TwoSlope`.
     """
-    m, relu = network.neurons, network.activation == "relu"
+    m, activation = network.neurons, network.activation
+    if not isinstance(activation, TwoSlope):
+        return math.inf
+    p, q = activation.linear, activation.absolute
     count, positive = len(teacher.output), bool((teacher.output > 0).all())
     if m < count or teacher.features < 2:
         return math.inf
@@ -39,13 +43,15 @@ def step_limit(teacher: Teacher, network: Network) -> float:
     left = 2.0 * float(teacher.problem(start).loss(Weights(np.zeros((1, teacher.features)), np.zeros(1))))
     if network.output == "tied":
         mass = float(teacher.output @ np.linalg.norm(teacher.hidden, axis=-1))
-        return 2.0 * mass / (4.0 * network.scale * left) if positive else math.inf
+        return 2.0 * mass / (4.0 * network.scale * left) if positive and q != 0 else math.inf
     if teacher.profile == "none":
-        share = 0.25 if relu else 2.0 / math.pi
+        share = max(p * p, 2.0 * q * q / math.pi)
         if count == 1 and network.output == "fixed":
-            share = 0.5 if relu else 1.0
+            share = p * p + q * q
     else:
-        share = (0.5 if teacher.profile == "constant" else 0.25) / m if relu else 1.0 / m
+        share = (p * p + q * q if teacher.profile == "constant" else q * q) / m
+    if share == 0.0:
+        return math.inf
     if network.output == "trained":
         return 2.0 / (network.scale * math.sqrt(share * left))
     outputs = np.broadcast_to(np.asarray(network.output_values, dtype=np.float64), m)

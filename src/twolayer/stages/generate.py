@@ -18,7 +18,7 @@ __all__ = ["generate"]
 
 
 def generate(
-    problem: ProblemSpec, run: Mapping[str, Any], reduced: bool = False
+    problem: ProblemSpec, network: Network, run: Mapping[str, Any], reduced: bool = False
 ) -> tuple[Variables, dict[str, Any]]:
     """The variables and attributes of `problem.nc` for a problem plugin's instance.
 
@@ -26,7 +26,7 @@ def generate(
     reduced: whether weights will be drawn in reduced coordinates, in which the teacher is then made.
     """
     where = f"{run['paper']}/{run['experiment']}: problem '{run['problem']['name']}'"
-    network, seeds = Network(**run["network"]), run["seeds"] if problem.per_seed else run["seeds"][:1]
+    seeds = run["seeds"] if problem.per_seed else run["seeds"][:1]
     data = problem.reduced(network.neurons) if reduced else None
     if data is None:
         drawn = [problem.data(network, random_of(seed, "problem")) for seed in seeds]

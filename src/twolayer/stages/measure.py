@@ -22,6 +22,7 @@ def measure(
     problem: Variables,
     attributes: Mapping[str, Any],
     trajectory: Variables,
+    network: Network,
     run: Mapping[str, Any],
     metrics: Mapping[str, Metric],
     dynamics: Any = None,
@@ -35,7 +36,6 @@ def measure(
     hidden = np.asarray(path.weights.hidden, dtype=np.float64)
     output = np.asarray(path.weights.output, dtype=np.float64)
     path = replace(path, weights=Weights(hidden, output), dynamics=dynamics)
-    network = Network(**run["network"])
     problems = [part.problem(network) for part in data.by_teacher()]
     measured, notes = metric.measure(problems, path, metrics, bool(run["swept"]))
     kept = {name: trajectory[name] for name in KEPT if name in trajectory}

@@ -19,6 +19,7 @@ __all__ = ["train"]
 def train(
     problem: Variables,
     attributes: Mapping[str, Any],
+    network: Network,
     run: Mapping[str, Any],
     initialization: InitializationSpec,
     dynamics: Dynamics,
@@ -29,7 +30,7 @@ def train(
     data = unpack_problem(problem, attributes)
     trajectory = run_dynamics(
         data,
-        Network(**run["network"]),
+        network,
         initialization,
         dynamics,
         Times(**run["times"]),

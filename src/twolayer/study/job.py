@@ -22,6 +22,7 @@ from twolayer.core.times import Times
 from twolayer.core.trajectory import Trajectory
 from twolayer.errors import ConfigError
 from twolayer.study.fingerprint import code_of
+from twolayer.study.network import activation_of, build_network
 from twolayer.study.registry import Registered, Registry
 from twolayer.study.schema import nested
 from twolayer.training.placement import Placement, placement
@@ -44,6 +45,11 @@ class Job:
     def __init__(self, run: Mapping[str, Any], registry: Registry) -> None:
         self.run = run
         self.registry = registry
+
+    @cached_property
+    def network(self) -> Network:
+        """The network, with its activation."""
+        return build_network(self.run["network"], self.registry, f"{self.run['experiment']}.network")
 
     @cached_property
     def problem(self) -> ProblemSpec:
@@ -75,7 +81,7 @@ class Job:
         samples, features = self.problem.size
         if features is None or features * (samples or 1) > PROBED:
             return None
-        network, seeds = Network(**self.run["network"]), self.run["seeds"][:1]
+        network, seeds = self.network, self.run["seeds"][:1]
         try:
             data = self.problem.data(network, random_of(seeds[0], "problem"))
             data = data.stacked([]) if self.problem.per_seed else data
@@ -98,17 +104,20 @@ class Job:
 
     def code(self, stage: str, metrics: Sequence[str] | None = None) -> str:
         """The fingerprint of the code that a stage of this run executes."""
+        activation, _ = activation_of(self.run["network"], self.registry, "network")
         files: list[Path | None] = []
         kinds: frozenset[str] = frozenset()
         if stage == "generate":
-            files = [self._found("problem").file]
+            files = [self._found("problem").file, activation.file]
         elif stage == "train":
             files = [plugin.file for key in ("initialization", "dynamics") for plugin in self._plugins(key)]
+            files.append(activation.file)
             kinds = self.dynamics.kinds
         elif stage == "measure":
             files = [
                 self.registry.find("metrics", name).file for name in selected_metrics(self.registry, metrics)
             ]
+            files.append(activation.file)
             kinds = self.dynamics.kinds & {"flow"}  # an error of a flow is measured by another one
         return code_of(stage, files, self.problem.laws, kinds)
 

@@ -1,6 +1,6 @@
 """Plugins: the hooks, where plugins are found, and the lookup of what they register.
 
-Seven hooks, each handed `register(name, plugin)`; `registration` has the decorators that a file's hooks are made of.
+Eight hooks, each handed `register(name, plugin)`; `registration` has the decorators that a file's hooks are made of.
 Built-in plugins enter by the door everyone uses: a file in `plugins/<kind>/`. Others are a folder of the same shape
 named in `plugin_paths`, or an installed package with an entry point in the group `twolayer`. A plugin that fails to
 load is kept with its reason and is an error only for those who ask for something that it might have been.
@@ -26,6 +26,7 @@ import pluggy
 from twolayer.analysis.claims import Claim
 from twolayer.analysis.figures import Drawing
 from twolayer.analysis.metric import Metric
+from twolayer.core.activation import Activation
 from twolayer.core.backend import Backend
 from twolayer.core.dynamics import Dynamics
 from twolayer.core.initialization import InitializationSpec
@@ -38,7 +39,7 @@ __all__ = ["KINDS", "Registered", "Registry", "load", "plugin_folder"]
 
 hookspec = pluggy.HookspecMarker("twolayer")
 
-KINDS = ("backends", "problems", "initializations", "dynamics", "metrics", "figures", "claims")
+KINDS = ("backends", "activations", "problems", "initializations", "dynamics", "metrics", "figures", "claims")
 
 
 class Hooks:
@@ -47,6 +48,10 @@ class Hooks:
     @hookspec
     def register_backends(self, register: Any) -> None:
         """Where training runs: an instance of `twolayer.core.backend.Backend`."""
+
+    @hookspec
+    def register_activations(self, register: Any) -> None:
+        """What a neuron computes: a dataclass derived from `Activation`, or from `TwoSlope`."""
 
     @hookspec
     def register_problems(self, register: Any) -> None:
@@ -274,6 +279,7 @@ def collector(kind: str, module: Any, source: str, found: list[Registered]) -> A
 
 BASES: dict[str, type] = {
     "backends": Backend,
+    "activations": Activation,
     "problems": ProblemSpec,
     "initializations": InitializationSpec,
     "dynamics": Dynamics,
@@ -289,7 +295,7 @@ DIMENSIONS = frozenset(("seed", "time", "neuron", "feature", "sample", "teacher"
 RESERVED = DIMENSIONS | {"step", "diverged_step", "trusted_until", "flow_forks", "path_trusted_until", "run"}
 """Dimensions and variables of every dataset, which neither a metric nor a swept word may have for a name."""
 
-SECTIONS = ("problems", "initializations", "dynamics")
+SECTIONS = ("activations", "problems", "initializations", "dynamics")
 
 
 def check(kind: str, name: str, plugin: Any) -> None:

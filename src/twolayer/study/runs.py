@@ -15,6 +15,7 @@ from twolayer.core.network import Network
 from twolayer.core.times import Times
 from twolayer.errors import ConfigError, unknown_name
 from twolayer.study.job import PLUGIN_SECTIONS, refuse_inapplicable, selected_metrics
+from twolayer.study.network import build_network, described
 from twolayer.study.registry import RESERVED, Registry
 from twolayer.study.schema import build, canonical, convert, number
 from twolayer.study.sweep import get_path, refuse_taken, set_path, sweep_points
@@ -165,7 +166,7 @@ def make_run(
     for key, kind in PLUGIN_SECTIONS.items():
         found, built[key] = registry.build(kind, raw[key], f"{where}.{key}")
         sections[key] = {"name": found.name, **canonical(built[key])}
-    network = build(Network, raw["network"], f"{where}.network")
+    network = build_network(raw["network"], registry, f"{where}.network")
     times = build(Times, raw["times"], f"{where}.times")
     checked(lambda: built["dynamics"].clock(times), f"{where}.times")
     problem, initialization, dynamics = (built[key] for key in PLUGIN_SECTIONS)
@@ -182,7 +183,7 @@ def make_run(
     if dtype not in DTYPES:
         raise ConfigError(f"{where}.dtype: {unknown_name('dtype', dtype, DTYPES)}")
     sections |= {
-        "network": canonical(network),
+        "network": described(network, raw["network"], registry, f"{where}.network"),
         "times": {key: value for key, value in canonical(times).items() if value is not None},
         "seeds": make_seeds(raw.get("seeds", 1), f"{where}.seeds"),
         "dtype": dtype,

@@ -7,6 +7,7 @@ raising ValueError("key: what is wrong"). Everything is reported with its place 
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import math
 import re
 import sys
@@ -172,6 +173,8 @@ def convert(value: Any, hint: Any, where: str, find: Find | None = None) -> Any:
         if not isinstance(value, Mapping):
             raise ConfigError(f"{where}: must be a mapping, is {value!r}")
         return {key: convert(item, get_args(hint)[1], f"{where}.{key}", find) for key, item in value.items()}
+    if inspect.isabstract(hint) and isinstance(value, hint):
+        return value  # a plugin that was built before
     if dataclasses.is_dataclass(hint):
         return value if isinstance(value, hint) else build(hint, value, where, find)  # type: ignore[arg-type]
     return convert_scalar(value, hint, where)

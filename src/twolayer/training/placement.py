@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from twolayer.core.dynamics import Dynamics
-from twolayer.core.network import Network
 from twolayer.core.problem_spec import ProblemSpec
 from twolayer.core.times import Times
 
@@ -62,7 +61,7 @@ def too_small(run: Mapping[str, Any], problem: ProblemSpec, dynamics: Dynamics) 
         return ""
     if steps == 0:
         return "it takes no steps"
-    m, (samples, dimension) = Network(**run["network"]).neurons, problem.size
+    m, (samples, dimension) = int(run["network"]["neurons"]), problem.size
     samples = dynamics.samples_per_step or samples
     teachers = len(problem.teacher_outputs)
     few = f"{steps} steps of {seeds} seeds are done before a card has started"

@@ -1,0 +1,95 @@
+"""What an activation plugin is: σ, which every neuron applies to its preactivation."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+from twolayer.core.arrays import array_namespace
+from twolayer.errors import TrainingError
+
+__all__ = ["Activation", "TwoSlope", "two_slopes"]
+
+Array = Any
+
+
+class Activation(ABC):
+    """σ, elementwise; the fields of the dataclass are its config section.
+
+    A subclass writes `value` and `derivative`, and says what σ is by `even` and `degree`. The arrays carry their
+    namespace.
+    """
+
+    even = False
+    """Whether σ(−z) = σ(z)."""
+
+    degree: float | None = None
+    """κ of σ(cz) = c^κ σ(z) for c > 0, or None."""
+
+    slopes: tuple[float, float, float] | None = None
+    """σ' under, at and over 0 where σ is linear on either side (`TwoSlope`), or None."""
+
+    @abstractmethod
+    def value(self, preactivation: Array) -> Array:
+        """σ(z)."""
+
+    @abstractmethod
+    def derivative(self, preactivation: Array) -> Array:
+        """σ'(z)."""
+
+
+def two_slopes(activation: Activation, what: str) -> TwoSlope:
+    """The activation, or a TrainingError where it is none that `what`, as a kernel, knows."""
+    if not isinstance(activation, TwoSlope):
+        raise TrainingError(f"{what} knows activations of two slopes, not {type(activation).__name__}")
+    return activation
+
+
+class TwoSlope(Activation):
+    """σ(z) = `below` · z for z < 0 and `above` · z for z > 0.
+
+    That is p z + q|z| with 2p = above + below and 2q = above − below. A subclass sets the two numbers. It runs
+    on every closed form, kernel and flow that relu runs on.
+    """
+
+    below: float
+    above: float
+    degree = 1.0
+
+    @property
+    def slopes(self) -> tuple[float, float, float]:  # type: ignore[override]
+        """(below, at_zero, above): σ' on either side of 0, and at it."""
+        return float(self.below), self.at_zero, float(self.above)
+
+    @property
+    def at_zero(self) -> float:
+        """σ'(0): the number between both slopes that is nearest to 0, the least subgradient. 0 for relu and |·|."""
+        if self.below * self.above <= 0.0:
+            return 0.0
+        return float(min(self.below, self.above, key=abs))
+
+    @property
+    def linear(self) -> float:
+        """p of p z + q|z|."""
+        return 0.5 * (self.above + self.below)
+
+    @property
+    def absolute(self) -> float:
+        """q of p z + q|z|."""
+        return 0.5 * (self.above - self.below)
+
+    @property
+    def even(self) -> bool:  # type: ignore[override]
+        """Whether σ(−z) = σ(z)."""
+        return self.linear == 0.0
+
+    def value(self, preactivation: Array) -> Array:
+        """below · z under 0, above · z over it."""
+        xp = array_namespace(preactivation)
+        return xp.where(preactivation > 0, self.above * preactivation, self.below * preactivation)
+
+    def derivative(self, preactivation: Array) -> Array:
+        """The slope, and `at_zero` at 0."""
+        xp = array_namespace(preactivation)
+        slope = [slope + xp.zeros_like(preactivation) for slope in self.slopes]
+        return xp.where(preactivation > 0, slope[2], xp.where(preactivation < 0, slope[0], slope[1]))
