@@ -64,6 +64,20 @@ def test_every_kind_has_an_example_that_loads(folder: Path) -> None:
     assert mine == set(KINDS)
 
 
+def test_swish_learns_by_its_derivative(folder: Path) -> None:
+    """One small step of descent lowers the loss by step_size |∇L|², to first order, on every backend."""
+    step = 1e-6
+    settings = experiment(
+        network={"neurons": 6, "activation": {"name": "swish", "steepness": 2}},
+        dynamics={"name": "gradient_descent", "step_size": step},
+        times={"steps": [1]},
+    )
+    for backend in ("numpy", "numba", "strict"):
+        found = twolayer.run(settings, backend, plugin_paths=[str(folder / "plugins")])
+        fall = -found["loss"].diff("time").values[:, 0] / step
+        np.testing.assert_allclose(fall, found["gradient_norm"].isel(time=0).values ** 2, rtol=1e-4)
+
+
 @pytest.mark.parametrize("output", ["trained", "fixed", "tied"])
 def test_heavy_ball_is_its_formula(folder: Path, output: str) -> None:
     """README's dynamics on every backend that needs no device, against the recursion written out."""
