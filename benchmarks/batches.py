@@ -20,6 +20,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from relu import RELU
 
 from twolayer import Network, PopulationProblem, Teacher, Weights
 from twolayer.core.seeds import random_of
@@ -60,7 +61,7 @@ def row(neurons: int, teachers: int, dimension: int, size: int) -> list[float]:
     random, count = random_of(0, "dynamics"), 2_000_000 // (size * dimension) + 20
     teacher = Teacher(np.eye(teachers, dimension), np.ones(teachers))
     hidden = random.standard_normal((1, neurons, dimension)) / np.sqrt(neurons * dimension)
-    start, network = Weights(hidden, np.ones((1, neurons))), Network(neurons, output="fixed")
+    start, network = Weights(hidden, np.ones((1, neurons))), Network(neurons, RELU, output="fixed")
     problems = (CompiledPopulationProblem(teacher, network), PopulationProblem(teacher, network))
     inputs, pulled = np.empty((size, dimension)), np.ones((neurons, size))
     units = np.concatenate([hidden[0], teacher.hidden])

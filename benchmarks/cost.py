@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from matplotlib import style
 from matplotlib.figure import Figure
+from relu import RELU
 
 from twolayer import Network, PopulationProblem, Teacher, Weights
 from twolayer.population.numba_descent import CompiledPopulationProblem
@@ -45,7 +46,7 @@ def best(work: Callable[[], Any], times: int = 5) -> float:
 def problem_of(neurons: int, teachers: int, dimension: int, seeds: int, compiled: bool = True) -> Any:
     """A problem in min(d, m + k) coordinates, and random students of it, (seed, neuron, coordinate)."""
     random = np.random.default_rng(0)
-    network = Network(neurons, output="fixed")
+    network = Network(neurons, RELU, output="fixed")
     teacher = Teacher(np.eye(teachers, dimension), np.ones(teachers))
     hidden = random.standard_normal((seeds, neurons, dimension)) / np.sqrt(neurons * dimension)
     start = Weights(hidden, np.ones((seeds, neurons)))
@@ -78,7 +79,7 @@ def flow_cost(neurons: int, teachers: int, horizon: float) -> float:
     for i in range(neurons):
         hidden[i, i // each] = 1.0 / each
         hidden[i, teachers + i // 2] = (0.3 if i % 2 else -0.3) / each
-    network = Network(neurons, output="fixed")
+    network = Network(neurons, RELU, output="fixed")
     problem = CompiledPopulationProblem(Teacher(np.eye(teachers, dimension), np.ones(teachers)), network)
     times = np.array([0.0, horizon])
     start = Weights(hidden, np.ones(neurons))

@@ -30,6 +30,7 @@ import diffrax
 import jax
 import numpy as np
 from jax import numpy as jnp
+from relu import RELU
 
 from twolayer import Network, Teacher, Weights
 from twolayer.population.numba_descent import CompiledPopulationProblem
@@ -117,7 +118,7 @@ def main() -> None:
     print(f"| {COLUMNS} |\n{'|---' * (COLUMNS.count('|') + 1)}|")
     for name, groups in GROUPS.items():
         hidden, teachers = start(groups)
-        network = Network(len(hidden), output="fixed")
+        network = Network(len(hidden), RELU, output="fixed")
         problem = CompiledPopulationProblem(Teacher(teachers, np.ones(len(teachers))), network)
         here = Weights(hidden, np.ones(len(hidden)))
         solvers = {

@@ -28,6 +28,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
+from relu import RELU
 
 from twolayer import Network, PopulationProblem, Teacher, Weights
 from twolayer.population.problem import reduced
@@ -44,7 +45,7 @@ def drawn(seeds: int) -> tuple[PopulationProblem, Weights]:
     random = np.random.default_rng(0)
     frame = np.linalg.qr(random.standard_normal((DIMENSION, TEACHERS)))[0].T
     hidden = random.standard_normal((seeds, NEURONS, DIMENSION)) / np.sqrt(NEURONS * DIMENSION)
-    network = Network(NEURONS, output="fixed")
+    network = Network(NEURONS, RELU, output="fixed")
     teacher = Teacher(frame, np.ones(TEACHERS))
     return PopulationProblem(teacher, network), Weights(hidden, np.ones((seeds, NEURONS)))
 

@@ -31,6 +31,7 @@ import jax
 import numpy as np
 from jax import numpy as jnp
 from jax_descent import jax_descent, jax_force, jax_loss
+from relu import RELU
 
 from twolayer import Network, Teacher, Weights
 from twolayer.population.numba_descent import CompiledPopulationProblem
@@ -69,7 +70,7 @@ def main() -> None:
         frame = np.linalg.qr(random.standard_normal((dimension, teachers)))[0].T
         hidden = random.standard_normal((seeds, neurons, dimension)) / np.sqrt(neurons * dimension)
         start = Weights(hidden, np.ones((seeds, neurons)))
-        network = Network(neurons, output="fixed")
+        network = Network(neurons, RELU, output="fixed")
         problem = CompiledPopulationProblem(Teacher(frame, np.ones(teachers)), network)
         ours = problem.descend(start, STEP_SIZE, 0.0, jax_steps).hidden
         there = (jnp.asarray(hidden), jnp.asarray(frame))

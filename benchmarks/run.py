@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 import torch
 import xarray as xr
+from relu import RELU
 
 from twolayer import EmpiricalProblem, FiniteData, Network, Weights
 from twolayer.finite.flow import finite_flow
@@ -57,7 +58,7 @@ class Run:
 
     def problem(self, dtype: str, kind: type[EmpiricalProblem] = CompiledProblem) -> EmpiricalProblem:
         data = FiniteData(self.inputs.astype(dtype), self.targets.astype(dtype), "mean_square")
-        return kind(data, Network(len(self.start.output)))
+        return kind(data, Network(len(self.start.output), RELU))
 
 
 def as_dtype(weights: Weights, dtype: str) -> Weights:
