@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from twolayer.core.activation import two_slopes
 from twolayer.core.network import TIED, TRAINED, Weights
 from twolayer.core.seeds import over_seeds
 from twolayer.finite.problem import EmpiricalProblem
@@ -43,8 +44,13 @@ class CompiledProblem(EmpiricalProblem):
         output = weights.output.reshape(-1, weights.output.shape[-1]).copy()
         inputs, targets = np.ascontiguousarray(self.data.inputs), np.ascontiguousarray(self.data.targets)
         network = self.network
+        kinks = two_slopes(network.activation, "the kernel of descent on finite data").slopes
+        by_signs = kinks in ((0.0, 0.0, 1.0), (-1.0, 0.0, 1.0))
         direct = network.output == "tied" or self.data.features <= max(8, self.data.samples // 2)
-        kernel = descend_direct if direct else descend_carried
+        slopes: Any = tuple(map(number, kinks))
+        kernel: Any = descend_direct
+        if by_signs and not direct:
+            kernel, slopes = descend_carried, network.activation.even
         scalars = (
             number(network.scale),
             number(2.0 * self.data.loss_weight * network.scale),
@@ -54,8 +60,16 @@ class CompiledProblem(EmpiricalProblem):
 
         def descend_seed(seed: int) -> None:
             index = seed if self.data.per_seed else ...
-            shape = (network.activation.even, network.mode)
-            kernel(inputs[index], targets[index], hidden[seed], output[seed], *shape, *scalars, count)
+            kernel(
+                inputs[index],
+                targets[index],
+                hidden[seed],
+                output[seed],
+                slopes,
+                network.mode,
+                *scalars,
+                count,
+            )
 
         over_seeds(descend_seed, hidden.shape[0], self.threads)
         return Weights(hidden.reshape(*lead, *hidden.shape[1:]), output.reshape(*lead, output.shape[1]))
@@ -171,10 +185,11 @@ def descend_carried(
 
 @njit(cache=True, nogil=True)
 def descend_direct(
-    inputs: Any, targets: Any, hidden: Any, output: Any, absolute: bool, mode: int,
+    inputs: Any, targets: Any, hidden: Any, output: Any, kinks: Any, mode: int,
     scale: Any, force: Any, step_size: Any, weight_decay: Any, count: int,
 ) -> None:  # fmt: skip
     """`count` steps in place, in weights, eight neurons at a time. mode: `core.network.OUTPUTS`.
+    kinks: σ' under, at and over 0.
 
     Neurons are padded with zeros, which stay, to a multiple of eight: weight (feature, neuron), flat.
     """
@@ -192,7 +207,6 @@ def descend_direct(
     residual = np.empty_like(targets)
     one = targets.dtype.type(1)
     zero = one - one
-    below = -one if absolute else zero
     shrink = one - step_size * weight_decay * (one + one if mode == TIED else one)
     for _ in range(count):
         for k in range(samples):
@@ -202,7 +216,7 @@ def descend_direct(
                 for i in range(1, features):
                     z += repeat(x, k * features + i) * load(weight, i * width + p)
                 store(slopes, k * width + p, z)
-                total += load(outputs, p) * (z * slopes_of(z, below))
+                total += load(outputs, p) * (z * slopes_of(z, kinks))
             store(lanes, 0, total)
             left = (lanes[0] + lanes[1]) + (lanes[2] + lanes[3])
             right = (lanes[4] + lanes[5]) + (lanes[6] + lanes[7])
@@ -212,7 +226,7 @@ def descend_direct(
             growth = splat(zero)
             for k in range(samples):
                 z = load(slopes, k * width + p)
-                slope = repeat(residual, k) * slopes_of(z, below)
+                slope = repeat(residual, k) * slopes_of(z, kinks)
                 growth += slope * z
                 store(slopes, k * width + p, slope * before)
             kept = splat(shrink)
