@@ -137,17 +137,13 @@ class Paper:
     ) -> Callable[[Callable[..., Any]], Drawing]:
         """Mark `draw(canvas, run, …)` as a figure; what is marked is drawn.
 
-                status: see `Drawing`. caption: a text, or a function of the same runs, which says what was run from them.
-                on: the experiments it is drawn from, each given as a `Run` of all its runs, in this order, with the metrics
-                and swept words that it takes: {"rate": ["loss", "neurons"]}. A config may name others in their place.
-                Named swept words must tell all its runs apart; without any the figure takes each run, whatever was swept.
-                check: a function of the `RunConfigs` of each experiment that raises a DataError where the figure could not
-        <<<<<<< HEAD
-                show them. All this is checked before anything runs.
-        =======
-                show them. All this is looked at before anything runs.
-        >>>>>>> 3f9676c (Finite descents of two slopes)
-                size: width and height in inches, without the caption. files: as for a claim.
+        status: see `Drawing`. caption: a text, or a function of the same runs, which says what was run from them.
+        on: the experiments it is drawn from, each given as a `Run` of all its runs, in this order, with the metrics
+        and swept words that it takes: {"rate": ["loss", "neurons"]}. A config may name others in their place.
+        Named swept words must tell all its runs apart; without any the figure takes each run, whatever was swept.
+        check: a function of the `RunConfigs` of each experiment that raises a DataError where the figure could not
+        show them. All this is checked before anything runs.
+        size: width and height in inches, without the caption. files: as for a claim.
         """
         experiments, read = texts(on), tuple(files)
         taken = [texts(names) for names in on.values()] if isinstance(on, Mapping) else []
