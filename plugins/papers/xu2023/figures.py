@@ -52,6 +52,23 @@ def largest_group(runs: Run) -> Run:
     return max(runs.varying("neurons"), key=lambda group: int(group.config.problem.dimension))
 
 
+def several_students(runs: Any) -> None:
+    """Refuse runs none of which has more than one student."""
+    if not any(students(run) > 1 for run in runs.by("run")):
+        raise DataError(
+            f"the rate is that of several students; no run of '{runs.experiment}' has more than one"
+        )
+
+
+def two_students(mirrored: Any, other: Any) -> None:
+    """Refuse a number of students for which the limits are not known."""
+    for run in mirrored.by("run"):
+        if students(run) != 2:
+            raise DataError(
+                f"the limits are those of two students; a run of '{run.experiment}' has {students(run)}"
+            )
+
+
 def star(axes: Axes, step: int, end: float | None, color: str) -> None:
     """The end of a printed curve, where it was read off."""
     if end is not None:
@@ -171,6 +188,7 @@ def extent(axes: Axes, values: Any) -> None:
         "of students with equal h at the corners of a simplex. The theorem's bound allows n⁴."
     ),
     on={"figure1": "loss"},
+    check=several_students,
     size=(7.0, 3.2),
 )
 def rate(canvas: Figure, runs: Run) -> None:
@@ -196,8 +214,6 @@ def rate(canvas: Figure, runs: Run) -> None:
             fmt=marker_of(number, range(len(groups))), color=f"C{number}", markersize=3, capsize=2,
             label=paper.named(group),
         )  # fmt: skip
-    if not sizes:
-        raise DataError("the rate is that of more than one student; network.neurons has no value above 1")
     draw_simplex(right, sorted(sizes))
 
 
@@ -225,6 +241,7 @@ def draw_simplex(axes: Axes, sizes: list[int]) -> None:
     "Toys of Xu and Du 2023. Left, two students by flow, z₁ = −z₂: loss and its limit (8π²/3)(h₁h₂)²/T³. Right, by "
     "descent: students along the teacher, and equal students (range over seeds); L falls by (1 − nη/2)² per step.",
     on={"mirrored": ["loss", "projection"], "exact_rank": "loss"},
+    check=two_students,
     size=(7.0, 3.2),
 )
 def toys(canvas: Figure, mirrored: Run, exact_rank: Run) -> None:
@@ -287,6 +304,7 @@ def label_of(run: Run) -> str:
         "mirrored": ["gradient_norm", "loss", "projection", "spread"],
         "figure1": ["gradient_norm", "loss", "spread"],
     },
+    check=two_students,
     size=(7.5, 3.2),
 )
 def lower_bound(canvas: Figure, mirrored: Run, runs: Run) -> None:

@@ -89,6 +89,11 @@ class RunConfigs:
         }
         self._descriptions = descriptions
 
+    @property
+    def count(self) -> int:
+        """The number of runs taken together."""
+        return len(self._descriptions)
+
     def by(self, *words: str, **select: Any) -> Iterator[RunConfigs]:
         """The runs grouped by swept words: see `runs_of`."""
         for members in grouped(self.experiment, self._descriptions, words, select):

@@ -21,7 +21,7 @@ def starts_alike(run: Run, other: Run) -> bool:
 
 def same_start(run: Run, others: Run) -> Run:
     """The run of another sweep that starts as this one does; a DataError where none does, or for several runs."""
-    if len(list(run.by("run"))) > 1:
+    if run.count > 1:
         raise DataError(f"the experiment '{run.experiment}' has several runs where one is compared")
     for other in others.by("run"):
         if starts_alike(run, other):
