@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from matplotlib.figure import Figure
 
+from twolayer import run
+from twolayer.analysis.claims import evaluate
+from twolayer.analysis.figures import caption_lines
 from twolayer.errors import ConfigError
-from twolayer.study.merge import merge_papers
+from twolayer.study.merge import merge_experiment, merge_papers, read_config
 from twolayer.study.registry import Registry, load
 from twolayer.study.study import PlannedPaper, load_study, make_paper
 
@@ -145,3 +150,81 @@ def test_metrics_that_a_config_takes_from_a_paper_are_a_warning() -> None:
         "papers.zhu2025.experiments.groups.metrics: leaves out closest_teacher, which the paper's own list has; "
         "claims that need them are inconclusive"
     ]
+
+
+PAPERS = {
+    file.parent.name: read_config(file)["experiments"]
+    for file in sorted((PROJECT / "plugins" / "papers").glob("*/experiments.yaml"))
+}
+
+
+def overrides_of(section: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Overrides of every kind of setting that an experiment has."""
+    for metric in section["metrics"]:
+        yield {"metrics": [other for other in section["metrics"] if other != metric]}
+    sweep = section.get("sweep") or {}
+    if isinstance(sweep, list):
+        yield from ({"sweep": part} for part in (sweep[:1], sweep[1:], sweep[::-1]) if part)
+    for path, values in sweep.items() if isinstance(sweep, dict) else ():
+        kept = dict(list(values.items())[:1]) if isinstance(values, dict) else values[:1]
+        yield {"sweep": {**sweep, path: kept}}
+        yield {"sweep": {word: others for word, others in sweep.items() if word != path}}
+    yield {"sweep": {}}
+    yield {"network": {"activation": "abs"}}
+    yield {"network": {"activation": "relu"}}
+    yield from ({"network": {"output": output}} for output in ("fixed", "trained", "tied"))
+    yield {"problem": {"samples": 7}}
+    yield {"problem": {"name": "gaussian_teacher", "dimension": 3, "teachers": 2}}
+    yield {"initialization": {"name": "gaussian", "scale": 0.1}}
+    yield {"dynamics": {"name": "regularized_gradient_descent", "step_size": 0.01, "weight_decay": 0.1}}
+    yield from (
+        {"times": times}
+        for times in ({"values": [1.0]}, {"start": 0.5, "stop": 2.0, "count": 3, "spacing": "log"})
+    )
+    yield from ({"seeds": seeds} for seeds in (1, [3, 7]))
+    yield {"dtype": "float32"}
+
+
+@pytest.mark.parametrize("paper", PAPERS)
+def test_every_override_of_a_paper_is_planned_or_refused_with_what_is_wrong(
+    paper: str, registry: Registry
+) -> None:
+    refused = 0
+    for name, section in PAPERS[paper].items():
+        for override in overrides_of(section):
+            experiments = {**PAPERS[paper], name: merge_experiment(section, override)}
+            message = ""
+            try:
+                assert make_paper(paper, {"experiments": experiments, "figures": {}}, registry, []).figures
+            except ConfigError as error:
+                message = str(error)
+            refused += bool(message)
+            assert not message or message.startswith(f"papers.{paper}."), override
+    assert refused
+
+
+def test_figures_and_claims_of_a_paper_follow_what_was_run(registry: Registry) -> None:
+    override = {
+        "problem": {"norms": 2.0},
+        "sweep": {"network.neurons": [3, 1], "problem.dimension": [4]},
+        "times": {"start": 0.5, "stop": 20.0, "count": 12, "spacing": "log"},
+        "seeds": [3, 7],
+    }
+    experiment = merge_experiment(PAPERS["xu2023"]["figure1"], override)
+    data = {"figure1": run(experiment, "numpy")}
+    for name in ("figure1_left", "figure1_right", "rate"):
+        drawing = registry.find("figures", f"xu2023.{name}").plugin
+        assert "2 seeds" in " ".join(caption_lines(drawing, f"xu2023.{name}", data))
+        canvas = Figure(figsize=drawing.size)
+        drawing.draw(canvas, data)
+        labels = {text for axes in canvas.axes for text in axes.get_legend_handles_labels()[1]}
+        assert "n = 3" in labels
+        assert "n = 5" not in labels
+    claims = {
+        name: registry.find("claims", name).plugin
+        for name in registry.names("claims")
+        if name.startswith("xu2023.") and registry.find("claims", name).plugin.experiments == ("figure1",)
+    }
+    rows = evaluate(claims, data)
+    assert {row["verdict"] for row in rows} >= {"holds"}
+    assert not [row for row in rows if "could not be evaluated" in row["detail"]]

@@ -60,7 +60,37 @@ def several_students(runs: Any) -> None:
         )
 
 
-def two_students(mirrored: Any, other: Any) -> None:
+def descends(runs: Any) -> None:
+    """Refuse runs without steps."""
+    for run in runs.by("run"):
+        if "step_size" not in run.config.dynamics:
+            raise DataError(
+                f"shows iterations; a run of '{runs.experiment}' is one of {run.config.dynamics.name}"
+            )
+
+
+def past_the_first_phase(runs: Any) -> None:
+    """Refuse runs that end before the first phase does."""
+    descends(runs)
+    for run in runs.by("run"):
+        times, begin = run.config.times, theory.aligned_by(students(run))
+        if "steps" in times:
+            end = max(times.steps) * run.config.dynamics.step_size
+        else:
+            end = max(times.values) if "values" in times else times.stop
+        if end < begin:
+            raise DataError(
+                f"shows three phases, the first of which ends at ηt = {begin:g}; a run ends at {end:g}"
+            )
+
+
+def toys_of_two(mirrored: Any, exact_rank: Any) -> None:
+    """Refuse what the two panels of toys cannot show."""
+    two_students(mirrored)
+    descends(exact_rank)
+
+
+def two_students(mirrored: Any, *others: Any) -> None:
     """Refuse a number of students for which the limits are not known."""
     for run in mirrored.by("run"):
         if students(run) != 2:
@@ -79,6 +109,7 @@ def star(axes: Axes, step: int, end: float | None, color: str) -> None:
     "inferred",
     f"Xu and Du 2023, Figure 1 left: population loss of gradient descent. {NOT_STATED}",
     on={"figure1": "loss"},
+    check=descends,
     size=(7.5, 3.2),
 )
 def figure1_left(canvas: Figure, runs: Run) -> None:
@@ -97,6 +128,7 @@ def figure1_left(canvas: Figure, runs: Run) -> None:
     "inferred",
     f"Xu and Du 2023, Figure 1 right: the exponent log L(T) / log(ηT). {NOT_STATED}",
     on={"figure1": "loss"},
+    check=descends,
     size=(7.5, 3.2),
 )
 def figure1_right(canvas: Figure, runs: Run) -> None:
@@ -121,6 +153,7 @@ def figure1_right(canvas: Figure, runs: Run) -> None:
     "the theorem's bounds, with T₁ = 3/4n and the smallest ε₂ that fits all seeds (where ε₂ is below 1e-20: that "
     "rounding allows). Time is ηt. The σ and η that the theorem asks for cannot be run.",
     on={"phases": ["hidden_norm", "teacher_angle", "teacher_deficit"]},
+    check=past_the_first_phase,
     size=(7.5, 7.0),
 )
 def phases(canvas: Figure, runs: Run) -> None:
@@ -241,7 +274,7 @@ def draw_simplex(axes: Axes, sizes: list[int]) -> None:
     "Toys of Xu and Du 2023. Left, two students by flow, z₁ = −z₂: loss and its limit (8π²/3)(h₁h₂)²/T³. Right, by "
     "descent: students along the teacher, and equal students (range over seeds); L falls by (1 − nη/2)² per step.",
     on={"mirrored": ["loss", "projection"], "exact_rank": "loss"},
-    check=two_students,
+    check=toys_of_two,
     size=(7.0, 3.2),
 )
 def toys(canvas: Figure, mirrored: Run, exact_rank: Run) -> None:

@@ -356,6 +356,13 @@ def lines(axes: Axes, x: Any, y: Any, style: dict[str, Any], label: str) -> None
 # ---- Theorem 5 ----
 
 
+def flows_and_descents(rates: Any, width: Any) -> None:
+    """Refuse flows from different teachers, and descents without steps."""
+    measured.lengths(rates)
+    if "step_size" not in width.config.dynamics:
+        raise DataError(f"shows descents; '{width.experiment}' has none")
+
+
 @paper.figure(
     "theorem",
     lambda rates, width: (
@@ -365,7 +372,7 @@ def lines(axes: Axes, x: Any, y: Any, style: dict[str, Any], label: str) -> None
         "(ηt)⁻²/32κ of a student at right angles to all teachers, and e^{−2λt} for m = r."
     ),
     on={"rates": ["initialization", "loss", "closest_teacher", "mass"], "width": ["initialization", "loss"]},
-    check=lambda rates, width: measured.lengths(rates),
+    check=flows_and_descents,
     size=(5.5, 4.0),
 )
 def rates(canvas: Figure, flows: Run, width: Run) -> None:

@@ -526,7 +526,7 @@ def uneven_groups(runs: Run) -> Results:
 def evenness(runs: Run) -> Result:
     """How B changes from σ = 1e-2 to 1e-6, the mean over teachers that have students."""
     tiny, small = (
-        np.log(runs.one(scale=scale, **runs.swept).group_imbalance.isel(time=-1).mean("teacher"))
+        np.log(runs.one(**{**runs.swept, "scale": scale}).group_imbalance.isel(time=-1).mean("teacher"))
         for scale in (1e-6, 1e-2)
     )
     mean, low, high = mean_interval(tiny - small)  # a seed has the same start at both scales

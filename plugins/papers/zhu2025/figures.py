@@ -304,9 +304,10 @@ def rate(canvas: Figure, runs: Run) -> None:
         limit = measured.constant(run)
         if not (limit > 0).all():  # no formula, or no such law
             continue
-        begin, end = near.time.values[0], near.time.values[-1]
-        slope, level = float(limit.median()) ** (-1 / 3), float(near.loss[..., -1].median()) ** (-1 / 3)
-        reference(left, [begin, end], [level - slope * (end - begin), level], linewidth=0.7)
+        if near.time.size:
+            begin, end = near.time.values[0], near.time.values[-1]
+            slope, level = float(limit.median()) ** (-1 / 3), float(near.loss[..., -1].median()) ** (-1 / 3)
+            reference(left, [begin, end], [level - slope * (end - begin), level], linewidth=0.7)
         bands(middle, run.time, abs(run.loss * run.time**3 / limit - 1), **style)
         if run.config.problem.teachers == 1:
             offset = measured.offset(run).median()
@@ -342,7 +343,7 @@ def lower_bound(canvas: Figure, runs: Run, exponential: Run) -> None:
         early = run.isel(time=time < 1.01 * CARRIED)
         bands(middle, early.time, early.gradient_norm / early.loss ** (2 / 3), **style)
         limit = gradient_limit(measured.constant(run).median())
-        if np.isfinite(limit):
+        if np.isfinite(limit) and early.time.size:
             reference(middle, early.time.values[-1] * np.array([0.01, 1]), [limit] * 2)
     draw_exponential(right, list(exponential.by("run")))
     first, last = float(runs.time.where(runs.time > 0).min()), float(runs.time.max())
