@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ import pytest
 from namespaces import NAMESPACES, namespace
 from networks import activation_of, network_of
 
-from twolayer import EmpiricalProblem, FiniteData, Network, Problem, Weights
+from twolayer import Activation, EmpiricalProblem, FiniteData, Network, Problem, Weights
 from twolayer.core.arrays import norm, to_host
 
 SEEDS, NEURONS, FEATURES, SAMPLES = 2, 3, 2, 4
@@ -180,6 +180,52 @@ def test_sharpness_is_the_top_eigenvalue_of_the_slow_jacobian(case: Case) -> Non
         assert sharpness[seed] == pytest.approx(expected, rel=1e-8)
 
 
+@dataclass(frozen=True)
+class Tanh(Activation):
+    """A smooth activation whose σ'' is that of the base class."""
+
+    def value(self, preactivation: Any) -> Any:
+        return np.tanh(preactivation)
+
+    def derivative(self, preactivation: Any) -> Any:
+        return 1.0 - np.tanh(preactivation) ** 2
+
+
+@every_case
+@pytest.mark.parametrize("smooth", [False, True], ids=["as it is", "tanh"])
+def test_hessian_equals_differences_of_the_gradient(case: Case, smooth: bool) -> None:
+    """Also the sharpness of a smooth activation, where the Jacobian is that of the predictions."""
+    problem = case.problem
+    if smooth:
+        problem = replace(problem, network=replace(problem.network, activation=Tanh()))
+    network, hessian, sharpness = problem.network, problem.hessian(case.weights), None
+    if smooth:
+        sharpness = problem.sharpness(case.weights)
+    for seed in range(SEEDS):
+        output = case.weights.output[seed]
+        one = EmpiricalProblem(problem.data.of_seed(seed), network)
+
+        def weights(parameters: Any, output: Any = output) -> Weights:
+            return Weights(*map(np.asarray, weights_of(network, parameters, output)))
+
+        def gradient(parameters: Any, one: Any = one, weights: Any = weights) -> Any:
+            found = one.gradient(weights(parameters))
+            return parameters_of(network, found.hidden, found.output)
+
+        point = parameters_of(network, case.weights.hidden[seed], output)
+        expected = central_differences(gradient, point)
+        # as for the gradient, of which third derivatives are larger
+        assert hessian[seed] == pytest.approx(expected, abs=1e-7 * max(1.0, np.abs(expected).max()))
+        if sharpness is not None:
+            jacobian = central_differences(
+                lambda point, one=one, weights=weights: one.predict(weights(point)), point
+            )
+            curvature = (1 if problem.data.loss == "half_mean_square" else 2) / SAMPLES
+            assert sharpness[seed] == pytest.approx(
+                curvature * np.linalg.eigvalsh(jacobian @ jacobian.T)[-1], rel=1e-8
+            )
+
+
 @pytest.mark.parametrize("activation", ["relu", "abs"])
 def test_a_missing_seed_axis_gives_the_numbers_of_that_seed(activation: Any) -> None:
     case = next(case for case in CASES if case.problem.network.activation == activation_of(activation))
@@ -276,6 +322,7 @@ def everything(problem: Problem, weights: Weights) -> dict[str, Any]:
         "loss": problem.loss(weights),
         "penalty": problem.penalty(weights, 0.1),
         "sharpness": problem.sharpness(weights),
+        "hessian": problem.hessian(weights),
         "norm": norm(weights.hidden),
     }
     states = {

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from array_api_compat import device
+
 from twolayer.core.arrays import array_namespace, norm, to_host
 from twolayer.core.network import Network, Weights
 from twolayer.core.trajectory import FlowWeights
@@ -130,6 +132,46 @@ class Problem(ABC):
         direction = weights.hidden / xp.where(length > 0, length, xp.ones_like(length))[..., None]
         hidden = hidden + output[..., None] * direction
         return Weights(hidden + 2.0 * weight_decay * weights.hidden, xp.zeros_like(output))
+
+    def to_trained_hessian(
+        self, weights: Weights, hidden: Array, cross: Array, output: Array, by_output: Array
+    ) -> Array:
+        """The Hessian in the trained parameters from that in (W, a): ∂²L/∂W∂W (…, m d, m d), ∂²L/∂W∂a (…, m d, m) and
+        ∂²L/∂a∂a (…, m, m), W neuron by neuron, and ∂L/∂a (…, m).
+
+        Where outputs are tied, with J = ∂(W, a)/∂W, it is Jᵀ H J + Σ_j (∂L/∂a_j)(I − ŵŵᵀ)/|w_j|.
+        """
+        xp = array_namespace(hidden)
+        if self.network.output == "fixed":
+            return hidden
+        if self.network.output == "trained":
+            top = xp.concat([hidden, cross], axis=-1)
+            return xp.concat([top, xp.concat([xp.matrix_transpose(cross), output], axis=-1)], axis=-2)
+        length = norm(weights.hidden)
+        length = xp.where(length > 0, length, xp.ones_like(length))
+        direction = weights.hidden / length[..., None]
+        lead, (m, d) = direction.shape[:-2], direction.shape[-2:]
+        eye, identity = (xp.eye(n, dtype=length.dtype, device=device(length)) for n in (m, d))
+        jacobian = xp.reshape(direction[..., :, None, :] * eye[..., None], (*lead, m, m * d))
+        mixed = xp.matmul(cross, jacobian)
+        outer = direction[..., :, None] * direction[..., None, :]
+        bend = (by_output / length)[..., None, None] * (identity - outer)
+        return (
+            hidden
+            + mixed
+            + xp.matrix_transpose(mixed)
+            + xp.matmul(xp.matrix_transpose(jacobian), xp.matmul(output, jacobian))
+            + block_diagonal(bend)
+        )
+
+
+def block_diagonal(blocks: Array) -> Array:
+    """The matrices (…, m, d, d) along the diagonal of one, (…, m d, m d)."""
+    xp = array_namespace(blocks)
+    *lead, m, d, _ = blocks.shape
+    eye = xp.eye(m, dtype=blocks.dtype, device=device(blocks))
+    spread = blocks[..., :, :, None, :] * eye[:, None, :, None]
+    return xp.reshape(spread, (*lead, m * d, m * d))
 
 
 def data_of(data: Any, index: int) -> Any:

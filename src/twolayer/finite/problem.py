@@ -11,8 +11,9 @@ from array_api_compat import device
 
 from twolayer.core.arrays import array_namespace, to_host
 from twolayer.core.data import Arrays, Data, law_of
-from twolayer.core.network import FIXED, TIED, TRAINED, Network, Weights
-from twolayer.core.problem import Problem
+from twolayer.core.loss import Loss, SquareLoss, loss_of
+from twolayer.core.network import Network, Weights
+from twolayer.core.problem import Problem, block_diagonal
 from twolayer.core.seeds import subset
 from twolayer.core.trajectory import FlowWeights
 from twolayer.errors import TrainingError
@@ -26,15 +27,22 @@ Array = Any
 class FiniteData(Data, law="finite"):
     """A finite data set: `inputs` (…, sample, feature), `targets` (…, sample).
 
-    loss: `half_mean_square`, L = (1/2n) Σ_k (f(x_k) − y_k)², or `mean_square`, (1/n) Σ_k.
+    loss: the name of ℓ in L = (1/n) Σ_k ℓ(f(x_k), y_k), such as `half_mean_square`, ½(f − y)².
     teacher: the `Teacher` of whose population the data are a sample, on the host, where there is one; with a leading
     seed axis where it differs by seed.
+    loss_function: the plugin of the loss's name; None is enough for the square losses.
     """
 
     inputs: Array
     targets: Array
     loss: str = "half_mean_square"
     teacher: Any = None
+    loss_function: Loss | None = None
+
+    @property
+    def criterion(self) -> Loss:
+        """ℓ; TrainingError for a name that is no square loss and came without its plugin."""
+        return loss_of(self.loss, self.loss_function)
 
     @property
     def per_seed(self) -> bool:
@@ -115,8 +123,10 @@ class FiniteData(Data, law="finite"):
 
     @property
     def loss_weight(self) -> float:
-        """κ in L = κ Σ_k (f(x_k) − y_k)²: 1/2n or 1/n."""
-        return (0.5 if self.loss == "half_mean_square" else 1.0) / self.samples
+        """κ in L = κ Σ_k (f(x_k) − y_k)²: 1/2n or 1/n; TrainingError for a loss that is not square."""
+        if not isinstance(self.criterion, SquareLoss):
+            raise TrainingError(f"the loss '{self.loss}' is no square loss")
+        return self.criterion.factor / self.samples
 
 
 @dataclass(frozen=True)
@@ -136,23 +146,24 @@ class EmpiricalProblem(Problem):
         return self._predict(weights, self.network.activation.value(self.preactivations(weights)))
 
     def loss(self, weights: Weights) -> Array:
-        """L = κ Σ_k (f(x_k) − y_k)², (…,): never with a penalty."""
+        """L = (1/n) Σ_k ℓ(f(x_k), y_k), (…,): never with a penalty."""
         xp = array_namespace(weights.hidden)
-        return self.data.loss_weight * xp.sum((self.predict(weights) - self.data.targets) ** 2, axis=-1)
+        values = self.data.criterion.value(self.predict(weights), self.data.targets)
+        return xp.sum(values, axis=-1) / self.data.samples
 
     def gradient(self, weights: Weights, weight_decay: float = 0.0) -> Weights:
         """The gradient of L + (weight_decay/2)(|a|² + |W|²) in the trained parameters.
 
-        With D_j = −2κs Σ_k σ'(w_j·x_k)(f(x_k) − y_k) x_k: ∂/∂w_j = −a_j D_j and ∂/∂a_j = −⟨w_j, D_j⟩.
+        ∂/∂w_j = (s/n) a_j Σ_k ℓ'_k σ'(w_j·x_k) x_k and ∂/∂a_j = (s/n) Σ_k ℓ'_k σ(w_j·x_k).
         Where outputs are fixed the second is zero; where they are tied (a_j = |w_j|) the chain rule adds
-        −⟨w_j, D_j⟩ ŵ_j to the first, and the penalty counts both layers.
+        (∂/∂a_j) ŵ_j to the first, and the penalty counts both layers.
         """
         xp = array_namespace(weights.hidden)
         weights = self.network.with_tied_outputs(weights)
         preactivation = self.preactivations(weights)
         activation = self.network.activation.value(preactivation)
-        residual = self._predict(weights, activation) - self.data.targets
-        force = 2.0 * self.data.loss_weight * self.network.scale * residual[..., None, :]
+        slope = self.data.criterion.derivative(self._predict(weights, activation), self.data.targets)
+        force = self.network.scale / self.data.samples * slope[..., None, :]
         hidden = weights.output[..., None] * xp.matmul(
             self.network.activation.derivative(preactivation) * force, self.data.inputs
         )
@@ -169,26 +180,72 @@ class EmpiricalProblem(Problem):
             seed = (index, ...) if self.data.per_seed else (...,)
             inputs.append(xp.take(self.data.inputs[seed], chosen, axis=0))
             targets.append(xp.take(self.data.targets[seed], chosen, axis=0))
-        data = FiniteData(xp.stack(inputs), xp.stack(targets), self.data.loss)
+        data = replace(self.data, inputs=xp.stack(inputs), targets=xp.stack(targets), teacher=None)
         return EmpiricalProblem(data, self.network)
 
     def sharpness(self, weights: Weights) -> Array:
         """The top eigenvalue of the loss's Gauss–Newton matrix, (…,): descent is stable below 2/sharpness.
 
-        It is the top eigenvalue of 2κJJᵀ with J the Jacobian (sample, parameter) of the predictions.
+        It is the top eigenvalue of (1/n) √D JJᵀ √D with J the Jacobian (sample, parameter) of the predictions and
+        D = diag(ℓ''_k), which has n rows however many parameters there are.
         """
         xp = array_namespace(weights.hidden)
         weights = self.network.with_tied_outputs(weights)
         preactivation = self.preactivations(weights)
-        slope = weights.output[..., None] * self.network.activation.derivative(preactivation)
+        derivative = self.network.activation.derivative(preactivation)
+        slope = weights.output[..., None] * derivative
         activation = self.network.activation.value(preactivation)
         inputs = self.data.inputs
         kernel = xp.matmul(xp.matrix_transpose(slope), slope) * xp.matmul(inputs, xp.matrix_transpose(inputs))
-        # tied outputs: the two cross terms of (a σ' x + σ ŵ) are σσ each, by homogeneity
-        copies = {FIXED: 0.0, TRAINED: 1.0, TIED: 3.0}[self.network.mode]
-        kernel = kernel + copies * xp.matmul(xp.matrix_transpose(activation), activation)
-        factor = 2.0 * self.data.loss_weight * self.network.scale**2
+        if self.network.output != "fixed":
+            kernel = kernel + xp.matmul(xp.matrix_transpose(activation), activation)
+        if self.network.output == "tied":  # (a σ' x + σ ŵ)·(a σ' x + σ ŵ), with a ŵ·x = z
+            cross = xp.matmul(xp.matrix_transpose(derivative * preactivation), activation)
+            kernel = kernel + cross + xp.matrix_transpose(cross)
+        curvature = self.data.criterion.second_derivative(
+            self._predict(weights, activation), self.data.targets
+        )
+        root = xp.sqrt(curvature)
+        kernel = root[..., :, None] * kernel * root[..., None, :]
+        factor = self.network.scale**2 / self.data.samples
         return factor * xp.max(xp.linalg.eigvalsh(kernel), axis=-1)
+
+    def hessian(self, weights: Weights) -> Array:
+        """The second derivatives of L in the trained parameters, (…, parameter, parameter): hidden weights neuron by
+        neuron, then output weights where they are trained.
+
+        With J the Jacobian of the predictions in (W, a): (1/n) Σ_k (ℓ''_k J_k J_kᵀ + ℓ'_k ∇∇f_k). σ'' of two slopes
+        counts as 0: it is the Hessian away from w_j·x_k = 0.
+        """
+        xp = array_namespace(weights.hidden)
+        weights = self.network.with_tied_outputs(weights)
+        activation, inputs, scale = self.network.activation, self.data.inputs, self.network.scale
+        preactivation = self.preactivations(weights)
+        value, derivative = activation.value(preactivation), activation.derivative(preactivation)
+        prediction = self._predict(weights, value)
+        slope = self.data.criterion.derivative(prediction, self.data.targets) / self.data.samples
+        curvature = self.data.criterion.second_derivative(prediction, self.data.targets) / self.data.samples
+        lead, (m, d) = weights.hidden.shape[:-2], weights.hidden.shape[-2:]
+        inputs = xp.broadcast_to(inputs, (*lead, *inputs.shape[-2:]))
+        by_hidden = (weights.output[..., None] * derivative)[..., None] * inputs[..., None, :, :]
+        by_hidden = scale * xp.reshape(xp.moveaxis(by_hidden, -1, -2), (*lead, m * d, self.data.samples))
+        by_output = scale * value
+        force = scale * slope[..., None, :]
+        bend = weights.output[..., None] * activation.second_derivative(preactivation) * force
+        within = xp.matmul(
+            xp.matrix_transpose(inputs)[..., None, :, :], bend[..., None] * inputs[..., None, :, :]
+        )
+        mixed = xp.matmul(derivative * force, inputs)  # ∂²f/∂w_j∂a_j
+        eye = xp.eye(m, dtype=value.dtype, device=device(value))
+        weighted = curvature[..., None, :] * by_hidden
+        return self.to_trained_hessian(
+            weights,
+            xp.matmul(weighted, xp.matrix_transpose(by_hidden)) + block_diagonal(within),
+            xp.matmul(weighted, xp.matrix_transpose(by_output))
+            + xp.reshape(mixed[..., None] * eye[:, None, :], (*lead, m * d, m)),
+            xp.matmul(curvature[..., None, :] * by_output, xp.matrix_transpose(by_output)),
+            xp.sum(value * force, axis=-1),
+        )
 
     @property
     def flowing(self) -> Literal["relu", "abs"]:

@@ -1,0 +1,80 @@
+"""What a loss plugin is: ℓ(f, y) of a prediction and a target, whose mean over the samples is L."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+from twolayer.errors import TrainingError, unknown_name
+
+__all__ = ["SQUARE_LOSSES", "HalfMeanSquare", "Loss", "MeanSquare", "SquareLoss", "loss_of"]
+
+Array = Any
+
+
+class Loss(ABC):
+    """ℓ(f, y), elementwise, and its first two derivatives in f: L = (1/n) Σ_k ℓ(f(x_k), y_k).
+
+    The arrays are of one shape (…, sample) and carry their namespace.
+    """
+
+    @abstractmethod
+    def value(self, prediction: Array, target: Array) -> Array:
+        """ℓ(f, y)."""
+
+    @abstractmethod
+    def derivative(self, prediction: Array, target: Array) -> Array:
+        """∂ℓ/∂f."""
+
+    @abstractmethod
+    def second_derivative(self, prediction: Array, target: Array) -> Array:
+        """∂²ℓ/∂f²."""
+
+    def refuse_targets(self, targets: Any) -> None:
+        """Refuse, by a ValueError, targets (…, sample), on the host, that it has no meaning for."""
+
+
+class SquareLoss(Loss):
+    """ℓ(f, y) = `factor` · (f − y)². Kernels and the exact flow know losses of this form."""
+
+    factor: float
+
+    def value(self, prediction: Array, target: Array) -> Array:
+        """factor · (f − y)²."""
+        return self.factor * (prediction - target) ** 2
+
+    def derivative(self, prediction: Array, target: Array) -> Array:
+        """2 · factor · (f − y)."""
+        return 2.0 * self.factor * (prediction - target)
+
+    def second_derivative(self, prediction: Array, target: Array) -> Array:
+        """2 · factor."""
+        return 2.0 * self.factor + 0.0 * prediction
+
+
+class HalfMeanSquare(SquareLoss):
+    """L = (1/2n) Σ_k (f(x_k) − y_k)²."""
+
+    factor = 0.5
+
+
+class MeanSquare(SquareLoss):
+    """L = (1/n) Σ_k (f(x_k) − y_k)²."""
+
+    factor = 1.0
+
+
+SQUARE_LOSSES: dict[str, SquareLoss] = {"half_mean_square": HalfMeanSquare(), "mean_square": MeanSquare()}
+"""The losses that need no plugin loaded: those of data made in a notebook."""
+
+
+def loss_of(name: str, given: Loss | None) -> Loss:
+    """The loss that data carry, or the square loss of that name; TrainingError where it is neither."""
+    if given is not None:
+        return given
+    if name not in SQUARE_LOSSES:
+        raise TrainingError(
+            f"{unknown_name('loss', name, SQUARE_LOSSES)} Data with another loss need its plugin, "
+            "FiniteData(…, loss_function=…)"
+        )
+    return SQUARE_LOSSES[name]
