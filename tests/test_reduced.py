@@ -22,7 +22,8 @@ from twolayer.population.problem import reduced
 from twolayer.storage.netcdf import read
 from twolayer.study.registry import load
 from twolayer.study.runs import make_experiment
-from twolayer.training.train import start, train
+from twolayer.training.start import start
+from twolayer.training.train import train
 
 PLUGINS = load()
 

@@ -13,27 +13,16 @@ from twolayer.core.data import Data
 from twolayer.core.dynamics import Dynamics
 from twolayer.core.initialization import InitializationSpec
 from twolayer.core.network import Network, Weights
-from twolayer.core.problem import data_of
 from twolayer.core.seeds import over_seeds, random_of
 from twolayer.core.times import Times
 from twolayer.core.trajectory import Trajectory
+from twolayer.errors import PluginError
 from twolayer.training import precision
 from twolayer.training.diagnosis import blown_up, broken_off, diagnose
+from twolayer.training.start import refuse_out_of_range, start
 from twolayer.training.twins import EndedRun, shared_with_descent_twin, shared_with_flow_twin
 
 __all__ = ["train"]
-
-
-def start(
-    initialization: InitializationSpec, data: Data, network: Network, seeds: Sequence[int]
-) -> tuple[Any, Any]:
-    """The initial weights of all seeds in float64: hidden (seed, neuron, feature), output (seed, neuron)."""
-    hidden, output = [], []
-    for index, seed in enumerate(seeds):
-        drawn = initialization.weights(data_of(data, index), network, random_of(seed, "initialization"), seed)
-        hidden.append(np.asarray(drawn.hidden, dtype=np.float64))
-        output.append(np.asarray(drawn.output, dtype=np.float64))
-    return np.stack(hidden), np.stack(output)
 
 
 def train(
@@ -69,28 +58,43 @@ def train(
     if network.output == "fixed":
         output = np.broadcast_to(np.asarray(network.output_values, dtype=np.float64), output.shape).copy()
     full_start = network.with_tied_outputs(Weights(hidden, output))
+    refuse_out_of_range("hidden", full_start.hidden, dtype, vectors=True)
+    refuse_out_of_range("output", full_start.output, dtype, vectors=False)
+    for name, (dimensions, values, _) in data.arrays().items():
+        refuse_out_of_range(name, values, dtype, vectors=dimensions[-1:] == ("feature",))
     reduced_start, reduced_data, lift = full_start, data, None
     if dynamics.stays_in_span:
         reduced, reduced_start, lift = data.problem(network).in_span(full_start)
         reduced_data = reduced.data
     problem = backend.problem(reduced_data, network, dtype, threads)
     on_host = reduced_data.mapped(lambda array: np.asarray(array, dtype)).problem(network)
-    weights = network.with_tied_outputs(
-        Weights(backend.asarray(reduced_start.hidden, dtype), backend.asarray(reduced_start.output, dtype))
-    )
     clock = dynamics.clock(times)
+
+    def begin() -> Weights:
+        """The start on the backend, a copy: a dynamics may change it in place."""
+        hidden, output = (
+            backend.asarray(np.array(array), dtype) for array in (reduced_start.hidden, reduced_start.output)
+        )
+        return network.with_tied_outputs(Weights(hidden, output))
 
     def random() -> list[np.random.Generator]:
         return [random_of(seed, "dynamics") for seed in seeds]
 
-    frames, losses = [], []
+    frames: list[Weights] = []
+    losses: list[Any] = []
     forks, stalls = None, ("",) * len(seeds)
     with np.errstate(over="ignore", invalid="ignore"):  # divergence is found and reported below
-        for frame in dynamics.trajectory(problem, weights, clock, random()):
-            frames.append(Weights(to_host(frame.hidden), to_host(frame.output)))
+        for frame in dynamics.trajectory(problem, begin(), clock, random()):
+            refuse_unlike(frame, reduced_start, dynamics, len(frames), len(clock.time))
+            frames.append(Weights(np.array(to_host(frame.hidden)), np.array(to_host(frame.output))))
             losses.append(on_host.loss(frames[-1]))  # overflows before the weights do
             forks = None if frame.forks is None else np.asarray(frame.forks, dtype=np.int64)
             stalls = frame.stall or stalls
+        if len(frames) < len(clock.time):
+            raise PluginError(
+                f"dynamics {type(dynamics).__name__}: yields {len(frames)} frames; must yield {len(clock.time)}, one "
+                "for each saved time, the start first"
+            )
         trusted = precision.last_trusted(on_host, frames)
     trajectory = Weights(
         np.stack([frame.hidden for frame in frames], axis=1),
@@ -113,7 +117,7 @@ def train(
     if not finite.all():
         lost = ~np.logical_and.accumulate(finite, axis=1)
         if dynamics.descent_step is not None:
-            diverged, messages = diagnose(dynamics, problem, weights, random(), seeds, finite, clock)
+            diverged, messages = diagnose(dynamics, problem, begin(), random(), seeds, finite, clock)
             lost |= (diverged[:, None] >= 0) & (clock.step >= diverged[:, None])
         else:
             messages = broken_off(lost, clock, seeds, stalls)
@@ -145,6 +149,19 @@ def train(
         clock, trajectory, decay, diverged, clock.time[trusted], notes,
         flow_forks=forks, path_trusted_until=path_trusted,
     )  # fmt: skip
+
+
+def refuse_unlike(frame: Any, start: Weights, dynamics: Dynamics, index: int, frames: int) -> None:
+    """Refuse a frame of a dynamics that is one too many, or not of the shape of the start."""
+    where = f"dynamics {type(dynamics).__name__}"
+    if index == frames:
+        raise PluginError(f"{where}: yields more than {frames} frames; must yield one for each saved time")
+    for name in ("hidden", "output"):
+        shape, wanted = getattr(getattr(frame, name, None), "shape", None), getattr(start, name).shape
+        if shape != wanted:
+            raise PluginError(
+                f"{where}: frame {index} has {name} of shape {shape}; must be Weights with {name} of shape {wanted}"
+            )
 
 
 def forked(forks: Any, seeds: Sequence[int]) -> tuple[str, ...]:

@@ -51,9 +51,9 @@ class EndedRun:
         return np.maximum(np.where(lost.any(1), lost.argmax(1), lost.shape[1]) - 1, 0)
 
     def place(self, weights: Weights) -> Weights:
-        """Weights of the host on the backend."""
+        """A copy of weights of the host on the backend."""
         hidden, output = (
-            self.backend.asarray(array, self.dtype) for array in (weights.hidden, weights.output)
+            self.backend.asarray(np.array(array), self.dtype) for array in (weights.hidden, weights.output)
         )
         return Weights(hidden, output)
 
