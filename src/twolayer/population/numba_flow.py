@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from twolayer.core.network import TIED, TRAINED, Weights
-from twolayer.kernels.jit import njit
+from twolayer.kernels.jit import entry, njit
 from twolayer.kernels.sphere import angle_between, dot, length_of
 from twolayer.population.flow import OdeSystem
 from twolayer.population.orthogonal_form import CLOSE, COARSE
@@ -267,6 +267,7 @@ def grouped_field(
     return field
 
 
+@entry
 @njit(cache=True, nogil=True)
 def velocity(
     vector: Any, given: Any, teachers: Any, teacher_output: Any, mode: int, turn: bool, orthogonal: bool, numbers: Any
@@ -296,6 +297,7 @@ def velocity(
     return slope
 
 
+@entry
 @njit(cache=True, nogil=True)
 def jacobian(
     vector: Any, given: Any, teachers: Any, teacher_output: Any, mode: int, turn: bool, orthogonal: bool, numbers: Any
