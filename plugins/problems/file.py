@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
@@ -21,7 +20,7 @@ class FileProblem(ProblemSpec):
     """
 
     path: str
-    loss: Literal["half_mean_square", "mean_square"] = "half_mean_square"
+    loss: str = "half_mean_square"
 
     @property
     def laws(self) -> frozenset[str]:

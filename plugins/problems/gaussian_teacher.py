@@ -43,7 +43,7 @@ class GaussianTeacher(ProblemSpec):
     profile: Literal["none", "constant", "linear"] = "none"
     samples: int | None = None
     shared: bool = False
-    loss: Literal["half_mean_square", "mean_square"] = "half_mean_square"
+    loss: str = "half_mean_square"
 
     def __post_init__(self) -> None:
         given = [name for name in ("teachers", "angles", "vectors") if getattr(self, name) is not None]

@@ -48,7 +48,7 @@ class Orthogonal(ProblemSpec):
     targets: float | list[float] | Uniform
     norms: float | list[float] | Uniform = 1.0
     directions: Literal["axes", "random"] = "axes"
-    loss: Literal["half_mean_square", "mean_square"] = "half_mean_square"
+    loss: str = "half_mean_square"
 
     def __post_init__(self) -> None:
         if not 1 <= self.samples <= self.dimension:

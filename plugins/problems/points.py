@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
@@ -21,7 +20,7 @@ class Points(ProblemSpec):
     inputs: list[float] | list[list[float]]
     targets: list[float]
     bias: bool = False
-    loss: Literal["half_mean_square", "mean_square"] = "half_mean_square"
+    loss: str = "half_mean_square"
 
     def __post_init__(self) -> None:
         lengths = {len(row) if isinstance(row, list) else 0 for row in self.inputs}

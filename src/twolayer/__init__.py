@@ -17,6 +17,8 @@ EXPORTS = {
     "Run": "analysis.runs",
     "Activation": "core.activation",
     "TwoSlope": "core.activation",
+    "Loss": "core.loss",
+    "SquareLoss": "core.loss",
     "Backend": "core.backend",
     "Dynamics": "core.dynamics",
     "InitializationSpec": "core.initialization",
@@ -50,6 +52,7 @@ EXPORTS = {
     "backend": "core.registration",
     "dynamics": "core.registration",
     "initialization": "core.registration",
+    "loss": "core.registration",
     "problem": "core.registration",
     "hookimpl": "core.registration",
     "run": "notebook",
@@ -100,6 +103,8 @@ if TYPE_CHECKING:
     from twolayer.core.dynamics import Flow as Flow
     from twolayer.core.dynamics import InstantUpdate as InstantUpdate
     from twolayer.core.initialization import InitializationSpec as InitializationSpec
+    from twolayer.core.loss import Loss as Loss
+    from twolayer.core.loss import SquareLoss as SquareLoss
     from twolayer.core.network import Network as Network
     from twolayer.core.network import Weights as Weights
     from twolayer.core.problem import Problem as Problem
@@ -109,6 +114,7 @@ if TYPE_CHECKING:
     from twolayer.core.registration import dynamics as dynamics
     from twolayer.core.registration import hookimpl as hookimpl
     from twolayer.core.registration import initialization as initialization
+    from twolayer.core.registration import loss as loss
     from twolayer.core.registration import problem as problem
     from twolayer.finite.problem import EmpiricalProblem as EmpiricalProblem
     from twolayer.finite.problem import FiniteData as FiniteData

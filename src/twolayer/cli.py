@@ -85,7 +85,7 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-TRAINED_BY = ("backends", "activations", "problems", "initializations", "dynamics")
+TRAINED_BY = ("backends", "activations", "losses", "problems", "initializations", "dynamics")
 """The kinds of plugins that training takes."""
 
 
@@ -103,8 +103,9 @@ def generate(options: argparse.Namespace) -> None:
     needed = {"paper", "experiment", "name", "swept", "problem", "network", "initialization", "seeds"}
     if not isinstance(run, dict) or not needed <= run.keys():
         raise DataError(f"--run: must be a mapping with {', '.join(sorted(needed))}")
-    job = Job(run, load(options.plugin_path, ("activations", "problems", "initializations")))
+    job = Job(run, load(options.plugin_path, ("activations", "losses", "problems", "initializations")))
     variables, attributes = stage(job.problem, job.network, run, job.initialization.in_reduced_coordinates)
+    job.loss(variables, attributes)  # refuse what training would
     attributes |= netcdf.provenance("problem", run, job.code("generate"))
     netcdf.write(options.output, variables, attributes)
 
@@ -132,6 +133,7 @@ def train(options: argparse.Namespace) -> None:
             job.dynamics,
             backend,
             options.threads,
+            job.loss(problem, attributes),
         )
     made = netcdf.provenance("trajectory", run, job.code("train"))
     made |= {"backend": placed.backend, "notes": "\n".join(notes), **netcdf.coordinates(variables)}
@@ -151,11 +153,18 @@ def measure(options: argparse.Namespace) -> None:
     trajectory, trained = netcdf.read(options.trajectory)
     netcdf.read_run(attributes, options.problem, "problem")
     run = netcdf.read_run(trained, options.trajectory, "trajectory")
-    job = Job(run, load(options.plugin_path, ("activations", "problems", "metrics", "dynamics")))
+    job = Job(run, load(options.plugin_path, ("activations", "losses", "problems", "metrics", "dynamics")))
     made = netcdf.provenance("metrics", run, job.code("measure", options.metrics))
     made |= {"backend": trained["backend"], "notes": trained["notes"], "trained_by": trained["code"]}
     variables, messages = stage(
-        problem, attributes, trajectory, job.network, run, job.metrics(options.metrics), job.dynamics
+        problem,
+        attributes,
+        trajectory,
+        job.network,
+        run,
+        job.metrics(options.metrics),
+        job.dynamics,
+        job.loss(problem, attributes),
     )
     netcdf.write(options.output, variables, made | netcdf.coordinates(variables))
     for message in messages:

@@ -55,9 +55,18 @@ def run(
         problem, attributes = generate(
             job.problem, job.network, described, job.initialization.in_reduced_coordinates
         )
+        loss = job.loss(problem, attributes)
         placed, chosen = job.placed(backend)
         trajectory, told = train(
-            problem, attributes, job.network, described, job.initialization, job.dynamics, chosen, threads
+            problem,
+            attributes,
+            job.network,
+            described,
+            job.initialization,
+            job.dynamics,
+            chosen,
+            threads,
+            loss,
         )
         measured, left_out = measure(
             problem,
@@ -67,6 +76,7 @@ def run(
             described,
             job.metrics(checked.metrics),
             job.dynamics,
+            loss,
         )
         notes += left_out
         if weights:

@@ -84,6 +84,10 @@ class Data(ABC):
         """Data with one teacher each: these, or one for each seed where teachers differ."""
         return [self]
 
+    def with_loss(self, loss: Any) -> Data:
+        """The data with the plugin of the loss that they name; these, where they name none."""
+        return self
+
     @abstractmethod
     def stacked(self, others: Sequence[Any]) -> Data:
         """These data and those of the other seeds as one, with a leading seed axis."""

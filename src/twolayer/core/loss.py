@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import Any
 
 from twolayer.errors import TrainingError, unknown_name
 
-__all__ = ["SQUARE_LOSSES", "HalfMeanSquare", "Loss", "MeanSquare", "SquareLoss", "loss_of"]
+__all__ = ["Loss", "SquareLoss", "loss_of"]
 
 Array = Any
 
@@ -34,8 +35,9 @@ class Loss(ABC):
         """Refuse, by a ValueError, targets (…, sample), on the host, that it has no meaning for."""
 
 
+@dataclass(frozen=True)
 class SquareLoss(Loss):
-    """ℓ(f, y) = `factor` · (f − y)². Kernels and the exact flow know losses of this form."""
+    """ℓ(f, y) = factor · (f − y)². Kernels and the exact flow know losses of this form."""
 
     factor: float
 
@@ -52,29 +54,17 @@ class SquareLoss(Loss):
         return 2.0 * self.factor + 0.0 * prediction
 
 
-class HalfMeanSquare(SquareLoss):
-    """L = (1/2n) Σ_k (f(x_k) − y_k)²."""
-
-    factor = 0.5
-
-
-class MeanSquare(SquareLoss):
-    """L = (1/n) Σ_k (f(x_k) − y_k)²."""
-
-    factor = 1.0
-
-
-SQUARE_LOSSES: dict[str, SquareLoss] = {"half_mean_square": HalfMeanSquare(), "mean_square": MeanSquare()}
-"""The losses that need no plugin loaded: those of data made in a notebook."""
+FACTORS = {"half_mean_square": 0.5, "mean_square": 1.0}
+"""The losses that data have without a plugin, as in a notebook: square ones, by their factor."""
 
 
 def loss_of(name: str, given: Loss | None) -> Loss:
     """The loss that data carry, or the square loss of that name; TrainingError where it is neither."""
     if given is not None:
         return given
-    if name not in SQUARE_LOSSES:
+    if name not in FACTORS:
         raise TrainingError(
-            f"{unknown_name('loss', name, SQUARE_LOSSES)} Data with another loss need its plugin, "
+            f"{unknown_name('loss', name, FACTORS)} Data with another loss need its plugin, "
             "FiniteData(…, loss_function=…)"
         )
-    return SQUARE_LOSSES[name]
+    return SquareLoss(FACTORS[name])

@@ -17,7 +17,10 @@ class ProblemSpec(ABC):
     """A law of data as a config names it; the fields of the dataclass are its section.
 
     What a subclass does not say has the answer given here.
+    loss: the name of the loss of its finite data; a field of that name lets a config say it.
     """
+
+    loss = "half_mean_square"
 
     @abstractmethod
     def generate(self, random: np.random.Generator) -> Data:

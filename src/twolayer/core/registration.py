@@ -19,6 +19,7 @@ __all__ = [
     "hookimpl",
     "hooks_of_marks",
     "initialization",
+    "loss",
     "mark",
     "marked_kinds",
     "problem",
@@ -66,6 +67,16 @@ def backend(name: str) -> Callable[[Plugin], Plugin]:
 
     def register(plugin: Plugin) -> Plugin:
         mark(plugin, "backends", name, plugin(), plugin.__module__)
+        return plugin
+
+    return register
+
+
+def loss(name: str) -> Callable[[Plugin], Plugin]:
+    """Register a class as the loss `name`; it is made without arguments."""
+
+    def register(plugin: Plugin) -> Plugin:
+        mark(plugin, "losses", name, plugin(), plugin.__module__)
         return plugin
 
     return register

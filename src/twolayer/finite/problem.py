@@ -117,6 +117,10 @@ class FiniteData(Data, law="finite"):
             )
         ]
 
+    def with_loss(self, loss: Loss) -> FiniteData:
+        """The data with ℓ."""
+        return replace(self, loss_function=loss)
+
     def problem(self, network: Network) -> EmpiricalProblem:
         """The reference problem of a network on these data."""
         return EmpiricalProblem(self, network)

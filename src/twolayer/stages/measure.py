@@ -10,6 +10,7 @@ import numpy as np
 
 from twolayer.analysis import metric
 from twolayer.analysis.metric import Metric
+from twolayer.core.loss import Loss
 from twolayer.core.network import Network, Weights
 from twolayer.storage.netcdf import Variables, in_coordinates_of, unpack_problem, unpack_trajectory
 
@@ -26,12 +27,14 @@ def measure(
     run: Mapping[str, Any],
     metrics: Mapping[str, Metric],
     dynamics: Any = None,
+    loss: Loss | None = None,
 ) -> tuple[Variables, tuple[str, ...]]:
     """The variables of `metrics.nc`, in float64 whatever the run's precision, and notes on those left out.
 
-    dynamics: the run's, for metrics that run it once more.
+    dynamics: the run's, for metrics that run it once more. loss: the plugin of the loss that the problem names; None
+    is enough for square losses.
     """
-    data = unpack_problem(problem, attributes)
+    data = unpack_problem(problem, attributes, loss)
     path = unpack_trajectory(trajectory)
     hidden = np.asarray(path.weights.hidden, dtype=np.float64)
     output = np.asarray(path.weights.output, dtype=np.float64)

@@ -8,6 +8,7 @@ from typing import Any
 from twolayer.core.backend import Backend
 from twolayer.core.dynamics import Dynamics
 from twolayer.core.initialization import InitializationSpec
+from twolayer.core.loss import Loss
 from twolayer.core.network import Network
 from twolayer.core.times import Times
 from twolayer.storage.netcdf import Variables, in_coordinates_of, pack_trajectory, unpack_problem
@@ -25,9 +26,13 @@ def train(
     dynamics: Dynamics,
     backend: Backend,
     threads: int = 1,
+    loss: Loss | None = None,
 ) -> tuple[Variables, tuple[str, ...]]:
-    """The variables of `trajectory.nc`, and notes for the user (a descent that diverged, say)."""
-    data = unpack_problem(problem, attributes)
+    """The variables of `trajectory.nc`, and notes for the user (a descent that diverged, say).
+
+    loss: the plugin of the loss that the problem names; None is enough for square losses.
+    """
+    data = unpack_problem(problem, attributes, loss)
     trajectory = run_dynamics(
         data,
         network,

@@ -18,6 +18,7 @@ import netCDF4
 import numpy as np
 
 from twolayer.core.data import Data, law_of
+from twolayer.core.loss import Loss
 from twolayer.core.network import Weights
 from twolayer.core.trajectory import Clock, Trajectory
 from twolayer.errors import DataError, unknown_name
@@ -114,15 +115,16 @@ def in_coordinates_of(data: Data, variables: Variables) -> Variables:
     }
 
 
-def unpack_problem(variables: Variables, attributes: Mapping[str, Any]) -> Data:
-    """The data of a problem file; DataError where a number is not finite."""
+def unpack_problem(variables: Variables, attributes: Mapping[str, Any], loss: Loss | None = None) -> Data:
+    """The data of a problem file, with the plugin of its loss; DataError where a number is not finite."""
     for name, (_, values, _) in variables.items():
         if not np.isfinite(values).all():
             spot = np.argwhere(~np.isfinite(values))[0].tolist()
             place = attributes.get("title", "problem")
             raise DataError(f"{place}: {name}{spot} is {values[tuple(spot)]}; every number must be finite")
     law = law_of(attributes, str(attributes.get("title", "problem")))
-    return law.read({name: values for name, (_, values, _) in variables.items()}, attributes)
+    data = law.read({name: values for name, (_, values, _) in variables.items()}, attributes)
+    return data if loss is None else data.with_loss(loss)
 
 
 def pack_trajectory(trajectory: Trajectory, seeds: list[int]) -> Variables:

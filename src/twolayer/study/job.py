@@ -14,13 +14,14 @@ from twolayer.analysis.metric import Metric, always, needs
 from twolayer.core.backend import Backend
 from twolayer.core.dynamics import Dynamics
 from twolayer.core.initialization import InitializationSpec
+from twolayer.core.loss import Loss
 from twolayer.core.network import Network, Weights
 from twolayer.core.problem import Problem
 from twolayer.core.problem_spec import ProblemSpec
 from twolayer.core.seeds import random_of
 from twolayer.core.times import Times
 from twolayer.core.trajectory import Trajectory
-from twolayer.errors import ConfigError
+from twolayer.errors import ConfigError, DataError
 from twolayer.study.fingerprint import code_of
 from twolayer.study.network import activation_of, build_network
 from twolayer.study.registry import Registered, Registry
@@ -66,6 +67,26 @@ class Job:
         """How they move."""
         return self._built("dynamics")[1]
 
+    def loss(self, problem: Mapping[str, Any], attributes: Mapping[str, Any]) -> Loss | None:
+        """The loss that the variables and attributes of a problem file name, None where they name none.
+
+        ConfigError for a name that is not known, DataError for targets that the loss has no meaning for.
+        """
+        if "loss" not in attributes:
+            return None
+        where, name = f"{self.run['paper']}/{self.run['experiment']}: problem", attributes["loss"]
+        found: Loss = self.registry.find("losses", name, f"{where}: loss").plugin
+        if name != self.problem.loss:
+            raise DataError(
+                f"{where}: its data have the loss '{name}'; must be '{self.problem.loss}', as its plugin says: "
+                "give the class a field `loss`, or a line `loss = …`"
+            )
+        try:
+            found.refuse_targets(problem["targets"][1])
+        except ValueError as error:
+            raise DataError(f"{where}: loss '{name}': {error}") from error
+        return found
+
     def metrics(self, names: Sequence[str] | None) -> dict[str, Metric]:
         """The metrics to measure by name: see `selected_metrics`."""
         entries = [self.registry.find("metrics", name) for name in selected_metrics(self.registry, names)]
@@ -85,6 +106,7 @@ class Job:
         try:
             data = self.problem.data(network, random_of(seeds[0], "problem"))
             data = data.stacked([]) if self.problem.per_seed else data
+            data = data.with_loss(self.registry.find("losses", self.problem.loss).plugin)
             clock = self.dynamics.clock(Times(**self.run["times"]))
             decay = np.asarray([self.dynamics.weight_decay_at(float(time)) for time in clock.time])
             shape = (1, len(clock.time), network.neurons)
@@ -107,6 +129,7 @@ class Job:
         activation, _ = activation_of(self.run["network"], self.registry, "network")
         files: list[Path | None] = []
         kinds: frozenset[str] = frozenset()
+        loss = [self.registry.find("losses", self.problem.loss).file] if stage in ("train", "measure") else []
         if stage == "generate":
             files = [self._found("problem").file, activation.file]
         elif stage == "train":
@@ -119,7 +142,7 @@ class Job:
             ]
             files.append(activation.file)
             kinds = self.dynamics.kinds & {"flow"}  # an error of a flow is measured by another one
-        return code_of(stage, files, self.problem.laws, kinds)
+        return code_of(stage, [*files, *loss], self.problem.laws, kinds)
 
     def _built(self, key: str) -> tuple[Registered, Any]:
         return self.registry.build(PLUGIN_SECTIONS[key], self.run[key], f"{self.run['experiment']}.{key}")

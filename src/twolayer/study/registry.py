@@ -1,6 +1,6 @@
 """Plugins: the hooks, where plugins are found, and the lookup of what they register.
 
-Eight hooks, each handed `register(name, plugin)`; `registration` has the decorators that a file's hooks are made of.
+Nine hooks, each handed `register(name, plugin)`; `registration` has the decorators that a file's hooks are made of.
 Built-in plugins enter by the door everyone uses: a file in `plugins/<kind>/`. Others are a folder of the same shape
 named in `plugin_paths`, or an installed package with an entry point in the group `twolayer`. A plugin that fails to
 load is kept with its reason and is an error only for those who ask for something that it might have been.
@@ -30,6 +30,7 @@ from twolayer.core.activation import Activation
 from twolayer.core.backend import Backend
 from twolayer.core.dynamics import Dynamics
 from twolayer.core.initialization import InitializationSpec
+from twolayer.core.loss import Loss
 from twolayer.core.problem_spec import ProblemSpec
 from twolayer.core.registration import hooks_of_marks, marked_kinds
 from twolayer.errors import ConfigError, PluginError, unknown_name
@@ -39,7 +40,17 @@ __all__ = ["KINDS", "Registered", "Registry", "load", "plugin_folder"]
 
 hookspec = pluggy.HookspecMarker("twolayer")
 
-KINDS = ("backends", "activations", "problems", "initializations", "dynamics", "metrics", "figures", "claims")
+KINDS = (
+    "backends",
+    "activations",
+    "losses",
+    "problems",
+    "initializations",
+    "dynamics",
+    "metrics",
+    "figures",
+    "claims",
+)
 
 
 class Hooks:
@@ -52,6 +63,10 @@ class Hooks:
     @hookspec
     def register_activations(self, register: Any) -> None:
         """What a neuron computes: a dataclass derived from `Activation`, or from `TwoSlope`."""
+
+    @hookspec
+    def register_losses(self, register: Any) -> None:
+        """What is minimised on finite data: an instance of `Loss`; its name is that of data and of a config."""
 
     @hookspec
     def register_problems(self, register: Any) -> None:
@@ -125,7 +140,7 @@ class Registry:
             )
         if key in self.entries:
             return self.entries[key]
-        singular = kind if kind == "dynamics" else kind.removesuffix("s")
+        singular = {"dynamics": "dynamics", "losses": "loss"}.get(kind, kind.removesuffix("s"))
         message = place + unknown_name(singular, name, self.names(kind))
         for source, reason in self.failures.items():
             message += f"\n  A plugin that failed to load may have had it: {source}: {reason}"
@@ -280,6 +295,7 @@ def collector(kind: str, module: Any, source: str, found: list[Registered]) -> A
 BASES: dict[str, type] = {
     "backends": Backend,
     "activations": Activation,
+    "losses": Loss,
     "problems": ProblemSpec,
     "initializations": InitializationSpec,
     "dynamics": Dynamics,

@@ -170,6 +170,7 @@ def make_run(
     times = build(Times, raw["times"], f"{where}.times")
     checked(lambda: built["dynamics"].clock(times), f"{where}.times")
     problem, initialization, dynamics = (built[key] for key in PLUGIN_SECTIONS)
+    registry.find("losses", problem.loss, f"{where}.problem.loss")
     checked(lambda: problem.validate(network), f"{where}.problem")
     checked(lambda: initialization.validate(problem, network), f"{where}.initialization")
     checked(lambda: dynamics.validate(problem, network), f"{where}.dynamics")
