@@ -39,7 +39,7 @@ class CuPy(Backend):
         return library().asarray(array, dtype=dtype)
 
     def accelerate(self, problem: Problem, threads: int) -> Problem:
-        """A teacher's descents are one kernel, thousands of seeds at once; elsewhere, and for σ without slopes, the array code."""
+        """A teacher's descents are one kernel, thousands of seeds at once; elsewhere the array code."""
         if problem.data.law == "population" and problem.network.activation.slopes is not None:
             from twolayer.population.cuda_descent import CudaPopulationProblem
 

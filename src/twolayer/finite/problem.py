@@ -270,7 +270,20 @@ class EmpiricalProblem(Problem):
         tolerance: tuple[float, float],
         resting: Array,
     ) -> FlowWeights:
-        """The exact flow between events (`finite.flow`)."""
+        """The exact flow between events (`finite.flow`) of two slopes and a square loss; of a smooth σ, whatever the
+        loss, the implicit one (`core.implicit_flow`)."""
+        slopes, square = self.network.activation.slopes, isinstance(self.data.criterion, SquareLoss)
+        if slopes is None or (slopes[0] == slopes[2] and not square):
+            from twolayer.core.implicit_flow import implicit_flow  # loads scipy
+
+            data = self.data.of_seed(seed).mapped(lambda array: to_host(array).astype(np.float64))
+            path = implicit_flow(data.problem(self.network), weights, times, weight_decay, *tolerance)
+            return replace(path, resting=resting)
+        if not square:
+            raise TrainingError(
+                f"the exact flow on finite data knows square losses, not '{self.data.loss}'; with a smooth activation "
+                "there is a flow of any loss"
+            )
         from twolayer.finite.flow import FlowStalled, flow_frames  # loads the compiler
 
         chosen = seed if self.data.per_seed else ...

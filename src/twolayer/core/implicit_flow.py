@@ -1,0 +1,134 @@
+"""Gradient flow of a smooth objective: implicit Runge–Kutta (Radau IIA of order 5, scipy's) with the exact Hessian.
+
+Near a minimum the Hessian's eigenvalues spread over many decades, and an explicit method would take as many steps as
+gradient descent. No neuron is special at 0 where σ is smooth, so that there are no events.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.integrate import Radau
+
+from twolayer.core.network import Weights
+from twolayer.core.trajectory import FlowWeights
+
+__all__ = ["implicit_flow"]
+
+ROUNDING = 2.0**-49
+"""The absolute tolerance of a neuron's parameters is at least this, times the largest of them: what is 0 but for
+rounding is not followed, and neurons of 1e-14 grow with the relative tolerance."""
+
+STEPS = 3000
+"""So many steps without the time doubling are no progress: forces are rounding, and no step is within tolerance."""
+
+AT_REST = 0.01
+"""A flow whose loss falls by no more than this share to the end is at rest."""
+
+NEWTON = 0.01
+"""The error left in a step's equations, as a share of the tolerance. scipy asks for √rtol, which where forces are
+rounding cannot be reached."""
+
+
+def implicit_flow(
+    problem: Any, start: Weights, times: Any, weight_decay: float, rtol: float, atol: float
+) -> FlowWeights:
+    """dθ/dt = −∇(L + (weight_decay/2)|θ|²) over the trained parameters of one seed at `times`, of which the first is
+    the start: hidden (time, neuron, feature), output (time, neuron).
+
+    problem: on the host, of that seed, with a `gradient` and a `hessian`. Where the integrator cannot go on, a state
+    from which the loss would fall by less than `AT_REST` stands to the end; otherwise frames are NaN from there on,
+    and `stall` says when.
+    """
+    system = SmoothSystem(problem, start, weight_decay)
+    state = system.packed(system.start)
+    states, saved, stall = np.full((len(times), len(state)), np.nan), 1, ""
+    states[0] = state
+    solver = Radau(
+        lambda _, vector: system.velocity(vector),
+        float(times[0]),
+        state,
+        float(times[-1]),
+        rtol=rtol,
+        atol=system.floors(state, atol),
+        jac=lambda _, vector: system.jacobian(vector),
+    )
+    solver.newton_tol = max(solver.newton_tol, NEWTON)
+    since, steps = float(times[0]), 0
+    while saved < len(times):
+        solver.atol = system.floors(solver.y, atol)
+        with np.errstate(over="ignore", invalid="ignore"):
+            solver.step()
+        steps += 1
+        if solver.status == "failed" or steps > STEPS:
+            if system.is_at_rest(solver.y, float(times[-1]) - solver.t):
+                states[saved:] = solver.y
+            else:
+                stall = f"at time {solver.t:.6g} no step is within tolerance"
+            break
+        if solver.t - times[0] >= 2.0 * (since - times[0]):
+            since, steps = solver.t, 0
+        between = solver.dense_output()
+        while saved < len(times) and solver.t >= times[saved]:
+            states[saved] = solver.y if solver.t == times[saved] else between(times[saved])
+            saved += 1
+    weights = system.unpacked(states)
+    return FlowWeights(weights.hidden, weights.output, stall=stall)
+
+
+class SmoothSystem:
+    """The trained parameters of one seed as one vector, and the flow's velocity and Jacobian in it."""
+
+    def __init__(self, problem: Any, start: Weights, weight_decay: float) -> None:
+        self.problem, self.weight_decay = problem, weight_decay
+        self.start = problem.network.with_tied_outputs(start)
+        self.trained = problem.network.output == "trained"
+        self.shape = start.hidden.shape
+
+    def packed(self, weights: Weights) -> Any:
+        """Hidden weights neuron by neuron, then output weights where they are trained."""
+        return np.concatenate([weights.hidden.reshape(-1), *([weights.output] if self.trained else [])])
+
+    def unpacked(self, vectors: Any) -> Weights:
+        """The weights of vectors (…, parameter)."""
+        lead, size = vectors.shape[:-1], self.shape[0] * self.shape[1]
+        hidden = vectors[..., :size].reshape(*lead, *self.shape)
+        output = (
+            vectors[..., size:] if self.trained else np.broadcast_to(self.start.output, hidden.shape[:-1])
+        )
+        return self.problem.network.with_tied_outputs(Weights(hidden, output))
+
+    def floors(self, vector: Any, atol: float) -> Any:
+        """The absolute tolerance of each parameter."""
+        weights = self.unpacked(vector)
+        size = np.abs(weights.hidden).max(-1)
+        if self.trained:
+            size = np.maximum(size, np.abs(weights.output))
+        least = np.maximum(np.maximum(atol, ROUNDING * size), 1e-300)
+        return np.concatenate([np.repeat(least, self.shape[1]), *([least] if self.trained else [])])
+
+    def velocity(self, vector: Any) -> Any:
+        """−∇ of the objective."""
+        return -self.packed(self.problem.gradient(self.unpacked(vector), self.weight_decay))
+
+    def jacobian(self, vector: Any) -> Any:
+        """−∇∇ of the objective; tied outputs are penalised twice."""
+        decay = self.weight_decay * (2.0 if self.problem.network.output == "tied" else 1.0)
+        return -self.problem.hessian(self.unpacked(vector)) - decay * np.eye(len(vector))
+
+    def is_at_rest(self, vector: Any, duration: float) -> bool:
+        """Whether the objective falls by less than `AT_REST` of the loss, or than its rounding, in this time: with v
+        the velocity and μ the Hessian's eigenvalues, by Σ v_i² (1 − e^(−2μ_i t))/(2μ_i), the linear flow's fall."""
+        weights = self.unpacked(vector)
+        least = AT_REST * float(self.problem.loss(weights)) + float(self.problem.rounding(weights))
+        velocity, matrix = self.velocity(vector), self.jacobian(vector)
+        if not (np.isfinite(velocity).all() and np.isfinite(matrix).all()):
+            return False
+        values, vectors = np.linalg.eigh(-0.5 * (matrix + matrix.T))
+        exponents = 2.0 * duration * values
+        steep = np.where(exponents == 0, 1.0, exponents)
+        with np.errstate(over="ignore"):
+            share = np.where(exponents == 0, 1.0, -np.expm1(-steep) / steep)
+            fall = duration * float(np.sum(share * (velocity @ vectors) ** 2))
+        return fall <= least
