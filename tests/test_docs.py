@@ -78,6 +78,21 @@ def test_swish_learns_by_its_derivative(folder: Path) -> None:
         np.testing.assert_allclose(fall, found["gradient_norm"].isel(time=0).values ** 2, rtol=1e-4)
 
 
+def test_log_cosh_learns_by_its_derivative(folder: Path) -> None:
+    """As for swish: one small step lowers the loss by step_size |∇L|²; the flow of a smooth network lowers it too."""
+    step, points = 1e-6, experiment()["problem"]
+    assert isinstance(points, dict)
+    settings = experiment(
+        problem={**points, "loss": "log_cosh"},
+        dynamics={"name": "gradient_descent", "step_size": step},
+        times={"steps": [1]},
+    )
+    for backend in ("numpy", "numba", "strict"):
+        found = twolayer.run(settings, backend, plugin_paths=[str(folder / "plugins")])
+        fall = -found["loss"].diff("time").values[:, 0] / step
+        np.testing.assert_allclose(fall, found["gradient_norm"].isel(time=0).values ** 2, rtol=1e-4)
+
+
 @pytest.mark.parametrize("output", ["trained", "fixed", "tied"])
 def test_heavy_ball_is_its_formula(folder: Path, output: str) -> None:
     """README's dynamics on every backend that needs no device, against the recursion written out."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from twolayer import Backend, Problem, SquareLoss, backend
+from twolayer import Backend, Problem, backend
 
 
 @backend("numba")
@@ -21,7 +21,7 @@ class Numba(Backend):
         """The compiled problem of finite data or of a teacher, `threads` seeds or chunks of them at once."""
         if problem.network.activation.slopes is None:
             return problem  # kernels know activations of two slopes
-        if problem.data.law == "finite" and not isinstance(problem.data.criterion, SquareLoss):
+        if problem.data.law == "finite" and not problem.quadratic:
             return problem  # and square losses
         if problem.data.law == "finite":
             from twolayer.finite.numba_descent import CompiledProblem

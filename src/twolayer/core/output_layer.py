@@ -18,6 +18,7 @@ from twolayer.core.arrays import array_namespace, to_host
 from twolayer.core.network import Weights
 from twolayer.core.problem import Problem
 from twolayer.core.trajectory import FlowWeights
+from twolayer.errors import TrainingError
 
 __all__ = ["OutputLayer"]
 
@@ -36,7 +37,11 @@ class OutputLayer(Problem):
 
     @classmethod
     def of(cls, problem: Problem, hidden: Array) -> OutputLayer:
-        """The output layer of a problem at given hidden weights."""
+        """The output layer of a problem at given hidden weights; TrainingError for a loss that is not square."""
+        if not problem.quadratic:
+            raise TrainingError(
+                f"the best output weights are known for square losses, not '{problem.data.loss}'"
+            )
         return cls(problem.data, problem.network, problem, hidden)
 
     @property

@@ -30,6 +30,8 @@ class Problem(ABC):
     """How many seeds it works on at once."""
     on_population = False
     """Whether the loss is that of a teacher's whole population."""
+    quadratic = True
+    """Whether L is a quadratic form in the output weights."""
     shortest_start = 0.0
     """The shortest start of a gradient flow, but for 0: below it squares of rates leave the range of floats."""
 

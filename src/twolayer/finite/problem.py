@@ -139,6 +139,11 @@ class EmpiricalProblem(Problem):
 
     data: FiniteData
 
+    @property
+    def quadratic(self) -> bool:  # type: ignore[override]
+        """Whether the loss is square."""
+        return isinstance(self.data.criterion, SquareLoss)
+
     def preactivations(self, weights: Weights) -> Array:
         """z_jk = w_j·x_k, (…, neuron, sample)."""
         xp = array_namespace(weights.hidden)
@@ -272,7 +277,7 @@ class EmpiricalProblem(Problem):
     ) -> FlowWeights:
         """The exact flow between events (`finite.flow`) of two slopes and a square loss; of a smooth σ, whatever the
         loss, the implicit one (`core.implicit_flow`)."""
-        slopes, square = self.network.activation.slopes, isinstance(self.data.criterion, SquareLoss)
+        slopes, square = self.network.activation.slopes, self.quadratic
         if slopes is None or (slopes[0] == slopes[2] and not square):
             from twolayer.core.implicit_flow import implicit_flow  # loads scipy
 
