@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from twolayer import Activation, Network
 from twolayer.population import closed_form
 from twolayer.population.closed_form import Factors
 from twolayer.study.registry import load
 
-__all__ = ["activation_of", "factors_of", "network_of"]
+__all__ = ["TWO_SLOPES", "activation_of", "factors_of", "network_of"]
 
 ACTIVATIONS = load(kinds=["activations"])
 
@@ -20,6 +22,19 @@ def activation_of(name: str, **parameters: float) -> Activation:
     return built
 
 
+TWO_SLOPES = [
+    pytest.param(activation_of(name, **parameters), id="-".join([name, *map(str, parameters.values())]))
+    for name, parameters in [
+        ("relu", {}),
+        ("abs", {}),
+        ("leaky_relu", {"slope": 0.3}),
+        ("leaky_relu", {"slope": -0.4}),
+        ("linear", {}),
+    ]
+]
+"""Activations of two slopes, for tests that hold for each."""
+
+
 def network_of(neurons: int, activation: str | Activation = "relu", *fields: Any, **named: Any) -> Network:
     """The network with an activation by name, or as it is."""
     return Network(
@@ -27,6 +42,8 @@ def network_of(neurons: int, activation: str | Activation = "relu", *fields: Any
     )
 
 
-def factors_of(activation: str, profile: str = "none") -> Factors:
-    """The constants of the closed form for an activation by name."""
-    return closed_form.factors(activation_of(activation), profile)
+def factors_of(activation: str | Activation, profile: str = "none") -> Factors:
+    """The constants of the closed form for an activation by name, or as it is."""
+    return closed_form.factors(
+        activation_of(activation) if isinstance(activation, str) else activation, profile
+    )

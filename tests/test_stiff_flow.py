@@ -38,7 +38,9 @@ def random_problem(seed: int) -> tuple[tuple[np.ndarray, ...], dict[str, Any]]:
     elif output_layer == "tied":
         output = length
     settings = {
-        "activation": rng.choice(["relu", "abs"]),
+        "slopes": ((0.0, 0.0, 1.0), (-1.0, 0.0, 1.0), (0.3, 0.3, 1.0), (-0.4, 0.0, 1.0), (1.0, 1.0, 1.0))[
+            rng.integers(5)
+        ],
         "output_layer": "trained" if output_layer == "balanced" else output_layer,
         "weight_decay": rng.choice([0.0, 0.0, 1e-3, 0.1]),
         "loss_weight": 0.5 / samples,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from array_api_compat import device
@@ -256,16 +256,6 @@ class EmpiricalProblem(Problem):
             xp.sum(value * force, axis=-1),
         )
 
-    @property
-    def flowing(self) -> Literal["relu", "abs"]:
-        """The activation, as the exact flow knows it."""
-        known: dict[Any, Literal["relu", "abs"]] = {(0.0, 0.0, 1.0): "relu", (-1.0, 0.0, 1.0): "abs"}
-        slopes = self.network.activation.slopes
-        if slopes not in known:
-            name = type(self.network.activation).__name__
-            raise TrainingError(f"the exact flow on finite data knows relu and abs, not {name}")
-        return known[slopes]
-
     def flow_of_seed(
         self,
         seed: int,
@@ -298,7 +288,7 @@ class EmpiricalProblem(Problem):
             weights.hidden,
             weights.output,
             times,
-            activation=self.flowing,
+            slopes=slopes,
             output_layer=self.network.output,
             loss_weight=self.data.loss_weight,
             output_scale=self.network.scale,

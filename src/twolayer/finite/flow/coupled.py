@@ -130,7 +130,7 @@ def step_length(problem: FlowProblem, neurons: Any, series: Any, tolerance: floa
                 length = min(length, (tolerance / worst) ** (1.0 / i))
     for response in range(series.residual.shape[0]):
         for i in range(size):
-            value = problem.response_rate[response] * problem.response_norm[response]
+            value = problem.rate[response] * problem.response_norm[response]
             largest[i] = max(largest[i], value * np.abs(series.residual[response, i]))
     for i in range(size - 2, size):
         if largest[i] > 0.0 and largest[0] > 0.0:
@@ -152,6 +152,7 @@ def begin_step(
     for j in range(neuron_count):
         series.start[j] = 0.0
         series.active_count[j] = 0
+        series.entry_count[j] = 0
         if neurons.moving[j]:
             begin(j, problem, neurons, series)
             clock.reach[j] = max(clock.reach[j], size_of(j, problem, neurons))
@@ -161,10 +162,9 @@ def begin_step(
         for j in range(neuron_count):
             if not neurons.moving[j]:
                 continue
-            for e in range(series.active_count[j]):
+            for e in range(series.entry_count[j]):
                 change = series.contribution[j, i + 1, series.active[j, e]]
-                response = series.response[j, e]
-                residual[response, i + 1] -= change if series.active_rate[j, e] > 0.0 else -change
+                residual[series.response[j, e], i + 1] -= series.active_slope[j, e] * change
     length = step_length(problem, neurons, series, tolerance)
     if rays.load.shape[0] > 0:
         length = next_release(length, problem, neurons, clock, rays, residual)
@@ -207,17 +207,17 @@ def pass_event(j: int, problem: FlowProblem, neurons: Any, series: Any, clock: A
     order = series.mass.shape[1] - 1
     time = clock.event_time[j]
     since_start = time - series.start[j]
-    # The first two coefficients, about the event, of the change of h on the lines where the neuron acted.
-    slope = np.zeros(lines)
-    bend = np.zeros(lines)
-    for e in range(series.active_count[j]):
+    # The first two coefficients, about the event, of the change of h where the neuron acted.
+    slope = np.zeros(problem.rate.size)
+    bend = np.zeros(problem.rate.size)
+    for e in range(series.entry_count[j]):
         k = series.active[j, e]
+        response = series.response[j, e]
         for i in range(order, 0, -1):
-            bend[k] = bend[k] * since_start + slope[k]
-            slope[k] = slope[k] * since_start + i * series.contribution[j, i, k]
-        side = 1.0 if series.active_rate[j, e] > 0.0 else -1.0
-        slope[k] *= side
-        bend[k] *= 0.5 * side
+            bend[response] = bend[response] * since_start + slope[response]
+            slope[response] = slope[response] * since_start + i * series.contribution[j, i, k]
+        slope[response] *= series.active_slope[j, e]
+        bend[response] *= 0.5 * series.active_slope[j, e]
     advance(j, since_start, problem, neurons, series, neurons, clock.residual)
     residual = series.shifted
     shift(series.residual, time, residual)
@@ -239,6 +239,7 @@ def pass_event(j: int, problem: FlowProblem, neurons: Any, series: Any, clock: A
         neurons.moving[j] = False
         neurons.resting[j] = 1
         series.active_count[j] = 0
+        series.entry_count[j] = 0
         series.start[j] = time
         clock.event_time[j] = np.inf
         clock.times[1] = time
@@ -261,20 +262,20 @@ def pass_event(j: int, problem: FlowProblem, neurons: Any, series: Any, clock: A
         extend(i, j, j + 1, problem, neurons, series, residual)
     series.start[j] = time
 
-    for e in range(series.active_count[j]):
+    for e in range(series.entry_count[j]):
         k = series.active[j, e]
-        side = 1.0 if series.active_rate[j, e] > 0.0 else -1.0
-        slope[k] -= side * series.contribution[j, 1, k]
-        bend[k] -= side * series.contribution[j, 2, k]
+        response = series.response[j, e]
+        slope[response] -= series.active_slope[j, e] * series.contribution[j, 1, k]
+        bend[response] -= series.active_slope[j, e] * series.contribution[j, 2, k]
     missed = clock.missed
     for first in range(3):
         for i in range(2, first - 1, -1):
             missed[i] += (time - clock.times[2]) * missed[i + 1]
     clock.times[2] = time
-    for k in range(lines):
-        weight = max(problem.rate[k], problem.back_rate[k]) * problem.norm[k]
-        missed[2] += weight * np.abs(slope[k]) / 2.0
-        missed[3] += weight * np.abs(bend[k]) / 3.0
+    for response in range(slope.size):
+        weight = problem.rate[response] * problem.response_norm[response]
+        missed[2] += weight * np.abs(slope[response]) / 2.0
+        missed[3] += weight * np.abs(bend[response]) / 3.0
     clock.times[1] = min(clock.times[1], time + longest(missed, clock.times[1] - time, tolerance))
 
     clock.event_time[j], clock.event_line[j] = next_event(

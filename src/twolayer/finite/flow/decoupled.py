@@ -63,7 +63,7 @@ def drift(j: int, duration: float, problem: FlowProblem, neurons: Any, series: A
             for k in range(lines):
                 side = neurons.pattern[j, k]
                 towards = -side * sign * drive[j, 0, k]
-                if side == 0 or towards <= 0.0:
+                if side == 0 or towards <= 0.0 or not problem.kinked:
                     continue
                 path = max(side * zeta[k] + MARGIN * problem.norm[k], 0.0) / towards
                 if path < reach:
@@ -122,7 +122,7 @@ def decoupled_to(
     strongest = 0.0
     felt = 0.0
     for response in range(problem.targets.size):
-        weight = problem.response_rate[response] * problem.response_norm[response]
+        weight = problem.rate[response] * problem.response_norm[response]
         fastest += weight * np.abs(problem.targets[response])
         strongest = max(strongest, weight * np.abs(problem.targets[response]))
         felt = max(felt, weight * problem.response_norm[response])

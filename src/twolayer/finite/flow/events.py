@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from twolayer.finite.flow.kernels import INNER_KERNEL
-from twolayer.finite.flow.problem import FlowProblem
+from twolayer.finite.flow.problem import FlowProblem, force_on_side
 from twolayer.finite.flow.sliding import NOISE
 
 __all__ = ["NO_LINE", "first_root", "next_event"]
@@ -79,6 +79,8 @@ def next_event(
     polynomial = np.empty(size)
     time = np.inf
     line = NO_LINE
+    if not problem.kinked:
+        return time, line
 
     scale = 1.0
     if problem.radial == 0 or not neurons.balanced[j]:
@@ -113,10 +115,7 @@ def next_event(
 
     for row in range(series.sliding_count[j]):
         k = series.sliding[j, row]
-        back = problem.back[k]
-        width = problem.rate[k] * residual[k, 0]
-        if back >= 0:
-            width += problem.back_rate[k] * residual[back, 0]
+        width = force_on_side(k, 1, problem, residual, 0) - force_on_side(k, -1, problem, residual, 0)
         if width == 0.0:
             continue
         sign = 1.0 if width > 0.0 else -1.0
@@ -128,10 +127,9 @@ def next_event(
             for i in range(size - 1):
                 force = series.force[j, i, k]
                 if end == 0:
-                    limit = -problem.back_rate[k] * residual[back, i] if back >= 0 else 0.0
-                    polynomial[i] = sign * (force - limit)
+                    polynomial[i] = sign * (force - force_on_side(k, -1, problem, residual, i))
                 else:
-                    polynomial[i] = sign * (problem.rate[k] * residual[k, i] - force)
+                    polynomial[i] = sign * (force_on_side(k, 1, problem, residual, i) - force)
             polynomial[size - 1] = 0.0
             polynomial[0] += slack
             root = first_root(polynomial, min(horizon, time), slack)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,8 +23,6 @@ from twolayer.finite.flow.stiff import build_collocation
 from twolayer.finite.flow.zero import at_zero, build_rays, no_rays
 
 __all__ = ["FlowFrame", "FlowPath", "FlowStalled", "finite_flow", "flow_frames"]
-
-Activation = Literal["relu", "abs"]
 
 
 class FlowStalled(TrainingError):
@@ -74,7 +72,7 @@ def finite_flow(
     output: npt.ArrayLike,
     times: npt.ArrayLike,
     *,
-    activation: Activation = "relu",
+    slopes: tuple[float, float, float] = (0.0, 0.0, 1.0),
     output_layer: OutputMode = "trained",
     loss_weight: float,
     output_scale: float = 1.0,
@@ -85,8 +83,9 @@ def finite_flow(
     """Exact gradient flow of a two-layer network on finite data.
 
         dw_j/dt = −∂_{w_j} E,  da_j/dt = −∂_{a_j} E,
-        E = κ Σ_k (h(x_k) − y_k)² + (λ/2) (|a|² + |W|²),  h(x) = s Σ_j a_j σ(⟨w_j, x⟩),  σ'(0) = 0,
+        E = κ Σ_k (h(x_k) − y_k)² + (λ/2) (|a|² + |W|²),  h(x) = s Σ_j a_j σ(⟨w_j, x⟩),
 
+    with σ' under, at and over 0 from `slopes` (`core.activation.TwoSlope`; by default those of relu),
     continued along activation boundaries as a Filippov system (`sliding`). `output_layer` "fixed" keeps a and
     leaves it out of the penalty; "tied" sets a_j = |w_j| inside E. Between events the flow is integrated by
     Taylor series (`series`), while outputs are negligible in closed form (`decoupled`), and by collocation where
@@ -109,7 +108,7 @@ def finite_flow(
             hidden,
             output,
             times,
-            activation=activation,
+            slopes=slopes,
             output_layer=output_layer,
             loss_weight=loss_weight,
             output_scale=output_scale,
@@ -136,7 +135,7 @@ def flow_frames(
     output: npt.ArrayLike,
     times: npt.ArrayLike,
     *,
-    activation: Activation = "relu",
+    slopes: tuple[float, float, float] = (0.0, 0.0, 1.0),
     output_layer: OutputMode = "trained",
     loss_weight: float,
     output_scale: float = 1.0,
@@ -147,14 +146,15 @@ def flow_frames(
 ) -> Iterator[FlowFrame]:
     """The frames of `finite_flow`, each as soon as it is computed; the first is the start.
 
-    resting (neuron,): as the last frame of a flow that this one continues; without it a neuron at 0 stays there.
+    resting (neuron,): as the last frame of a flow that this one continues; without it a neuron at 0 stays there
+    where σ'(0) = 0.
     """
     data, labels, weights, output_weights, times_of_frames = (
         np.array(value, dtype=np.float64, order="C") for value in (inputs, targets, hidden, output, times)
     )
     check_arrays(data, labels, weights, output_weights, times_of_frames)
-    if activation not in ("relu", "abs"):
-        raise ValueError(f"there is no activation {activation!r} here; known: abs, relu")
+    if len(slopes) != 3 or not np.all(np.isfinite(slopes)):
+        raise ValueError(f"slopes must be three finite numbers, σ' under, at and over 0, not {slopes}")
     if output_layer not in OUTPUTS:
         raise ValueError(
             f"there is no output layer {output_layer!r} here; known: {', '.join(sorted(OUTPUTS))}"
@@ -175,7 +175,7 @@ def flow_frames(
         weights,
         output_weights,
         times_of_frames,
-        activation=activation,
+        slopes=slopes,
         output_layer=output_layer,
         loss_weight=loss_weight,
         output_scale=output_scale,
@@ -211,7 +211,7 @@ def integrate(
     output: Floats,
     times: Floats,
     *,
-    activation: str,
+    slopes: tuple[float, float, float],
     output_layer: str,
     loss_weight: float,
     output_scale: float,
@@ -224,7 +224,7 @@ def integrate(
     problem, lines, samples = build_problem(
         inputs,
         targets,
-        activation=activation,
+        slopes=slopes,
         radial=OUTPUTS[output_layer],
         loss_weight=loss_weight,
         output_scale=output_scale,
@@ -259,10 +259,13 @@ def integrate(
     failed = settle_all(problem, neurons, series.residual, clock.forks)
     if failed >= 0:
         raise FlowStalled(stall_message(UNSETTLED, clock, samples, failed, -1))
-    listed = waiting
+    starting = start_at_zero(problem, neurons, clock)
+    listed = waiting or starting
     rays = build_rays(problem, lines) if listed else no_rays(problem)
+    if starting:
+        at_zero(problem, neurons, series, clock, rays)
     most_events = 1_000_000 + 1000 * neurons.projection.size
-    decoupled = output_layer != "fixed" and not waiting and bool(np.all(neurons.balanced[neurons.moving]))
+    decoupled = output_layer != "fixed" and not listed and bool(np.all(neurons.balanced[neurons.moving]))
     for time in times[1:]:
         status = ARRIVED
         state = neurons
@@ -332,6 +335,23 @@ def go_on_resting(
     neurons.moving[at] = False
     neurons.resting[at] = resting[at]
     clock.reach[:] = np.where(at, 0.0, sizes)
+    return True
+
+
+def start_at_zero(problem: FlowProblem, neurons: Neurons, clock: FlowClock) -> bool:
+    """Mark the neurons that start at w = 0 where σ'(0) ≠ 0 moves them, for `at_zero`; True if there are any.
+
+    Where all start there, sizes are those that the targets ask for.
+    """
+    starting = ~neurons.moving & (neurons.resting == 0) & (neurons.gain != 0.0)
+    if not len(problem.norm) or not np.any(problem.slope[1]) or not starting.any():
+        return False
+    neurons.resting[starting] = 1
+    sizes = np.max(np.abs(neurons.projection) / problem.norm, axis=1)
+    if not sizes.any():
+        wanted = np.max(np.abs(problem.targets) / problem.response_norm) / problem.output_scale
+        sizes[starting] = 1.0 if problem.radial else wanted / np.max(np.abs(neurons.gain))
+    clock.reach[:] = np.maximum(clock.reach, sizes)
     return True
 
 

@@ -33,7 +33,7 @@ class Neurons(NamedTuple):
     skew: Floats  # (neuron,) g² − |v|²
     pattern: npt.NDArray[np.int8]  # (neuron, line) +1 active, −1 on the other side, 0 sliding along z_k = 0
     balanced: npt.NDArray[np.bool_]  # (neuron,)
-    moving: npt.NDArray[np.bool_]  # (neuron,) False: w = 0, where σ'(0) = 0 leaves nothing but decay
+    moving: npt.NDArray[np.bool_]  # (neuron,) False: w = 0, where nothing is left but decay
     resting: npt.NDArray[
         np.int8
     ]  # (neuron,) of these, above 1: has come to 0, and may leave it; 1: just now (`zero`)
@@ -45,7 +45,8 @@ def state_of_weights(
     """The state of given weights, and the unit directions (neuron, feature) of their parts outside the span."""
     length = norm(hidden)
     size = np.abs(output)
-    moving = length > 0.0
+    # The force at w = 0 is that of a linear σ; where σ has a kink there, `zero` decides.
+    moving = (length > 0.0) | ((output != 0.0) & (not problem.kinked))
     if output_layer == "fixed":
         balanced = np.ones(len(output), dtype=np.bool_)
         scale = np.ones(len(output))
@@ -70,8 +71,7 @@ def state_of_weights(
     terms = np.abs(direction) @ np.abs(lines.inputs).T
     projection[np.abs(projection) < 2.0 * np.finfo(np.float64).eps * terms] = 0.0
     skew = np.where(balanced, 0.0, gain**2 - np.einsum("jd,jd->j", direction, direction))
-    absolute = problem.back == np.arange(len(problem.back))
-    pattern = np.where(projection > 0.0, 1, np.where((projection == 0.0) & absolute, 0, -1)).astype(np.int8)
+    pattern = np.where(projection == 0.0, problem.rest, np.sign(projection)).astype(np.int8)
     resting = np.zeros(len(output), dtype=np.int8)
     neurons = Neurons(projection, np.log(scale), gain, outside, skew, pattern, balanced, moving, resting)
     return neurons, unit
@@ -101,10 +101,13 @@ def outputs_of_network(problem: FlowProblem, neurons: Any, outputs: Any) -> None
             continue
         weight = problem.output_scale * neurons.gain[j] * np.exp(2.0 * neurons.log_scale[j])
         for k in range(lines):
-            if neurons.pattern[j, k] > 0:
-                outputs[k] += weight * neurons.projection[j, k]
-            elif neurons.pattern[j, k] < 0 and problem.back[k] >= 0:
-                outputs[problem.back[k]] -= weight * neurons.projection[j, k]
+            side = neurons.pattern[j, k]
+            if side == 0:
+                continue
+            outputs[k] += problem.slope[side + 1, k] * (weight * neurons.projection[j, k])
+            other = problem.opposite[k]
+            if other >= 0:
+                outputs[other] += problem.slope[side + 1, other] * (weight * neurons.projection[j, k])
 
 
 @INNER_KERNEL

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Floats", "FlowProblem", "Lines", "Samples", "build_problem", "sample_residual"]
+from twolayer.finite.flow.kernels import INNER_KERNEL
+
+__all__ = ["Floats", "FlowProblem", "Lines", "Samples", "build_problem", "force_on_side", "sample_residual"]
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -19,21 +21,25 @@ ORTHOGONAL = 4.0 * np.finfo(np.float64).eps
 
 
 class FlowProblem(NamedTuple):
-    """What stays fixed while the flow runs. One response per side of a line that carries a sample.
+    """What stays fixed while the flow runs. One or two responses per line: the outputs h that its samples read.
 
-    The force along line k is rate_k r_k where z_k > 0 and −back_rate_k r_back(k) where z_k < 0, with
-    r = targets − h. radial: `core.network.OUTPUTS`, d ln|w|/dt of a
-    balanced neuron in units of its rate b.
+    A neuron on a side of line k (−1: z_k < 0, 0: z_k = 0, 1: z_k > 0) adds s a slope[side + 1, i] z_k to each
+    response i of the line, and feels the force Σ_i slope[side + 1, i] rate_i r_i along it, r = targets − h.
+    Response k is that of samples γ x_k with γ > 0, whose slopes are those of σ; opposite_k is that of γ < 0, with
+    σ(−z). It is the same one, or its negative, for an even or a linear σ. The largest slope is 1: its size is in
+    output_scale. radial: `core.network.OUTPUTS`, d ln|w|/dt of a balanced neuron in units of its rate b.
     """
 
     gram: Floats  # (line, line) ⟨x_k, x_l⟩
     inverse: Floats  # (line, line) pseudo-inverse of the Gram matrix
     norm: Floats  # (line,) |x_k|
-    rate: Floats  # (line,) 2κs, times the squared multiples of x_k among the samples
-    back_rate: Floats  # (line,) the same for the other side; 0 where that side is flat
-    back: Integers  # (line,) response of the other side; −1 where it is flat
+    opposite: Integers  # (line,) the second response; −1 where there is none
+    rest: npt.NDArray[np.int8]  # (line,) the side whose forces σ'(0) gives at z_k = 0; 0 where it is neither
+    slope: Floats  # (3, response) of σ on the line, behind it, on its boundary and in front of it
+    kinked: bool  # whether σ has two slopes: else boundaries mean nothing
+    even: bool
     targets: Floats  # (response,)
-    response_rate: Floats  # (response,) rate of each response, on either side
+    rate: Floats  # (response,) 2κs, times the squared multiples of x_k among the samples
     response_norm: Floats  # (response,) |x_k| of the line of each response
     output_scale: float
     weight_decay: float
@@ -61,13 +67,13 @@ def build_problem(
     inputs: Floats,
     targets: Floats,
     *,
-    activation: str,
+    slopes: tuple[float, float, float],
     radial: int,
     loss_weight: float,
     output_scale: float,
     weight_decay: float,
 ) -> tuple[FlowProblem, Lines, Samples]:
-    """Merge the samples on a common ray (and line, for `abs`), drop zero inputs, and factor the Gram matrix.
+    """Merge the samples on a common ray (line, if σ is even or linear), drop zero inputs, factor the Gram matrix.
 
     Collinear inputs switch together, so events are located once per line. With x = γ x_k the network value
     is γ h_k, and Σ (γ h_k − y)² = (Σ γ²) (h_k − ȳ)² + constant with ȳ = Σ γ y / Σ γ².
@@ -87,7 +93,11 @@ def build_problem(
         if line[sample] < 0:
             line[sample] = len(representatives)
             representatives.append(int(sample))
-    if activation == "abs":
+    largest = float(np.max(np.abs(slopes))) or 1.0
+    front: Floats = np.array(slopes) / largest
+    even, kinked = bool(front[0] == -front[2]), bool(front[0] != front[2])
+    orientation = np.where(kinked, 1.0, side)
+    if even or not kinked:
         side[:] = 1.0
     count = len(representatives)
     backs = np.unique(line[(side < 0.0) & (line >= 0)])
@@ -97,7 +107,7 @@ def build_problem(
     factor = np.zeros(len(inputs))
     used = line >= 0
     if count:
-        factor[used] = length[used] / length[representatives][line[used]]
+        factor[used] = orientation[used] * length[used] / length[representatives][line[used]]
     responses = count + backs.size
     weight: Floats = np.bincount(response[used], factor[used] ** 2, responses).astype(np.float64)
     merged = np.bincount(response[used], factor[used] * targets[used], responses) / weight
@@ -108,14 +118,11 @@ def build_problem(
         merged[response[alone]] = targets[alone] / factor[alone]
         offset[used] -= factor[used] * merged[response[used]]
         offset[alone] = 0.0
-    response_rate: Floats = 2.0 * loss_weight * output_scale * weight
-    rate: Floats = response_rate[:count].copy()
-    back_rate = np.zeros(count)
-    if activation == "abs":
-        back[:] = np.arange(count)
-        back_rate[:] = rate
-    else:
-        back_rate[backs] = response_rate[count:]
+    output_scale *= largest
+    slope: Floats = np.repeat(front[:, None], responses, axis=1)
+    slope[:, count:] = -front[::-1, None]
+    rest = np.full(count, -1 if front[1] == front[0] else int(front[1] == front[2]), dtype=np.int8)
+    rest[back >= 0] = 0
 
     distinct = np.ascontiguousarray(inputs[representatives])
     norm = length[representatives]
@@ -131,19 +138,31 @@ def build_problem(
         gram=np.ascontiguousarray(0.5 * (gram + gram.T)),
         inverse=np.ascontiguousarray((left / singular**2) @ left.T),
         norm=norm,
-        rate=rate,
-        back_rate=back_rate,
-        back=back.astype(np.int64),
+        opposite=back.astype(np.int64),
+        rest=rest,
+        slope=slope,
+        kinked=kinked,
+        even=even,
         targets=merged,
-        response_rate=response_rate,
+        rate=2.0 * loss_weight * output_scale * weight,
         response_norm=np.concatenate([norm, norm[backs]]),
-        output_scale=float(output_scale),
+        output_scale=output_scale,
         weight_decay=float(weight_decay),
         radial=radial,
         rank=rank,
     )
     lines = Lines(distinct, np.ascontiguousarray((left / singular) @ right))
     return problem, lines, Samples(line.astype(np.int64), response.astype(np.int64), factor, offset)
+
+
+@INNER_KERNEL
+def force_on_side(k: int, side: int, problem: FlowProblem, residual: Any, i: int) -> float:
+    """The force along line k on a side of it, at coefficient i of residual (response, order + 1)."""
+    force = problem.slope[side + 1, k] * problem.rate[k] * residual[k, i]
+    other = problem.opposite[k]
+    if other >= 0:
+        force += problem.slope[side + 1, other] * problem.rate[other] * residual[other, i]
+    return force
 
 
 def sample_residual(samples: Samples, residual: Floats) -> Floats:

@@ -35,10 +35,12 @@ class Series(NamedTuple):
     residual: Floats  # (response, order + 1)
     shifted: Floats  # (response, order + 1) the same about the time of an event
     start: Floats  # (neuron,) time since the start of the step
-    active: Integers  # (neuron, line) lines that carry a given force
-    active_rate: Floats  # (neuron, line) force per residual on them
-    response: Integers  # (neuron, line) the residual they feel
-    active_count: Integers  # (neuron,)
+    active: Integers  # (neuron, response) lines that carry a given force: each once, then those of a second response
+    active_rate: Floats  # (neuron, response) force per residual on them
+    active_slope: Floats  # (neuron, response) output per contribution
+    response: Integers  # (neuron, response) the residual they feel
+    active_count: Integers  # (neuron,) lines
+    entry_count: Integers  # (neuron,) lines, and second responses
     sliding: Integers  # (neuron, line) lines along which the neuron slides
     sliding_count: Integers  # (neuron,)
     factor: Floats  # (neuron, rank, rank) Cholesky factors of G_KK
@@ -49,6 +51,7 @@ def build_series(neurons: int, lines: int, responses: int, rank: int, order: int
     vector = (neurons, order + 1, lines)
     scalar = (neurons, order + 1)
     index = (neurons, lines)
+    entry = (neurons, responses)
     return Series(
         projection=np.zeros(vector),
         force=np.zeros(vector),
@@ -63,14 +66,27 @@ def build_series(neurons: int, lines: int, responses: int, rank: int, order: int
         residual=np.zeros((responses, order + 1)),
         shifted=np.zeros((responses, order + 1)),
         start=np.zeros(neurons),
-        active=np.zeros(index, dtype=np.int64),
-        active_rate=np.zeros(index),
-        response=np.zeros(index, dtype=np.int64),
+        active=np.zeros(entry, dtype=np.int64),
+        active_rate=np.zeros(entry),
+        active_slope=np.zeros(entry),
+        response=np.zeros(entry, dtype=np.int64),
         active_count=np.zeros(neurons, dtype=np.int64),
+        entry_count=np.zeros(neurons, dtype=np.int64),
         sliding=np.zeros(index, dtype=np.int64),
         sliding_count=np.zeros(neurons, dtype=np.int64),
         factor=np.empty((neurons, rank, rank)),
     )
+
+
+@INNER_KERNEL
+def add_entry(
+    j: int, entry: int, k: int, response: int, slope: float, problem: FlowProblem, series: Any
+) -> None:
+    """Let a response of line k act on neuron j."""
+    series.active[j, entry] = k
+    series.active_slope[j, entry] = slope
+    series.active_rate[j, entry] = slope * problem.rate[response]
+    series.response[j, entry] = response
 
 
 @INNER_KERNEL
@@ -84,17 +100,25 @@ def begin(j: int, problem: FlowProblem, neurons: Any, series: Any) -> None:
         if neurons.pattern[j, k] == 0:
             series.sliding[j, sliding] = k
             sliding += 1
-        elif neurons.pattern[j, k] > 0:
-            series.active[j, acting] = k
-            series.active_rate[j, acting] = problem.rate[k]
-            series.response[j, acting] = k
+            continue
+        other = problem.opposite[k]
+        slope = problem.slope[neurons.pattern[j, k] + 1, k]
+        if slope != 0.0:
+            add_entry(j, acting, k, k, slope, problem, series)
             acting += 1
-        elif problem.back[k] >= 0:
-            series.active[j, acting] = k
-            series.active_rate[j, acting] = -problem.back_rate[k]
-            series.response[j, acting] = problem.back[k]
+        elif other >= 0:
+            add_entry(j, acting, k, other, problem.slope[neurons.pattern[j, k] + 1, other], problem, series)
             acting += 1
     series.active_count[j] = acting
+    for e in range(acting):
+        k = series.active[j, e]
+        other = problem.opposite[k]
+        if other >= 0 and series.response[j, e] == k:
+            slope = problem.slope[neurons.pattern[j, k] + 1, other]
+            if slope != 0.0:
+                add_entry(j, acting, k, other, slope, problem, series)
+                acting += 1
+    series.entry_count[j] = acting
     series.sliding_count[j] = sliding
     if sliding > 0:
         factor = series.factor[j]
@@ -153,8 +177,8 @@ def expand_force(
             force[j, i, k] = 0.0
             drive[j, i, k] = 0.0
         acting = series.active_count[j]
-        for e in range(acting):
-            force[j, i, series.active[j, e]] = series.active_rate[j, e] * residual[series.response[j, e], i]
+        for e in range(series.entry_count[j]):
+            force[j, i, series.active[j, e]] += series.active_rate[j, e] * residual[series.response[j, e], i]
         add_rows(i, j, problem.gram, series.active, force, acting, drive)
         sliding = series.sliding_count[j]
         if sliding > 0:
@@ -279,9 +303,9 @@ def advance(
     room.outside[j] = neurons.outside[j] * shrink
     room.skew[j] = neurons.skew[j] * shrink * shrink
     horner(j, series.contribution, 1, time, series.change)
-    for e in range(series.active_count[j]):
+    for e in range(series.entry_count[j]):
         change = series.change[j, series.active[j, e]]
-        residual[series.response[j, e]] -= change if series.active_rate[j, e] > 0.0 else -change
+        residual[series.response[j, e]] -= series.active_slope[j, e] * change
 
 
 @INNER_KERNEL

@@ -1,7 +1,7 @@
 """What a neuron does at activation boundaries: Filippov's rule, by a bounded least-squares problem.
 
-The force along line k lies between its values on the two sides of z_k = 0, back_k = −back_rate_k r_back(k) and
-front_k = rate_k r_k. Where sign(a) (front_k − back_k) < 0 both sides push towards the boundary; there the
+The force along line k lies between its values on the two sides of z_k = 0, back_k and front_k.
+Where sign(a) (front_k − back_k) < 0 both sides push towards the boundary; there the
 flow is a gradient flow of a convex function, whose velocity is the element of least norm. On the set Z of such
 boundaries that a neuron touches,
     minimise ½ |D|² = ½ qᵀ G q  over q_k between back_k and front_k for k in Z.
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from twolayer.finite.flow.kernels import INNER_KERNEL, KERNEL
-from twolayer.finite.flow.problem import FlowProblem
+from twolayer.finite.flow.problem import FlowProblem, force_on_side
 from twolayer.kernels.jit import entry
 
 __all__ = [
@@ -36,7 +36,7 @@ DEPENDENT = 1e-12
 NOISE = 1e-13
 """A velocity below this fraction of its terms is rounding, and so is a multiplier that moves by it.
 
-Such a neuron does not slide: σ'(0) = 0 keeps it at rest, or neurons would chatter and dead ones wake.
+Such a neuron does not slide: σ'(0) decides, or neurons would chatter and dead ones wake.
 """
 
 
@@ -160,8 +160,10 @@ def settle(
 
     `crossing` is the line it reached, or −1; `noise_level` the fraction of its terms at which a velocity is
     rounding. Projections on attracting boundaries that it touches become zero. −1 if the rule
-    did not settle; 1 if a boundary lets the neuron go to either side, where only σ'(0) = 0 decides; else 0.
+    did not settle; 1 if a boundary lets the neuron go to either side, where only σ'(0) decides; else 0.
     """
+    if not problem.kinked:
+        return 0
     lines = problem.gram.shape[0]
     zeta = neurons.projection[j]
     pattern = neurons.pattern[j]
@@ -173,12 +175,11 @@ def settle(
         scale = np.sqrt(square)
 
     front = np.empty(lines)
-    back = np.zeros(lines)
+    back = np.empty(lines)
     force = np.empty(lines)
     for k in range(lines):
-        front[k] = problem.rate[k] * residual[k, 0]
-        if problem.back[k] >= 0:
-            back[k] = -problem.back_rate[k] * residual[problem.back[k], 0]
+        front[k] = force_on_side(k, 1, problem, residual, 0)
+        back[k] = force_on_side(k, -1, problem, residual, 0)
         force[k] = front[k] if pattern[k] > 0 else back[k]
     sign = 1.0
     if neurons.gain[j] < 0.0:
@@ -202,15 +203,15 @@ def settle(
             size += 1
             zeta[k] = 0.0
         else:
-            # σ'(0) = 0: |z| exerts no force at rest on its boundary, and relu none on either side's behalf.
-            if pattern[k] == 0 and problem.back[k] != k:
-                pattern[k] = -1
+            # On the boundary σ'(0) makes the force, which may be that of one of the sides.
+            if pattern[k] == 0:
+                pattern[k] = problem.rest[k]
             elif k == crossing:
                 pattern[k] = -pattern[k]
             force[k] = front[k] if pattern[k] > 0 else back[k]
             if pattern[k] == 0:
                 zeta[k] = 0.0
-                force[k] = 0.0
+                force[k] = force_on_side(k, 0, problem, residual, 0)
             repelling[others] = k
             others += 1
     if size + others == 0:

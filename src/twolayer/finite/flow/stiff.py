@@ -89,15 +89,15 @@ def add_kernel(
 ) -> None:
     """Add neuron j at point i to K (response, response), r' = −K r up to decay.
 
-    reduced (line, line): the Gram matrix of its acting lines with the lines that slide projected out.
+    reduced (entry, entry): the Gram matrix of its acting lines with the lines that slide projected out.
     """
-    acting = series.active_count[j]
+    acting = series.entry_count[j]
     weight = series.weight[j] * series.load[j, i]
     gain = series.gain[j, i]
     along = weight * max(2.0 * problem.radial - 1.0, 0.0)
     across = weight * gain * gain
     for e in range(acting):
-        side = 1.0 if series.active_rate[j, e] > 0.0 else -1.0
+        side = series.active_slope[j, e]
         row = series.response[j, e]
         value = side * along * series.projection[j, i, series.active[j, e]]
         for f in range(acting):
@@ -109,7 +109,7 @@ def add_kernel(
 @INNER_KERNEL
 def project_gram(j: int, problem: FlowProblem, series: Any, reduced: Any) -> None:
     """Write G_AA − G_AK G_KK⁻¹ G_KA of the acting lines A and the sliding ones K of neuron j."""
-    acting = series.active_count[j]
+    acting = series.entry_count[j]
     sliding = series.sliding_count[j]
     right = np.empty(sliding)
     for f in range(acting):
@@ -128,11 +128,11 @@ def project_gram(j: int, problem: FlowProblem, series: Any, reduced: Any) -> Non
 @INNER_KERNEL
 def inverse_system(length: float, rule: Collocation, problem: FlowProblem, neurons: Any, series: Any) -> Any:
     """(I + h A ⊗ K)⁻¹ with K at the points, rows and columns (stage, response)."""
-    neuron_count, _, lines = series.projection.shape
+    neuron_count = series.projection.shape[0]
     responses = series.residual.shape[0]
     stages = rule.points.size
     kernels = np.zeros((stages, responses, responses))
-    reduced = np.empty((lines, lines))
+    reduced = np.empty((responses, responses))
     for j in range(neuron_count):
         if neurons.moving[j]:
             project_gram(j, problem, series, reduced)
@@ -222,22 +222,21 @@ def solve_neuron(
 def add_slopes(j: int, problem: FlowProblem, neurons: Any, series: Any, slopes: Any) -> None:
     """Take (s e^(2ρ) g ζ)' of neuron j at the points off slopes (response, stage), which become r'."""
     stages = slopes.shape[1]
-    acting = series.active_count[j]
     for i in range(1, stages + 1):
         power = 0.0
-        for e in range(acting):
+        for e in range(series.active_count[j]):
             k = series.active[j, e]
             power += series.force[j, i, k] * series.projection[j, i, k]
         gain = series.gain[j, i]
         weight = series.weight[j] * series.load[j, i]
         along = max(2.0 * problem.radial - 1.0, 0.0) * power
         decay = (2.0 * problem.radial if problem.radial > 0 else 1.0) * problem.weight_decay * gain
-        for e in range(acting):
+        for e in range(series.entry_count[j]):
             k = series.active[j, e]
             slope = weight * (
                 (along - decay) * series.projection[j, i, k] + gain * gain * series.drive[j, i, k]
             )
-            slopes[series.response[j, e], i - 1] -= slope if series.active_rate[j, e] > 0.0 else -slope
+            slopes[series.response[j, e], i - 1] -= series.active_slope[j, e] * slope
 
 
 @INNER_KERNEL

@@ -8,8 +8,10 @@ this map, which never settles at exactly 0, decides what the limit of small step
     φ < 0 on some ray when it comes: it leaves at once, where the map leads from the direction of its arrival.
     Where this depends on where exactly the steps hit 0, the limit is not unique: a fork. It is one too where the map
     is caught between two points, w and −w in effect, while φ > 0: steps may then stay near 0 after a ray has opened;
-    relu with a cone of directions in which no sample is active: the map ends there, and the neuron is dead.
-(Derived.)
+    σ flat on one side, with a cone of directions in which no sample is active: the map ends there, and the neuron
+    is dead.
+A neuron that starts at exactly 0 moves where σ'(0) ≠ 0: it leaves where the map leads from 0. A linear σ has no kink
+at 0, and nothing here is for it. (Derived.)
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from scipy.optimize import nnls
 
 from twolayer.finite.flow.events import first_root
 from twolayer.finite.flow.kernels import INNER_KERNEL, KERNEL
-from twolayer.finite.flow.problem import Floats, FlowProblem, Lines
+from twolayer.finite.flow.problem import Floats, FlowProblem, Lines, force_on_side
 from twolayer.finite.flow.series import begin, expand_force
 from twolayer.finite.flow.sliding import NOISE, settle
 
@@ -97,14 +99,13 @@ def build_rays(problem: FlowProblem, lines: Lines) -> Rays:
     np.put_along_axis(projection, chosen, 0.0, axis=1)
     projection[np.abs(projection) < 1e-13 * problem.norm] = 0.0
     projection = np.concatenate([projection, -projection])
-    load = np.zeros((len(projection), len(problem.targets)))
-    load[:, :count] = np.maximum(projection, 0.0) * problem.rate
-    for line in np.flatnonzero(problem.back >= 0):
-        load[:, problem.back[line]] += np.maximum(-projection[:, line], 0.0) * problem.back_rate[line]
-    felt = np.any(load > 0.0, axis=1)
+    line = np.concatenate([np.arange(count), np.flatnonzero(problem.opposite >= 0)])
+    side = np.sign(projection[:, line]).astype(np.int64) + 1
+    load = problem.slope[side, np.arange(len(line))] * projection[:, line] * problem.rate
+    felt = np.any(load != 0.0, axis=1)
     random = np.random.default_rng(0).normal(size=(PHASES, rank)) / np.sqrt(rank)
     dead_cone = False
-    if np.all(problem.back < 0):
+    if np.any(problem.slope[::2, 0] == 0.0) and np.all(problem.opposite < 0):
         # Gordan: either some direction is on the inactive side of all, or a convex combination of inputs is 0.
         _, apart = nnls(np.vstack([units.T, np.ones(count)]), np.append(np.zeros(units.shape[1]), 1.0))
         dead_cone = bool(apart > 1e-10)
@@ -148,7 +149,7 @@ def threshold(problem: FlowProblem, clock: Any) -> float:
     """The value −φ from which on φ is below 0 and not rounding."""
     total = 0.0
     for response in range(clock.residual.size):
-        total += problem.response_rate[response] * problem.response_norm[response] * clock.scale[response]
+        total += problem.rate[response] * problem.response_norm[response] * clock.scale[response]
     return OPEN * total
 
 
@@ -171,11 +172,12 @@ def start_along(
         largest = max(largest, np.abs(direction[k]) / problem.norm[k])
     for k in range(direction.size):
         neurons.projection[j, k] = size * direction[k] / largest
-        neurons.pattern[j, k] = np.int8(0)
         if direction[k] > 0.0:
             neurons.pattern[j, k] = np.int8(1)
-        elif direction[k] < 0.0 or problem.back[k] < 0:
+        elif direction[k] < 0.0:
             neurons.pattern[j, k] = np.int8(-1)
+        else:
+            neurons.pattern[j, k] = problem.rest[k]
     neurons.moving[j] = True
     neurons.resting[j] = MOVING
     return settle(j, np.int64(-1), NOISE, problem, neurons, residual) >= 0
@@ -198,7 +200,7 @@ def release(problem: FlowProblem, neurons: Any, clock: Any, rays: Any) -> bool:
             continue
         change = 0.0
         for response in range(clock.residual.size):
-            rate = problem.response_rate[response] * problem.response_norm[response]
+            rate = problem.rate[response] * problem.response_norm[response]
             change += rate * np.abs(clock.residual[response] - clock.margin_residual[side, response])
         if change < clock.margin[side]:
             continue
@@ -233,12 +235,10 @@ def same_direction(first: Any, second: Any, problem: FlowProblem) -> bool:
     """Whether two directions (line,) give the same neuron: for |z| also one that is turned round."""
     plain = 0.0
     turned = 0.0
-    both = True
     for k in range(first.size):
         plain = max(plain, np.abs(first[k] - second[k]) / problem.norm[k])
         turned = max(turned, np.abs(first[k] + second[k]) / problem.norm[k])
-        both = both and problem.back[k] == k
-    return plain < 1e-6 or (both and turned < 1e-6)
+    return plain < 1e-6 or (problem.even and turned < 1e-6)
 
 
 @INNER_KERNEL
@@ -259,7 +259,7 @@ def next_release(
         change = 0.0
         moved = 0.0
         for response in range(residual.shape[0]):
-            rate = problem.response_rate[response] * problem.response_norm[response]
+            rate = problem.rate[response] * problem.response_norm[response]
             value = 0.0
             for i in range(size - 1, 0, -1):
                 value = (value + np.abs(residual[response, i])) * length
@@ -298,11 +298,11 @@ def follow_map(
     last = np.zeros(rank)
     largest = 0.0
     for response in range(residual.shape[0]):
-        largest += (
-            problem.response_rate[response] * problem.response_norm[response] * np.abs(residual[response, 0])
-        )
+        largest += problem.rate[response] * problem.response_norm[response] * np.abs(residual[response, 0])
+    # From exactly 0 the first step is that of σ'(0).
+    spread = 0.3 if np.any(approach != 0.0) else 0.0
     for i in range(rank):
-        weights[i] = 0.3 * phase[i]
+        weights[i] = spread * phase[i]
         for k in range(lines):
             weights[i] += approach[k] * rays.dual[k, i]
         weights[i] *= 3.0 * largest
@@ -315,11 +315,8 @@ def follow_map(
             for i in range(rank):
                 value += rays.inputs[k, i] * last[i]
             state[k] = value
-            force[k] = 0.0
-            if value > 0.0:
-                force[k] = problem.rate[k] * residual[k, 0]
-            elif value < 0.0 and problem.back[k] >= 0:
-                force[k] = -problem.back_rate[k] * residual[problem.back[k], 0]
+            side = 1 if value > 0.0 else (-1 if value < 0.0 else 0)
+            force[k] = force_on_side(k, side, problem, residual, 0)
             if force[k] != 0.0:
                 acts = True
                 for i in range(rank):
@@ -378,7 +375,7 @@ def follow_to_infinity(j: int, problem: FlowProblem, neurons: Any, series: Any, 
 
 @KERNEL
 def at_zero(problem: FlowProblem, neurons: Any, series: Any, clock: Any, rays: Any) -> None:
-    """Decide for every neuron that has just reached 0 whether it rests, leaves, or is dead."""
+    """Decide for every neuron that has just reached 0, or starts there, whether it rests, leaves, or is dead."""
     lines = problem.gram.shape[0]
     residual = np.empty((clock.residual.size, 1))
     residual[:, 0] = clock.residual
