@@ -21,6 +21,9 @@ from twolayer.errors import DataError, TwolayerError
 __all__ = ["main"]
 
 
+CHANGED = "{experiment: what is changed from the paper's settings} as JSON"
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run one verb; errors that a user can cause are one message and exit status 2."""
     parsed = parser().parse_args(arguments)
@@ -68,7 +71,9 @@ def parser() -> argparse.ArgumentParser:
     )
     one.add_argument("--output", required=True, type=Path, help="dataset.nc")
     one = verb(render)
-    one.add_argument("figure", help="<paper>.<figure>")
+    one.add_argument("figure", help="<paper>.<figure>, the plugin that draws it")
+    one.add_argument("--name", help="<paper>.<figure> on its face; default: the plugin's")
+    one.add_argument("--changed", default="{}", help=CHANGED)
     one.add_argument("--datasets", required=True, nargs="+", type=Path, help="dataset.nc of each experiment")
     one.add_argument("--files", nargs="*", default=[], type=Path, help="further files that it is drawn from")
     one.add_argument("--style", type=Path, help="a matplotlib style; default: the house style")
@@ -77,6 +82,10 @@ def parser() -> argparse.ArgumentParser:
     )
     one = verb(claims)
     one.add_argument("paper", nargs="?", help="the paper whose claims to evaluate")
+    one.add_argument(
+        "--base", nargs="*", default=[], help="the papers that it is a variant of, the nearest first"
+    )
+    one.add_argument("--changed", default="{}", help=CHANGED)
     one.add_argument("--datasets", nargs="*", default=[], type=Path, help="dataset.nc of each experiment")
     one.add_argument("--files", nargs="*", default=[], type=Path, help="further files they are held against")
     one.add_argument("--output", type=Path, help="claims.json")
@@ -204,7 +213,14 @@ def render(options: argparse.Namespace) -> None:
 
     drawing = load(options.plugin_path, ("figures",)).find("figures", options.figure).plugin
     data = opened(options.datasets, options.files)
-    stage(drawing, options.figure, data, options.output, options.style or style_file())
+    stage(
+        drawing,
+        options.name or options.figure,
+        data,
+        options.output,
+        options.style or style_file(),
+        changes_of(options),
+    )
 
 
 def claims(options: argparse.Namespace) -> None:
@@ -216,21 +232,17 @@ def claims(options: argparse.Namespace) -> None:
     if options.table:
         print(table(options.table))
         return
-    from twolayer.study.registry import load
+    from twolayer.study.registry import inherited, load
 
     if not options.paper or not options.output:
         raise DataError("claims: needs a paper and --output, or --table")
     registry = load(options.plugin_path, ("claims",))
-    prefix = f"{options.paper}."
-    held = {
-        name.removeprefix(prefix): registry.find("claims", name).plugin
-        for name in registry.names("claims")
-        if name.startswith(prefix)
+    found = {
+        name: registry.find("claims", full).plugin
+        for name, full in inherited("claims", (options.paper, *options.base), registry).items()
     }
-    text = (
-        json.dumps(evaluate(held, opened(options.datasets, options.files)), indent=1, ensure_ascii=False)
-        + "\n"
-    )
+    rows = evaluate(found, opened(options.datasets, options.files), changes_of(options))
+    text = json.dumps(rows, indent=1, ensure_ascii=False) + "\n"
 
     def produce(aside: Path) -> None:
         aside.write_text(text, encoding="utf-8")
@@ -240,6 +252,17 @@ def claims(options: argparse.Namespace) -> None:
             raise ValueError("it reads back otherwise than it was written")
 
     atomic.write(options.output, produce, verify)
+
+
+def changes_of(options: argparse.Namespace) -> dict[str, str]:
+    """`--changed`: for each experiment whose settings are not the paper's, which."""
+    try:
+        found = json.loads(options.changed)
+    except json.JSONDecodeError as error:
+        raise DataError(f"--changed: is not JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise DataError(f"--changed: must be a mapping of experiments, is {options.changed}")
+    return {str(name): str(changes) for name, changes in found.items()}
 
 
 def plugins(options: argparse.Namespace) -> None:

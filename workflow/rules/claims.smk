@@ -9,8 +9,9 @@ rule claims:
     resources:
         plugin_paths=PLUGIN_PATHS,
     params:
+        options=lambda wildcards: study.claims_options(wildcards.paper),
         code=lambda wildcards: study.code("claims", paper=wildcards.paper),
         failure=lambda wildcards: last_failure(wildcards.paper, "claims"),
     shell:
-        "(twolayer claims {resources.plugin_paths} {wildcards.paper} --datasets {input.datasets:q} --files {input.files:q} --output {output:q} 2>&1 | tee {log:q})"
+        "(twolayer claims {resources.plugin_paths} {params.options} --datasets {input.datasets:q} --files {input.files:q} --output {output:q} 2>&1 | tee {log:q})"
         f" || {noted('claims')}"

@@ -10,7 +10,7 @@ for rule_name, suffixes in (("render", ("pdf", "png")), ("animate", ("mp4",))):
             rule_name
         input:
             datasets=lambda wildcards: datasets_of(wildcards.paper, figure_of(wildcards).experiments),
-            files=lambda wildcards: study.files_of("figures", f"{wildcards.paper}.{wildcards.figure}"),
+            files=lambda wildcards: study.files_of("figures", figure_of(wildcards).registered),
             style="workflow/figures.mplstyle",
         output:
             update(
@@ -25,10 +25,11 @@ for rule_name, suffixes in (("render", ("pdf", "png")), ("animate", ("mp4",))):
         resources:
             plugin_paths=PLUGIN_PATHS,
         params:
+            options=lambda wildcards: study.figure_options(figure_of(wildcards)),
             code=lambda wildcards: study.code("render", paper=wildcards.paper, figure=wildcards.figure),
             failure=lambda wildcards: last_failure(wildcards.paper, "figures", wildcards.figure),
         shell:
-            "(twolayer render {resources.plugin_paths} {wildcards.paper}.{wildcards.figure} --datasets {input.datasets:q}"
+            "(twolayer render {resources.plugin_paths} {params.options} --datasets {input.datasets:q}"
             " --files {input.files:q}"
             " --style {input.style:q} --output {output:q} 2>&1 | tee {log:q})"
             f" || {noted('figures', '{wildcards.figure}')}"

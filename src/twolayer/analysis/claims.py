@@ -57,8 +57,13 @@ def claim(
     return lambda evaluate: Claim(evaluate, statement, source, tag, tuple(experiments), tuple(files), late)
 
 
-def evaluate(claims: Mapping[str, Claim], data: Mapping[str, xr.Dataset]) -> list[dict[str, Any]]:
-    """The rows of `claims.json`. A claim that cannot be evaluated is inconclusive, and says why."""
+def evaluate(
+    claims: Mapping[str, Claim], data: Mapping[str, xr.Dataset], changed: Mapping[str, str] | None = None
+) -> list[dict[str, Any]]:
+    """The rows of `claims.json`. A claim that cannot be evaluated is inconclusive, and says why.
+
+    changed: by experiment, the settings that are not the paper's; each claim on such an experiment says so.
+    """
     rows = []
     for name, claim in claims.items():
         missing = [experiment for experiment in claim.experiments if experiment not in data]
@@ -88,6 +93,11 @@ def evaluate(claims: Mapping[str, Claim], data: Mapping[str, xr.Dataset]) -> lis
                     "tag": claim.tag,
                     "experiments": list(claim.experiments),
                     "figures": list(claim.figures),
+                    "changed": "; ".join(
+                        f"{experiment}: {changed[experiment]}"
+                        for experiment in claim.experiments
+                        if changed and experiment in changed
+                    ),
                     "threshold": "chosen after the number was seen"
                     if claim.late
                     else "stated before the run",
@@ -125,7 +135,7 @@ def table(files: Iterable[Path]) -> str:
             rows.append(
                 (
                     name,
-                    row["tag"],
+                    row["tag"] + (", changed setting" if row.get("changed") else ""),
                     bound + cell(row["predicted"]),
                     cell(row["measured"]),
                     (row["tolerance"] or "–") + (" (chosen late)" if row.get("late") else ""),

@@ -72,15 +72,23 @@ def figure(
 
 
 def render(
-    drawing: Drawing, name: str, data: Mapping[str, xr.Dataset], outputs: Sequence[Path], style: Path | None
+    drawing: Drawing,
+    name: str,
+    data: Mapping[str, xr.Dataset],
+    outputs: Sequence[Path],
+    style: Path | None,
+    changed: Mapping[str, str] | None = None,
 ) -> None:
-    """Draw a figure and write it to each output (.pdf, .png, .mp4); the same data give the same bytes."""
+    """Draw a figure and write it to each output (.pdf, .png, .mp4); the same data give the same bytes.
+
+    changed: by experiment, the settings that are not the paper's, which the caption says.
+    """
     import matplotlib
     from matplotlib import style as styles
     from matplotlib.figure import Figure
 
     matplotlib.use("agg")
-    lines = caption_lines(drawing, name, data)
+    lines = caption_lines(drawing, name, data, changed or {})
     foot = (len(lines) * CAPTION_SIZE * 1.35 + 6) / 72
     width, height = drawing.size
     with styles.context([style] if style else []):
@@ -156,11 +164,15 @@ def not_empty(path: Path) -> None:
         raise ValueError("the file is empty")
 
 
-def caption_lines(drawing: Drawing, name: str, data: Mapping[str, xr.Dataset]) -> list[str]:
-    """The text below the figure: its status, what it shows, and what was run, one experiment per line."""
+def caption_lines(
+    drawing: Drawing, name: str, data: Mapping[str, xr.Dataset], changed: Mapping[str, str]
+) -> list[str]:
+    """The text below the figure: its status, what it shows, what was changed, and what was run, one experiment per
+    line."""
     letters = int(drawing.size[0] * 72 / (CAPTION_SIZE * 0.57))
     caption = drawing.caption if isinstance(drawing.caption, str) else drawing.caption(data)
     text = [f"{name} [{drawing.status}]. {caption}"]
+    text += [f"Changed setting of {experiment}: {changes}." for experiment, changes in changed.items()]
     text += [f"{experiment}: {summary(dataset)}" for experiment, dataset in data.items() if "run" in dataset]
     return [line for part in text for line in textwrap.wrap(part, letters)]
 

@@ -76,10 +76,15 @@ def merge_papers(base: dict[str, Any], over: Any, source: str) -> None:
     """Merge papers, and in them experiments and figures, by name; `base` is changed."""
     for paper, body in mapping(over, f"{source}: papers").items():
         place = f"{source}: papers.{paper}"
-        into = base.setdefault(paper, {"experiments": {}, "figures": {}})
+        into = base.setdefault(paper, {"experiments": {}, "figures": {}, "base": None})
         for key, value in mapping(body, place).items():
             if key not in into:
                 raise ConfigError(f"{place}.{key}: {unknown_name('key', key, into)}")
+            if key == "base":
+                if not isinstance(value, str):
+                    raise ConfigError(f"{place}.base: must be the name of a paper, is {value!r}")
+                into[key] = value
+                continue
             for name, section in mapping(value, f"{place}.{key}").items():
                 if key == "figures" and section is False:  # left out
                     into[key][name] = False

@@ -36,7 +36,7 @@ from twolayer.core.registration import hooks_of_marks, marked_kinds
 from twolayer.errors import ConfigError, PluginError, unknown_name
 from twolayer.study.schema import build
 
-__all__ = ["KINDS", "Registered", "Registry", "load", "plugin_folder"]
+__all__ = ["KINDS", "Registered", "Registry", "inherited", "load", "plugin_folder"]
 
 hookspec = pluggy.HookspecMarker("twolayer")
 
@@ -166,6 +166,18 @@ class Registry:
             for (kind, name), sources in self.duplicates.items()
         ]
         return lines
+
+
+def inherited(kind: str, lineage: Sequence[str], registry: Registry) -> dict[str, str]:
+    """A paper's figures or claims by name, with the full name under which each is registered: its own, and those of
+    the papers that it is a variant of."""
+    found: dict[str, str] = {}
+    for paper in reversed(lineage):
+        for full in registry.names(kind):
+            owner, _, name = full.partition(".")
+            if owner == paper:
+                found[name] = full
+    return found
 
 
 def plugin_folder() -> Path:

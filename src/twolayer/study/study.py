@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import copy
+import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,11 @@ from twolayer.analysis.figures import Planned
 from twolayer.errors import ConfigError, DataError, unknown_name
 from twolayer.study.fingerprint import code_of
 from twolayer.study.job import Job, selected_metrics
-from twolayer.study.merge import anchored, merge_papers, read_config
-from twolayer.study.registry import Registry, load, plugin_folder
+from twolayer.study.merge import anchored, mapping, read_config
+from twolayer.study.registry import Registry, inherited, load, plugin_folder
 from twolayer.study.runs import Experiment, PlannedRun, identifier, make_experiment
 from twolayer.study.schema import convert
+from twolayer.study.variant import Composed, compose, paper_files
 from twolayer.training.placement import Placement
 
 __all__ = ["Figure", "PlannedPaper", "Study", "load_study"]
@@ -24,10 +26,14 @@ __all__ = ["Figure", "PlannedPaper", "Study", "load_study"]
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure of a paper, the experiments it is drawn from, and whether it moves."""
+    """A figure of a paper, the experiments it is drawn from, and whether it moves.
+
+    registered: the full name of the plugin that draws it, which may be another paper's.
+    """
 
     paper: str
     name: str
+    registered: str
     experiments: tuple[str, ...]
     animated: bool
 
@@ -39,12 +45,23 @@ class Figure:
 
 @dataclass(frozen=True)
 class PlannedPaper:
-    """What one paper asks for."""
+    """What one paper asks for.
+
+    claims: by the full name of the plugin, the experiments that it is about. changes: for each experiment with a
+    setting that is not the paper's, which (`Composed.changes`). lineage: see `Composed`.
+    """
 
     name: str
     experiments: dict[str, Experiment]
     figures: dict[str, Figure]
     claims: dict[str, tuple[str, ...]]
+    changes: dict[str, str]
+    lineage: tuple[str, ...]
+
+    def changed_option(self, experiments: Iterable[str]) -> list[str]:
+        """The `--changed` of a command on some experiments; nothing where they are the paper's."""
+        found = {name: self.changes[name] for name in experiments if name in self.changes}
+        return ["--changed", json.dumps(found, ensure_ascii=False)] if found else []
 
 
 @dataclass(frozen=True)
@@ -73,12 +90,14 @@ class Study:
         if run is not None:
             metrics = self.papers[run.paper].experiments[run.experiment].metrics
             return Job(run.as_dict(), self.registry).code(stage, metrics)
-        names = [f"{paper}.{figure}"] if figure else [f"{paper}.{claim}" for claim in self.claims_of(paper)]
+        names = self.claims_of(paper)
+        if figure:
+            names = [self.papers[paper].figures[figure].registered]
         kind = "figures" if figure else "claims"
         return code_of(stage, [self.registry.find(kind, name).file for name in names if paper])
 
     def claims_of(self, paper: str) -> list[str]:
-        """The names of a paper's claims."""
+        """The full names of a paper's claims."""
         return list(self.papers[paper].claims) if paper else []
 
     def claim_experiments(self, paper: str) -> list[str]:
@@ -95,10 +114,20 @@ class Study:
 
     def claim_files(self, paper: str) -> list[str]:
         """The files that a paper's claims are held against."""
-        files = [
-            file for name in self.claims_of(paper) for file in self.files_of("claims", f"{paper}.{name}")
-        ]
+        files = [file for name in self.claims_of(paper) for file in self.files_of("claims", name)]
         return list(dict.fromkeys(files))
+
+    def figure_options(self, figure: Figure) -> str:
+        """What `twolayer render` is told of a figure: the plugin that draws it, its name, and what was changed."""
+        name = f"{figure.paper}.{figure.name}"
+        options = [figure.registered, *(["--name", name] if name != figure.registered else [])]
+        return shlex.join([*options, *self.papers[figure.paper].changed_option(figure.experiments)])
+
+    def claims_options(self, paper: str) -> str:
+        """What `twolayer claims` is told of a paper: whose claims it has, and what was changed."""
+        _, *bases = self.papers[paper].lineage
+        options = [paper, *(["--base", *bases] if bases else [])]
+        return shlex.join([*options, *self.papers[paper].changed_option(self.claim_experiments(paper))])
 
     def metrics_option(self, paper: str, experiment: str) -> str:
         """The `--metrics` of the measure command."""
@@ -121,50 +150,46 @@ def load_study(files: Sequence[Path | str], overrides: Mapping[str, Any] | None 
     paths = convert(top["plugin_paths"], list[str], "plugin_paths")
     registry = load(paths)
     registry.find("backends", top["backend"], "backend")
-    for folder in (plugin_folder(), *map(Path, paths)):
-        for file in sorted(folder.glob("papers/*/experiments.yaml")):
-            merge_papers(top["papers"], {file.parent.name: read_config(file)}, str(file))
-    shipped = copy.deepcopy(top["papers"])
-    for source, layer in layers:
-        merge_papers(top["papers"], layer.get("papers") or {}, source)
-    warnings = registry.warnings() + list(metrics_left_out(shipped, top["papers"]))
-    papers = {name: make_paper(name, body, registry, warnings) for name, body in top["papers"].items()}
+    folders = paper_files((plugin_folder(), *map(Path, paths)))
+    asked = [(source, mapping(layer.get("papers"), f"{source}: papers")) for source, layer in layers]
+    warnings, papers = registry.warnings(), {}
+    for name in dict.fromkeys(name for _, named in asked for name in named):
+        identifier(name, f"papers.{name}")
+        papers[name] = make_paper(name, compose(name, asked, folders), registry, warnings)
     return Study(top["backend"], tuple(paths), papers, registry, warnings)
 
 
-def metrics_left_out(
-    shipped: Mapping[str, Mapping[str, Any]], asked: Mapping[str, Mapping[str, Any]]
-) -> Iterator[str]:
+def metrics_left_out(paper: str, composed: Composed) -> Iterator[str]:
     """A warning for each experiment of a paper that the config takes metrics from."""
-    for paper, body in shipped.items():
-        for name, section in body["experiments"].items():
-            kept = asked[paper]["experiments"][name].get("metrics")
-            lost = [metric for metric in section.get("metrics") or () if metric not in (kept or (metric,))]
-            if lost:
-                yield (
-                    f"papers.{paper}.experiments.{name}.metrics: leaves out {', '.join(lost)}, which the paper's own "
-                    "list has; claims that need them are inconclusive"
-                )
+    for name, section in composed.original.items():
+        kept = composed.experiments[name].get("metrics")
+        lost = [metric for metric in section.get("metrics") or () if metric not in (kept or (metric,))]
+        if lost:
+            yield (
+                f"papers.{paper}.experiments.{name}.metrics: leaves out {', '.join(lost)}, which the paper's own "
+                "list has; claims that need them are inconclusive"
+            )
 
 
-def make_paper(name: str, body: Mapping[str, Any], registry: Registry, warnings: list[str]) -> PlannedPaper:
+def make_paper(name: str, composed: Composed, registry: Registry, warnings: list[str]) -> PlannedPaper:
     """A paper's experiments and figures, checked."""
     place = f"papers.{name}"
-    identifier(name, place)
-    broken = [source for source in registry.failures if Path(source).parts[-2:] == (name, "claims.py")]
-    for source in broken:
-        raise ConfigError(f"{place}: its claims cannot be loaded: {source}: {registry.failures[source]}")
+    for source, reason in registry.failures.items():
+        folder, file = Path(source).parts[-2:] if len(Path(source).parts) > 1 else ("", "")
+        if file == "claims.py" and folder in composed.lineage:
+            raise ConfigError(f"{place}: its claims cannot be loaded: {source}: {reason}")
+    warnings += metrics_left_out(name, composed)
     experiments = {
-        key: make_experiment(name, key, section, registry) for key, section in body["experiments"].items()
+        key: make_experiment(name, key, section, registry) for key, section in composed.experiments.items()
     }
-    figures = make_figures(name, body["figures"], experiments, registry, warnings)
+    figures = make_figures(name, composed, experiments, registry, warnings)
     claims = {
-        key.partition(".")[2]: tuple(registry.find("claims", key).plugin.experiments)
-        for key in registry.names("claims")
-        if key.partition(".")[0] == name
+        full: tuple(registry.find("claims", full).plugin.experiments)
+        for full in inherited("claims", composed.lineage, registry).values()
     }
-    for key, names in claims.items():
+    for full, names in claims.items():
         if missing := [experiment for experiment in names if experiment not in experiments]:
+            key = full.partition(".")[2]
             warnings.append(
                 f"{place}: the claim '{key}' is inconclusive; the config has no experiment {', '.join(missing)}"
             )
@@ -175,44 +200,56 @@ def make_paper(name: str, body: Mapping[str, Any], registry: Registry, warnings:
             warnings.append(
                 f"{place}.experiments.{key}: no figure or claim uses it; `snakemake {name}` makes it"
             )
-    return PlannedPaper(name, experiments, figures, claims)
+    changes = {key: changes for key in experiments if (changes := composed.changes(key))}
+    return PlannedPaper(name, experiments, figures, claims, changes, composed.lineage)
 
 
 def make_figures(
     paper: str,
-    sections: Mapping[str, Any],
+    composed: Composed,
     experiments: Mapping[str, Experiment],
     registry: Registry,
     warnings: list[str],
 ) -> dict[str, Figure]:
     """The figures of a paper: all that are registered for it but those that the config leaves out (`false`), each from
-    its own experiments or from those that the config names in their place."""
+    its own experiments or from those that the config names in their place, and those of other papers that the config
+    lets it draw (`drawn_by`)."""
     place = f"papers.{paper}.figures"
-    registered = {
-        full.partition(".")[2]: registry.find("figures", full).plugin
-        for full in registry.names("figures")
-        if full.partition(".")[0] == paper
-    }
-    used = {key: list(drawing.experiments) for key, drawing in registered.items()}
-    for key, section in sections.items():
+    registered = inherited("figures", composed.lineage, registry)
+    sections: dict[str, Mapping[str, Any]] = {key: {} for key in registered}
+    for key, section in composed.figures.items():
         where = f"{place}.{key}"
         identifier(key, where)
-        registry.find("figures", f"{paper}.{key}", where)
-        if section is False:
-            del used[key]
-            continue
-        extra = [part for part in section if part != "experiments"]
-        if extra or not section.get("experiments"):
+        if section is not False and "drawn_by" in section:
+            drawn_by = str(section["drawn_by"])
+            registry.find("figures", drawn_by, f"{where}.drawn_by")
+            registered[key] = drawn_by
+        elif key not in registered:
+            message = unknown_name("figure", key, registered)
             raise ConfigError(
-                f"{where}: needs one key, experiments: [<name>, …], or to be false, which leaves the figure out; has "
-                f"{sorted(map(str, section))}"
+                f"{where}: {message} One that another paper's plugin draws has `drawn_by: <paper>.<figure>`."
             )
-        used[key] = convert(section["experiments"], list[str], f"{where}.experiments")
-        for experiment in used[key]:
-            if experiment not in experiments:
-                raise ConfigError(
-                    f"{where}.experiments: {unknown_name('experiment', experiment, experiments)}"
-                )
+        if section is False:
+            del sections[key]
+            continue
+        if set(section) - {"experiments", "drawn_by"} or not section:
+            raise ConfigError(
+                f"{where}: takes experiments: [<name>, …] and drawn_by: <paper>.<figure>, or is false, which leaves "
+                f"it out; has {sorted(map(str, section))}"
+            )
+        sections[key] = section
+    drawings = {key: registry.find("figures", registered[key]).plugin for key in sections}
+    used = {}
+    for key, section in sections.items():
+        used[key] = list(drawings[key].experiments)
+        if "experiments" in section:
+            where = f"{place}.{key}.experiments"
+            used[key] = convert(section["experiments"], list[str], where)
+            if not used[key]:
+                raise ConfigError(f"{where}: at least one experiment is needed")
+            for experiment in used[key]:
+                if experiment not in experiments:
+                    raise ConfigError(f"{where}: {unknown_name('experiment', experiment, experiments)}")
     figures = {}
     refused = {}
     for key, names in used.items():
@@ -220,9 +257,9 @@ def make_figures(
         if missing:
             warnings.append(f"{place}.{key}: is not drawn; the config has no experiment {', '.join(missing)}")
         elif names:
-            figures[key] = Figure(paper, key, tuple(names), registered[key].animated)
+            figures[key] = Figure(paper, key, registered[key], tuple(names), drawings[key].animated)
             try:
-                registered[key].validate({name: planned_runs(experiments[name], registry) for name in names})
+                drawings[key].validate({name: planned_runs(experiments[name], registry) for name in names})
             except DataError as error:
                 refused[key] = f"{place}.{key}: {error}"
     if refused:

@@ -1,0 +1,140 @@
+"""What a paper is composed of: its folder, the paper that it is a variant of, and what the config changes."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from twolayer.errors import ConfigError, unknown_name
+from twolayer.study.merge import merge_papers, read_config
+from twolayer.study.schema import number
+
+__all__ = ["Composed", "compose", "paper_files"]
+
+LONGEST = 60
+"""Characters of a changed value, at most."""
+
+Body = dict[str, Any]
+Layers = Sequence[tuple[str, Mapping[str, Any]]]
+
+
+@dataclass(frozen=True)
+class Composed:
+    """A paper's experiments and figures as the config has them, and as the paper itself has them.
+
+    lineage: the paper, then the one that it is a variant of, and so on: whose figures and claims it has.
+    original: the experiments before the config's changes, where there are any of that name.
+    """
+
+    experiments: dict[str, Any]
+    figures: dict[str, Any]
+    lineage: tuple[str, ...]
+    original: Mapping[str, Any]
+
+    def changes(self, experiment: str) -> str:
+        """`path: value (paper: value)` for each setting of an experiment that is not the paper's, or nothing."""
+        if experiment not in self.original:
+            return ""
+        now, before = flat(self.experiments[experiment]), flat(self.original[experiment])
+        return "; ".join(
+            f"{path}: {brief(now, path)} (paper: {brief(before, path)})"
+            for path in dict.fromkeys((*now, *before))
+            if now.get(path) != before.get(path)
+        )
+
+
+def paper_files(folders: Sequence[Path]) -> dict[str, list[Path]]:
+    """The experiments.yaml of each paper in plugin folders, the last of which overrides the others."""
+    files: dict[str, list[Path]] = {}
+    for folder in folders:
+        for file in sorted(folder.glob("papers/*/experiments.yaml")):
+            files.setdefault(file.parent.name, []).append(file)
+    return files
+
+
+def compose(name: str, layers: Layers, files: Mapping[str, Sequence[Path]]) -> Composed:
+    """The paper of that name as files and config have it, or a ConfigError.
+
+    layers: the `papers` of each config, with its source, later ones over earlier ones. files: see `paper_files`; only
+    those that are needed are read.
+    """
+    original, lineage = shipped(name, layers, files, ())
+    body = overridden(name, original, layers)
+    if name not in files and len(lineage) == 1 and not body["experiments"]:
+        raise ConfigError(
+            f"papers.{name}: {unknown_name('paper', name, known(layers, files) - {name})} One of your own has "
+            "experiments, or a `base`."
+        )
+    return Composed(body["experiments"], body["figures"], lineage, original["experiments"])
+
+
+def shipped(
+    name: str, layers: Layers, files: Mapping[str, Sequence[Path]], variants: tuple[str, ...]
+) -> tuple[Body, tuple[str, ...]]:
+    """The paper before the config's changes, and its lineage; `variants` are those on the way to it."""
+    if name in variants:
+        raise ConfigError(
+            f"papers.{variants[0]}.base: leads back to itself, {' -> '.join((*variants, name))}; "
+            "a base is a paper that does not"
+        )
+    own = empty()
+    for file in files.get(name, ()):
+        own = merged(name, own, read_config(file), str(file))
+    base = overridden(name, own, layers)["base"]
+    if name not in files and variants:  # it lives in the config alone, which is then its original
+        own = overridden(name, own, layers)
+    if base is None:
+        return own, (name,)
+    if base not in known(layers, files):
+        raise ConfigError(f"papers.{name}.base: {unknown_name('paper', base, known(layers, files) - {name})}")
+    body, lineage = shipped(base, layers, files, (*variants, name))
+    return merged(name, {**body, "base": base}, own, f"papers.{name}"), (name, *lineage)
+
+
+def empty() -> Body:
+    """A paper without anything."""
+    return {"experiments": {}, "figures": {}, "base": None}
+
+
+def merged(name: str, body: Body, over: Any, source: str) -> Body:
+    """A paper's body with another one over it; neither is changed."""
+    papers = {name: copy.deepcopy(body)}
+    if isinstance(over, Mapping) and over.get("base", "") is None:
+        over = {key: value for key, value in over.items() if key != "base"}
+    merge_papers(papers, {name: over}, source)
+    return papers[name]
+
+
+def overridden(name: str, body: Body, layers: Layers) -> Body:
+    """A paper's body with what each config says of it."""
+    for source, papers in layers:
+        if name in papers:
+            body = merged(name, body, papers[name], source)
+    return body
+
+
+def known(layers: Layers, files: Mapping[str, Sequence[Path]]) -> set[str]:
+    """The names of all papers: with a folder, or in a config."""
+    return {*files, *(name for _, papers in layers for name in papers)}
+
+
+def flat(section: Any, path: str = "") -> dict[str, Any]:
+    """The settings of a section by dotted path, numbers as numbers; a list is one value."""
+    if isinstance(section, Mapping) and section:
+        return {
+            place: value
+            for key, part in section.items()
+            for place, value in flat(part, f"{path}.{key}".lstrip(".")).items()
+        }
+    return {path: [number(item) for item in section] if isinstance(section, list) else number(section)}
+
+
+def brief(settings: Mapping[str, Any], path: str) -> str:
+    """A setting in a few letters; `not set` where it is missing."""
+    if path not in settings:
+        return "not set"
+    text = str(settings[path])
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
