@@ -194,7 +194,9 @@ def test_anchors_and_merge_keys_are_no_duplicates(tmp_path: Path) -> None:
         ("papers: {3: {}}", r"papers\.3: a name of letters"),
         ("papers: {mine: {experiments: {figures: {}}}}", r"'figures' is the folder of the figures"),
         ("papers: {mine: {experiments: {a-b: {}}}}", r"experiments\.a-b: a name of letters"),
-        ("papers: {mine: {figures: {none: {experiments: [e]}}}}", r"figures\.none: there is no figure"),
+        ("papers: {xu2023: {figures: {none: {experiments: [e]}}}}", r"figures\.none: there is no figure"),
+        ("papers: {mine: {}}", r"papers\.mine: there is no paper 'mine'\. Known: boursier2022, xu2023, "),
+        ("papers: {xu203: {}}", r"papers\.xu203: there is no paper 'xu203'\. Did you mean 'xu2023'"),
         ("plugin_paths: nowhere", "plugin_paths: must be a list"),
         ("plugin_paths: [nowhere]", "plugin_paths: there is no folder '.*nowhere'"),
     ],
@@ -578,7 +580,8 @@ def test_claims_and_figures_of_the_papers_name_what_exists() -> None:
         assert paper.claims
         assert paper.figures
         for key, experiments in paper.claims.items():
-            claim = study.registry.find("claims", f"{name}.{key}").plugin
+            assert key.startswith(f"{name}.")
+            claim = study.registry.find("claims", key).plugin
             assert set(experiments) <= paper.experiments.keys(), key
             assert set(claim.figures) <= paper.figures.keys(), key
 

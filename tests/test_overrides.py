@@ -13,9 +13,10 @@ from twolayer import run
 from twolayer.analysis.claims import evaluate
 from twolayer.analysis.figures import caption_lines
 from twolayer.errors import ConfigError
-from twolayer.study.merge import merge_experiment, merge_papers, read_config
+from twolayer.study.merge import merge_experiment, read_config
 from twolayer.study.registry import Registry, load
 from twolayer.study.study import PlannedPaper, load_study, make_paper
+from twolayer.study.variant import Composed
 
 PROJECT = Path(__file__).parents[1]
 
@@ -70,9 +71,7 @@ def planned(registry: Registry, figures: Any = None, **changed: dict[str, Any]) 
     """The paper of the two experiments with some sections changed."""
     usual = {"widths": WIDTHS, "one": EXPERIMENT}
     experiments = {name: {**section, **changed.get(name, {})} for name, section in usual.items()}
-    merged: dict[str, Any] = {}
-    merge_papers(merged, {"mine": {"experiments": experiments, "figures": figures or {}}}, "config.yaml")
-    return make_paper("mine", merged["mine"], registry, [])
+    return make_paper("mine", Composed(experiments, figures or {}, ("mine",), {}), registry, [])
 
 
 def refusal(registry: Registry, figures: Any = None, **changed: dict[str, Any]) -> str:
@@ -137,7 +136,7 @@ def test_other_experiments_that_the_config_names_are_looked_at_too(registry: Reg
 
 def test_a_figure_section_is_false_or_names_experiments(registry: Registry) -> None:
     for wrong in ({}, None, {"experiments": []}, {"size": 3}):
-        assert "or to be false, which leaves the figure out" in refusal(registry, {"losses": wrong})
+        assert "or has to be false, which leaves the figure out" in refusal(registry, {"losses": wrong})
     assert "there is no figure 'mine.lost'" in refusal(registry, {"lost": False})
 
 
@@ -195,7 +194,7 @@ def test_every_override_of_a_paper_is_planned_or_refused_with_what_is_wrong(
             experiments = {**PAPERS[paper], name: merge_experiment(section, override)}
             message = ""
             try:
-                assert make_paper(paper, {"experiments": experiments, "figures": {}}, registry, []).figures
+                assert make_paper(paper, Composed(experiments, {}, (paper,), {}), registry, []).figures
             except ConfigError as error:
                 message = str(error)
             refused += bool(message)
@@ -214,7 +213,7 @@ def test_figures_and_claims_of_a_paper_follow_what_was_run(registry: Registry) -
     data = {"figure1": run(experiment, "numpy")}
     for name in ("figure1_left", "figure1_right", "rate"):
         drawing = registry.find("figures", f"xu2023.{name}").plugin
-        assert "2 seeds" in " ".join(caption_lines(drawing, f"xu2023.{name}", data))
+        assert "2 seeds" in " ".join(caption_lines(drawing, f"xu2023.{name}", data, {}))
         canvas = Figure(figsize=drawing.size)
         drawing.draw(canvas, data)
         labels = {text for axes in canvas.axes for text in axes.get_legend_handles_labels()[1]}

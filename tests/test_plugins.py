@@ -339,7 +339,7 @@ def test_a_paper_in_a_named_folder(tmp_path: Path) -> None:
     folder = place(tmp_path / "further", papers__mine__figures=PAPER, dynamics__momentum=MOMENTUM)
     experiments = {"experiments": {"e": EXPERIMENT}, "figures": {"empty": {"experiments": ["e"]}}}
     (folder / "papers" / "mine" / "experiments.yaml").write_text(yaml.safe_dump(experiments))
-    (tmp_path / "config.yaml").write_text("plugin_paths: [further]")
+    (tmp_path / "config.yaml").write_text("plugin_paths: [further]\npapers: {mine: {}}")
     paper = load_study([tmp_path / "config.yaml"]).papers["mine"]
     assert paper.figures["empty"].suffixes == ("pdf", "png")
     # claims that cannot be loaded must not vanish from the paper that has them

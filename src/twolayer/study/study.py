@@ -153,8 +153,10 @@ def load_study(files: Sequence[Path | str], overrides: Mapping[str, Any] | None 
     folders = paper_files((plugin_folder(), *map(Path, paths)))
     asked = [(source, mapping(layer.get("papers"), f"{source}: papers")) for source, layer in layers]
     warnings, papers = registry.warnings(), {}
-    for name in dict.fromkeys(name for _, named in asked for name in named):
+    names = list(dict.fromkeys(name for _, named in asked for name in named))
+    for name in names:
         identifier(name, f"papers.{name}")
+    for name in names:
         papers[name] = make_paper(name, compose(name, asked, folders), registry, warnings)
     return Study(top["backend"], tuple(paths), papers, registry, warnings)
 
@@ -234,8 +236,8 @@ def make_figures(
             continue
         if set(section) - {"experiments", "drawn_by"} or not section:
             raise ConfigError(
-                f"{where}: takes experiments: [<name>, …] and drawn_by: <paper>.<figure>, or is false, which leaves "
-                f"it out; has {sorted(map(str, section))}"
+                f"{where}: takes experiments: [<name>, …] and drawn_by: <paper>.<figure>, or has to be false, which "
+                f"leaves the figure out; has {sorted(map(str, section))}"
             )
         sections[key] = section
     drawings = {key: registry.find("figures", registered[key]).plugin for key in sections}

@@ -1,0 +1,213 @@
+"""Papers that are asked for, variants of papers, and what is said where a setting is not the paper's."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from twolayer.analysis.claims import evaluate, table
+from twolayer.analysis.figures import caption_lines
+from twolayer.cli import main
+from twolayer.errors import ConfigError
+from twolayer.notebook import run
+from twolayer.study.registry import plugin_folder
+from twolayer.study.study import Study, load_study
+
+EXPERIMENT: dict[str, Any] = {
+    "problem": {"name": "points", "inputs": [[1, 0], [0, 1]], "targets": [1, -1]},
+    "network": {"neurons": 3},
+    "initialization": {"name": "gaussian", "scale": 0.1},
+    "dynamics": {"name": "gradient_descent", "step_size": 0.1},
+    "times": {"steps": [1, 20]},
+    "seeds": 2,
+}
+FIGURES = """
+from twolayer import Paper, close
+
+paper = Paper("{name}", "Author 2026")
+
+
+@paper.figure("inferred", "The loss.", on="rate")
+def losses(canvas, run):
+    canvas.subplots().plot(run.time, run.loss.median("seed"))
+"""
+CLAIMS = """
+from twolayer import Paper, at_most
+
+paper = Paper("{name}", "Author 2026")
+
+
+@paper.claim("{what} falls", "Figure 1", "derived", on="rate")
+def falls(run):
+    return at_most(run.loss[:, -1], run.loss[:, 0])
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder of plugins with the paper `first`."""
+    write(tmp_path / "more", "first", figures=FIGURES, claims=CLAIMS)
+    return tmp_path
+
+
+def write(plugins: Path, name: str, experiments: Any = None, **files: str) -> None:
+    """A paper's folder."""
+    paper = plugins / "papers" / name
+    paper.mkdir(parents=True, exist_ok=True)
+    body = {"experiments": {"rate": EXPERIMENT}} if experiments is None else experiments
+    (paper / "experiments.yaml").write_text(yaml.safe_dump(body))
+    for kind, text in files.items():
+        (paper / f"{kind}.py").write_text(text.replace("{name}", name).replace("{what}", name))
+
+
+def study(folder: Path, papers: Any, **top: Any) -> Study:
+    """The study of a config in that folder."""
+    config = {"plugin_paths": ["more"], "papers": papers, **top}
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    return load_study([folder / "config.yaml"])
+
+
+def test_a_variant_stands_beside_the_original(folder: Path) -> None:
+    changed = {"experiments": {"rate": {"network": {"neurons": 5}}}}
+    found = study(folder, {"first": {}, "wide": {"base": "first", **changed}})
+    assert list(found.papers) == ["first", "wide"]
+    first, wide = found.papers["first"], found.papers["wide"]
+    assert first.experiments["rate"].runs["default"].sections["network"]["neurons"] == 3
+    assert wide.experiments["rate"].runs["default"].sections["network"]["neurons"] == 5
+    assert first.changes == {}
+    assert wide.changes == {"rate": "network.neurons: 5 (paper: 3)"}
+    assert wide.figures["losses"].registered == "first.losses"
+    assert list(wide.claims) == ["first.falls"]
+    assert found.figure_options(first.figures["losses"]) == "first.losses"
+    assert found.figure_options(wide.figures["losses"]).startswith(
+        "first.losses --name wide.losses --changed"
+    )
+    assert found.claims_options("wide").startswith("wide --base first --changed")
+    assert found.code("render", paper="wide", figure="losses") == found.code(
+        "render", paper="first", figure="losses"
+    )
+
+
+def test_a_variant_alone_and_variants_of_variants(folder: Path) -> None:
+    """A variant has the paper as it ships, whatever the config makes of the paper itself; a variant's variant has
+    the variant as the config has it."""
+    changed = {"experiments": {"rate": {"seeds": 4}}}
+    found = study(
+        folder,
+        {
+            "first": {"experiments": {"rate": {"seeds": 7}}},
+            "second": {"base": "first", **changed},
+            "third": {"base": "second", "experiments": {"rate": {"initialization": {"scale": "1e-2"}}}},
+        },
+    )
+    seeds = {
+        name: len(paper.experiments["rate"].runs["default"].sections["seeds"])
+        for name, paper in found.papers.items()
+    }
+    assert seeds == {"first": 7, "second": 4, "third": 4}
+    assert found.papers["first"].changes == {"rate": "seeds: 7 (paper: 2)"}
+    assert found.papers["third"].changes == {"rate": "initialization.scale: 0.01 (paper: 0.1)"}
+    assert found.papers["third"].lineage == ("third", "second", "first")
+    alone = study(folder, {"second": {"base": "first"}})
+    assert list(alone.papers) == ["second"]
+    assert alone.papers["second"].changes == {}
+
+
+def test_a_variant_with_a_folder_of_its_own(folder: Path) -> None:
+    """Its claim of the same name takes the place of the paper's."""
+    write(folder / "more", "mine", {"base": "first"}, claims=CLAIMS)
+    found = study(folder, {"mine": {}}).papers["mine"]
+    assert list(found.claims) == ["mine.falls"]
+    assert found.figures["losses"].registered == "first.losses"
+
+
+def test_numbers_that_are_equal_are_no_change(folder: Path) -> None:
+    same = {"initialization": {"scale": "1e-1"}, "times": {"steps": [1.0, "20"]}}
+    assert study(folder, {"first": {"experiments": {"rate": same}}}).papers["first"].changes == {}
+
+
+@pytest.mark.parametrize(
+    ("papers", "message"),
+    [
+        ({"frist": {}}, r"papers\.frist: there is no paper 'frist'\. Did you mean 'first'"),
+        (
+            {"wide": {"base": "frist"}},
+            r"papers\.wide\.base: there is no paper 'frist'\. Did you mean 'first'",
+        ),
+        ({"wide": {"base": 3}}, r"papers\.wide\.base: must be the name of a paper, is 3"),
+        ({"wide": {"base": "wide"}}, r"papers\.wide\.base: leads back to itself, wide -> wide"),
+        ({"a": {"base": "b"}, "b": {"base": "a"}}, r"papers\.a\.base: leads back to itself, a -> b -> a"),
+        (
+            {"wide": {"base": "first", "experiments": {"rate": {"network": {"neuron": 5}}}}},
+            r"papers\.wide\.experiments\.rate\.network\.neuron: there is no key",
+        ),
+        (
+            {"wide": {"base": "first", "figures": {"loses": {"experiments": ["rate"]}}}},
+            r"papers\.wide\.figures\.loses: there is no figure 'loses'\. Did you mean 'losses'.*drawn_by",
+        ),
+        (
+            {"first": {"figures": {"mine": {"drawn_by": "first.loses"}}}},
+            r"papers\.first\.figures\.mine\.drawn_by: there is no figure 'first\.loses'\. Did you mean",
+        ),
+        (
+            {"first": {"figures": {"losses": {"experiments": []}}}},
+            r"papers\.first\.figures\.losses\.experiments: at least one",
+        ),
+        ({"first": {"figures": {"losses": {"size": 3}}}}, r"figures\.losses: takes experiments"),
+    ],
+)
+def test_mistakes(folder: Path, papers: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        study(folder, papers)
+
+
+def test_a_broken_paper_stops_those_only_who_ask_for_it(folder: Path) -> None:
+    write(folder / "more", "broken", claims="import nothing_of_that_name\n")
+    (folder / "more" / "papers" / "broken" / "experiments.yaml").write_text("experiments: [")
+    write(folder / "more", "unfinished", {"experiments": {"e": {"network": {}}}})
+    assert list(study(folder, {"first": {}}).papers) == ["first"]
+    with pytest.raises(ConfigError, match="is not valid YAML"):
+        study(folder, {"first": {}, "broken": {}})
+    with pytest.raises(ConfigError, match=r"papers\.unfinished\.experiments\.e: missing problem"):
+        study(folder, {"unfinished": {}})
+    shutil.copy(plugin_folder() / "papers" / "xu2023" / "experiments.yaml", folder / "more/papers/broken")
+    with pytest.raises(ConfigError, match=r"papers\.broken: its claims cannot be loaded"):
+        study(folder, {"broken": {}})
+    with pytest.raises(ConfigError, match=r"papers\.like_it: its claims cannot be loaded"):
+        study(folder, {"like_it": {"base": "broken"}})
+
+
+def test_a_papers_figure_is_drawn_for_another(folder: Path) -> None:
+    mine = {
+        "experiments": {"descent": EXPERIMENT},
+        "figures": {"fall": {"experiments": ["descent"], "drawn_by": "first.losses"}},
+    }
+    found = study(folder, {"mine": mine}).papers["mine"].figures
+    assert [(figure.registered, figure.experiments) for figure in found.values()] == [
+        ("first.losses", ("descent",))
+    ]
+
+
+def test_a_changed_setting_is_said(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = study(folder, {"first": {"experiments": {"rate": {"network": {"neurons": 5}}}}})
+    data = {"rate": run({**EXPERIMENT, "network": {"neurons": 5}}, "numpy")}
+    drawing = found.registry.find("figures", "first.losses").plugin
+    face = " ".join(caption_lines(drawing, "first.losses", data, found.papers["first"].changes))
+    assert "Changed setting of rate: network.neurons: 5 (paper: 3)." in face
+    claims = {"falls": found.registry.find("claims", "first.falls").plugin}
+    (row,) = evaluate(claims, data, found.papers["first"].changes)
+    assert (row["verdict"], row["changed"]) == ("holds", "rate: network.neurons: 5 (paper: 3)")
+    (plain,) = evaluate(claims, data)
+    assert plain["changed"] == ""
+    file = folder / "first" / "claims.json"
+    file.parent.mkdir()
+    file.write_text(json.dumps([row]))
+    assert "derived, changed setting" in table([file])
+    wrong = ["claims", "first", "--changed", "[1", "--output", str(folder / "c.json")]
+    assert main([*wrong, "--plugin-path", str(folder / "more")]) == 2
+    assert "--changed: is not JSON" in capsys.readouterr().err
