@@ -222,6 +222,7 @@ def make_figures(
     for key, section in composed.figures.items():
         where = f"{place}.{key}"
         identifier(key, where)
+        section = {} if section is None else section
         if section is not False and "drawn_by" in section:
             drawn_by = str(section["drawn_by"])
             registry.find("figures", drawn_by, f"{where}.drawn_by")
