@@ -167,7 +167,8 @@ def test_example_paper_through_snakemake(folder: Path) -> None:
     for name in ("Snakefile", "workflow", "profiles"):
         source = PROJECT / name
         (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / name)
-    (folder / "config.yaml").write_text("backend: numpy\nplugin_paths: [plugins]\npapers: {parities: {}}\n", encoding="utf-8")
+    config = "backend: numpy\nplugin_paths: [plugins]\npapers: {parities: {}}\n"
+    (folder / "config.yaml").write_text(config, encoding="utf-8")
     command = [sys.executable, "-m", "snakemake", "--cores", "2", "parities"]
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)

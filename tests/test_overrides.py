@@ -137,7 +137,7 @@ def test_other_experiments_that_the_config_names_are_looked_at_too(registry: Reg
 def test_a_figure_section_is_false_or_names_experiments(registry: Registry) -> None:
     for wrong in ({}, None, {"experiments": []}, {"size": 3}):
         assert "or has to be false, which leaves the figure out" in refusal(registry, {"losses": wrong})
-    assert "there is no figure 'mine.lost'" in refusal(registry, {"lost": False})
+    assert "there is no figure 'lost'" in refusal(registry, {"lost": False})
 
 
 def test_metrics_that_a_config_takes_from_a_paper_are_a_warning() -> None:

@@ -156,7 +156,7 @@ def test_numbers_that_are_equal_are_no_change(folder: Path) -> None:
         ),
         (
             {"first": {"figures": {"losses": {"experiments": []}}}},
-            r"papers\.first\.figures\.losses\.experiments: at least one",
+            r"papers\.first\.figures\.losses: takes experiments",
         ),
         ({"first": {"figures": {"losses": {"size": 3}}}}, r"figures\.losses: takes experiments"),
     ],

@@ -80,6 +80,8 @@ def entry(kernel: Any) -> Any:
 
     Two processes that begin together would each compile for a minute what one of them can read from the other.
     """
+    if not hasattr(kernel, "overloads"):  # NUMBA_DISABLE_JIT leaves the function as it is
+        return kernel
 
     @functools.wraps(kernel)
     def run(*arguments: Any) -> Any:

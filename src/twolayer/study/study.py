@@ -235,7 +235,8 @@ def make_figures(
         if section is False:
             del sections[key]
             continue
-        if set(section) - {"experiments", "drawn_by"} or not section:
+        empty = not section.get("experiments", "drawn_by" in section)
+        if set(section) - {"experiments", "drawn_by"} or empty:
             raise ConfigError(
                 f"{where}: takes experiments: [<name>, …] and drawn_by: <paper>.<figure>, or has to be false, which "
                 f"leaves the figure out; has {sorted(map(str, section))}"
@@ -248,8 +249,6 @@ def make_figures(
         if "experiments" in section:
             where = f"{place}.{key}.experiments"
             used[key] = convert(section["experiments"], list[str], where)
-            if not used[key]:
-                raise ConfigError(f"{where}: at least one experiment is needed")
             for experiment in used[key]:
                 if experiment not in experiments:
                     raise ConfigError(f"{where}: {unknown_name('experiment', experiment, experiments)}")
