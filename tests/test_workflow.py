@@ -507,7 +507,7 @@ def test_mistakes_are_told_before_anything_runs(pristine: Project) -> None:
     told = pristine.snakemake("--dry-run", "results/tiny/descent/neurons=9/metrics.nc", status=1)
     assert "there is no run 'neurons=9'. Did you mean" in told
     for rule in ("all", "animate", "claims"):
-        told = pristine.snakemake("--dry-run", "--config", f"papers={{{rule}: {{}}}}", status=1)
+        told = pristine.snakemake("--dry-run", "--config", f"papers={{{rule}: {{base: tiny}}}}", status=1)
         assert f"papers.{rule}: '{rule}' is a rule of the workflow; choose another name" in told
 
 
