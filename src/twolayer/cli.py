@@ -12,7 +12,7 @@ import contextlib
 import json
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument(
         "--runs", required=True, nargs="+", help="their names, or {word: [values]} of a product as JSON"
     )
+    one.add_argument("--digest", help="a hash of the runs as the config has them; others are refused")
     one.add_argument("--output", required=True, type=Path, help="dataset.nc")
     one = verb(render)
     one.add_argument("figure", help="<paper>.<figure>, the plugin that draws it")
@@ -122,13 +123,14 @@ def generate(options: argparse.Namespace) -> None:
 def train(options: argparse.Namespace) -> None:
     """Train: weights over time, all seeds of a run."""
     from twolayer.stages.train import train as stage
-    from twolayer.storage import netcdf
+    from twolayer.storage import netcdf, verify
     from twolayer.study.job import Job
     from twolayer.study.registry import load
 
     problem, attributes = netcdf.read(options.problem)
     run = netcdf.read_run(attributes, options.problem, "problem")
-    job = Job(run, load(options.plugin_path, TRAINED_BY))
+    job = Job(run, load(options.plugin_path, TRAINED_BY))  # plugins bring laws of data
+    verify.refuse_problem(problem, attributes, options.problem, run)
     placed, backend = job.placed(options.backend, "--backend")
     if placed.note:
         print(f"{options.output}: {placed.note}", file=sys.stderr)
@@ -146,23 +148,42 @@ def train(options: argparse.Namespace) -> None:
         )
     made = netcdf.provenance("trajectory", run, job.code("train"))
     made |= {"backend": placed.backend, "notes": "\n".join(notes), **netcdf.coordinates(variables)}
+    refuse_changed(options.problem, attributes, "problem")
     netcdf.write(options.output, variables, made)
     for note in notes:
         print(f"{options.output}: {note}", file=sys.stderr)
 
 
+def refuse_changed(path: Path, attributes: Mapping[str, Any], stage: str) -> None:
+    """Refuse to write what was made from a file that has been made anew for another run since: a job may outlive its
+    workflow, and a later one's results are not to be overwritten."""
+    from twolayer.storage import netcdf, verify
+
+    _, now = netcdf.read(path, ())
+    before, after = (netcdf.read_run(found, path, stage) for found in (attributes, now))
+    if other := verify.difference(after, before):
+        raise DataError(
+            f"{path}: has been made again for another run since it was read: {other}; nothing is written"
+        )
+
+
 def measure(options: argparse.Namespace) -> None:
     """Measure the observables of a run."""
+    from twolayer.core.times import Times
     from twolayer.stages.measure import measure as stage
-    from twolayer.storage import netcdf
+    from twolayer.storage import netcdf, verify
     from twolayer.study.job import Job
     from twolayer.study.registry import load
 
     problem, attributes = netcdf.read(options.problem)
     trajectory, trained = netcdf.read(options.trajectory)
-    netcdf.read_run(attributes, options.problem, "problem")
     run = netcdf.read_run(trained, options.trajectory, "trajectory")
+    asked = netcdf.read_run(attributes, options.problem, "problem")
+    verify.refuse_other_run(run, options.trajectory, asked, options.problem)
     job = Job(run, load(options.plugin_path, ("activations", "losses", "problems", "metrics", "dynamics")))
+    data = verify.refuse_problem(problem, attributes, options.problem, run)
+    clock = job.dynamics.clock(Times(**run["times"]))
+    verify.refuse_trajectory(trajectory, options.trajectory, run, clock, data.features)
     made = netcdf.provenance("metrics", run, job.code("measure", options.metrics))
     made |= {"backend": trained["backend"], "notes": trained["notes"], "trained_by": trained["code"]}
     variables, messages = stage(
@@ -175,6 +196,7 @@ def measure(options: argparse.Namespace) -> None:
         job.dynamics,
         job.loss(problem, attributes),
     )
+    refuse_changed(options.trajectory, trained, "trajectory")
     netcdf.write(options.output, variables, made | netcdf.coordinates(variables))
     for message in messages:
         print(f"{options.output}: {message}", file=sys.stderr)
@@ -183,7 +205,7 @@ def measure(options: argparse.Namespace) -> None:
 def gather(options: argparse.Namespace) -> None:
     """Gather the metrics of all runs of an experiment into one dataset."""
     from twolayer.stages.gather import gather as stage
-    from twolayer.storage import netcdf
+    from twolayer.storage import netcdf, verify
     from twolayer.study.fingerprint import code_of
     from twolayer.study.runs import run_names
 
@@ -197,6 +219,9 @@ def gather(options: argparse.Namespace) -> None:
         netcdf.read_run(attributes, path, "metrics")
         for path, (_, attributes) in zip(paths, files, strict=True)
     ]
+    verify.refuse_ungatherable(names, paths, runs, options.digest)
+    for path, run, (variables, _) in zip(paths, runs, files, strict=True):
+        verify.refuse_metrics(variables, path, run)
     made = netcdf.provenance("dataset", {**runs[0], "name": "all runs"}, code_of("gather"))
     for key in ("backend", "trained_by", "notes"):
         made[key] = "\n".join(dict.fromkeys(attributes[key] for _, attributes in files if attributes[key]))

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from twolayer.errors import DataError
 from twolayer.storage.netcdf import Variables
 
 __all__ = ["gather"]
@@ -22,8 +23,10 @@ def gather(runs: Sequence[dict[str, Any]], files: Sequence[Variables]) -> Variab
     The shortest prefix of the swept words that tells all runs apart spans the grid, one dimension a word; a word
     that follows from those (the second of a zip, say) is a coordinate along them. Grid points without a run
     and ragged dimensions are NaN, integers −1. Clocks that differ between runs get the grid's dimensions.
+    DataError where two runs have one place, or files have a variable over different dimensions.
     """
     grid, place = span([run["swept"] for run in runs])
+    refuse_one_place(runs, place)
     sizes: dict[str, int] = {}
     for file in files:
         for dimensions, values, _ in file.values():
@@ -34,6 +37,7 @@ def gather(runs: Sequence[dict[str, Any]], files: Sequence[Variables]) -> Variab
     for name in names:
         members = [(spot, file[name]) for spot, file in zip(place, files, strict=True) if name in file]
         dimensions, first, described = members[0][1]
+        refuse_other_dimensions(name, [member for _, member in members])
         if name in sizes and name not in COORDINATES:  # seed and the like: the longest serves all
             gathered[name] = max((member for _, member in members), key=lambda member: len(member[1]))
         elif name in COORDINATES and len(members) == len(files) and alike([m[1] for _, m in members]):
@@ -64,6 +68,25 @@ def span(swept: Sequence[dict[str, Any]]) -> tuple[dict[str, list[Any]], list[tu
             break
     grid = {name: list(dict.fromkeys(point[name] for point in swept)) for name in names[:length]}
     return grid, [tuple(grid[name].index(point[name]) for name in grid) for point in swept]
+
+
+def refuse_one_place(runs: Sequence[dict[str, Any]], place: Sequence[tuple[int, ...]]) -> None:
+    """Refuse two runs at one place of the grid: the second would take the first's."""
+    seen: dict[tuple[int, ...], str] = {}
+    for run, spot in zip(runs, place, strict=True):
+        if spot in seen:
+            raise DataError(
+                f"the runs '{seen[spot]}' and '{run.get('name')}' have the same swept values {run['swept']}"
+            )
+        seen[spot] = str(run.get("name"))
+
+
+def refuse_other_dimensions(name: str, members: Sequence[Any]) -> None:
+    """Refuse a variable whose dimensions differ between runs."""
+    every = list(dict.fromkeys(dimensions for dimensions, _, _ in members))
+    if len(every) > 1:
+        found = " and ".join(f"({', '.join(dimensions)})" for dimensions in every)
+        raise DataError(f"'{name}' has the dimensions {found} in different runs; they must agree")
 
 
 def along(

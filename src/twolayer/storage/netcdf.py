@@ -59,6 +59,22 @@ PACKED = (
 )
 """Attributes of the stored numbers, which do not hold for the numbers read."""
 
+RUN_KEYS = {
+    "paper",
+    "experiment",
+    "name",
+    "swept",
+    "problem",
+    "network",
+    "initialization",
+    "dynamics",
+    "times",
+} | {
+    "seeds",
+    "dtype",
+}
+"""What the run that a file carries says."""
+
 LIBRARIES = ("twolayer", "numpy", "scipy", "numba", "array-api-compat", "netCDF4")
 
 
@@ -117,12 +133,14 @@ def in_coordinates_of(data: Data, variables: Variables) -> Variables:
 
 def unpack_problem(variables: Variables, attributes: Mapping[str, Any], loss: Loss | None = None) -> Data:
     """The data of a problem file, with the plugin of its loss; DataError where a number is not finite."""
+    place = attributes.get("title", "problem")
     for name, (_, values, _) in variables.items():
+        if np.asarray(values).dtype.kind not in "fiu":
+            raise DataError(f"{place}: {name} does not hold numbers")
         if not np.isfinite(values).all():
             spot = np.argwhere(~np.isfinite(values))[0].tolist()
-            place = attributes.get("title", "problem")
             raise DataError(f"{place}: {name}{spot} is {values[tuple(spot)]}; every number must be finite")
-    law = law_of(attributes, str(attributes.get("title", "problem")))
+    law = law_of(attributes, str(place))
     data = law.read({name: values for name, (_, values, _) in variables.items()}, attributes)
     return data if loss is None else data.with_loss(loss)
 
@@ -278,7 +296,12 @@ def read_run(attributes: Mapping[str, Any], path: Path | str, stage: str) -> dic
         raise DataError(
             f"{path}: is no {stage} file made by twolayer; its title is {attributes.get('title')!r}"
         )
-    run: dict[str, Any] = json.loads(attributes["run"])
+    try:
+        run = json.loads(attributes["run"])
+    except ValueError as error:
+        raise DataError(f"{path}: its run is not JSON: {error}") from error
+    if not isinstance(run, dict) or not run.keys() >= RUN_KEYS:
+        raise DataError(f"{path}: its run must be a mapping with {', '.join(sorted(RUN_KEYS))}")
     return run
 
 
