@@ -545,3 +545,104 @@ def test_a_figure_that_cannot_be_drawn_stays_as_it_was(project: Project) -> None
     assert planned(project.snakemake("tiny", "other")) == {"render": 1, "claims": 1}
     for name, content in before.items():
         assert project.result(f"tiny/{name}").read_bytes() == content
+
+
+DESCENT = "dynamics: {name: gradient_descent, step_size: 1.0e-1}"
+FLOW = "scale: 1.0e-1}\n        dynamics: {name: gradient_flow}"
+
+
+def test_results_of_another_step_size_are_made_again_whatever_snakemake_remembers(project: Project) -> None:
+    """Copied over those of this config, and with Snakemake's memory of another config's jobs, they count as results of
+    this one by their age; their own run tells."""
+    other = Project(project.folder.parent / "other", project.folder)
+    other.edit("config.yaml", DESCENT, DESCENT.replace("1.0e-1", "5.0e-2"))
+    other.snakemake("tiny")
+    assert "Nothing to be done" in project.snakemake("tiny")
+    shutil.copytree(other.result("tiny/descent"), project.result("tiny/descent"), dirs_exist_ok=True)
+    plan = project.snakemake("tiny", "--dry-run")
+    assert planned(plan) == {"generate": 2, "train": 2, "measure": 2, "gather": 1, "render": 1, "claims": 1}
+    told = [line for line in plan.splitlines() if "is made again" in line]
+    assert len(told) == 1
+    assert "results/tiny/descent/dataset.nc is of another run: dynamics.step_size is 0.05, not 0.1" in told[0]
+    project.snakemake("tiny")
+    with xr.open_dataset(project.result("tiny/descent/dataset.nc")) as dataset:
+        steps = {json.loads(run)["dynamics"]["step_size"] for run in dataset["run"].values.flat}
+    assert steps == {0.1}
+    again = project.snakemake("tiny")
+    assert "Nothing to be done" in again
+    assert "made again" not in again
+
+
+def test_a_clone_with_copied_results_has_nothing_to_do(project: Project) -> None:
+    """Without Snakemake's memory, and with sources younger than the results."""
+    shutil.rmtree(project.folder / ".snakemake")
+    for file in project.folder.rglob("*"):
+        if file.is_file() and not file.is_relative_to(project.folder / "results"):
+            file.touch()
+    output = project.snakemake()
+    assert "Nothing to be done" in output
+    assert "made again" not in output
+
+
+def test_without_memory_results_of_other_settings_or_code_are_made_again(project: Project) -> None:
+    shutil.rmtree(project.folder / ".snakemake")
+    project.edit("config.yaml", FLOW, FLOW.replace("1.0e-1", "2.0e-1"))
+    plan = project.snakemake("--dry-run")
+    assert planned(plan) == {"generate": 1, "train": 1, "measure": 1, "gather": 1, "claims": 1}
+    assert "initialization.scale is 0.1, not 0.2" in plan
+    project.edit("config.yaml", "scale: 2.0e-1", "scale: 1.0e-1")
+    append("plugins/dynamics/regularized_gradient_descent.py")(project)
+    plan = project.snakemake("--dry-run")
+    assert planned(plan) == {"train": 1, "measure": 1, "gather": 1, "render": 1}
+    assert "results/other/decayed/default/trajectory.nc was made by other code; it is made again" in plan
+    assert planned(project.snakemake("--dry-run", "--rerun-triggers", "mtime")) == NOTHING
+    project.snakemake()
+    assert "Nothing to be done" in project.snakemake()
+
+
+@pytest.mark.parametrize("stage", ["problem", "trajectory", "metrics", "dataset"])
+def test_moved_and_truncated_files_are_made_again(project: Project, stage: str) -> None:
+    """A file of another run of the sweep, and one cut short, each as old as the one it stands for."""
+    first, second = (project.result(f"tiny/descent/neurons={neurons}/{stage}.nc") for neurons in (2, 3))
+    if stage == "dataset":
+        first, second = project.result("tiny/descent/dataset.nc"), project.result("other/decayed/dataset.nc")
+    age, whole = first.stat(), first.read_bytes()
+    for wrong in (second.read_bytes(), whole[: len(whole) // 2]):
+        first.write_bytes(wrong)
+        os.utime(first, ns=(age.st_atime_ns, age.st_mtime_ns))
+        plan = project.snakemake("--dry-run")
+        assert f"{first.relative_to(project.folder)} is " in plan
+        rule = {"problem": "generate", "trajectory": "train", "metrics": "measure", "dataset": "gather"}[
+            stage
+        ]
+        assert planned(plan)[rule] == 1
+    project.snakemake()
+    assert first.read_bytes() == whole
+    assert "Nothing to be done" in project.snakemake()
+
+
+def test_a_leftover_job_of_a_killed_run_is_found_by_what_it_wrote(project: Project) -> None:
+    """A job that outlives its workflow overwrites a trajectory after the config has changed: the next run trains it
+    again, and no dataset is made of it."""
+    folder = project.result("tiny/descent/neurons=2")
+    leftover = (folder / "trajectory.nc").read_bytes()
+    project.edit("config.yaml", DESCENT, DESCENT.replace("1.0e-1", "5.0e-2"))
+    project.snakemake("tiny")
+    (folder / "trajectory.nc").write_bytes(leftover)
+    problem = ["--problem", f"{folder}/problem.nc", "--trajectory", f"{folder}/trajectory.nc"]
+    measured = subprocess.run(
+        ["twolayer", "measure", *problem, "--output", f"{folder}/made.nc"],
+        env=project.environment,
+        cwd=project.folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert measured.returncode == 2
+    assert "is of another run than" in measured.stderr
+    output = project.snakemake("tiny")
+    assert "trajectory.nc is of another run: dynamics.step_size is 0.1, not 0.05; it is made again" in output
+    assert planned(output)["train"] == 1
+    with xr.open_dataset(project.result("tiny/descent/dataset.nc")) as dataset:
+        assert {json.loads(run)["dynamics"]["step_size"] for run in dataset["run"].values.flat} == {0.05}
+    assert "Nothing to be done" in project.snakemake("tiny")

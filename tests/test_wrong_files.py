@@ -431,6 +431,9 @@ def test_a_dataset_is_compared_run_by_run(experiment: Path) -> None:
     assert why_stale(path, "dataset", [*runs, more]) == "lacks the run 'neurons=4,step_size=0.1'"
     changed = [json.dumps({**run, "seeds": [0, 5]}) for run in RUNS]
     assert why_stale(path, "dataset", changed) == "is of another run: seeds[1] is 4, not 5"
+    assert gathering(experiment, NAMES[1]) == 0
+    assert why_stale(path, "dataset", runs[1:2]) == ""
+    assert why_stale(path, "dataset", runs[:1]).startswith("is of another run: name is ")
     path.write_bytes(path.read_bytes()[:-100])
     assert why_stale(path, "dataset", runs) == "is no dataset file that can be read"
 

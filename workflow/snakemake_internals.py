@@ -8,6 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from snakemake.io import IOFile
+
 CHECKED = "9.27.1"
 
 
@@ -54,3 +56,19 @@ def lift_rate_limit(workflow: Any) -> None:
     """
     if runs_here(workflow) and hasattr(workflow.scheduler, "job_rate_limiter"):
         workflow.scheduler.job_rate_limiter = None
+
+
+def force(workflow: Any, path: str) -> None:
+    """Have the job run that makes a file, whatever Snakemake knows of it: to be called by an input function, when the
+    graph of jobs is being built."""
+    workflow._dag.forcefiles.add(path)
+
+
+def reruns_for_params(workflow: Any) -> bool:
+    """Whether a change of a job's params is a reason to run it."""
+    return any(str(trigger) == "params" for trigger in workflow.dag_settings.rerun_triggers)
+
+
+def is_recorded(workflow: Any, path: str) -> bool:
+    """Whether Snakemake knows how a file was made."""
+    return workflow.persistence.metadata(IOFile(path)) is not None

@@ -1,7 +1,7 @@
 rule claims:
     input:
         datasets=lambda wildcards: datasets_of(wildcards.paper, study.claim_experiments(wildcards.paper)),
-        files=lambda wildcards: study.claim_files(wildcards.paper),
+        files=ancient(lambda wildcards: study.claim_files(wildcards.paper)),
     output:
         update("results/{paper}/claims.json"),
     log:
@@ -11,6 +11,7 @@ rule claims:
     params:
         options=lambda wildcards: study.claims_options(wildcards.paper),
         code=lambda wildcards: study.code("claims", paper=wildcards.paper),
+        contents=lambda wildcards: contents(tuple(study.claim_files(wildcards.paper))),
         failure=lambda wildcards: last_failure(wildcards.paper, "claims"),
     shell:
         "(twolayer claims {resources.plugin_paths} {params.options} --datasets {input.datasets:q} --files {input.files:q} --output {output:q} 2>&1 | tee {log:q})"

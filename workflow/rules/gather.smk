@@ -1,5 +1,6 @@
 rule gather:
     input:
+        lambda wildcards: remade_if_stale("dataset", *wildcards),
         lambda wildcards: [
             f"results/{run.paper}/{run.experiment}/{run.name}/metrics.nc"
             for run in study.papers[wildcards.paper].experiments[wildcards.experiment].runs.values()
@@ -10,7 +11,8 @@ rule gather:
         "results/{paper}/{experiment}/gather.log",
     params:
         runs=lambda wildcards: study.papers[wildcards.paper].experiments[wildcards.experiment].layout(),
+        digest=digest_of_runs,
         code=study.code("gather"),
     shell:
         "twolayer gather results/{wildcards.paper}/{wildcards.experiment} --runs {params.runs:q}"
-        " --output {output:q} 2>&1 | tee {log:q}"
+        " --digest {params.digest} --output {output:q} 2>&1 | tee {log:q}"

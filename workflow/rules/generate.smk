@@ -1,5 +1,6 @@
 rule generate:
     input:
+        lambda wildcards: remade_if_stale("problem", *wildcards),
         lambda wildcards: run_of(wildcards).data_files("problem"),
     output:
         f"{RUN}/problem.nc",

@@ -1,5 +1,6 @@
 rule measure:
     input:
+        lambda wildcards: remade_if_stale("metrics", *wildcards),
         problem=f"{RUN}/problem.nc",
         trajectory=f"{RUN}/trajectory.nc",
     output:

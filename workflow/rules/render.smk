@@ -2,6 +2,10 @@ def figure_of(wildcards):
     return study.papers[wildcards.paper].figures[wildcards.figure]
 
 
+def figure_files(wildcards):
+    return study.files_of("figures", figure_of(wildcards).registered)
+
+
 # A still figure and an animation differ only in the files they are written to.
 for rule_name, suffixes in (("render", ("pdf", "png")), ("animate", ("mp4",))):
 
@@ -10,8 +14,8 @@ for rule_name, suffixes in (("render", ("pdf", "png")), ("animate", ("mp4",))):
             rule_name
         input:
             datasets=lambda wildcards: datasets_of(wildcards.paper, figure_of(wildcards).experiments),
-            files=lambda wildcards: study.files_of("figures", figure_of(wildcards).registered),
-            style="workflow/figures.mplstyle",
+            files=ancient(lambda wildcards: figure_files(wildcards)),
+            style=ancient("workflow/figures.mplstyle"),
         output:
             update(
                 report(
@@ -27,6 +31,7 @@ for rule_name, suffixes in (("render", ("pdf", "png")), ("animate", ("mp4",))):
         params:
             options=lambda wildcards: study.figure_options(figure_of(wildcards)),
             code=lambda wildcards: study.code("render", paper=wildcards.paper, figure=wildcards.figure),
+            contents=lambda wildcards: contents((*figure_files(wildcards), "workflow/figures.mplstyle")),
             failure=lambda wildcards: last_failure(wildcards.paper, "figures", wildcards.figure),
         shell:
             "(twolayer render {resources.plugin_paths} {params.options} --datasets {input.datasets:q}"

@@ -1,5 +1,6 @@
 # What the config asks for, checked before anything runs, and the paths it becomes.
 import functools
+import hashlib
 import json
 import os
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
+from twolayer.storage.verify import digest_of, why_stale
 from twolayer.study.study import load_study
 
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow"))
@@ -63,6 +65,63 @@ def threads_of(run):
     return min(
         seeds, max(1, workflow.cores // min(2, len(study.papers[run.paper].experiments[run.experiment].runs)))
     )
+
+
+# Snakemake knows how a file was made from what it noted of the last job, and else from its age alone. Results that were
+# copied, cut short, or written by a job that outlived its workflow are found by what they carry themselves.
+@functools.cache
+def remade_if_stale(stage, paper, experiment, run=None):
+    """An input function's share: no file, but the job of this file runs if it is there and not what the config asks for."""
+    folder = Path("results", paper, experiment)
+    path = folder / ("dataset.nc" if run is None else f"{run}/{stage}.nc")
+    if not internals.is_first_process(workflow) or not path.is_file():
+        return []
+    try:
+        if reason := reason_to_remake(path, stage, paper, experiment, run):
+            internals.force(workflow, str(path))
+            say_once(
+                folder, f"{path} {reason}; it is made again, and so is all in {folder} that is not of this config"
+            )
+    except Exception as error:  # Snakemake passes over what an input function raises, where the output exists
+        print(f"warning: {path} could not be compared with the config: {error!r}", file=sys.stderr)
+    return []
+
+
+def reason_to_remake(path, stage, paper, experiment, run):
+    """Why a file is not what the config asks for; its code counts where Snakemake has noted none."""
+    planned = study.papers[paper].experiments[experiment].runs
+    code = None
+    if internals.reruns_for_params(workflow) and not internals.is_recorded(workflow, str(path)):
+        code = study.code("gather") if run is None else study.code(STAGES[stage], planned[run])
+    runs = [each.json() for each in planned.values()] if run is None else [planned[run].json()]
+    return why_stale(path, stage, runs, code)
+
+
+STAGES = {"problem": "generate", "trajectory": "train", "metrics": "measure"}
+
+
+@functools.cache
+def said(folder):
+    """What was said of a folder."""
+    return []
+
+
+def say_once(folder, message):
+    """Print the first message on a folder."""
+    if not said(folder):
+        said(folder).append(message)
+        print(message, file=sys.stderr)
+
+
+def digest_of_runs(wildcards):
+    """A hash of an experiment's runs."""
+    return digest_of(run.json() for run in study.papers[wildcards.paper].experiments[wildcards.experiment].runs.values())
+
+
+@functools.cache
+def contents(files):
+    """A hash of files: where Snakemake has noted nothing, a fresh checkout must not look like a change."""
+    return hashlib.sha256(b"".join(hashlib.sha256(Path(file).read_bytes()).digest() for file in files)).hexdigest()[:16]
 
 
 def datasets_of(paper, experiments):

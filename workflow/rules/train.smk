@@ -1,6 +1,7 @@
 # The backend and the card stand among the resources, which trigger no job: they are no part of a run's identity.
 rule train:
     input:
+        lambda wildcards: remade_if_stale("trajectory", *wildcards),
         lambda wildcards: run_of(wildcards).data_files("initialization"),
         problem=f"{RUN}/problem.nc",
     output:

@@ -50,7 +50,9 @@ def why_stale(path: Path, stage: str, runs: Sequence[str], code: str | None = No
     try:
         with netCDF4.Dataset(path) as file:
             attributes = {key: file.getncattr(key) for key in file.ncattrs()}
-            stored = list(file["run"][...].flat) if stage == "dataset" else [attributes.get("run", "")]
+            stored = [attributes.get("run", "")]
+            if stage == "dataset":
+                stored = np.asarray(file["run"][...], dtype=object).ravel().tolist()
         if stage != "dataset":
             read_run(attributes, path, stage)
         found = {text: json.loads(text) for text in stored if text}
