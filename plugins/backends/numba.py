@@ -23,6 +23,10 @@ class Numba(Backend):
             return problem  # kernels know activations of two slopes
         if problem.data.law == "finite" and not problem.quadratic:
             return problem  # and square losses
+        from twolayer.kernels.jit import compiles
+
+        if not compiles():
+            return problem
         if problem.data.law == "finite":
             from twolayer.finite.numba_descent import CompiledProblem
 

@@ -21,7 +21,7 @@ from typing import Any
 from numba import njit, typeof
 from numba.core import config
 
-__all__ = ["entry", "njit"]
+__all__ = ["compiles", "entry", "njit"]
 
 PACKAGE = Path(__file__).parents[1]
 USES = re.compile(r"^from twolayer\.kernels\.jit import", re.MULTILINE)
@@ -75,12 +75,17 @@ def load_array_functions() -> None:
         del modules[blas]
 
 
+def compiles() -> bool:
+    """Whether kernels are compiled; NUMBA_DISABLE_JIT leaves them as Python, which has no lanes."""
+    return not config.DISABLE_JIT
+
+
 def entry(kernel: Any) -> Any:
     """A kernel that Python alone calls: it is compiled, or read from the cache, while no other process does so.
 
     Two processes that begin together would each compile for a minute what one of them can read from the other.
     """
-    if not hasattr(kernel, "overloads"):  # NUMBA_DISABLE_JIT leaves the function as it is
+    if not compiles():
         return kernel
 
     @functools.wraps(kernel)
