@@ -77,7 +77,7 @@ def load_array_functions() -> None:
 
 def compiles() -> bool:
     """Whether kernels are compiled; NUMBA_DISABLE_JIT leaves them as Python, which has no lanes."""
-    return not config.DISABLE_JIT
+    return not bool(config.DISABLE_JIT)
 
 
 def entry(kernel: Any) -> Any:
