@@ -77,7 +77,7 @@ def load_array_functions() -> None:
 
 def compiles() -> bool:
     """Whether kernels are compiled; NUMBA_DISABLE_JIT leaves them as Python, which has no lanes."""
-    return not bool(config.DISABLE_JIT)
+    return not getattr(config, "DISABLE_JIT", False)  # set when numba is loaded
 
 
 def entry(kernel: Any) -> Any:
