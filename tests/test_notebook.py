@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -77,3 +78,101 @@ def test_a_descent_that_diverges_keeps_what_was_computed() -> None:
     for seed, found in zip(dataset["seed"].values, step, strict=True):
         assert f"seed {seed} diverged at step {found}: the loss was" in dataset.attrs["notes"]
     assert "plain gradient descent is stable below" in dataset.attrs["notes"]
+
+
+def test_numpy_ranges_and_tuples_are_welcome() -> None:
+    """Numbers and lists of any kind describe the same experiment."""
+    numbers: dict[str, Any] = {
+        "problem": {
+            "name": np.str_("points"),
+            "inputs": np.array([[1.0, 0.5], [0.2, 1.0]]),
+            "targets": (np.float64(1.0), -1.0),
+        },
+        "network": {"neurons": np.int64(3)},
+        "initialization": {"name": "gaussian", "scale": np.array(0.5)},
+        "dynamics": {"name": "gradient_descent", "step_size": xr.DataArray(0.1)},
+        "times": {"steps": np.array([1, 2, 30])},
+        "seeds": (np.int32(3), 1),
+        "sweep": {"initialization.balanced": np.array([True, False]), "network.neurons": range(2, 5, 2)},
+    }
+    xr.testing.assert_identical(twolayer.run(numbers, "numpy"), twolayer.run(EXPERIMENT, "numpy"))
+
+
+def test_the_runs_of_a_dataset_are_taken_as_they_stand() -> None:
+    """Each point of `run`, as text, as a labelled array or as a mapping, gives that point of the dataset again."""
+    dataset = twolayer.run(EXPERIMENT, "numpy")
+    for point in ({"balanced": 1, "neurons": 4}, {"balanced": 0, "neurons": 2}):
+        chosen = dataset.sel(point)
+        for run in (chosen["run"], chosen["run"].item(), json.loads(chosen["run"].item())):
+            again = twolayer.run(run, "numpy")
+            np.testing.assert_array_equal(again["loss"].values, chosen["loss"].values)
+    sections = json.loads(again["run"].item())
+    assert sections["paper"] == "notebook"
+    assert sections["seeds"] == EXPERIMENT["seeds"]
+
+
+@pytest.mark.parametrize("given", ["loss", "[1]", 3, None, [EXPERIMENT], np.array(["a", "b"])])
+def test_what_is_no_experiment_is_refused(given: Any) -> None:
+    with pytest.raises(
+        ConfigError, match=r"^experiment: .*; must be a mapping with problem, network, …, as in"
+    ):
+        twolayer.run(given, "numpy")
+
+
+DYNAMICS = '''\
+from dataclasses import dataclass
+
+from twolayer import Descent, dynamics
+
+from ._shared import factor
+
+
+@dynamics("mine")
+@dataclass(frozen=True)
+class Mine(Descent):
+    """Descent with a factor on its step."""
+
+    def steps(self, problem, weights, random):
+        while True:
+            weights = weights - {factor} * factor() * self.step_size * problem.gradient(weights)
+            yield weights
+'''
+
+
+def test_plugins_are_as_their_files_are_now(tmp_path: Path) -> None:
+    """A file that changed is imported anew, and so is one whose neighbour changed or that was mended; what was made of
+    the old ones goes on as it was. Edits of one size within a second are seen too."""
+    folder = tmp_path / "plugins" / "dynamics"
+    folder.mkdir(parents=True)
+    experiment = {
+        **EXPERIMENT,
+        "dynamics": {"name": "mine", "step_size": 0.1},
+        "sweep": {"network.neurons": [3]},
+        "metrics": ["loss"],
+    }
+
+    def losses(shared: float, own: float) -> Any:
+        (folder / "_shared.py").write_text(f"def factor():\n    return {shared}\n")
+        (folder / "mine.py").write_text(DYNAMICS.replace("{factor}", str(own)))
+        dataset = twolayer.run(experiment, "numpy", plugin_paths=[str(tmp_path / "plugins")])
+        return dataset["loss"].values
+
+    def plain(factor: float) -> Any:
+        section = {"name": "gradient_descent", "step_size": 0.1 * factor}
+        return twolayer.run({**experiment, "dynamics": section}, "numpy")["loss"].values
+
+    np.testing.assert_allclose(losses(1.0, 1.0), plain(1.0), rtol=1e-12)
+    old = load([tmp_path / "plugins"]).find("dynamics", "mine").plugin
+    assert load([tmp_path / "plugins"]).find("dynamics", "mine").plugin is old  # nothing changed
+    np.testing.assert_allclose(losses(1.0, 0.5), plain(0.5), rtol=1e-12)
+    np.testing.assert_allclose(losses(2.0, 0.5), plain(1.0), rtol=1e-12)
+    np.testing.assert_allclose(losses(0.5, 0.5), plain(0.25), rtol=1e-12)
+    assert load([tmp_path / "plugins"]).find("dynamics", "mine").plugin is not old
+    assert old.steps.__globals__["factor"]() == 1.0
+    (folder / "mine.py").write_text("def broken(:\n")
+    with pytest.raises(ConfigError, match=r"may have had it: .*SyntaxError"):
+        twolayer.run(experiment, "numpy", plugin_paths=[str(tmp_path / "plugins")])
+    np.testing.assert_allclose(losses(1.0, 1.0), plain(1.0), rtol=1e-12)
+    (folder / "mine.py").unlink()
+    with pytest.raises(ConfigError, match="there is no dynamics 'mine'"):
+        twolayer.run(experiment, "numpy", plugin_paths=[str(tmp_path / "plugins")])

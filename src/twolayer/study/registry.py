@@ -8,7 +8,9 @@ load is kept with its reason and is an error only for those who ask for somethin
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import hashlib
 import importlib.util
 import inspect
 import keyword
@@ -188,16 +190,22 @@ def plugin_folder() -> Path:
 
 
 def load(plugin_paths: Sequence[Path | str] = (), kinds: Iterable[str] = KINDS) -> Registry:
-    """Find and load the plugins of the given kinds."""
+    """Find and load the plugins of the given kinds, as their files are now."""
     registry = Registry()
     wanted = tuple(kinds)
     for folder in (plugin_folder(), *map(Path, plugin_paths)):
         if not folder.is_dir():
             raise ConfigError(f"plugin_paths: there is no folder '{folder}'")
-        for kind in wanted:
-            for file in sorted([*folder.glob(f"{kind}/*.py"), *folder.glob(f"papers/*/{kind}.py")]):
-                if not file.name.startswith("_"):  # what several plugins of a folder share
-                    add_file(registry, file, folder, kind)
+        found = [
+            (file, kind)
+            for kind in wanted
+            for file in sorted([*folder.glob(f"{kind}/*.py"), *folder.glob(f"papers/*/{kind}.py")])
+            if not file.name.startswith("_")  # what several plugins of a folder share
+        ]
+        for parent, name in {file.parent: module_name(file, folder) for file, _ in found}.items():
+            forget_changed(parent, name.rpartition(".")[0])
+        for file, kind in found:
+            add_file(registry, file, folder, kind)
     for entry in entry_points(group="twolayer"):
         source = f"entry point {entry.name} = {entry.value}"
         try:
@@ -211,10 +219,8 @@ def load(plugin_paths: Sequence[Path | str] = (), kinds: Iterable[str] = KINDS) 
 
 def add_file(registry: Registry, file: Path, folder: Path, kind: str) -> None:
     """Load one plugin file and register what it offers: things of the kind its folder is named for."""
-    root = f"p{zlib.crc32(str(folder.resolve()).encode()):08x}"
-    name = ".".join(["twolayer_plugins", root, *file.relative_to(folder).parts])
     try:
-        module = load_file(file, name.removesuffix(".py"))
+        module = load_file(file, module_name(file, folder))
     except Exception as error:
         registry.failures[str(file)] = reason_of(error)
     else:
@@ -228,14 +234,53 @@ def add_file(registry: Registry, file: Path, folder: Path, kind: str) -> None:
             add(registry, module, str(file), (kind,))
 
 
+def module_name(file: Path, folder: Path) -> str:
+    """The name under which a plugin file of a folder is imported."""
+    root = f"p{zlib.crc32(str(folder.resolve()).encode()):08x}"
+    return ".".join(["twolayer_plugins", root, *file.relative_to(folder).with_suffix("").parts])
+
+
+CONTENT = "__twolayer_content__"
+"""The attribute of a package of plugins with the hash of the files that its modules were imported from."""
+
+
+def forget_changed(folder: Path, name: str) -> None:
+    """Forget the modules of the package `name` where a file of its folder has changed since they were imported: they
+    are then imported anew. Objects made of them stay as they are: they keep their modules."""
+    sources = sorted(folder.rglob("*.py"))
+    content = hashlib.sha256()
+    for file in sources:
+        content.update(f"{file}\0".encode() + hashlib.sha256(file.read_bytes()).digest())
+    package = package_of(name, [str(folder)])
+    before = vars(package).get(CONTENT)
+    setattr(package, CONTENT, content.digest())
+    if before in (None, content.digest()):
+        return
+    for module in [module for module in sys.modules if module.startswith(f"{name}.")]:
+        del sys.modules[module]
+    for file in sources:  # bytecode knows a source by its size and the second in which it was written
+        with contextlib.suppress(OSError):
+            Path(importlib.util.cache_from_source(str(file))).unlink(missing_ok=True)
+    importlib.invalidate_caches()
+
+
+def package_of(name: str, path: list[str]) -> ModuleType:
+    """The package of that name, with the packages above it, which `from . import x` also looks up; made where it does
+    not exist yet."""
+    above = name.rpartition(".")[0]
+    if above:
+        package_of(above, [])
+    package = sys.modules.setdefault(name, ModuleType(name))
+    if path or not hasattr(package, "__path__"):
+        package.__path__ = path
+    return package
+
+
 def load_file(file: Path, name: str) -> ModuleType:
     """Import a file under a name that no other file has; `from . import x` finds its neighbours."""
     if name in sys.modules:
         return sys.modules[name]
-    *parts, _ = name.split(".")
-    for count in range(1, len(parts) + 1):  # `from . import x` also looks up the packages above
-        package = sys.modules.setdefault(".".join(parts[:count]), ModuleType(".".join(parts[:count])))
-        package.__path__ = [str(file.parent)] if count == len(parts) else []
+    package_of(name.rpartition(".")[0], [str(file.parent)])
     spec = importlib.util.spec_from_file_location(name, file)
     assert spec is not None
     assert spec.loader is not None
