@@ -11,7 +11,7 @@ from twolayer.population import closed_form
 from twolayer.population.closed_form import Factors
 from twolayer.study.registry import load
 
-__all__ = ["TWO_SLOPES", "activation_of", "factors_of", "network_of"]
+__all__ = ["TWO_SLOPES", "activation_of", "factors_of", "network_of", "of_two_slopes"]
 
 ACTIVATIONS = load(kinds=["activations"])
 
@@ -22,8 +22,8 @@ def activation_of(name: str, **parameters: float) -> Activation:
     return built
 
 
-TWO_SLOPES = [
-    pytest.param(activation_of(name, **parameters), id="-".join([name, *map(str, parameters.values())]))
+TWO_SLOPES = {
+    "-".join([name, *map(str, parameters.values())]): activation_of(name, **parameters)
     for name, parameters in [
         ("relu", {}),
         ("abs", {}),
@@ -31,8 +31,11 @@ TWO_SLOPES = [
         ("leaky_relu", {"slope": -0.4}),
         ("linear", {}),
     ]
-]
-"""Activations of two slopes, for tests that hold for each."""
+}
+"""Activations of two slopes, by what a test calls them."""
+
+of_two_slopes = pytest.mark.parametrize("activation", TWO_SLOPES.values(), ids=TWO_SLOPES)
+"""For tests that hold for each of them."""
 
 
 def network_of(neurons: int, activation: str | Activation = "relu", *fields: Any, **named: Any) -> Network:

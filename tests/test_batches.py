@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from namespaces import BACKENDS, backend
-from networks import network_of
+from networks import TWO_SLOPES, network_of
 
 import twolayer
 from twolayer import (
@@ -33,8 +33,8 @@ from twolayer.study.registry import load
 from twolayer.training.train import train
 
 MODES = [
-    pytest.param(activation, output, id=f"{activation}-{output}")
-    for activation, output in itertools.product(["relu", "abs"], ["fixed", "trained", "tied"])
+    pytest.param(activation, output, id=f"{name}-{output}")
+    for (name, activation), output in itertools.product(TWO_SLOPES.items(), ["fixed", "trained", "tied"])
 ]
 DATA = ["none", "constant", "linear", "finite", "finite per seed"]
 

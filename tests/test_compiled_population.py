@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from kernels import KINDS, HostCuda, fused, host_library
 from namespaces import backend
-from networks import network_of
+from networks import network_of, of_two_slopes
 from numba import njit
 
 import twolayer.population.fused_descent
@@ -84,7 +84,7 @@ def same_bits(left: Weights, right: Weights) -> bool:
 
 
 @pytest.mark.parametrize("profile", ["none", "constant", "linear"])
-@pytest.mark.parametrize("activation", ["relu", "abs"])
+@of_two_slopes
 @pytest.mark.parametrize("output", ["fixed", "trained", "tied"])
 @pytest.mark.parametrize(
     ("neurons", "teachers", "features", "seeds"), [(4, 1, 5, 9), (7, 3, 20, 3), (16, 2, 9, 2), (21, 5, 40, 2)]

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from kernels import HOPPER, HostCudaProblem, OnDevice, fused, host_library
-from networks import network_of
+from networks import network_of, of_two_slopes
 
 import twolayer.population.cuda_descent
 from twolayer import PopulationProblem, Problem, Teacher, Weights
@@ -26,12 +26,12 @@ PROJECT = Path(__file__).parents[1]
 
 
 def drawn(
-    neurons: int, teachers: int, features: int, seeds: int, output: Any = "trained"
+    neurons: int, teachers: int, features: int, seeds: int, output: Any = "trained", activation: Any = "relu"
 ) -> tuple[HostCudaProblem, Weights]:
     """A problem with normal teachers, and normal students."""
     host_library()
     random = np.random.default_rng([neurons, teachers, features])
-    network = network_of(neurons, output=output, output_scale="1/sqrt(m)")
+    network = network_of(neurons, activation, output, output_scale="1/sqrt(m)")
     teacher = Teacher(random.standard_normal((teachers, features)), np.ones(teachers))
     hidden = random.standard_normal((seeds, neurons, features))
     weights = Weights(hidden, random.standard_normal((seeds, neurons)))
@@ -93,6 +93,17 @@ def test_every_layout_walks_the_obvious_loop(
     """Blocks that are full and not, lanes over one and several warps, in either order of the threads."""
     problem, weights = drawn(neurons, teachers, features, seeds, output)
     end = replace(problem, backwards=backwards).descend(weights, 0.02, 0.03, 15)
+    expected = Problem.descend(PopulationProblem(problem.data, problem.network), weights, 0.02, 0.03, 15)
+    for part in ("hidden", "output"):
+        one, other = getattr(end, part), getattr(expected, part)
+        np.testing.assert_allclose(one, other, rtol=0, atol=2e-13 * np.abs(other).max())
+
+
+@of_two_slopes
+@pytest.mark.parametrize("output", ["fixed", "trained", "tied"])
+def test_every_activation_walks_the_obvious_loop(output: Any, activation: Any) -> None:
+    problem, weights = drawn(5, 3, 7, 4, output, activation)
+    end = problem.descend(weights, 0.02, 0.03, 15)
     expected = Problem.descend(PopulationProblem(problem.data, problem.network), weights, 0.02, 0.03, 15)
     for part in ("hidden", "output"):
         one, other = getattr(end, part), getattr(expected, part)

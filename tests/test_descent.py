@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from namespaces import BACKENDS, backend
-from networks import network_of
+from networks import TWO_SLOPES, network_of
 from scipy.integrate import solve_ivp
 
 import twolayer
@@ -98,8 +98,8 @@ def identical(one: Weights, two: Weights) -> bool:
 # groups of sixteen samples, where they are many
 SHAPES = {"few": (40, 3), "one": (1, 1), "many": (5, 40), "full": (16, 20), "over": (33, 50)}
 MODES = [
-    pytest.param(activation, output, id=f"{activation}-{output}")
-    for activation, output in itertools.product(["relu", "abs"], ["trained", "fixed", "tied"])
+    pytest.param(activation, output, id=f"{name}-{output}")
+    for (name, activation), output in itertools.product(TWO_SLOPES.items(), ["trained", "fixed", "tied"])
 ]
 
 

@@ -10,13 +10,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from networks import factors_of, network_of
+from networks import activation_of, factors_of, network_of, of_two_slopes
 
 import twolayer
-from twolayer import PopulationProblem, Teacher, Weights
+from twolayer import PopulationProblem, Problem, Teacher, Weights
 from twolayer.population.closed_form import Units
+from twolayer.population.flow import OdeSystem
 from twolayer.population.leaving_zero import DirectionalDerivative, minima
 from twolayer.population.numba_descent import CompiledPopulationProblem
+from twolayer.population.numba_flow import CompiledOdeSystem
 
 TIMES = np.array([0.0, 0.5, 1.0, 2.0, 4.0, 8.0])
 
@@ -230,21 +232,92 @@ def test_many_flows_go_on_to_their_horizon() -> None:
     assert longest < 20
 
 
-@pytest.mark.parametrize("activation", ["relu", "abs"])
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("output", ["fixed", "trained"])
+@pytest.mark.parametrize("slope", [0.3, 1.0])
+@pytest.mark.parametrize("others", [0, 2])
+def test_a_student_at_exactly_zero_moves_where_the_derivative_there_is_not_zero(
+    others: int, slope: float, output: Any, compiled: bool
+) -> None:
+    """Flow, and descent, in which σ'(0) makes the first step. Stated before the run: 2e-3 at h = 1e-3 to t = 3."""
+    network = network_of(2 + others, activation_of("leaky_relu", slope=slope), output)
+    data = Teacher(np.array([[1.0, 0.2, 0.0], [-0.3, 1.0, 0.5]]), np.array([1.0, -0.6]))
+    quick = CompiledPopulationProblem(data, network)
+    problem = quick if compiled else PopulationProblem(data, network)
+    hidden = np.concatenate([np.zeros((2, 3)), np.random.default_rng(3).standard_normal((others, 3))])
+    given = np.ones(2 + others) if output == "fixed" else np.array([0.7, -0.5, 0.4, -0.9])[: 2 + others]
+    start, times = Weights(hidden, given), np.array([0.0, 0.5, 3.0])
+    path = problem.flow(start, times, 0.0, 1e-10, 0.0)
+    assert (np.linalg.norm(path.hidden[1:], axis=-1) > 1e-2).all()
+    apart = []
+    for step in (1e-3, 1e-5):
+        found = descents(quick, start, step, 0.0, times)
+        apart.append(np.abs(np.array([weights.hidden for weights in found]) - path.hidden).max())
+    assert apart[0] < 2e-3
+    assert apart[1] < 0.1 * apart[0]
+    one = Problem.descend(problem, Weights(hidden[None], given[None]), 0.1, 0.0, 5)
+    other = quick.descend(Weights(hidden[None], given[None]), 0.1, 0.0, 5)
+    np.testing.assert_allclose(other.hidden, one.hidden, rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_linear_student_passes_through_zero(compiled: bool) -> None:
+    """w = v + (w₀ − v) e^(−t) with σ the identity and a = 1: through 0 at t = ln 4."""
+    problem = (CompiledPopulationProblem if compiled else PopulationProblem)(
+        Teacher(np.array([[1.0, 0.0, 0.0]]), np.ones(1)), network_of(1, "linear", "fixed")
+    )
+    times = np.array([0.0, 1.0, np.log(4.0), 2.0, 10.0])
+    path = problem.flow(Weights(np.array([[-3.0, 0.0, 0.0]]), np.ones(1)), times, 0.0, 1e-10, 0.0)
+    exact = 1.0 - 4.0 * np.exp(-times)
+    assert path.hidden[:, 0, 0] == pytest.approx(exact, abs=1e-8)
+    assert (path.hidden[:, 0, 1:] == 0).all()
+    assert path.forks == 0
+
+
+@pytest.mark.parametrize("output", ["fixed", "trained"])
+@pytest.mark.parametrize("orthogonal", [False, True])
+def test_velocity_and_jacobian_of_linear_students_at_zero(orthogonal: bool, output: Any) -> None:
+    """A linear σ is smooth at w = 0: there the gradient is that of ½|Σ s a w − Σ b v|², and so is the Hessian."""
+    random = np.random.default_rng(2)
+    teachers = np.eye(2, 3) if orthogonal else random.standard_normal((2, 3))
+    problem = PopulationProblem(
+        Teacher(teachers, np.array([1.0, -0.6])), network_of(3, "linear", output, output_scale=0.7)
+    )
+    start = Weights(random.standard_normal((3, 3)), random.standard_normal(3))
+    start.hidden[0] = 0.0
+    for kind in (OdeSystem, CompiledOdeSystem):
+        system = kind(problem, start, 0.1)
+        state, step = system.packed(start), 1e-6
+
+        def velocity(vector: Any) -> Any:
+            weights = system.unpacked(vector)  # noqa: B023
+            rest = 0.7 * weights.output @ weights.hidden - problem.data.output @ teachers
+            moved = Weights(-0.7 * weights.output[:, None] * rest, -0.7 * weights.hidden @ rest)
+            return system.packed(moved) - 0.1 * vector  # noqa: B023
+
+        np.testing.assert_allclose(system.velocity(state), velocity(state), rtol=0, atol=1e-14)
+        columns = [
+            (velocity(state + step * axis) - velocity(state - step * axis)) / (2 * step)
+            for axis in np.eye(len(state))
+        ]
+        np.testing.assert_allclose(system.jacobian(state), np.array(columns).T, rtol=0, atol=1e-8)
+
+
+@of_two_slopes
 def test_minima_on_the_sphere_are_those_of_a_grid(activation: Any) -> None:
     """ψ(u) = Σ C_q K(u, û_q) on the circle, against ψ on a fine grid by the closed form of the kernel."""
     random = np.random.default_rng(3)
     vectors, coefficients = random.standard_normal((4, 2)), np.array([1.0, 0.5, -1.0, -0.7])
     derivative = DirectionalDerivative(
-        Units(vectors, coefficients, 2), factors_of(activation), activation == "abs"
+        Units(vectors, coefficients, 2), factors_of(activation), activation.even
     )
     turns = np.linspace(0, 2 * np.pi, 200_001)
     grid = np.stack([np.cos(turns), np.sin(turns)], axis=1)
     cosine = grid @ (vectors / np.linalg.norm(vectors, axis=1)[:, None]).T
     theta = np.arccos(np.clip(cosine, -1, 1))
-    kernel = (np.sin(theta) + (np.pi - theta) * cosine) / (2 * np.pi)
-    if activation == "abs":
-        kernel = 2 * (np.sin(theta) + (np.pi / 2 - theta) * cosine) / np.pi
+    below, _, above = activation.slopes
+    kernel = (above**2 + below**2) * (np.sin(theta) + (np.pi - theta) * cosine) / (2 * np.pi)
+    kernel -= 2 * above * below * (np.sin(theta) - theta * cosine) / (2 * np.pi)
     psi = kernel @ (coefficients * np.linalg.norm(vectors, axis=1))
     for sign in (1.0, -1.0):
         directions, values = minima(derivative, sign, derivative.starts())

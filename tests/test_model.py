@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from namespaces import NAMESPACES, namespace
-from networks import activation_of, network_of
+from networks import TWO_SLOPES, network_of, of_two_slopes
 
 from twolayer import Activation, EmpiricalProblem, FiniteData, Network, Problem, Weights
 from twolayer.core.arrays import norm, to_host
@@ -36,7 +36,11 @@ class Case:
 
 
 def all_cases() -> Iterator[Case]:
-    activations, outputs, scales = ("relu", "abs"), ("trained", "fixed", "tied"), (1.0, "1/m", "1/sqrt(m)")
+    activations, outputs, scales = (
+        TWO_SLOPES.values(),
+        ("trained", "fixed", "tied"),
+        (1.0, "1/m", "1/sqrt(m)"),
+    )
     losses, per_seed = ("half_mean_square", "mean_square"), (False, True)
     for number, combination in enumerate(itertools.product(activations, outputs, scales, losses, per_seed)):
         activation, output, scale, loss, own = combination
@@ -66,7 +70,7 @@ def slow_predictions(network: Network, inputs: Any, hidden: Any, output: Any) ->
         total = 0.0
         for w, a in zip(hidden, output, strict=True):
             z = sum(float(w_i) * float(x_i) for w_i, x_i in zip(w, x, strict=True))
-            total += float(a) * (abs(z) if network.activation.even else max(z, 0.0))
+            total += float(a) * network.activation.slopes[2 if z > 0 else 0] * z
         predictions.append(scale * total)
     return predictions
 
@@ -226,9 +230,9 @@ def test_hessian_equals_differences_of_the_gradient(case: Case, smooth: bool) ->
             )
 
 
-@pytest.mark.parametrize("activation", ["relu", "abs"])
+@of_two_slopes
 def test_a_missing_seed_axis_gives_the_numbers_of_that_seed(activation: Any) -> None:
-    case = next(case for case in CASES if case.problem.network.activation == activation_of(activation))
+    case = next(case for case in CASES if case.problem.network.activation == activation)
     problem, one = case.problem, Weights(case.weights.hidden[1], case.weights.output[1])
     assert problem.loss(one) == pytest.approx(problem.loss(case.weights)[1], rel=1e-14)
     gradient, gradients = problem.gradient(one, 0.1), problem.gradient(case.weights, 0.1)
@@ -262,14 +266,15 @@ def test_gradient_along_the_weights_counts_the_degree(case: Case) -> None:
 
 
 @pytest.mark.parametrize("name", NAMESPACES)
-@pytest.mark.parametrize("activation", ["relu", "abs"])
-def test_slopes_are_zero_at_zero(name: str, activation: Any) -> None:
+@of_two_slopes
+def test_slopes_at_zero_are_the_least(name: str, activation: Any) -> None:
     xp = namespace(name)
     network = network_of(1, activation)
     preactivation = xp.asarray([-2.0, -0.0, 0.0, 3.0])
-    below = -1.0 if activation == "abs" else 0.0
-    assert to_host(network.activation.derivative(preactivation)).tolist() == [below, 0.0, 0.0, 1.0]
-    assert to_host(network.activation.value(preactivation)).tolist() == [2.0 * abs(below), 0.0, 0.0, 3.0]
+    below = activation.slopes[0]
+    least = max(0.0, below)
+    assert to_host(network.activation.derivative(preactivation)).tolist() == [below, least, least, 1.0]
+    assert to_host(network.activation.value(preactivation)).tolist() == [-2.0 * below, 0.0, 0.0, 3.0]
 
 
 @pytest.mark.parametrize("output", ["trained", "tied"])

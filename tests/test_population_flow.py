@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from networks import network_of
+from networks import network_of, of_two_slopes
 from scipy.integrate import solve_ivp
 
 import twolayer
@@ -207,7 +207,7 @@ def test_dimensions_do_not_matter() -> None:
 @pytest.mark.parametrize("orthogonal", [False, True])
 @pytest.mark.parametrize("profile", ["none", "constant", "linear"])
 @pytest.mark.parametrize("output", ["fixed", "trained", "tied"])
-@pytest.mark.parametrize("activation", ["relu", "abs"])
+@of_two_slopes
 def test_compiled_velocity_and_jacobian_are_those_of_the_array_code(
     activation: Any, output: Any, profile: str, orthogonal: bool, near: bool
 ) -> None:
@@ -218,7 +218,7 @@ def test_compiled_velocity_and_jacobian_are_those_of_the_array_code(
     hidden = random.standard_normal((5, 6))
     if near:  # the grouped form, with forces of 1e-10 between groups
         hidden = teachers[[0, 1, 2, 0, 1]] * random.uniform(0.2, 0.8, (5, 1)) + 1e-5 * hidden
-    if activation == "abs":
+    if activation.even:
         hidden[::2] *= -1.0
     start = network.with_tied_outputs(Weights(hidden, random.standard_normal(5)))
     for decay in (0.0, 0.1):

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from networks import TWO_SLOPES, activation_of, network_of
+from networks import activation_of, network_of, of_two_slopes
 from scipy.integrate import solve_ivp
 from test_finite_flow import balanced_start, descend
 
@@ -168,7 +168,7 @@ def test_a_linear_neuron_passes_through_zero() -> None:
     assert path.events == 0
 
 
-@pytest.mark.parametrize("activation", TWO_SLOPES)
+@of_two_slopes
 def test_the_problem_hands_its_slopes_to_the_flow(activation: Any) -> None:
     rng = np.random.default_rng(10)
     inputs, targets = rng.normal(size=(6, 3)), rng.normal(size=6)

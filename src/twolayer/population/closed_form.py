@@ -200,7 +200,7 @@ def hessian_blocks(units: Units, factor: Factors) -> tuple[Array, Array, Array]:
     """The derivatives of F_i of `field`: ∂F_i/∂w_i at fixed others (…, i, a, b), ∂F_i/∂u_j through u_j
     (…, i, j, a, b), already times c_j, and ∂F_i/∂c_j (…, i, j, a). i, j: students; a, b: features.
 
-    With N(u, v) = |v| sin θ û − θ v and t = v − (û·v) û:
+    Zero for a student at w = 0, unless σ is linear. With N(u, v) = |v| sin θ û − θ v and t = v − (û·v) û:
     ∂N/∂u = (|t|(I − ûûᵀ) + ttᵀ/|t|)/|u|,
     ∂N/∂v = −θ I + sin θ (û tᵀ/|v| + v̂ ûᵀ) − cos θ ttᵀ/(|t||v|).
     """
@@ -232,7 +232,8 @@ def hessian_blocks(units: Units, factor: Factors) -> tuple[Array, Array, Array]:
         + 2.0 * factor.curved * (sine[..., 0] * u - theta[..., 0] * v)
         - 2.0 * factor.constant * u
     )
-    alive = xp.astype(norm(students) > 0, students.dtype)
+    # Without a kink F = 2A r everywhere; else it has no derivative at 0.
+    alive = xp.astype((norm(students) > 0) | (factor.curved == 0.0), students.dtype)
     return (
         diagonal * alive[..., :, None, None],
         weight * through * alive[..., :, None, None, None],

@@ -69,13 +69,14 @@ def population_flow(
     there stands to the end if the flow is at rest (`OdeSystem.is_at_rest`).
     moved (neuron,): which students have left their start, and are at 0 because they came there; default: none that
     is at 0. A student that reaches 0 stays until a direction of descent opens there (`leaving_zero`), and leaves
-    along the steepest; one that starts there stays.
+    along the steepest; one that starts there moves as σ'(0) says: it stays where that is 0.
     """
     state = system.packed(system.start)
     states = np.full((len(times), len(state)), np.nan)
     states[0], saved, stop = state, 1, float(times[-1])
     if not np.isfinite(state).all():  # the stage before stopped early
         return system.to_weights(states, 0)
+    state = system.moved_from_zero(state, moved)
     zero = AtZero(system, state, moved)
     time = float(times[0])
     state = zero.released(state)
@@ -133,7 +134,7 @@ class AtZero:
     def __init__(self, system: OdeSystem, state: Any, moved: Any | None) -> None:
         self.system, self.forks = system, 0
         lengths = system.lengths(state)
-        self.dead = (lengths == 0) & (np.zeros(len(lengths), bool) if moved is None else moved)
+        self.dead = (lengths == 0) & system.can_reach_zero & (False if moved is None else moved)
         self.largest = lengths
         """The greatest length of each student so far."""
         self.arrived_from = np.zeros(system.shape)
@@ -185,11 +186,12 @@ class AtZero:
     def height(self, state: Any) -> float:
         """The least of φ_j(u) over the students at 0 and all directions, above the least that is followed.
 
-        |ψ − ψ'| ≤ Σ_p |c_p u_p − c'_p u'_p|, as σ is 1-Lipschitz: no search where that bound decides.
+        |ψ − ψ'| ≤ K² Σ_p |c_p u_p − c'_p u'_p| with K the larger slope of σ: no search where that bound decides.
         """
         weighted = self.system.weighted(state)
         if self.last_search is not None:
-            above = self.last_search[1] - float(np.linalg.norm(weighted - self.last_search[0], axis=-1).sum())
+            moved = float(np.linalg.norm(weighted - self.last_search[0], axis=-1).sum())
+            above = self.last_search[1] - self.system.steepest**2 * moved
             if above > 0:
                 return above
         least = np.inf
@@ -335,11 +337,16 @@ class OdeSystem:
         excess = (length - output) * (length + output)
         self.excess = np.where(np.abs(excess) < BALANCED * (length**2 + output**2), 0.0, excess)
         """|w_j|² − a_j², (neuron,)."""
-        self.most = 0.0
-        """The greatest weight so far."""
-        fixed = np.ones(len(length), bool)
-        self.can_reach_zero = {FIXED: fixed, TRAINED: self.excess < 0, TIED: ~fixed}[problem.network.mode]
-        """Which students can reach 0 in finite time: others shrink exponentially."""
+        self.most = 0.0 if start.hidden.any() else float(np.abs(problem.data.hidden).max())
+        """The greatest weight so far; where all students start at 0, of the teachers."""
+        self.smooth = problem.factors.curved == 0
+        """Whether σ has no kink: then nothing is special about w = 0."""
+        self.steepest = max(abs(slope) for slope in problem.network.activation.slopes)
+        fixed = np.full(len(length), not self.smooth)
+        self.can_reach_zero = {FIXED: fixed, TRAINED: fixed & (self.excess < 0), TIED: fixed & False}[
+            problem.network.mode
+        ]
+        """Which students can reach 0 in finite time and rest there: others shrink exponentially."""
 
     def packed(self, weights: Weights) -> Any:
         """Hidden weights neuron by neuron, then output weights where they are trained."""
@@ -366,6 +373,21 @@ class OdeSystem:
     def lengths(self, vector: Any) -> Any:
         """|w_j|, (neuron,)."""
         return norm(self.hidden(vector))
+
+    def moved_from_zero(self, vector: Any, moved: Any | None) -> Any:
+        """The state with students that start at 0 a little off it, where σ'(0) ≠ 0 moves them: by a field R r."""
+        resting = self.problem.factors.resting
+        lengths, outputs = self.lengths(vector), self.outputs(vector)
+        starting = (lengths == 0) & (outputs != 0) & (True if moved is None else ~moved)
+        if self.smooth or not resting or not starting.any():
+            return vector
+        residual = self.derivative_at_zero(vector).units.residual
+        teachers = np.linalg.norm(self.problem.data.hidden, axis=-1)
+        size = DEAD * max(float(lengths.max()), float(teachers.max()))
+        vector = vector.copy()
+        signs = np.sign(outputs * resting)[:, None]
+        self.hidden(vector)[starting] = -(size * signs * unit(residual))[starting]
+        return vector
 
     def derivative_at_zero(self, vector: Any) -> DirectionalDerivative:
         """The derivative of the loss in the directions in which a student at 0 may leave."""
@@ -472,7 +494,10 @@ class OdeSystem:
 
     def velocity(self, vector: Any) -> Any:
         """−∇ of the objective."""
-        return -self.packed(self.problem.gradient(self.unpacked(vector), self.weight_decay))
+        velocity = -self.packed(self.problem.gradient(self.unpacked(vector), self.weight_decay))
+        if not self.smooth:  # what is at 0 rests there
+            self.hidden(velocity)[self.lengths(vector) == 0] = 0.0
+        return velocity
 
     def jacobian(self, vector: Any) -> Any:
         """−∇∇ of the objective; tied outputs are penalised twice."""

@@ -68,11 +68,13 @@ class FusedPopulationProblem(PopulationProblem):
         delicate = xp.all(settled, axis=-1) & xp.any(nearest < DELICATE, axis=-1)
         delicate = delicate & (len(data.hidden) > 1 and data.orthogonal and weight_decay == 0)
 
-        if self.factors.resting:  # a student at 0 moves, by a force that kernels do not know
-            delicate = delicate | xp.any(xp.max(xp.abs(students), axis=-1) == 0, axis=-1)
-
+        at_zero = xp.any(xp.max(xp.abs(students), axis=-1) == 0, axis=-1) & (self.factors.resting != 0)
         moved = Weights(xp.asarray(reduced_weights.hidden, copy=True), xp.asarray(output, copy=True))
-        for chosen, descend in ((delicate, Problem.descend), (~delicate, self.fused)):
+        for chosen, descend in (
+            (delicate, Problem.descend),
+            (~delicate & at_zero, self.from_zero),
+            (~delicate & ~at_zero, self.fused),
+        ):
             seeds = xp.nonzero(chosen)[0]
             if len(seeds):
                 start = Weights(moved.hidden[seeds], moved.output[seeds])
@@ -83,6 +85,13 @@ class FusedPopulationProblem(PopulationProblem):
         return self.network.with_tied_outputs(
             Weights(hidden, xp.astype(xp.reshape(moved.output, shape[:-1]), dtype))
         )
+
+    def from_zero(
+        self, problem: PopulationProblem, weights: Weights, step_size: float, weight_decay: float, count: int
+    ) -> Weights:
+        """`count` steps, of which the array code takes the first: it knows the force on a student at 0."""
+        weights = Problem.descend(problem, weights, step_size, weight_decay, 1)
+        return self.fused(problem, weights, step_size, weight_decay, count - 1)
 
     def fused(
         self, problem: PopulationProblem, weights: Weights, step_size: float, weight_decay: float, count: int

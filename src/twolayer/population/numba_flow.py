@@ -92,7 +92,7 @@ def plain_field(vectors: Any, directions: Any, lengths: Any, coefficients: Any, 
         for a in range(d):
             residual[a] += coefficients[p] * vectors[p, a]
     for i in range(m):
-        if lengths[i] == 0.0:
+        if lengths[i] == 0.0 and curved != 0.0:
             continue
         along = 0.0
         for q in range(units):
@@ -188,7 +188,7 @@ def grouped_field(
     thetas, sines, cosines = np.empty(k), np.empty(k), np.empty(k)
     action = np.empty(d)
     for i in range(m):
-        if lengths[i] == 0.0:
+        if lengths[i] == 0.0 and curved != 0.0:
             continue
         along, ahead, group = 0.0, 0.0, teacher[i]  # of y, and of û
         action[:] = 0.0
@@ -317,7 +317,7 @@ def jacobian(
     cross, last = np.zeros((m * d, m)), np.zeros((m, m))
     normal, by_output = np.empty(d), np.empty(d)
     for i in range(m):
-        if lengths[i] == 0.0:
+        if lengths[i] == 0.0 and curved != 0.0:
             continue
         u, c = directions[i], coefficients[i]
         diagonal = both[i * d : (i + 1) * d, i * d : (i + 1) * d]
@@ -337,7 +337,7 @@ def jacobian(
             bend = 2.0 * curved * coefficients[q] * lengths[q] * sine
             if q == i:
                 bend = -2.0 * constant * total
-            bend *= c / lengths[i]
+            bend *= c / lengths[i] if lengths[i] > 0.0 else 0.0
             for a in range(d):
                 diagonal[a, a] += bend
                 for b in range(d):

@@ -197,7 +197,7 @@ class PopulationProblem(Problem):
     def gradient(self, weights: Weights, weight_decay: float = 0.0) -> Weights:
         """The gradient of L + (weight_decay/2)(|a|² + |W|²) in the trained parameters.
 
-        ∂L/∂w_i = s a_i F_i and ∂L/∂a_i = s ⟨w_i, F_i⟩ with the field F of `closed_form`; where w_i = 0 both are 0.
+        ∂L/∂w_i = s a_i F_i and ∂L/∂a_i = s ⟨w_i, F_i⟩ with the field F of `closed_form`, at w_i = 0 that of σ'(0).
         """
         xp = array_namespace(weights.hidden)
         weights = self.network.with_tied_outputs(weights)
@@ -329,10 +329,11 @@ class PopulationProblem(Problem):
         tolerance: tuple[float, float],
         resting: Array,
     ) -> FlowWeights:
-        """The implicit flow (`population.flow`); a student at 0 at the start, not resting there, stays."""
+        """The implicit flow (`population.flow`); a student at 0 at the start, not resting there, moves by σ'(0)."""
         moved = weights.hidden.any(-1) | (resting > 0)
         path = self.flow(weights, times, weight_decay, *tolerance, moved)
-        return replace(path, resting=moved.astype("int8"))
+        # One that started at 0 has left it where σ'(0) ≠ 0, and rests if it is there again.
+        return replace(path, resting=(moved | (self.factors.resting != 0)).astype("int8"))
 
     def ode_system(self, start: Weights, weight_decay: float) -> Any:
         """The flow's velocity and Jacobian, of one seed."""
