@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from twolayer import Descent, Dynamics, InitializationSpec, Weights
+from twolayer import Descent, Dynamics, Flow, InitializationSpec, Weights
 from twolayer.core.network import Network
 from twolayer.core.times import Times
 from twolayer.errors import PluginError, TrainingError
@@ -208,3 +209,36 @@ def test_frames_that_are_not_one_for_each_time_are_refused(what: str) -> None:
     with pytest.raises(PluginError) as raised:
         train(DATA, network(), Given(ordinary), Yields(function), Times(values=[1.0, 2.0]), [0], NUMPY)
     assert f"dynamics Yields: {message}" in str(raised.value)
+
+
+@dataclass(frozen=True)
+class Rising(Flow):
+    """Frames of given sizes of one start, as a flow whose objective should fall."""
+
+    sizes: tuple[float, ...]
+    largest_rise = 1e-9
+
+    def trajectory(self, problem: Any, weights: Weights, clock: Any, random: Any) -> Iterator[Weights]:
+        yield from (size * weights for size in self.sizes)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "rises"),
+    [
+        (
+            (1.0, 0.9, 0.95, 0.5),
+            "seed 3: the objective rises from .* at 1 to .* at 2, which no flow does",
+        ),
+        ((1.0, 0.9, 0.9 * (1 + 1e-11), 0.5), None),
+        ((1.0, 1e-9, 2e-9, 0.0), None),  # of 1e-18 of the start: rounding
+    ],
+)
+def test_a_flow_whose_objective_rises_is_named(sizes: tuple[float, ...], rises: str | None) -> None:
+    """By more than its tolerance explains, and by more than rounding."""
+    data = FiniteData(INPUTS, np.zeros(3))
+    times = Times(values=[1.0, 2.0, 3.0])
+    notes = train(data, network(), Given(ordinary), Rising(sizes), times, [3], NUMPY).notes
+    found = [note for note in notes if "rises" in note]
+    assert len(found) == (rises is not None)
+    if rises is not None:
+        assert re.match(rises, found[0])

@@ -20,6 +20,10 @@ from twolayer.training.chaos import parted
 SMALL = 1e-6
 """Starts on a teacher shorter than this, times the longest teacher, are followed twice: neurons then come so close to
 each other that rounding may decide when they part again."""
+COARSEST = 1e-2
+"""The largest rtol and atol."""
+RISE = 10.0
+"""A rise of the objective by more than so many times rtol is more than the tolerance explains."""
 FINER, PARTED = 1e-2, 1e3
 """The twin's rtol over the flow's, and the distance in units of rtol at which the two have parted."""
 
@@ -46,10 +50,20 @@ class GradientFlow(Flow):
     def __post_init__(self) -> None:
         if isinstance(self.weight_decay, float) and self.weight_decay < 0:
             raise ValueError(f"weight_decay: must be 0 or above, is {self.weight_decay!r}")
-        if not 1e-14 <= self.rtol < 1:
-            raise ValueError(f"rtol: must lie in [1e-14, 1), as below 1e-14 is rounding; is {self.rtol!r}")
-        if self.atol < 0:
-            raise ValueError(f"atol: must be 0 or above, is {self.atol!r}")
+        if not 1e-14 <= self.rtol <= COARSEST:
+            raise ValueError(
+                f"rtol: must lie in [1e-14, {COARSEST:g}], as below 1e-14 is rounding and above {COARSEST:g} the "
+                f"flow is not followed; is {self.rtol!r}"
+            )
+        if not 0 <= self.atol <= COARSEST:
+            raise ValueError(
+                f"atol: must lie in [0, {COARSEST:g}], as above the flow is not followed; is {self.atol!r}"
+            )
+
+    @property
+    def largest_rise(self) -> float:
+        """Along the flow the objective only falls: a rise comes from the tolerance."""
+        return RISE * self.rtol
 
     def weight_decay_at(self, time: float) -> float:
         """λ up to a time: where it changes, still the old one."""

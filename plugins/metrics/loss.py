@@ -37,10 +37,16 @@ def objective(problem: EmpiricalProblem, trajectory: Trajectory) -> Any:
 
 @metric("gradient_norm", ("seed", "time"), "Frobenius norm of the objective's gradient")
 def gradient_norm(problem: EmpiricalProblem, trajectory: Trajectory) -> Any:
-    """The Frobenius norm of the objective's gradient over the trained parameters, (seed, time)."""
+    """The Frobenius norm of the objective's gradient over the trained parameters, (seed, time).
+
+    Of a flow it is that of its velocity: of the least element of the subdifferential where neurons slide or rest on
+    activation boundaries (`finite.subgradient`).
+    """
+    flows = trajectory.dynamics is not None and "flow" in trajectory.dynamics.kinds
+    gradient_of = problem.least_gradient if flows else problem.gradient
     values = []
     for weights, decay in zip(frames(trajectory), trajectory.weight_decay, strict=True):
-        gradient = problem.gradient(weights, decay)
+        gradient = gradient_of(weights, decay)
         squares = (gradient.hidden**2).sum((-2, -1)) + (gradient.output**2).sum(-1)
         values.append(np.sqrt(squares))
     return np.stack(values, axis=1)

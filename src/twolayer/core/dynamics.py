@@ -101,6 +101,12 @@ class Dynamics(ABC):
         """How many samples a step looks at; None for all of them."""
         return None
 
+    @property
+    def largest_rise(self) -> float | None:
+        """By what share of it the objective may rise between two saved times without a note; None for a dynamics whose
+        objective need not fall."""
+        return None
+
     def weight_decay_at(self, time: float) -> float:
         """λ of the objective L + (λ/2)(|a|² + |W|²) for the weights at a time; 0 where nothing is added
         to the loss. Where λ changes it is the old value, which led there."""

@@ -17,6 +17,7 @@ from twolayer.core.problem import Problem, block_diagonal
 from twolayer.core.seeds import subset
 from twolayer.core.trajectory import FlowWeights
 from twolayer.errors import TrainingError
+from twolayer.finite.subgradient import least_gradient
 
 __all__ = ["EmpiricalProblem", "FiniteData"]
 
@@ -178,6 +179,10 @@ class EmpiricalProblem(Problem):
         )
         output = xp.sum(activation * force, axis=-1)
         return self.to_trained_gradient(weights, hidden, output, weight_decay)
+
+    def least_gradient(self, weights: Weights, weight_decay: float = 0.0) -> Weights:
+        """The gradient, but for neurons that lie on an activation boundary where the loss has a convex kink."""
+        return least_gradient(self, weights, weight_decay)
 
     def batch(self, weights: Weights, size: int, random: Sequence[Any]) -> EmpiricalProblem:
         """A subset of the samples for each seed, all subsets alike: without replacement, so that all samples are

@@ -36,6 +36,48 @@ def blown_up(loss: Any, clock: Clock, seeds: Sequence[int]) -> tuple[str, ...]:
     return tuple(notes)
 
 
+ROUNDING = 1e-12
+"""Of the largest objective of a seed: a smaller rise is rounding."""
+
+
+def risen(
+    dynamics: Dynamics,
+    problem: Any,
+    frames: Sequence[Weights],
+    decay: Any,
+    clock: Clock,
+    seeds: Sequence[int],
+) -> tuple[str, ...]:
+    """A note for each seed in which the objective rises, between two saved times, by more than the dynamics' tolerance
+    explains (`Dynamics.largest_rise`); decay (time,). Between times at which λ differs it is not compared."""
+    if dynamics.largest_rise is None:
+        return ()
+    with np.errstate(all="ignore"):
+        values = np.stack(
+            [
+                problem.loss(frame) + problem.penalty(frame, rate)
+                for frame, rate in zip(frames, decay, strict=True)
+            ],
+            1,
+        ).astype(np.float64)
+    values[~np.isfinite(values)] = np.nan
+    rise = np.diff(values, axis=1)
+    rise[:, np.diff(decay) != 0] = 0.0
+    rounding = max(ROUNDING, float(np.finfo(frames[0].hidden.dtype).eps)) * np.nanmax(
+        values, axis=1, initial=0.0
+    )
+    wrong = (rise > dynamics.largest_rise * values[:, :-1]) & (rise > rounding[:, None])
+    notes = []
+    for index in np.flatnonzero(wrong.any(1)).tolist():
+        first = int(np.argmax(wrong[index]))
+        notes.append(
+            f"seed {seeds[index]}: the objective rises from {values[index, first]:.6g} at {clock.time[first]:.6g} "
+            f"to {values[index, first + 1]:.6g} at {clock.time[first + 1]:.6g}, which no flow does: its "
+            "tolerance is too coarse, choose a smaller rtol, and atol: 0"
+        )
+    return tuple(notes)
+
+
 def broken_off(lost: Any, clock: Clock, seeds: Sequence[int], stalls: Sequence[str]) -> tuple[str, ...]:
     """A note for each seed whose weights could not be carried to the last frame; lost (seed, time).
 

@@ -18,7 +18,7 @@ from twolayer.core.times import Times
 from twolayer.core.trajectory import Trajectory
 from twolayer.errors import PluginError
 from twolayer.training import precision
-from twolayer.training.diagnosis import blown_up, broken_off, diagnose
+from twolayer.training.diagnosis import blown_up, broken_off, diagnose, risen
 from twolayer.training.start import refuse_out_of_range, start
 from twolayer.training.twins import EndedRun, shared_with_descent_twin, shared_with_flow_twin
 
@@ -114,6 +114,7 @@ def train(
     notes = precision.rounding_notes(trusted, loss, clock, seeds, dtype)
     if dynamics.descent_step is not None:
         notes += blown_up(loss, clock, seeds)
+    notes += risen(dynamics, on_host, frames, decay, clock, seeds)
     if not finite.all():
         lost = ~np.logical_and.accumulate(finite, axis=1)
         if dynamics.descent_step is not None:
