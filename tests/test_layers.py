@@ -134,7 +134,7 @@ def test_rules_import_the_config_and_call_the_command_line() -> None:
     for file in (PROJECT / "Snakefile", *(PROJECT / "workflow" / "rules").glob("*.smk")):
         text = file.read_text(encoding="utf-8")
         modules = set(re.findall(r"^\s*(?:from|import) +(twolayer[\w.]*)", text, re.MULTILINE))
-        assert modules <= {"twolayer.study.study", "twolayer.study.registry"}
+        assert modules <= {"twolayer.study.study", "twolayer.study.registry", "twolayer.storage.verify"}
         assert not re.search(r"^\s+(script|run|notebook|wrapper):", text, re.MULTILINE)
         verbs |= set(re.findall(r'^ +"\(?twolayer (\w+) ', text, re.MULTILINE))
     assert verbs == {"generate", "train", "measure", "gather", "render", "claims"}
