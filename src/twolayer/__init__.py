@@ -16,6 +16,7 @@ EXPORTS = {
     "Paper": "analysis.paper",
     "Run": "analysis.runs",
     "Activation": "core.activation",
+    "GaussianKernel": "core.activation",
     "TwoSlope": "core.activation",
     "Loss": "core.loss",
     "SquareLoss": "core.loss",
@@ -95,6 +96,7 @@ if TYPE_CHECKING:
     from twolayer.analysis.sweeps import runs_by as runs_by
     from twolayer.analysis.sweeps import unpadded as unpadded
     from twolayer.core.activation import Activation as Activation
+    from twolayer.core.activation import GaussianKernel as GaussianKernel
     from twolayer.core.activation import TwoSlope as TwoSlope
     from twolayer.core.backend import Backend as Backend
     from twolayer.core.data import Data as Data

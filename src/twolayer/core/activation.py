@@ -8,16 +8,37 @@ from typing import Any
 from twolayer.core.arrays import array_namespace
 from twolayer.errors import TrainingError
 
-__all__ = ["Activation", "TwoSlope", "two_slopes"]
+__all__ = ["Activation", "GaussianKernel", "TwoSlope", "two_slopes"]
 
 Array = Any
+
+
+class GaussianKernel(ABC):
+    """K(A, B, C) = E σ(u·x)σ(v·x) over x ~ N(0, I), with A = |u|², B = |v|², C = u·v, and its derivatives.
+
+    Elementwise on arrays of one shape, which carry their namespace. K is symmetric, K(A, B, C) = K(B, A, C), and obeys
+    4K_AB = K_CC, so that derivatives in B follow. By Price's theorem 2K_A = E σ''σ, K_C = E σ'σ', 4K_AA = E σ''''σ,
+    2K_AC = E σ'''σ' and K_CC = E σ''σ''.
+    """
+
+    @abstractmethod
+    def value(self, first: Array, second: Array, inner: Array) -> Array:
+        """K(A, B, C)."""
+
+    @abstractmethod
+    def first(self, first: Array, second: Array, inner: Array) -> tuple[Array, Array]:
+        """2K_A and K_C."""
+
+    @abstractmethod
+    def second(self, first: Array, second: Array, inner: Array) -> tuple[Array, Array, Array]:
+        """4K_AA, 2K_AC and K_CC."""
 
 
 class Activation(ABC):
     """σ, elementwise; the fields of the dataclass are its config section.
 
-    A subclass writes `value` and `derivative`, and says what σ is by `even` and `degree`. The arrays carry their
-    namespace.
+    A subclass writes `value` and `derivative`, and says what σ is by `even` and `degree`; it may write
+    `second_derivative` and give `kernel`. The arrays carry their namespace.
     """
 
     even = False
@@ -28,6 +49,9 @@ class Activation(ABC):
 
     slopes: tuple[float, float, float] | None = None
     """σ' under, at and over 0 where σ is linear on either side (`TwoSlope`), or None."""
+
+    kernel: GaussianKernel | None = None
+    """The closed form of a teacher's loss; where it is None, `population.gaussian_kernel` integrates by quadrature."""
 
     @abstractmethod
     def value(self, preactivation: Array) -> Array:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,11 +19,10 @@ from twolayer.core.arrays import array_namespace, norm, to_host
 from twolayer.core.compensated import two_product
 from twolayer.core.data import Arrays, Data
 from twolayer.core.network import Network, Weights
-from twolayer.core.problem import Problem
 from twolayer.core.trajectory import FlowWeights
-from twolayer.finite.problem import EmpiricalProblem, FiniteData
 from twolayer.population import closed_form, orthogonal_form
 from twolayer.population.closed_form import Factors, Units, outer, unit
+from twolayer.population.teacher_problem import TeacherProblem, lifted, orthonormal, reduced
 
 __all__ = ["PopulationProblem", "Teacher", "lifted", "orthonormal", "reduced"]
 
@@ -115,12 +114,16 @@ class Teacher(Data, law="population"):
         """The teacher with a function applied to each array."""
         return replace(self, hidden=function(self.hidden), output=function(self.output))
 
-    def problem(self, network: Network) -> PopulationProblem:
-        """The reference problem of a network on this teacher."""
+    def problem(self, network: Network) -> TeacherProblem:
+        """The reference problem: `PopulationProblem` for an activation of two slopes, else `KernelProblem`."""
         if self.per_seed:
             raise ValueError(
                 "each seed has another teacher; take the problem of one, `teacher.of_seed(index)`"
             )
+        if network.activation.slopes is None:
+            from twolayer.population.kernel_problem import KernelProblem
+
+            return KernelProblem(self, network)
         return PopulationProblem(self, network)
 
     def labels(self, inputs: Array, network: Network) -> Array:
@@ -142,7 +145,7 @@ class Teacher(Data, law="population"):
 
 
 @dataclass(frozen=True)
-class PopulationProblem(Problem):
+class PopulationProblem(TeacherProblem):
     """A network and a teacher: L = ½ E (f − f*)² with the teacher's profile removed, by the closed forms.
 
     Orthogonal teachers, or a single one, keep digits to L = 1e-25 (`orthogonal_form`); others about 1e-16 absolute.
@@ -150,7 +153,6 @@ class PopulationProblem(Problem):
 
     data: Teacher
 
-    on_population = True
     shortest_start = 1e-100
 
     @property
@@ -214,23 +216,12 @@ class PopulationProblem(Problem):
         linear = closed_form.factors(self.network.activation).linear - self.factors.linear
         return math.sqrt(2.0 * self.factors.constant), math.sqrt(2.0 * linear)
 
-    def batch(self, weights: Weights, size: int, random: Sequence[Any]) -> EmpiricalProblem:
-        """Fresh x ~ N(0, I_d) for each seed, with the teacher's labels.
-
-        Of what the profile removes, the exact value at `weights` is taken from the residuals, as a part of the
-        labels: it is orthogonal to the rest, so that E[(f − f* − α − β·x) ∇f] is the profiled loss's gradient.
-        """
-        xp = array_namespace(weights.hidden)
-        like = {"dtype": weights.hidden.dtype, "device": device(weights.hidden)}
-        shape = (size, self.data.features)
-        inputs = xp.stack([xp.asarray(each.standard_normal(shape), **like) for each in random])
-        targets = self.data.labels(inputs, self.network)
+    def removed(self, weights: Weights) -> tuple[Array, Array]:
+        """As `TeacherProblem.removed`: μ Σ C_p and λ r."""
         mean, linear = self.profiled
-        if mean or linear:
-            units, _ = self.units(self.network.with_tied_outputs(weights))
-            targets = targets + mean * xp.sum(units.masses, axis=-1)[..., None]
-            targets = targets + linear * xp.matmul(inputs, units.residual[..., None])[..., 0]
-        return EmpiricalProblem(FiniteData(inputs, targets), self.network)
+        units, _ = self.units(self.network.with_tied_outputs(weights))
+        xp = array_namespace(weights.hidden)
+        return mean * xp.sum(units.masses, axis=-1), linear * units.residual
 
     def hessian(self, weights: Weights) -> Array:
         """The second derivatives of L in the trained parameters, (…, parameter, parameter).
@@ -273,34 +264,6 @@ class PopulationProblem(Problem):
         curl = curl[..., :, None, :, :] * eye[..., None, None]
         return both + xp.reshape(xp.moveaxis(curl, -3, -2), (*lead, m * d, m * d))
 
-    def sharpness(self, weights: Weights) -> Array:
-        """The top eigenvalue of the Hessian in the trained parameters, (…,): descent is stable below
-        2/sharpness near a minimum."""
-        xp = array_namespace(weights.hidden)
-        (problem, start), _ = reduced(self, weights)
-        if problem.data.dimension is not None:  # all directions outside the span are alike: keep one
-
-            def with_one_more(vectors: Array) -> Array:
-                return xp.concat([vectors, xp.zeros_like(vectors[..., :1])], axis=-1)
-
-            start = Weights(with_one_more(start.hidden), start.output)
-            data = replace(problem.data, hidden=with_one_more(problem.data.hidden))
-            problem = replace(problem, data=data)
-        matrix = problem.hessian(start)
-        return xp.max(xp.linalg.eigvalsh(0.5 * (matrix + xp.matrix_transpose(matrix))), axis=-1)
-
-    def in_span(self, weights: Weights) -> tuple[Problem, Weights, Callable[[Weights], Weights] | None]:
-        """As `Problem.in_span`: min(d, m + k) coordinates."""
-        (problem, start), basis = reduced(self, weights)
-        return problem, start, None if basis is None else partial(lifted, basis=basis)
-
-    def descend(self, weights: Weights, step_size: float, weight_decay: float, count: int) -> Weights:
-        """As `Problem.descend`, in min(d, m + k) coordinates: those of this call, unless the problem is reduced."""
-        if count == 0:
-            return weights
-        (problem, start), basis = reduced(self, weights)
-        return lifted(Problem.descend(problem, start, step_size, weight_decay, count), basis)
-
     def flow(
         self,
         weights: Weights,
@@ -340,46 +303,3 @@ class PopulationProblem(Problem):
         from twolayer.population.flow import OdeSystem
 
         return OdeSystem(self, start, weight_decay)
-
-
-def reduced(
-    problem: PopulationProblem, weights: Weights
-) -> tuple[tuple[PopulationProblem, Weights], Array | None]:
-    """The problem and the weights in an orthonormal basis of span{teachers, students} (…, feature, coordinate),
-    and that basis; as they are, and None, where d ≤ m + k already.
-
-    Teachers come first, in coordinates that all seeds share, so that teachers along axes stay there, and small
-    angles to them keep their digits. Derived: gradients are combinations of students and teachers.
-    """
-    xp = array_namespace(weights.hidden)
-    data, m = problem.data, problem.network.neurons
-    teachers = data.hidden
-    if data.features <= m + teachers.shape[-2]:
-        return (problem, weights), None
-    axes = orthonormal(unit(teachers))
-    lead = weights.hidden.shape[:-2]
-    first = xp.broadcast_to(xp.matrix_transpose(axes), (*lead, *teachers.shape))
-    # directions alone count, and lengths such as 1e-300 would be lost
-    basis = orthonormal(xp.concat([first, unit(weights.hidden)], axis=-2))
-    coordinates = xp.concat([xp.matmul(teachers, axes), xp.zeros_like(teachers[:, :m])], axis=-1)
-    reduced_weights = Weights(xp.matmul(weights.hidden, basis), weights.output)
-    data = replace(data, hidden=coordinates, dimension=data.features)
-    return (replace(problem, data=data), reduced_weights), basis
-
-
-def orthonormal(vectors: Array) -> Array:
-    """An orthonormal basis (…, feature, vector) whose first j columns span the first j of the vectors
-    (…, vector, feature), each with a positive coefficient: Householder's, so orthonormal where vectors are
-    dependent too."""
-    xp = array_namespace(vectors)
-    basis, triangle = xp.linalg.qr(xp.matrix_transpose(vectors))
-    diagonal = xp.linalg.diagonal(triangle)
-    return basis * xp.where(diagonal < 0, -xp.ones_like(diagonal), xp.ones_like(diagonal))[..., None, :]
-
-
-def lifted(weights: Weights, basis: Array | None) -> Weights:
-    """Reduced weights in all features."""
-    if basis is None:
-        return weights
-    xp = array_namespace(weights.hidden)
-    return Weights(xp.matmul(weights.hidden, xp.matrix_transpose(basis)), weights.output)
