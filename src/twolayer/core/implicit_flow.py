@@ -29,7 +29,7 @@ rounding cannot be reached."""
 
 
 STIFF, CHECKED = 4.0, 20
-"""A step times the top Hessian eigenvalue from which stability limits explicit steps (at about 6); it is looked at after
+"""A step times the top Hessian eigenvalue from which stability limits explicit steps (at about 6), looked at after
 so many steps."""
 
 

@@ -224,10 +224,11 @@ class QuadraturePairs(Pairs):
         total: Any = 0.0
         across = beta[..., None, None] * points
         for begin in range(0, points.shape[0], rows):
-            along = alpha[..., None, None] * points[begin : begin + rows, None]
+            end = min(begin + rows, points.shape[0])
+            along = alpha[..., None, None] * points[begin:end, None]
             value = of_left(first[..., None, None] * (along + across))
             value = value * of_right(second[..., None, None] * (along - across))
-            total = total + xp.matmul(transposed[:, begin : begin + rows], xp.matmul(value, weights))
+            total = total + xp.matmul(transposed[:, begin:end], xp.matmul(value, weights))
         return total
 
     def values(self) -> Array:
