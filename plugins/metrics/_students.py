@@ -13,7 +13,7 @@ from twolayer.population.closed_form import angles, unit
 
 
 def teacher_angles(problem: Problem, weights: Weights) -> Any:
-    """θ between each student and each teacher, up to sign for |·|, (seed, neuron, teacher); NaN at w = 0."""
+    """θ between each student and each teacher, up to sign where σ is even, (seed, neuron, teacher); NaN at w = 0."""
     theta = angles(weights.hidden, problem.data.teacher.hidden)
     if problem.network.activation.even:
         theta = np.minimum(theta, angles(-weights.hidden, problem.data.teacher.hidden))
@@ -28,7 +28,7 @@ def closest_teacher(problem: Problem, weights: Weights) -> Any:
 
 
 def heights(problem: Problem, weights: Weights) -> Any:
-    """⟨w_i, v̂_l⟩, its size for |·|, (seed, neuron, teacher)."""
+    """⟨w_i, v̂_l⟩, its size where σ is even, (seed, neuron, teacher)."""
     along = weights.hidden @ unit(problem.data.teacher.hidden).T
     return np.abs(along) if problem.network.activation.even else along
 

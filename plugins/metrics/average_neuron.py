@@ -1,6 +1,6 @@
 """average_neuron_residual, r1_norm, r2_norm: what is left of f − f* when each teacher's students act as one neuron.
 
-With T_l the students closest to teacher l, each turned towards it where σ = |·|, and ς(z) = σ(z)/z the slope,
+With T_l the students closest to teacher l, each turned towards it where σ is even, and ς(z) = σ(z)/z the slope,
 
     f − f* = R₁ + R₂,   R₁ = Σ_l ⟨r_l, x⟩ ς(v_l·x),   R₂ = Σ_l Σ_{j∈T_l} c_j w_j·x (ς(w_j·x) − ς(v_l·x)),
 
@@ -34,6 +34,7 @@ import numpy as np
 from twolayer import Weights, metric
 from twolayer.population.closed_form import angles, g, unit
 
+from ._homogeneous import of_degree_one_with_teachers, of_two_slopes
 from ._students import closest_teacher, has_teachers
 
 NODES = 6
@@ -42,12 +43,13 @@ SMALL = 0.1
 
 
 def unprofiled(problem: Any, trajectory: Any) -> bool:
-    """Whether f − f* itself is what the loss squares."""
-    return has_teachers(problem, trajectory) and problem.data.teacher.profile == "none"
+    """Whether f − f* itself is what the loss squares, and σ is linear on either side of 0."""
+    known = has_teachers(problem, trajectory) and of_two_slopes(problem, trajectory)
+    return known and problem.data.teacher.profile == "none"
 
 
 def residuals(problem: Any, weights: Weights) -> Any:
-    """r_l = Σ_{j∈T_l} s a_j w_j − b_l v_l, students turned towards their teacher for |·|, (seed, teacher, feature)."""
+    """r_l = Σ_{j∈T_l} s a_j w_j − b_l v_l, students turned to their teacher where σ is even, (seed, teacher, feature)."""
     hidden, member = turned(problem, weights)
     heavy = problem.network.scale * weights.output[..., None] * hidden
     grouped = np.swapaxes(member, -1, -2).astype(float) @ heavy
@@ -55,8 +57,8 @@ def residuals(problem: Any, weights: Weights) -> Any:
 
 
 def turned(problem: Any, weights: Weights) -> tuple[Any, Any]:
-    """Students, turned towards their closest teacher for |·|, (seed, neuron, feature), and which teacher that is,
-    (seed, neuron, teacher); a neuron at 0 has none."""
+    """Students, turned towards their closest teacher where σ is even, (seed, neuron, feature), and which teacher that
+    is, (seed, neuron, teacher); a neuron at 0 has none."""
     closest = closest_teacher(problem, weights)
     hidden = weights.hidden
     if problem.network.activation.even:
@@ -69,7 +71,7 @@ def turned(problem: Any, weights: Weights) -> tuple[Any, Any]:
     "average_neuron_residual",
     ("seed", "time", "teacher"),
     "|Σ s a w − b v| over the students closest to a teacher, turned towards it",
-    applies=has_teachers,
+    applies=of_degree_one_with_teachers,
     by_default=False,
     per_frame=True,
 )

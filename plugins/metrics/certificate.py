@@ -17,13 +17,16 @@ from twolayer.analysis.metric import frames
 from twolayer.population.closed_form import unit
 from twolayer.population.optimum import certificate, highest
 
+from ._homogeneous import of_two_slopes
+
 DIRECTIONS = 721
 """Over the half circle, a quarter of a degree apart: |u·x| = |−u·x|."""
 
 
 def is_regularized(problem: Any, trajectory: Any) -> bool:
-    """Whether the loss is that of a teacher's population, and there is a λ."""
-    return problem.on_population and bool(np.any(trajectory.weight_decay > 0))
+    """Whether the loss is that of a teacher's population, σ linear on either side of 0, and there is a λ."""
+    known = problem.on_population and of_two_slopes(problem, trajectory)
+    return known and bool(np.any(trajectory.weight_decay > 0))
 
 
 def in_plane(problem: Any, trajectory: Any) -> bool:

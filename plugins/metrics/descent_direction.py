@@ -11,6 +11,7 @@ from twolayer.analysis.metric import frames
 from twolayer.core.arrays import norm
 from twolayer.population.closed_form import unit
 
+from ._homogeneous import of_degree_one_with_teachers
 from ._students import closest_teacher, has_teachers
 
 
@@ -18,14 +19,14 @@ from ._students import closest_teacher, has_teachers
     "descent_direction",
     ("seed", "time", "neuron", "feature"),
     "descent direction w − q v of each neuron, q its share of the closest teacher v",
-    applies=has_teachers,
+    applies=of_degree_one_with_teachers,
     by_default=False,
     per_frame=True,
 )
 def descent_direction(problem: Any, weights: Weights) -> Any:
     """w_j − q_ij v̂_i, of which the descent direction is the negative, (seed, neuron, feature).
 
-    i is the neuron's closest teacher, v̂_i turned towards it for |·|. Where s a_j has the sign of b_i,
+    i is the neuron's closest teacher, v̂_i turned towards it where σ is even. Where s a_j has the sign of b_i,
     q_ij = b_i|v_i| a_j / (s Σ a²) over those neurons of the teacher, so that Σ s a_j q_ij = b_i|v_i|; q = 0 elsewhere:
     those neurons should vanish. (After Zhou and Ge 2024, Figure 1; the source of q_ij is not known, and the neurons
     of the sign stand for the set of close ones.)
@@ -62,7 +63,7 @@ def hidden_gradient(problem: Any, trajectory: Any) -> Any:
     "descent_inner_product",
     ("seed", "time"),
     "gradient along the descent direction Σ⟨∂L/∂w, w − q v⟩",
-    applies=has_teachers,
+    applies=of_degree_one_with_teachers,
     by_default=False,
 )
 def descent_inner_product(problem: Any, trajectory: Any) -> Any:

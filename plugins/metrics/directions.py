@@ -10,19 +10,22 @@ from twolayer import Problem, Weights, metric
 from twolayer.core.arrays import norm
 from twolayer.core.trajectory import Trajectory
 
+from ._homogeneous import flat_below, of_degree_one
+
 ANGLE = 0.05
 SHARE = 0.01
 
 
-def of_sample(problem: Problem, trajectory: Trajectory) -> bool:
-    """Whether there are finite data."""
-    return not problem.on_population
+def sees_samples(problem: Problem, trajectory: Trajectory) -> bool:
+    """Whether there are finite data, and σ is 0 under 0: a neuron sees the samples with w·x > 0 alone."""
+    return not problem.on_population and flat_below(problem, trajectory)
 
 
 @metric(
     "carrying_directions",
     ("seed", "time"),
     "number of directions with at least 1 % of the path norm",
+    applies=of_degree_one,
     by_default=False,
     per_frame=True,
 )
@@ -59,7 +62,7 @@ def directions_of(hidden: Any, output: Any) -> float:
     "covering_neurons",
     ("seed", "sign"),
     "neurons that see all samples of their sign at the start (+, −)",
-    applies=of_sample,
+    applies=sees_samples,
     by_default=False,
 )
 def covering_neurons(problem: Problem, trajectory: Trajectory) -> Any:
@@ -81,7 +84,7 @@ def covering_neurons(problem: Problem, trajectory: Trajectory) -> Any:
     "blind_exponent",
     ("seed",),
     "power of λ at which neurons that miss a sample of their sign die out",
-    applies=of_sample,
+    applies=sees_samples,
     by_default=False,
 )
 def blind_exponent(problem: Problem, trajectory: Trajectory) -> Any:

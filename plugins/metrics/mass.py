@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,11 +10,20 @@ import numpy as np
 from twolayer import Weights, metric
 from twolayer.core.arrays import norm
 
-from ._students import closest_teacher, further_of_students, teacher_angles
+from ._homogeneous import of_degree_one, of_degree_one_with_teachers
+from ._students import closest_teacher, teacher_angles
+
+of_masses = partial(metric, applies=of_degree_one_with_teachers, by_default=False, per_frame=True)
+"""Register a metric of teachers' students by their masses, only where it is asked for."""
 
 
 @metric(
-    "mass", ("seed", "time", "neuron"), "mass s a|w|, with the sign of a", by_default=False, per_frame=True
+    "mass",
+    ("seed", "time", "neuron"),
+    "mass s a|w|, with the sign of a",
+    applies=of_degree_one,
+    by_default=False,
+    per_frame=True,
 )
 def mass(problem: Any, weights: Weights) -> Any:
     """s a_j|w_j|, with the sign of a_j: the neuron's coefficient as a function of its direction, (seed, neuron)."""
@@ -32,7 +42,7 @@ def weighted(problem: Any, weights: Weights, power: int) -> Any:
     return np.where(lost, np.nan, np.where(member, (size * theta**power)[..., None], 0.0))
 
 
-@further_of_students(
+@of_masses(
     "teacher_mass",
     ("seed", "time", "teacher"),
     "Σ s|a||w| over the students closest to a teacher",
@@ -42,7 +52,7 @@ def teacher_mass(problem: Any, weights: Weights) -> Any:
     return weighted(problem, weights, 0).sum(-2)
 
 
-@further_of_students(
+@of_masses(
     "mass_weighted_angle",
     ("seed", "time"),
     "Σ s|a||w|θ, θ the angle to the closest teacher",
@@ -53,7 +63,7 @@ def mass_weighted_angle(problem: Any, weights: Weights) -> Any:
     return weighted(problem, weights, 1).sum((-2, -1))
 
 
-@further_of_students(
+@of_masses(
     "teacher_mass_weighted_angle",
     ("seed", "time", "teacher"),
     "Σ s|a||w|θ over the students closest to a teacher",
@@ -64,7 +74,7 @@ def teacher_mass_weighted_angle(problem: Any, weights: Weights) -> Any:
     return weighted(problem, weights, 1).sum(-2)
 
 
-@further_of_students(
+@of_masses(
     "mass_weighted_square_angle",
     ("seed", "time"),
     "Σ s|a||w|θ², θ the angle to the closest teacher",
@@ -75,7 +85,7 @@ def mass_weighted_square_angle(problem: Any, weights: Weights) -> Any:
     return weighted(problem, weights, 2).sum((-2, -1))
 
 
-@further_of_students(
+@of_masses(
     "teacher_mass_weighted_square_angle",
     ("seed", "time", "teacher"),
     "Σ s|a||w|θ² over the students closest to a teacher",

@@ -26,7 +26,7 @@ ROUNDING = 8 * np.finfo(np.float64).eps
 def spread(problem: Problem, weights: Weights) -> Any:
     """Z_l = Σ_{i<j} |z_i − z_j| over the students closest to teacher l at that time, (seed, teacher).
 
-    z_i = w_i − ⟨w_i, v̂_l⟩ v̂_l; for |·| of the student turned towards its teacher. 0 for a group of one or none.
+    z_i = w_i − ⟨w_i, v̂_l⟩ v̂_l; where σ is even of the student turned to its teacher. 0 for a group of one or none.
     Along a teacher that is no coordinate axis float64 weights carry Z to about 1e-16 (m_l − 1) Σ|w_i|: what is below
     eight roundings of that is NaN. Source of Z: Xu and Du 2023, lower bound.
     """

@@ -12,6 +12,8 @@ from twolayer.analysis.metric import frames
 from twolayer.population.optimum import Optimum, optima
 from twolayer.population.optimum import suboptimality as suboptimality_over
 
+from ._homogeneous import of_two_slopes
+
 
 def best(problem: Any, decays: Any) -> dict[float, Optimum]:
     """The optimum at each λ > 0 among those of the saved times, from the largest on."""
@@ -21,9 +23,10 @@ def best(problem: Any, decays: Any) -> dict[float, Optimum]:
 
 
 def has_optimum(problem: Any, trajectory: Any) -> bool:
-    """Whether there is a λ, and the problem over measures is that of the network: a population, outputs trained."""
+    """Whether there is a λ, and the problem over measures is that of the network: a population, outputs trained, σ
+    linear on either side of 0."""
     population = problem.on_population and problem.network.output == "trained"
-    return population and bool(np.any(trajectory.weight_decay > 0))
+    return population and of_two_slopes(problem, trajectory) and bool(np.any(trajectory.weight_decay > 0))
 
 
 @metric(

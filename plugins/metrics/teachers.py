@@ -9,10 +9,10 @@ import numpy as np
 from twolayer import Problem, Weights, metric
 from twolayer.core.trajectory import Trajectory
 
+from ._homogeneous import of_degree_one_with_teachers
 from ._students import (
     closest_teacher,
     further_of_students,
-    has_teachers,
     heights,
     of_students,
     teacher_angles,
@@ -20,8 +20,8 @@ from ._students import (
 
 
 def plain_teachers(problem: Any, trajectory: Trajectory) -> bool:
-    """Whether teachers enter with their direction (σ is not even), so that the sum of vectors has a meaning."""
-    return has_teachers(problem, trajectory) and not problem.network.activation.even
+    """Whether σ has degree 1 and is not even, so that the sum of vectors has a meaning."""
+    return of_degree_one_with_teachers(problem, trajectory) and not problem.network.activation.even
 
 
 def of_population(problem: Any, trajectory: Trajectory) -> bool:
@@ -73,10 +73,12 @@ def projection(problem: Problem, weights: Weights) -> Any:
     return np.where(closest >= 0, height, np.nan)
 
 
-@of_students(
+@metric(
     "teacher_deficit",
     ("seed", "time", "teacher"),
     "deficit of the teacher H = b|v| − Σ s a h over the teacher's students; NaN below its floor 8 ε b|v|",
+    applies=of_degree_one_with_teachers,
+    per_frame=True,
 )
 def teacher_deficit(problem: Problem, weights: Weights) -> Any:
     """H_l = b_l|v_l| − Σ s a_i h_i over the students closest to teacher l at that time, (seed, teacher).
@@ -94,10 +96,13 @@ def teacher_deficit(problem: Problem, weights: Weights) -> Any:
     return np.where((np.abs(left) < floor) | lost, np.nan, left)
 
 
-@further_of_students(
+@metric(
     "group_imbalance",
     ("seed", "time", "teacher"),
     "imbalance of a teacher's students B = m Σh²/(Σh)² − 1; NaN without students",
+    applies=of_degree_one_with_teachers,
+    by_default=False,
+    per_frame=True,
 )
 def group_imbalance(problem: Problem, weights: Weights) -> Any:
     """B_l = m_l Σ h²/(Σ h)² − 1 over the m_l students closest to teacher l at that time, (seed, teacher).
