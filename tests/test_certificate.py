@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from networks import network_of
+from networks import network_of, of_two_slopes
 
 from twolayer import Network, Teacher, Weights
 from twolayer.core.trajectory import Clock, Trajectory
@@ -22,7 +22,7 @@ def measured(teacher: Teacher, hidden: Any, output: Any, decay: float, network: 
     return float(METRIC.measure(teacher.problem(network), path)[0, 0])
 
 
-@pytest.mark.parametrize("activation", ["abs", "relu"])
+@of_two_slopes
 @pytest.mark.parametrize("scale", [1.0, 0.5])
 def test_it_is_the_highest_of_a_scan(activation: Any, scale: float) -> None:
     """In the plane, 20,000 directions u, each η(u) from ∂L/∂a of a further neuron with a = 0."""

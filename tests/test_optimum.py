@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
-from networks import activation_of, network_of
+from networks import activation_of, network_of, of_two_slopes
 from scipy.optimize import nnls
 
 import twolayer
 from twolayer import PopulationProblem, Teacher, Weights
 from twolayer.core.output_layer import OutputLayer
 from twolayer.population.closed_form import unit
+from twolayer.population.numba_descent import CompiledPopulationProblem
 from twolayer.population.optimum import Optimum, certificate, highest, optima, suboptimality
 
 
@@ -121,13 +124,13 @@ def test_training_reaches_it() -> None:
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.25])
-@pytest.mark.parametrize("activation", ["abs", "relu"])
-def test_the_excess_is_the_difference_of_objectives(activation: str, scale: float) -> None:
+@of_two_slopes
+def test_the_excess_is_the_difference_of_objectives(activation: Any, scale: float) -> None:
     """At random weights, unbalanced, where nothing cancels; leading axes broadcast."""
     random = np.random.default_rng(3)
     teacher, decay = plane([30, 80], [1, -0.5]), 0.04
     problem = PopulationProblem(teacher, network_of(5, activation, output_scale=scale))
-    (best,) = optima(teacher, activation_of(activation), [decay / scale])
+    (best,) = optima(teacher, activation, [decay / scale])
     weights = Weights(random.standard_normal((3, 5, 2)), random.standard_normal((3, 5)))
     exact = problem.loss(weights) + problem.penalty(weights, decay) - best.objective
     np.testing.assert_allclose(suboptimality(problem, weights, best), exact, rtol=1e-10)
@@ -177,6 +180,34 @@ def test_the_gradient_of_the_certificate_by_differences() -> None:
 
         numeric = (extended(directions + shift) - extended(directions - shift)) / (2 * step)
         np.testing.assert_allclose(slopes[:, axis], numeric, atol=1e-8)
+
+
+@pytest.mark.parametrize("penalty", [0.1, 0.6])
+def test_the_optimum_of_a_linear_network_is_a_soft_threshold(penalty: float) -> None:
+    """f depends on r = Σ C u alone, so that L + λ|C| is least at r = (1 − λ/|v|) v, by ½|r − v|² + λ|r|."""
+    teacher = Teacher(np.array([[0.6, -0.8, 0.5], [0.3, 0.2, 0.1]]), np.array([1.0, -0.5]))
+    wanted = teacher.output @ teacher.hidden
+    (best,) = optima(teacher, activation_of("linear"), [penalty])
+    length = np.linalg.norm(wanted)
+    assert best.objective == pytest.approx(penalty * length - 0.5 * penalty**2, rel=1e-9)
+    reached = best.teacher.output @ best.teacher.hidden
+    assert reached == pytest.approx((1.0 - penalty / length) * wanted, abs=1e-6)
+
+
+@pytest.mark.parametrize("slope", [0.3, -0.4])
+def test_the_optimum_of_leaky_networks_is_where_training_ends(slope: float) -> None:
+    """By a long flow with twelve students from a random start: L + (λ/2)(|a|² + |W|²), λ = .1. In advance: 1e-6."""
+    activation = activation_of("leaky_relu", slope=slope)
+    teacher = plane([0, 100], [1, -0.6])
+    (best,) = optima(teacher, activation, [0.1])
+    network = network_of(12, activation)
+    hidden = np.random.default_rng(1).standard_normal((12, 2))
+    output = np.linalg.norm(hidden, axis=1) * np.resize([1.0, -1.0], 12)
+    problem = CompiledPopulationProblem(teacher, network)
+    path = problem.flow(Weights(hidden, output), np.array([0.0, 300.0]), 0.1, 1e-8, 0.0)
+    end = Weights(path.hidden[-1], path.output[-1])
+    reached = float(problem.loss(end) + problem.penalty(end, 0.1))
+    assert reached == pytest.approx(best.objective, abs=1e-6)
 
 
 def test_what_it_refuses() -> None:

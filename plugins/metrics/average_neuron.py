@@ -49,7 +49,8 @@ def unprofiled(problem: Any, trajectory: Any) -> bool:
 
 
 def residuals(problem: Any, weights: Weights) -> Any:
-    """r_l = Σ_{j∈T_l} s a_j w_j − b_l v_l, students turned to their teacher where σ is even, (seed, teacher, feature)."""
+    """r_l = Σ_{j∈T_l} s a_j w_j − b_l v_l, (seed, teacher, feature); students are turned to their teacher where σ is
+    even."""
     hidden, member = turned(problem, weights)
     heavy = problem.network.scale * weights.output[..., None] * hidden
     grouped = np.swapaxes(member, -1, -2).astype(float) @ heavy

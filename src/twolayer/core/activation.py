@@ -78,7 +78,10 @@ class Activation(ABC):
 def two_slopes(activation: Activation, what: str) -> TwoSlope:
     """The activation, or a TrainingError where it is none that `what`, as a kernel, knows."""
     if not isinstance(activation, TwoSlope):
-        raise TrainingError(f"{what} knows activations of two slopes, not {type(activation).__name__}")
+        raise TrainingError(
+            f"{what} knows activations of two slopes, not {type(activation).__name__}; "
+            "derive it from TwoSlope if it is linear on either side of 0"
+        )
     return activation
 
 
