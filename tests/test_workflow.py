@@ -531,7 +531,7 @@ def test_a_figure_that_cannot_be_drawn_stays_as_it_was(project: Project) -> None
     products = ("figures/losses.pdf", "figures/losses.png", "claims.json")
     before = {name: project.result(f"tiny/{name}").read_bytes() for name in products}
     project.edit(
-        "plugins/papers/tiny/claims.py", "    loss = data", "    raise SystemExit(3)\n    loss = data"
+        "plugins/papers/tiny/claims.py", "    loss = data", "    exit(3)\n    loss = data"
     )
     project.edit("plugins/papers/tiny/figures.py", "axes = canvas.subplots()", "axes = canvas.subplots_()")
     project.edit("plugins/papers/other/figures.py", "axes = canvas.subplots()", "axes = canvas.subplots( )")
@@ -543,7 +543,7 @@ def test_a_figure_that_cannot_be_drawn_stays_as_it_was(project: Project) -> None
     assert project.result("other/figures/losses.pdf").is_file()
     project.edit("plugins/papers/tiny/figures.py", "canvas.subplots_()", "canvas.subplots()")
     project.edit(
-        "plugins/papers/tiny/claims.py", "    raise SystemExit(3)\n    loss = data", "    loss = data"
+        "plugins/papers/tiny/claims.py", "    exit(3)\n    loss = data", "    loss = data"
     )
     assert planned(project.snakemake("tiny", "other")) == {"render": 1, "claims": 1}
     for name, content in before.items():
@@ -649,3 +649,13 @@ def test_a_leftover_job_of_a_killed_run_is_found_by_what_it_wrote(project: Proje
     with xr.open_dataset(project.result("tiny/descent/dataset.nc")) as dataset:
         assert {json.loads(run)["dynamics"]["step_size"] for run in dataset["run"].values.flat} == {0.05}
     assert "Nothing to be done" in project.snakemake("tiny")
+
+
+def test_folders_of_any_name_reach_the_commands_whole(project: Project) -> None:
+    """Quotes, spaces and what a shell would run are parts of a folder's name."""
+    name = "it's $(touch x) `touch x` {here}"
+    (project.folder / name / "metrics").mkdir(parents=True)
+    project.edit("config.yaml", "backend: numpy", f"backend: numpy\nplugin_paths: [{json.dumps(name)}]")
+    output = project.snakemake("--force", "results/tiny/flow/default/metrics.nc")
+    assert planned(output) == {"measure": 1}
+    assert not (project.folder / "x").exists()

@@ -3,6 +3,7 @@ import functools
 import hashlib
 import json
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -33,7 +34,7 @@ if internals.is_first_process(workflow):
 internals.share_card(workflow)
 
 RUN = "results/{paper}/{experiment}/{run}"
-PLUGIN_PATHS = " ".join(f"--plugin-path {path!r}" for path in study.plugin_paths)
+PLUGIN_PATHS = " ".join(f"--plugin-path {shlex.quote(path)}" for path in study.plugin_paths)
 
 
 wildcard_constraints:

@@ -17,5 +17,5 @@ rule train:
     params:
         code=lambda wildcards: study.code("train", run_of(wildcards)),
     shell:
-        "twolayer train {resources.plugin_paths} --problem {input.problem:q} --backend {resources.backend}"
+        "twolayer train {resources.plugin_paths} --problem {input.problem:q} --backend {resources.backend:q}"
         " --threads {threads} --output {output:q} 2>&1 | tee {log:q}"

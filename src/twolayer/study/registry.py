@@ -391,6 +391,11 @@ def check(kind: str, name: str, plugin: Any) -> None:
         raise PluginError(f"register_{kind}: '{name}' ({plugin!r}) must be a {base.__name__}")
     if kind == "metrics":
         check_variable(name, plugin)
+    parts = name.split(".") if kind == "figures" else ()
+    if not all(part.isidentifier() for part in parts):
+        raise PluginError(
+            f"register_figures: {name!r} becomes files: paper and figure must be of letters, digits and '_'"
+        )
     if kind in ("figures", "claims") and name.count(".") != 1:
         raise PluginError(f"register_{kind}: '{name}' must be named '<paper>.<{kind.removesuffix('s')}>'")
 

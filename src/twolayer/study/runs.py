@@ -13,6 +13,7 @@ from typing import Any
 
 from twolayer.core.network import Network
 from twolayer.core.times import Times
+from twolayer.core.trajectory import Clock
 from twolayer.errors import ConfigError, unknown_name
 from twolayer.study.job import PLUGIN_SECTIONS, refuse_inapplicable, selected_metrics
 from twolayer.study.network import build_network, described
@@ -168,7 +169,7 @@ def make_run(
         sections[key] = {"name": found.name, **canonical(built[key])}
     network = build_network(raw["network"], registry, f"{where}.network")
     times = build(Times, raw["times"], f"{where}.times")
-    checked(lambda: built["dynamics"].clock(times), f"{where}.times")
+    checked(lambda: refuse_one_frame(built["dynamics"].clock(times), times), f"{where}.times")
     problem, initialization, dynamics = (built[key] for key in PLUGIN_SECTIONS)
     registry.find("losses", problem.loss, f"{where}.problem.loss")
     checked(lambda: problem.validate(network), f"{where}.problem")
@@ -222,6 +223,16 @@ def checked(action: Callable[[], Any], where: str) -> None:
     except (ValueError, MemoryError) as error:
         about_key = re.match(r"[\w.\[\]]+: ", str(error))
         raise ConfigError(f"{where}.{error}" if about_key else f"{where}: {error}") from None
+
+
+def refuse_one_frame(clock: Clock, times: Times) -> None:
+    """Refuse times that all become step 0: nothing would be trained."""
+    last = times.stop if times.values is None else times.values[-1]
+    if len(clock.time) == 1 and last:
+        raise ValueError(
+            f"all of them round to step 0, as the last, {last!r}, is less than half a step; ask for later times, or "
+            "for steps: […]"
+        )
 
 
 def make_seeds(seeds: Any, where: str) -> list[int]:

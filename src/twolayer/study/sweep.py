@@ -17,6 +17,8 @@ __all__ = ["sweep_points"]
 
 SAFE = r"[A-Za-z0-9_.+-]+"
 
+WORD = r"[A-Za-z0-9_]+(\[[0-9]+\])*"
+
 
 def refuse_taken(paths: Iterable[str], taken: Mapping[str, str], where: str) -> None:
     """Refuse swept words that name something else in the dataset."""
@@ -51,6 +53,10 @@ def sweep_points(sweep: Any, where: str) -> list[dict[str, tuple[Any, Any]]]:
         if str(path).partition(".")[0] not in (*PLUGIN_SECTIONS, "network", "times", "dtype"):
             choices = (*PLUGIN_SECTIONS, "network", "times", "dtype")
             raise ConfigError(f"{where}.{path}: {unknown_name('section to sweep', path, choices)}")
+        if not re.fullmatch(WORD, word):
+            raise ConfigError(
+                f"{where}.{path}: {word!r} cannot name runs and a dimension; a key of letters, digits and '_' can"
+            )
         if word in words:
             raise ConfigError(
                 f"{where}: '{words[word]}' and '{path}' end in the same word '{word}', which names runs and "
