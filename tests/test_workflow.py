@@ -530,9 +530,7 @@ def test_only_one_file_reaches_into_snakemake() -> None:
 def test_a_figure_that_cannot_be_drawn_stays_as_it_was(project: Project) -> None:
     products = ("figures/losses.pdf", "figures/losses.png", "claims.json")
     before = {name: project.result(f"tiny/{name}").read_bytes() for name in products}
-    project.edit(
-        "plugins/papers/tiny/claims.py", "    loss = data", "    exit(3)\n    loss = data"
-    )
+    project.edit("plugins/papers/tiny/claims.py", "    loss = data", "    exit(3)\n    loss = data")
     project.edit("plugins/papers/tiny/figures.py", "axes = canvas.subplots()", "axes = canvas.subplots_()")
     project.edit("plugins/papers/other/figures.py", "axes = canvas.subplots()", "axes = canvas.subplots( )")
     for _ in range(2):  # the next run tries again
@@ -542,9 +540,7 @@ def test_a_figure_that_cannot_be_drawn_stays_as_it_was(project: Project) -> None
             assert project.result(f"tiny/{name}").read_bytes() == content
     assert project.result("other/figures/losses.pdf").is_file()
     project.edit("plugins/papers/tiny/figures.py", "canvas.subplots_()", "canvas.subplots()")
-    project.edit(
-        "plugins/papers/tiny/claims.py", "    exit(3)\n    loss = data", "    loss = data"
-    )
+    project.edit("plugins/papers/tiny/claims.py", "    exit(3)\n    loss = data", "    loss = data")
     assert planned(project.snakemake("tiny", "other")) == {"render": 1, "claims": 1}
     for name, content in before.items():
         assert project.result(f"tiny/{name}").read_bytes() == content
