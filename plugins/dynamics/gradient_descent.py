@@ -28,6 +28,10 @@ class GradientDescent(Descent):
                 "which no student is at 0; below it, some minima may still be left"
             )
 
+    def restarts(self) -> bool:
+        """Yes."""
+        return True
+
     def steps(
         self, problem: Problem, weights: Weights, random: Sequence[np.random.Generator]
     ) -> Iterator[Weights]:
@@ -40,7 +44,7 @@ class GradientDescent(Descent):
         self, problem: Problem, weights: Weights, clock: Clock, random: Sequence[np.random.Generator]
     ) -> Iterator[Weights]:
         """As `steps`, all steps between two saved ones in one call of the backend."""
-        done = 0
+        done = int(clock.step[0])
         for step in clock.step:
             weights = problem.descend(weights, self.step_size, 0.0, int(step) - done)
             done = int(step)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -69,6 +70,11 @@ class GradientFlow(Flow):
         """λ up to a time: where it changes, still the old one."""
         return WeightDecay.of(self.weight_decay).up_to(time)
 
+    @property
+    def settled_after(self) -> float:
+        """When λ changes for the last time."""
+        return WeightDecay.of(self.weight_decay).last_change
+
     def twin(
         self, problem: Any, weights: Weights, clock: Clock, random: Sequence[np.random.Generator]
     ) -> tuple[Iterator[Weights], float] | None:
@@ -99,40 +105,47 @@ class GradientFlow(Flow):
         if weights.resting is not None:
             resting = weights.resting
 
-        def one(seed: int) -> FlowWeights:
+        def path(seed: int) -> Iterator[FlowWeights]:
             begin = FlowWeights(hidden[seed], output[seed], resting=resting[seed])
             return self.flow_of_seed(problem, seed, begin, clock.time)
 
-        paths = over_seeds(one, hidden.shape[0], problem.threads)
-        for index in range(len(clock.time)):
+        seeds = hidden.shape[0]
+        frames: Iterable[Sequence[FlowWeights]]
+        if seeds == 1:  # each frame as soon as it is reached
+            frames = ([frame] for frame in path(0))
+        else:
+            frames = zip(*over_seeds(lambda seed: list(path(seed)), seeds, problem.threads), strict=True)
+        for frame in frames:
             yield FlowWeights(
-                placed_like(np.stack([path.hidden[index] for path in paths]), weights.hidden),
-                placed_like(np.stack([path.output[index] for path in paths]), weights.output),
-                np.array([path.forks for path in paths]),
-                tuple(path.stall for path in paths),
-                np.stack([path.resting for path in paths]),
+                placed_like(np.stack([one.hidden for one in frame]), weights.hidden),
+                placed_like(np.stack([one.output for one in frame]), weights.output),
+                np.array([one.forks for one in frame]),
+                tuple(one.stall for one in frame),
+                np.stack([one.resting for one in frame]),
             )
 
-    def flow_of_seed(self, problem: Problem, seed: int, weights: FlowWeights, times: Any) -> FlowWeights:
-        """One seed's path: hidden (time, neuron, feature), output (time, neuron), NaN from a stall on; resting at its
-        end."""
-        here = Weights(weights.hidden.astype(np.float64), weights.output.astype(np.float64))
-        hidden, output, forks, stall = [here.hidden[None]], [here.output[None]], 0, ""
-        resting = weights.resting
+    def flow_of_seed(
+        self, problem: Problem, seed: int, weights: FlowWeights, times: Any
+    ) -> Iterator[FlowWeights]:
+        """One seed's frames at the times, the start first, as they are reached; NaN from a stall on."""
+        here = FlowWeights(
+            weights.hidden.astype(np.float64), weights.output.astype(np.float64), 0, "", weights.resting
+        )
+        yield here
         for start, stop, decay in WeightDecay.of(self.weight_decay).pieces(float(times[0]), float(times[-1])):
             saved = times[(times > start) & (times <= stop)]
             moments = np.union1d([start, stop], saved)
-            if np.isfinite(here.hidden).all() and np.isfinite(here.output).all():
-                path = problem.flow_of_seed(seed, here, moments, decay, (self.rtol, self.atol), resting)
+            begin = here
+            if np.isfinite(begin.hidden).all() and np.isfinite(begin.output).all():
+                tolerance = (self.rtol, self.atol)
+                path = problem.flow_of_seed(seed, begin, moments, decay, tolerance, begin.resting)
             else:
-                path = FlowWeights.lost(here, len(moments), resting)
-            forks += path.forks
-            stall = stall or path.stall
-            resting = path.resting
-            here = Weights(path.hidden[-1], path.output[-1])  # where λ changes, saved or not
-            hidden.append(path.hidden[1 : len(saved) + 1])
-            output.append(path.output[1 : len(saved) + 1])
-        return FlowWeights(np.concatenate(hidden), np.concatenate(output), forks, stall, resting)
+                path = itertools.repeat(FlowWeights.lost(begin, begin.resting), len(moments))
+            for moment, frame in zip(moments[1:], itertools.islice(path, 1, None), strict=True):
+                forks, stall = begin.forks + frame.forks, begin.stall or frame.stall
+                here = replace(frame, forks=forks, stall=stall)  # where λ changes, saved or not
+                if moment in saved:
+                    yield here
 
 
 def refuse_tiny(problem: Problem, hidden: Any) -> None:

@@ -34,6 +34,15 @@ class RegularizedGradientDescent(Descent):
         """λ of the step that led to a time; at time 0 that of the first."""
         return WeightDecay.of(self.weight_decay).at(max(time - self.step_size, 0.0))
 
+    def restarts(self) -> bool:
+        """Yes."""
+        return True
+
+    @property
+    def settled_after(self) -> float:
+        """When λ changes for the last time."""
+        return WeightDecay.of(self.weight_decay).last_change
+
     def steps(
         self, problem: Problem, weights: Weights, random: Sequence[np.random.Generator]
     ) -> Iterator[Weights]:
@@ -50,7 +59,7 @@ class RegularizedGradientDescent(Descent):
         """As `steps`, all steps with one λ between two saved ones in one call of the backend."""
         schedule = WeightDecay.of(self.weight_decay)
         changes = [int(np.ceil(until / self.step_size * (1 - 1e-12))) for until in schedule.until]
-        done = 0
+        done = int(clock.step[0])
         for step in clock.step:
             for stop in (*(change for change in changes if done < change < step), int(step)):
                 decay = schedule.at(done * self.step_size)

@@ -187,8 +187,29 @@ class StageSequence(Dynamics):
                     f"stages[{index}] of the dynamics begins at {start!r}, not before the last saved time, "
                     f"{float(moments[-1])!r}"
                 )
+        return self.clock_of(moments)
+
+    def clock_of(self, moments: Any) -> Clock:
+        """Moments (time,), each at the nearest step of its stage."""
         saved = [leg.start + leg.clock.time[leg.saved] for leg in self.legs(moments)]
         return Clock(np.concatenate([np.zeros(1), *saved]))
+
+    @property
+    def settled_after(self) -> float:
+        """When the last stage begins, or later where its own rule changes."""
+        last = self.stages[-1].plugin.settled_after
+        return last if len(self.stages) == 1 else self.spans[-1][0] + max(last, 0.0)
+
+    def check_clock(self, clock: Clock) -> Clock:
+        """The saved times, and those at which the last stage is checked."""
+        last, start = self.stages[-1].plugin, self.spans[-1][0]
+        checked = last.check_clock(last.clock(Times(values=[float(clock.time[-1]) - start])))
+        return self.clock_of(np.union1d(clock.time, start + checked.time[1:]))
+
+    def last_problem(self, problem: Problem, weights: Weights) -> Problem:
+        """The last stage's."""
+        stage = self.stages[-1]
+        return stage.plugin.last_problem(stage.problem(problem, weights), weights)
 
     def weight_decay_at(self, time: float) -> float:
         """λ of the stage that is run at a time; where one ends, still that one."""

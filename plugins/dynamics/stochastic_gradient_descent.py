@@ -52,6 +52,10 @@ class StochasticGradientDescent(Descent):
                 f"{samples} at most"
             )
 
+    def restarts(self) -> bool:
+        """Yes."""
+        return True
+
     def steps(
         self, problem: Problem, weights: Weights, random: Sequence[np.random.Generator]
     ) -> Iterator[Weights]:
@@ -66,7 +70,7 @@ class StochasticGradientDescent(Descent):
     ) -> Iterator[Weights]:
         """As `steps`, all steps between two saved ones in one call of the backend."""
         self.refuse_unfit(problem)
-        done = 0
+        done = int(clock.step[0])
         for step in clock.step:
             count = int(step) - done
             weights = problem.descend_on_batches(weights, self.step_size, self.batch_size, count, random)

@@ -17,7 +17,7 @@ from twolayer.core.problem_spec import ProblemSpec
 from twolayer.core.times import Times
 from twolayer.core.trajectory import Clock
 
-__all__ = ["Descent", "Dynamics", "Flow", "InstantUpdate", "WeightDecay"]
+__all__ = ["Descent", "Dynamics", "Flow", "InstantUpdate", "WeightDecay", "check_steps"]
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,11 @@ class WeightDecay:
         return self.values[
             sum(time > until and not math.isclose(time, until, rel_tol=1e-12) for until in self.until)
         ]
+
+    @property
+    def last_change(self) -> float:
+        """The time of the last change; −∞ where there is none."""
+        return self.until[-1] if self.until else -math.inf
 
     def pieces(self, start: float, stop: float) -> Iterator[tuple[float, float, float]]:
         """(start, stop, λ) over [start, stop], split where λ changes."""
@@ -125,6 +130,25 @@ class Dynamics(ABC):
         """The weights after step 1, 2, 3, … without end; memory between steps is a local variable."""
         raise TypeError(f"{type(self).__name__} must define steps(problem, weights, random)")
 
+    def restarts(self) -> bool:
+        """Whether weights and random generators are all its state, so that `trajectory` may be called again from the
+        weights of a saved time, with a clock that begins there, for some of the seeds. Where not, as with memory
+        between steps, each seed of a run with a stop rule is run by itself."""
+        return False
+
+    @property
+    def settled_after(self) -> float:
+        """The time after which its rule no longer changes: a stop rule is looked at later, never at it or before."""
+        return -math.inf
+
+    def check_clock(self, clock: Clock) -> Clock:
+        """The times at which a stop rule is looked at: the saved ones, and those between them that are cheap."""
+        return clock
+
+    def last_problem(self, problem: Problem, weights: Weights) -> Problem:
+        """The problem in whose trained parameters it ends: a stop rule takes its gradient."""
+        return problem
+
     def checks_rounding(self, problem: Problem) -> bool:
         """Whether training says up to which time the path does not depend on rounding (`path_trusted_until`)."""
         return False
@@ -149,6 +173,20 @@ class Dynamics(ABC):
 
     def validate_last_stage(self, problem: ProblemSpec, network: Network) -> None:
         """Refuse what keeps a run that ends with it from ending at a minimum, such as a step that is too large."""
+
+
+CHECK_EVERY, CHECK_SHARE = 1000, 20
+"""A descent is checked every 1000 steps, later once for each twentieth of the steps so far."""
+
+
+def check_steps(last: int) -> Any:
+    """The steps at which a descent is checked before its last one, whatever times are saved: 1000, 2000, …, 20000,
+    and each then a twentieth later than the one before. A check costs about as much as 1000 steps of one seed."""
+    steps, step = [], CHECK_EVERY
+    while step < last:
+        steps.append(step)
+        step += max(CHECK_EVERY, step // CHECK_SHARE)
+    return np.asarray(steps, dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -180,11 +218,16 @@ class Descent(Dynamics):
         """Always: steps that are too large make a path chaotic."""
         return True
 
+    def check_clock(self, clock: Clock) -> Clock:
+        """The saved steps, and `check_steps` between them."""
+        step = np.union1d(clock.step, check_steps(int(clock.step[-1])))
+        return Clock(self.step_size * step, step)
+
     def trajectory(
         self, problem: Problem, weights: Weights, clock: Clock, random: Sequence[np.random.Generator]
     ) -> Iterator[Weights]:
         """The states of `steps` at the saved steps."""
-        steps, done = self.steps(problem, weights, random), 0
+        steps, done = self.steps(problem, weights, random), int(clock.step[0])
         for step in clock.step:
             for _ in range(int(step) - done):
                 weights = problem.network.with_tied_outputs(next(steps))
@@ -209,6 +252,11 @@ class InstantUpdate(Dynamics):
     """Base of what acts at once: the start at time 0, and from then on the weights that `update` makes of it."""
 
     instantaneous = True
+
+    @property
+    def settled_after(self) -> float:
+        """Time 0, the weights before the update."""
+        return 0.0
 
     def step_count(self, times: Times) -> int:
         """None."""

@@ -7,6 +7,8 @@ DOP853) needs a tenth of the gradients. No neuron is special at 0 where σ is sm
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -35,9 +37,9 @@ so many steps."""
 
 def implicit_flow(
     problem: Any, start: Weights, times: Any, weight_decay: float, rtol: float, atol: float
-) -> FlowWeights:
+) -> Iterator[FlowWeights]:
     """dθ/dt = −∇(L + (weight_decay/2)|θ|²) over the trained parameters of one seed at `times`, of which the first is
-    the start: hidden (time, neuron, feature), output (time, neuron).
+    the start: a frame for each as soon as it is reached, hidden (neuron, feature), output (neuron,).
 
     problem: on the host, of that seed, with a `gradient` and a `hessian`. Where the integrator cannot go on, a state
     from which the loss would fall by less than `AT_REST` stands to the end; otherwise frames are NaN from there on,
@@ -45,8 +47,8 @@ def implicit_flow(
     """
     system = SmoothSystem(problem, start, weight_decay)
     state = system.packed(system.start)
-    states, saved, stall = np.full((len(times), len(state)), np.nan), 1, ""
-    states[0] = state
+    yield FlowWeights(system.start.hidden, system.start.output)
+    saved = 1
     solver = system.solver(float(times[0]), state, float(times[-1]), rtol, atol)
     since, steps = float(times[0]), 0
     while saved < len(times):
@@ -60,18 +62,21 @@ def implicit_flow(
             continue
         if solver.status == "failed" or steps > STEPS:
             if system.is_at_rest(solver.y, float(times[-1]) - solver.t):
-                states[saved:] = solver.y
+                rest = system.unpacked(solver.y)
+                final = FlowWeights(rest.hidden, rest.output)
             else:
                 stall = f"at time {solver.t:.6g} no step is within tolerance"
-            break
+                final = FlowWeights.lost(start, None, stall=stall)
+            yield from itertools.repeat(final, len(times) - saved)
+            return
         if solver.t - times[0] >= 2.0 * (since - times[0]):
             since, steps = solver.t, 0
         between = solver.dense_output()
         while saved < len(times) and solver.t >= times[saved]:
-            states[saved] = solver.y if solver.t == times[saved] else between(times[saved])
+            reached = np.array(solver.y) if solver.t == times[saved] else between(times[saved])
+            weights = system.unpacked(reached)
+            yield FlowWeights(weights.hidden, weights.output)
             saved += 1
-    weights = system.unpacked(states)
-    return FlowWeights(weights.hidden, weights.output, stall=stall)
 
 
 class SmoothSystem:

@@ -7,7 +7,7 @@ problem with a gradient has them, by its closed form and on its arrays.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -114,7 +114,7 @@ class OutputLayer(Problem):
         weight_decay: float,
         tolerance: tuple[float, float],
         resting: Array,
-    ) -> FlowWeights:
+    ) -> Iterator[FlowWeights]:
         """Gradient flow of one seed on the host at `times`, the first of which is the start's, in closed form:
 
         a(t) = a(0) + V [(1 − e^{−(D + λ)t})/(D + λ)] Vᵀ (h − (G + λ)a(0)), with G = V D Vᵀ.
@@ -126,8 +126,8 @@ class OutputLayer(Problem):
         passed = (np.asarray(times) - times[0])[:, None]
         safe = np.where(stiff > 0, stiff, 1.0)
         grown = np.where(stiff > 0, -np.expm1(-safe * passed) / safe, passed)
-        hidden = np.broadcast_to(weights.hidden, (len(passed), *weights.hidden.shape))
-        return FlowWeights(hidden, weights.output + (grown * force) @ vectors.T, resting=resting)
+        for output in weights.output + (grown * force) @ vectors.T:
+            yield FlowWeights(weights.hidden, output, resting=resting)
 
     def modes(self) -> tuple[Array, Array, Array]:
         """Eigenvalues of G (…, mode), eigenvectors (…, neuron, mode), and which eigenvalues are 0 but for rounding."""

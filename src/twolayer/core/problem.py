@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,6 +93,11 @@ class Problem(ABC):
             )
         return weights
 
+    def in_pieces(self, weights: Weights) -> Problem:
+        """The problem for descents that go on from these weights in several calls, and are to be those of one call:
+        what a call chooses at its start is chosen here. Made for as many seeds as the weights have."""
+        return self
+
     def descend_on_batches(
         self, weights: Weights, step_size: float, batch_size: int, count: int, random: Sequence[Any]
     ) -> Weights:
@@ -113,9 +118,9 @@ class Problem(ABC):
         weight_decay: float,
         tolerance: tuple[float, float],
         resting: Array,
-    ) -> FlowWeights:
-        """Gradient flow of one seed on the host at `times`, the first of which is the start's: hidden (time, neuron,
-        feature), output (time, neuron), NaN from a stall on.
+    ) -> Iterator[FlowWeights]:
+        """Gradient flow of one seed on the host at `times`, the first of which is the start's: a frame for each,
+        hidden (neuron, feature), output (neuron,), as soon as it is reached; NaN from a stall on.
 
         weights: of the seed, in float64. tolerance: of a step, relative and absolute. resting: see `FlowWeights`.
         """

@@ -11,10 +11,13 @@ import numpy as np
 
 from twolayer.core.network import Weights
 
-__all__ = ["Clock", "FlowWeights", "Trajectory"]
+__all__ = ["MARKS", "STOP_REASONS", "Clock", "FlowWeights", "Trajectory"]
 
-MARKS = ("diverged_step", "trusted_until", "flow_forks", "path_trusted_until")
+MARKS = ("diverged_step", "trusted_until", "flow_forks", "path_trusted_until", "stop_time", "stop_reason")
 """What a trajectory records of each seed, (seed,), or None."""
+
+STOP_REASONS = ("gradient_norm", "loss", "unchanged")
+"""The parts of a stop rule: a seed's `stop_reason` is 1, 2 or 3, and 0 where it did not stop."""
 
 
 @dataclass(frozen=True)
@@ -40,10 +43,10 @@ class FlowWeights(Weights):
     resting: Any = None
 
     @classmethod
-    def lost(cls, weights: Weights, times: int, resting: Any = None) -> FlowWeights:
-        """NaN in place of the weights of one seed at that many times."""
-        hidden, output = (np.full((times, *part.shape), np.nan) for part in (weights.hidden, weights.output))
-        return cls(hidden, output, resting=resting)
+    def lost(cls, weights: Weights, resting: Any, forks: int = 0, stall: str = "") -> FlowWeights:
+        """NaN in place of weights."""
+        hidden, output = (np.full(part.shape, np.nan) for part in (weights.hidden, weights.output))
+        return cls(hidden, output, forks, stall, resting)
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,8 @@ class Trajectory:
     the time up to which the loss has two digits (`trust`). notes: for the user. dynamics: what made it, for metrics.
     flow_forks: for each seed the forks of `FlowWeights`, or None where no flow was run. path_trusted_until: for each
     seed the time up to which its path does not depend on rounding (`chaos`), or None where that is not checked.
+    stop_time, stop_reason: for each seed when it met the run's stop rule, NaN where it did not, and which part of it
+    (`STOP_REASONS`); None without a rule.
     """
 
     clock: Clock
@@ -66,6 +71,8 @@ class Trajectory:
     dynamics: Any = None
     flow_forks: Any = None
     path_trusted_until: Any = None
+    stop_time: Any = None
+    stop_reason: Any = None
 
     def of_seed(self, index: int) -> Trajectory:
         """The trajectory of one seed, on a seed axis of length 1."""

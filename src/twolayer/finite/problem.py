@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -269,7 +269,7 @@ class EmpiricalProblem(Problem):
         weight_decay: float,
         tolerance: tuple[float, float],
         resting: Array,
-    ) -> FlowWeights:
+    ) -> Iterator[FlowWeights]:
         """The exact flow between events (`finite.flow`) of two slopes and a square loss; of a smooth σ, whatever the
         loss, the implicit one (`core.implicit_flow`)."""
         slopes, square = self.network.activation.slopes, self.quadratic
@@ -277,8 +277,9 @@ class EmpiricalProblem(Problem):
             from twolayer.core.implicit_flow import implicit_flow  # loads scipy
 
             data = self.data.of_seed(seed).mapped(lambda array: to_host(array).astype(np.float64))
-            path = implicit_flow(data.problem(self.network), weights, times, weight_decay, *tolerance)
-            return replace(path, resting=resting)
+            for frame in implicit_flow(data.problem(self.network), weights, times, weight_decay, *tolerance):
+                yield replace(frame, resting=resting)
+            return
         if not square:
             raise TrainingError(
                 f"the exact flow on finite data knows square losses, not '{self.data.loss}'; with a smooth activation "
@@ -302,14 +303,18 @@ class EmpiricalProblem(Problem):
             atol=tolerance[1],
             resting=resting,
         )
-        path, forks, stall = FlowWeights.lost(weights, len(times)), 0, ""
-        try:
-            for index, frame in enumerate(frames):
-                path.hidden[index], path.output[index], forks = frame.hidden, frame.output, frame.forks
-                resting = frame.resting
-        except FlowStalled as stalled:
-            stall = str(stalled)
-        return FlowWeights(path.hidden, path.output, forks, stall, resting)
+        reached, stalled = FlowWeights(weights.hidden, weights.output, resting=resting), False
+        for _ in times:
+            if not stalled:
+                try:
+                    frame = next(frames)
+                    reached = FlowWeights(frame.hidden, frame.output, frame.forks, resting=frame.resting)
+                except FlowStalled as stall:
+                    reached, stalled = (
+                        FlowWeights.lost(reached, reached.resting, reached.forks, str(stall)),
+                        True,
+                    )
+            yield reached
 
     def _predict(self, weights: Weights, activation: Array) -> Array:
         xp = array_namespace(activation)

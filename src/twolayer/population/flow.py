@@ -7,6 +7,8 @@ the flow is stiff, and an explicit method would take T steps. Radau IIA of order
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -19,7 +21,7 @@ from twolayer.core.trajectory import FlowWeights
 from twolayer.population.closed_form import Units, unit
 from twolayer.population.leaving_zero import DirectionalDerivative, minima
 
-__all__ = ["population_flow"]
+__all__ = ["flow_frames", "population_flow"]
 
 ROUNDING = 2.0**-49
 """The absolute tolerance is at least this, times the largest current weight: a coordinate that is 0 but for
@@ -62,26 +64,37 @@ COARSER, COARSEST = 32.0, 2.0**25
 def population_flow(
     system: OdeSystem, times: Any, rtol: float, atol: float, moved: Any | None = None
 ) -> FlowWeights:
+    """The frames of `flow_frames` as one: hidden (time, neuron, feature), output (time, neuron), all forks."""
+    frames = list(flow_frames(system, times, rtol, atol, moved))
+    hidden, output = (np.stack([getattr(frame, part) for frame in frames]) for part in ("hidden", "output"))
+    return FlowWeights(hidden, output, frames[-1].forks)
+
+
+def flow_frames(
+    system: OdeSystem, times: Any, rtol: float, atol: float, moved: Any | None = None
+) -> Iterator[FlowWeights]:
     """dθ/dt = −∇(L + (weight_decay/2)|θ|²) of one seed on the host at `times`, of which the first is the start.
 
-    system: of a `PopulationProblem`, best in its reduced coordinates. Returns hidden (time, neuron, feature) and
-    output (time, neuron), and the number of forks. From where the integrator cannot go on they are NaN; the state
-    there stands to the end if the flow is at rest (`OdeSystem.is_at_rest`).
+    system: of a `PopulationProblem`, best in its reduced coordinates. Yields hidden (neuron, feature), output
+    (neuron,) and the number of forks so far at each time, as soon as it is reached. From where the integrator cannot
+    go on they are NaN; the state there stands to the end if the flow is at rest (`OdeSystem.is_at_rest`).
     moved (neuron,): which students have left their start, and are at 0 because they came there; default: none that
     is at 0. A student that reaches 0 stays until a direction of descent opens there (`leaving_zero`), and leaves
     along the steepest; one that starts there moves as σ'(0) says: it stays where that is 0.
     """
     state = system.packed(system.start)
-    states = np.full((len(times), len(state)), np.nan)
-    states[0], saved, stop = state, 1, float(times[-1])
+    saved, stop = 1, float(times[-1])
+    yield system.to_weights(state, 0)
     if not np.isfinite(state).all():  # the stage before stopped early
-        return system.to_weights(states, 0)
+        yield from itertools.repeat(system.to_weights(state * np.nan, 0), len(times) - 1)
+        return
     state = system.moved_from_zero(state, moved)
     zero = AtZero(system, state, moved)
     time = float(times[0])
     state = zero.released(state)
     part, coarse = Segment(system, time, state, stop, rtol, system.floors(atol, state)), 1.0
     since, steps = time, 0
+    final = state * np.nan
     while saved < len(times):
         solver = part.solver
         solver.atol = coarse * system.floors(atol, solver.y)
@@ -94,7 +107,7 @@ def population_flow(
                 state, coarse = now, coarse * COARSER
             if coarse > COARSEST or system.tolerance_too_coarse(state, coarse * floor(atol, state)):
                 if system.is_at_rest(state, stop - solver.t):
-                    states[saved:] = state
+                    final = state
                 break
             part = Segment(system, solver.t, state, stop, rtol, coarse * system.floors(atol, state))
             since, steps = solver.t, 0
@@ -106,26 +119,24 @@ def population_flow(
             if coarse > 1.0 and system.tolerance_too_coarse(now, float(np.max(solver.atol))):
                 before = part.state(solver.y_old, solver.t_old)
                 if system.is_at_rest(before, stop - solver.t_old):
-                    states[saved:] = before
+                    final = before
                 break
         between = part.between()
         left = zero.leaves(between, solver.t_old, solver.t, now)
         end = solver.t if left is None else left
+        passed = []
         while saved < len(times) and end >= times[saved]:
-            states[saved] = now if solver.t == times[saved] else between(times[saved])
+            passed.append(np.array(now) if solver.t == times[saved] else between(times[saved]))
             saved += 1
         size = solver.h_abs
-        if left is None:
-            state = zero.arrived(now)
-            if state is None:
-                if part.current():
-                    continue
-                state = now
-        else:
-            state = between(left)
-        state = zero.released(state)
-        part = Segment(system, end, state, stop, rtol, coarse * system.floors(atol, state), size)
-    return system.to_weights(states, zero.forks)
+        arrived = zero.arrived(now) if left is None else None
+        if left is not None or arrived is not None or not part.current():
+            state = between(left) if left is not None else now if arrived is None else arrived
+            state = zero.released(state)
+            part = Segment(system, end, state, stop, rtol, coarse * system.floors(atol, state), size)
+        for vector in passed:
+            yield system.to_weights(vector, zero.forks)
+    yield from itertools.repeat(system.to_weights(final, zero.forks), len(times) - saved)
 
 
 class AtZero:
@@ -406,7 +417,7 @@ class OdeSystem:
         return self.problem.network.scale * weights.output[:, None] * weights.hidden
 
     def to_weights(self, vectors: Any, forks: int) -> FlowWeights:
-        """The weights of vectors (time, parameter)."""
+        """The weights of vectors (…, parameter)."""
         weights = self.unpacked(vectors)
         return FlowWeights(weights.hidden, weights.output, forks)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from twolayer.core.arrays import array_namespace
@@ -28,7 +28,10 @@ class FusedPopulationProblem(PopulationProblem):
     """A `PopulationProblem` whose descents a kernel runs in min(d, m + k) coordinates. Subclasses give `run_kernel`.
 
     Its arrays are those of a library that can write into them (NumPy, CuPy).
+    piece_of: the reduced problem and weights that the call began with of which a descent is a piece (`in_pieces`).
     """
+
+    piece_of: tuple[PopulationProblem, Weights] | None = field(default=None, kw_only=True)
 
     @abstractmethod
     def run_kernel(
@@ -49,26 +52,10 @@ class FusedPopulationProblem(PopulationProblem):
         xp = array_namespace(weights.hidden)
         dtype, shape = weights.hidden.dtype, weights.hidden.shape
 
-        def in_float64(array: Any) -> Any:
-            return xp.astype(array, xp.float64, copy=False)
-
-        hidden = xp.reshape(in_float64(weights.hidden), (-1, *shape[-2:]))
-        output = xp.reshape(in_float64(weights.output), (-1, shape[-2]))
-        data = self.data.mapped(in_float64)
-        (problem, reduced_weights), basis = reduced(
-            PopulationProblem(data, self.network), Weights(hidden, output)
-        )
-        units, _ = problem.units(reduced_weights)
-        students, teachers = units.vectors[:, : shape[-2]], units.vectors[:, shape[-2] :]
-        angles = closed_form.angles(students, teachers)
-        nearest = xp.min(xp.minimum(angles, math.pi - angles), axis=-1)
-        masses = xp.abs(units.masses)
-        largest = xp.max(masses[:, shape[-2] :], axis=-1)[:, None]
-        settled = (nearest < DELICATE) | (masses[:, : shape[-2]] < DELICATE * largest)
-        delicate = xp.all(settled, axis=-1) & xp.any(nearest < DELICATE, axis=-1)
-        delicate = delicate & (len(data.hidden) > 1 and data.orthogonal and weight_decay == 0)
-
-        at_zero = xp.any(xp.max(xp.abs(students), axis=-1) == 0, axis=-1) & (self.factors.resting != 0)
+        (problem, reduced_weights), basis = self.in_float64(weights)
+        delicate = self.is_delicate(*(self.piece_of or (problem, reduced_weights)), weight_decay)
+        output = reduced_weights.output
+        at_zero = xp.any(xp.max(xp.abs(reduced_weights.hidden), axis=-1) == 0, axis=-1) & (self.factors.resting != 0)
         moved = Weights(xp.asarray(reduced_weights.hidden, copy=True), xp.asarray(output, copy=True))
         for chosen, descend in (
             (delicate, Problem.descend),
@@ -92,6 +79,35 @@ class FusedPopulationProblem(PopulationProblem):
         """`count` steps, of which the array code takes the first: it knows the force on a student at 0."""
         weights = Problem.descend(problem, weights, step_size, weight_decay, 1)
         return self.fused(problem, weights, step_size, weight_decay, count - 1)
+
+    def in_pieces(self, weights: Weights) -> Problem:
+        """As `Problem.in_pieces`: which seeds are left to the array code is decided by these weights."""
+        return replace(self, piece_of=self.in_float64(weights)[0])
+
+    def in_float64(self, weights: Weights) -> tuple[tuple[PopulationProblem, Weights], Any]:
+        """What `reduced` gives in float64, with one axis of seeds."""
+        xp, shape = array_namespace(weights.hidden), weights.hidden.shape
+
+        def converted(array: Any) -> Any:
+            return xp.astype(array, xp.float64, copy=False)
+
+        hidden = xp.reshape(converted(weights.hidden), (-1, *shape[-2:]))
+        output = xp.reshape(converted(weights.output), (-1, shape[-2]))
+        problem = PopulationProblem(self.data.mapped(converted), self.network)
+        return reduced(problem, Weights(hidden, output))
+
+    def is_delicate(self, problem: PopulationProblem, weights: Weights, weight_decay: float) -> Any:
+        """Which seeds are left to the array code, (seed,): weights (seed, neuron, coordinate) in float64."""
+        xp, m = array_namespace(weights.hidden), self.network.neurons
+        units, _ = problem.units(weights)
+        students, teachers = units.vectors[:, :m], units.vectors[:, m:]
+        angles = closed_form.angles(students, teachers)
+        nearest = xp.min(xp.minimum(angles, math.pi - angles), axis=-1)
+        masses = xp.abs(units.masses)
+        largest = xp.max(masses[:, m:], axis=-1)[:, None]
+        settled = (nearest < DELICATE) | (masses[:, :m] < DELICATE * largest)
+        delicate = xp.all(settled, axis=-1) & xp.any(nearest < DELICATE, axis=-1)
+        return delicate & (len(self.data.hidden) > 1 and self.data.orthogonal and weight_decay == 0)
 
     def fused(
         self, problem: PopulationProblem, weights: Weights, step_size: float, weight_decay: float, count: int

@@ -7,7 +7,7 @@ never leaves their span at the start: it runs in min(d, m + k) coordinates, what
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -273,15 +273,31 @@ class PopulationProblem(TeacherProblem):
         atol: float,
         moved: Array | None = None,
     ) -> FlowWeights:
+        """The frames of `flow_frames` as one: hidden (time, neuron, feature), output (time, neuron)."""
+        frames = list(self.flow_frames(weights, times, weight_decay, rtol, atol, moved))
+        hidden, output = (
+            np.stack([getattr(frame, part) for frame in frames]) for part in ("hidden", "output")
+        )
+        return FlowWeights(hidden, output, frames[-1].forks)
+
+    def flow_frames(
+        self,
+        weights: Weights,
+        times: Any,
+        weight_decay: float,
+        rtol: float,
+        atol: float,
+        moved: Array | None = None,
+    ) -> Iterator[FlowWeights]:
         """Gradient flow of one seed on the host at `times`, the first of which is the start's, by
-        `population_flow` in min(d, m + k) coordinates: hidden (time, neuron, feature), output (time, neuron)."""
-        from twolayer.population.flow import population_flow  # loads scipy
+        `population.flow` in min(d, m + k) coordinates: hidden (neuron, feature) and output (neuron,) of each."""
+        from twolayer.population.flow import flow_frames  # loads scipy
 
         data = self.data.mapped(lambda array: to_host(array).astype("float64"))
         (problem, start), basis = reduced(replace(self, data=data), self.network.with_tied_outputs(weights))
-        path = population_flow(problem.ode_system(start, weight_decay), times, rtol, atol, moved)
-        full = lifted(path, basis)
-        return FlowWeights(full.hidden, full.output, path.forks)
+        for frame in flow_frames(problem.ode_system(start, weight_decay), times, rtol, atol, moved):
+            full = lifted(frame, basis)
+            yield FlowWeights(full.hidden, full.output, frame.forks)
 
     def flow_of_seed(
         self,
@@ -291,12 +307,13 @@ class PopulationProblem(TeacherProblem):
         weight_decay: float,
         tolerance: tuple[float, float],
         resting: Array,
-    ) -> FlowWeights:
+    ) -> Iterator[FlowWeights]:
         """The implicit flow (`population.flow`); a student at 0 at the start, not resting there, moves by σ'(0)."""
         moved = weights.hidden.any(-1) | (resting > 0)
-        path = self.flow(weights, times, weight_decay, *tolerance, moved)
         # One that started at 0 has left it where σ'(0) ≠ 0, and rests if it is there again.
-        return replace(path, resting=(moved | (self.factors.resting != 0)).astype("int8"))
+        resting = (moved | (self.factors.resting != 0)).astype("int8")
+        for frame in self.flow_frames(weights, times, weight_decay, *tolerance, moved):
+            yield replace(frame, resting=resting)
 
     def ode_system(self, start: Weights, weight_decay: float) -> Any:
         """The flow's velocity and Jacobian, of one seed."""

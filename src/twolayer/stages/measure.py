@@ -12,11 +12,12 @@ from twolayer.analysis import metric
 from twolayer.analysis.metric import Metric
 from twolayer.core.loss import Loss
 from twolayer.core.network import Network, Weights
+from twolayer.core.trajectory import MARKS
 from twolayer.storage.netcdf import Variables, in_coordinates_of, unpack_problem, unpack_trajectory
 
 __all__ = ["measure"]
 
-KEPT = ("seed", "time", "step", "diverged_step", "trusted_until", "flow_forks", "path_trusted_until")
+KEPT = ("seed", "time", "step", *MARKS)
 
 
 def measure(

@@ -12,6 +12,7 @@ from twolayer.core.loss import Loss
 from twolayer.core.network import Network
 from twolayer.core.times import Times
 from twolayer.storage.netcdf import Variables, in_coordinates_of, pack_trajectory, unpack_problem
+from twolayer.training.stop import StopRule
 from twolayer.training.train import train as run_dynamics
 
 __all__ = ["train"]
@@ -43,5 +44,6 @@ def train(
         backend,
         run["dtype"],
         threads,
+        StopRule(**run["stop"]) if "stop" in run else None,
     )
     return in_coordinates_of(data, pack_trajectory(trajectory, run["seeds"])), trajectory.notes

@@ -20,7 +20,7 @@ import numpy as np
 from twolayer.core.data import Data, law_of
 from twolayer.core.loss import Loss
 from twolayer.core.network import Weights
-from twolayer.core.trajectory import Clock, Trajectory
+from twolayer.core.trajectory import STOP_REASONS, Clock, Trajectory
 from twolayer.errors import DataError, unknown_name
 from twolayer.storage import atomic
 
@@ -161,6 +161,12 @@ def pack_trajectory(trajectory: Trajectory, seeds: list[int]) -> Variables:
     if trajectory.path_trusted_until is not None:
         described_as = described("time up to which the path does not hang on rounding")
         variables["path_trusted_until"] = (("seed",), trajectory.path_trusted_until, described_as)
+    if trajectory.stop_time is not None:
+        described_as = described("time at which the seed met the stop rule; NaN: it did not")
+        variables["stop_time"] = (("seed",), trajectory.stop_time, described_as)
+        codes = ", ".join(f"{code} {name}" for code, name in enumerate(STOP_REASONS, start=1))
+        described_as = described(f"part of the stop rule that the seed met: {codes}; 0: none")
+        variables["stop_reason"] = (("seed",), trajectory.stop_reason, described_as)
     if trajectory.flow_forks is not None:
         described_as = described(
             "points of the path of the flow at which the limit of small descent steps is not unique"
@@ -187,6 +193,8 @@ def unpack_trajectory(variables: Variables) -> Trajectory:
     trusted = variables["trusted_until"][1] if "trusted_until" in variables else None
     forks = variables["flow_forks"][1] if "flow_forks" in variables else None
     path = variables["path_trusted_until"][1] if "path_trusted_until" in variables else None
+    stop_time = variables["stop_time"][1] if "stop_time" in variables else None
+    stop_reason = variables["stop_reason"][1] if "stop_reason" in variables else None
     return Trajectory(
         clock,
         weights,
@@ -195,6 +203,8 @@ def unpack_trajectory(variables: Variables) -> Trajectory:
         trusted,
         flow_forks=forks,
         path_trusted_until=path,
+        stop_time=stop_time,
+        stop_reason=stop_reason,
     )
 
 

@@ -35,6 +35,7 @@ from twolayer.core.initialization import InitializationSpec
 from twolayer.core.loss import Loss
 from twolayer.core.problem_spec import ProblemSpec
 from twolayer.core.registration import hooks_of_marks, marked_kinds
+from twolayer.core.trajectory import MARKS
 from twolayer.errors import ConfigError, PluginError, unknown_name
 from twolayer.study.schema import build
 
@@ -365,7 +366,7 @@ BASES: dict[str, type] = {
 DIMENSIONS = frozenset(("seed", "time", "neuron", "feature", "sample", "teacher"))
 """The dimensions that datasets share."""
 
-RESERVED = DIMENSIONS | {"step", "diverged_step", "trusted_until", "flow_forks", "path_trusted_until", "run"}
+RESERVED = DIMENSIONS | {"step", "run", *MARKS}
 """Dimensions and variables of every dataset, which neither a metric nor a swept word may have for a name."""
 
 SECTIONS = ("activations", "problems", "initializations", "dynamics")

@@ -20,10 +20,11 @@ from twolayer.study.network import build_network, described
 from twolayer.study.registry import RESERVED, Registry
 from twolayer.study.schema import build, canonical, convert, number
 from twolayer.study.sweep import get_path, refuse_taken, set_path, sweep_points
+from twolayer.training.stop import StopRule
 
 __all__ = ["Experiment", "PlannedRun", "make_run"]
 
-RUN_KEYS = (*PLUGIN_SECTIONS, "network", "times", "seeds", "dtype")
+RUN_KEYS = (*PLUGIN_SECTIONS, "network", "times", "seeds", "dtype", "stop")
 
 
 EXPERIMENT_KEYS = (*RUN_KEYS, "metrics", "sweep")
@@ -190,6 +191,9 @@ def make_run(
         "seeds": make_seeds(raw.get("seeds", 1), f"{where}.seeds"),
         "dtype": dtype,
     }
+    if raw.get("stop") not in (None, False):
+        rule = build(StopRule, raw["stop"], f"{where}.stop")
+        sections["stop"] = {key: value for key, value in canonical(rule).items() if value is not None}
     swept = {
         path.rpartition(".")[2]: get_path(sections, path) if label is None else label
         for path, (label, _) in point.items()

@@ -50,8 +50,8 @@ def sweep_points(sweep: Any, where: str) -> list[dict[str, tuple[Any, Any]]]:
     words: dict[str, str] = {}
     for path in paths:
         word = str(path).rpartition(".")[2]
-        if str(path).partition(".")[0] not in (*PLUGIN_SECTIONS, "network", "times", "dtype"):
-            choices = (*PLUGIN_SECTIONS, "network", "times", "dtype")
+        if str(path).partition(".")[0] not in (*PLUGIN_SECTIONS, "network", "times", "dtype", "stop"):
+            choices = (*PLUGIN_SECTIONS, "network", "times", "dtype", "stop")
             raise ConfigError(f"{where}.{path}: {unknown_name('section to sweep', path, choices)}")
         if not re.fullmatch(WORD, word):
             raise ConfigError(

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from twolayer.core.arrays import to_host
 from twolayer.core.backend import Backend
 from twolayer.core.data import Data
 from twolayer.core.dynamics import Dynamics
@@ -20,6 +19,7 @@ from twolayer.errors import PluginError
 from twolayer.training import precision
 from twolayer.training.diagnosis import blown_up, broken_off, diagnose, risen
 from twolayer.training.start import refuse_out_of_range, start
+from twolayer.training.stop import StopRule, Watch, stopped_path
 from twolayer.training.twins import EndedRun, shared_with_descent_twin, shared_with_flow_twin
 
 __all__ = ["train"]
@@ -35,6 +35,7 @@ def train(
     backend: Backend,
     dtype: str = "float64",
     threads: int = 1,
+    stop: StopRule | None = None,
 ) -> Trajectory:
     """Run a dynamics from its initial weights through the saved times, for all seeds at once.
 
@@ -44,14 +45,15 @@ def train(
     A dynamics that stays in the span of its start runs there, in coordinates found once; only frames are lifted back.
     A descent whose steps are too large somewhere is run again, moved by one unit in the last place now and then: where
     that parts from it, the path depends on rounding (`chaos`).
+    Each seed ends where it meets the rule `stop`, and its last state stands for later times.
     Where seeds have different teachers, each seed is trained separately, `threads` of them at a time.
     """
     if data.apart:
 
         def train_seed(index: int) -> Trajectory:
-            return train(
-                data.of_seed(index), network, initialization, dynamics, times, [seeds[index]], backend, dtype
-            )
+            one = data.of_seed(index)
+            chosen = [seeds[index]]
+            return train(one, network, initialization, dynamics, times, chosen, backend, dtype, stop=stop)
 
         return Trajectory.joined(over_seeds(train_seed, len(seeds), threads))
     hidden, output = start(initialization, data, network, seeds)
@@ -81,20 +83,35 @@ def train(
         return [random_of(seed, "dynamics") for seed in seeds]
 
     frames: list[Weights] = []
-    losses: list[Any] = []
     forks, stalls = None, ("",) * len(seeds)
+    checks, stopped = dynamics.check_clock(clock), None
     with np.errstate(over="ignore", invalid="ignore"):  # divergence is found and reported below
-        for frame in dynamics.trajectory(problem, begin(), clock, random()):
-            refuse_unlike(frame, reduced_start, dynamics, len(frames), len(clock.time))
-            frames.append(Weights(np.array(to_host(frame.hidden)), np.array(to_host(frame.output))))
-            losses.append(on_host.loss(frames[-1]))  # overflows before the weights do
-            forks = None if frame.forks is None else np.asarray(frame.forks, dtype=np.int64)
-            stalls = frame.stall or stalls
+        if stop is None:
+            for frame in dynamics.trajectory(problem, begin(), clock, random()):
+                frames.append(kept(frame, reduced_start, dynamics, len(frames), len(clock.time)))
+                forks = None if frame.forks is None else np.asarray(frame.forks, dtype=np.int64)
+                stalls = frame.stall or stalls
+        else:
+            exact = reduced_data.mapped(lambda array: np.asarray(array, np.float64))
+            stopped = stopped_path(
+                dynamics,
+                lambda chosen: backend.problem(reduced_data.of_seeds(chosen), network, dtype, threads),
+                lambda chosen: Watch(
+                    stop, dynamics, lambda some: exact.of_seeds(some).problem(network), chosen, checks.time
+                ),
+                begin(),
+                checks,
+                np.isin(checks.time, clock.time),
+                random(),
+                threads,
+            )
+            frames, forks, stalls = stopped.frames, stopped.forks, stopped.stalls
         if len(frames) < len(clock.time):
             raise PluginError(
                 f"dynamics {type(dynamics).__name__}: yields {len(frames)} frames; must yield {len(clock.time)}, one "
                 "for each saved time, the start first"
             )
+        losses = [on_host.loss(frame) for frame in frames]  # they overflow before the weights do
         trusted = precision.last_trusted(on_host, frames)
     trajectory = Weights(
         np.stack([frame.hidden for frame in frames], axis=1),
@@ -139,6 +156,7 @@ def train(
             dtype,
             tuple(frames),
             finite,
+            None if stopped is None else (checks, stopped),
         )
         shared, messages = (
             shared_with_flow_twin if dynamics.descent_step is None else shared_with_descent_twin
@@ -146,23 +164,16 @@ def train(
         path_trusted, notes = clock.time[shared], notes + messages
     if forks is not None:
         notes += forked(forks, seeds)
+    stop_time, reason = None, None
+    if stopped is not None:
+        stop_time, reason = (
+            np.where(stopped.checks >= 0, checks.time[stopped.checks], np.nan),
+            stopped.reasons,
+        )
     return Trajectory(
         clock, trajectory, decay, diverged, clock.time[trusted], notes,
-        flow_forks=forks, path_trusted_until=path_trusted,
+        flow_forks=forks, path_trusted_until=path_trusted, stop_time=stop_time, stop_reason=reason,
     )  # fmt: skip
-
-
-def refuse_unlike(frame: Any, start: Weights, dynamics: Dynamics, index: int, frames: int) -> None:
-    """Refuse a frame of a dynamics that is one too many, or not of the shape of the start."""
-    where = f"dynamics {type(dynamics).__name__}"
-    if index == frames:
-        raise PluginError(f"{where}: yields more than {frames} frames; must yield one for each saved time")
-    for name in ("hidden", "output"):
-        shape, wanted = getattr(getattr(frame, name, None), "shape", None), getattr(start, name).shape
-        if shape != wanted:
-            raise PluginError(
-                f"{where}: frame {index} has {name} of shape {shape}; must be Weights with {name} of shape {wanted}"
-            )
 
 
 def forked(forks: Any, seeds: Sequence[int]) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from twolayer.core.network import Weights
 from twolayer.core.seeds import random_of
 from twolayer.core.trajectory import Clock
 from twolayer.training import chaos
+from twolayer.training.stop import Replay, StoppedPath, section, stopped_path
 
 __all__ = ["EndedRun", "shared_with_descent_twin", "shared_with_flow_twin"]
 
@@ -25,6 +26,7 @@ class EndedRun:
 
     data: in the coordinates of the run. problem: on the backend. on_host: the same on the host. weight_decay: λ
     (time,). frames: the weights at each saved time. finite (seed, time): whether they are, and their loss.
+    stopped: the times at which a stop rule was looked at, and what came of it; None without a rule.
     """
 
     dynamics: Dynamics
@@ -38,6 +40,7 @@ class EndedRun:
     dtype: str
     frames: Sequence[Weights]
     finite: Any
+    stopped: tuple[Clock, StoppedPath] | None = None
 
     @property
     def lost(self) -> Any:
@@ -73,11 +76,31 @@ def shared_with_descent_twin(run: EndedRun, threads: int) -> tuple[Any, tuple[st
     if not twins.any():
         return last, ()
     chosen = np.flatnonzero(twins)
-    problem = run.backend.problem(run.data.of_seeds(chosen), run.problem.network, run.dtype, threads)
     path = [Weights(frame.hidden[chosen], frame.output[chosen]) for frame in run.frames]
+    start, random = run.place(path[0]), run.random(chosen.tolist())
+
+    def moved(some: Any) -> Any:
+        data = run.data.of_seeds(chosen[some])
+        problem = run.backend.problem(data, run.problem.network, run.dtype, threads)
+        like = Weights(path[0].hidden[some], path[0].output[some])
+        return chaos.Jittered.of(problem, run.place, like)
+
     with np.errstate(over="ignore", invalid="ignore"):
-        moved: Any = chaos.Jittered.of(problem, run.place, path[0])
-        twin = run.dynamics.trajectory(moved, run.place(path[0]), run.clock, run.random(chosen.tolist()))
+        twin: Iterable[Weights]
+        if run.stopped is None:
+            twin = run.dynamics.trajectory(moved(np.arange(len(chosen))), start, run.clock, random)
+        else:
+            checks, ends = run.stopped
+            twin = stopped_path(
+                run.dynamics,
+                moved,
+                lambda some: Replay(ends.checks[chosen], ends.reasons[chosen], some),
+                start,
+                checks,
+                np.isin(checks.time, run.clock.time),
+                random,
+                threads,
+            ).frames
         last[chosen] = np.minimum(last[chosen], chaos.last_shared(path, twin))
     return last, chaos.parting_notes(last, twins, run.lost, run.clock, run.seeds, run.dtype)
 
@@ -85,12 +108,21 @@ def shared_with_descent_twin(run: EndedRun, threads: int) -> tuple[Any, tuple[st
 def shared_with_flow_twin(run: EndedRun, threads: int) -> tuple[Any, tuple[str, ...]]:
     """As `shared_with_descent_twin`, with the twin of the dynamics: a flow of another tolerance."""
     last, clock = run.last_finite, run.clock
-    start, every = run.place(run.frames[0]), range(len(run.seeds))
-    found = run.dynamics.twin(run.problem, start, clock, run.random(every))
-    if found is None:
-        return last, ()
-    twin, reach = found
-    shared = chaos.last_shared(run.frames, twin, reach)
+    if run.stopped is None:
+        found = shared_of(run, np.arange(len(run.seeds)), len(clock.time) - 1)
+        if found is None:
+            return last, ()
+        shared, reach = found
+    else:
+        checks, ends = run.stopped
+        frame_of = np.cumsum(np.isin(checks.time, clock.time)) - 1  # the last one at each check
+        shared, reach = last.copy(), 0.0
+        for seed, check in enumerate(ends.checks.tolist()):
+            end = int(frame_of[check])
+            found = shared_of(run, np.asarray([seed]), end)
+            if found is not None:
+                reach = found[1]
+                shared[seed] = last[seed] if found[0][0] == end else found[0][0]
     parting = np.flatnonzero(shared < last)
     last = np.minimum(last, shared)
     if not len(parting):
@@ -102,3 +134,16 @@ def shared_with_flow_twin(run: EndedRun, threads: int) -> tuple[Any, tuple[str, 
         "start neurons come so close to each other that rounding decides when they part again. The time of each is "
         "path_trusted_until.",
     )
+
+
+def shared_of(run: EndedRun, seeds: Any, end: int) -> tuple[Any, float] | None:
+    """The last frame up to one of them that the twin of some seeds shares, (seed,), and at which distance the two have
+    parted; None where no twin is run."""
+    frames = [Weights(frame.hidden[seeds], frame.output[seeds]) for frame in run.frames[: end + 1]]
+    problem = run.problem
+    if len(seeds) < len(run.seeds):
+        problem = run.backend.problem(run.data.of_seeds(seeds), problem.network, run.dtype, 1)
+    found = run.dynamics.twin(
+        problem, run.place(frames[0]), section(run.clock, 0, end), run.random(seeds.tolist())
+    )
+    return None if found is None else (chaos.last_shared(frames, *found), found[1])

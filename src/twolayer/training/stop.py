@@ -1,0 +1,265 @@
+"""The stop rule: a seed of a run ends where it is met, and its last state stands for later times.
+
+A descent is looked at every 1000 steps, later once for each twentieth of the steps so far (`check_steps`), and at its
+saved steps; any other dynamics at its saved times. Loss and gradient are measured on the host in float64, as metrics
+are. So where a seed stops depends on no other seed, and on the backend by rounding only.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Protocol
+
+import numpy as np
+from array_api_compat import device
+
+from twolayer.core.arrays import array_namespace
+from twolayer.core.dynamics import Dynamics
+from twolayer.core.network import Weights
+from twolayer.core.problem import Problem
+from twolayer.core.seeds import over_seeds
+from twolayer.core.trajectory import Clock
+from twolayer.training.frames import kept
+
+__all__ = ["Replay", "StopRule", "StoppedPath", "Watch", "section", "stopped_path"]
+
+
+@dataclass(frozen=True)
+class StopRule:
+    """A seed ends where any of these is met.
+
+    gradient_norm: |∇(L + (λ/2)|θ|²)| over the trained parameters is no larger. loss: L is no larger.
+    unchanged: since half of the time (the last check at or before it) no weight has changed by more than this, as a
+    share of the largest weight.
+    """
+
+    gradient_norm: float | None = None
+    loss: float | None = None
+    unchanged: float | None = None
+
+    def __post_init__(self) -> None:
+        given = {part.name: getattr(self, part.name) for part in fields(self)}
+        if all(value is None for value in given.values()):
+            raise ValueError(f"give one or more of {', '.join(given)}; without a rule leave stop out")
+        for name, value in given.items():
+            if value is not None and not 0 < value < math.inf:
+                raise ValueError(f"{name}: must be above 0 and finite, is {value!r}")
+
+
+class Judge(Protocol):
+    """Says which seeds end at a check."""
+
+    def stopping(self, index: int, weights: Weights) -> Any:
+        """The number of the reason why each seed ends, (seed,), 0 where it goes on: index of the check, weights on
+        the host of the seeds that are left."""
+
+    def keep(self, kept: Any) -> None:
+        """Go on with some of the seeds that are left, by their place among them."""
+
+
+class Watch:
+    """A rule, and what it has to remember of the seeds that are left.
+
+    problem: of these seeds on the host in float64. times: of the checks.
+    """
+
+    def __init__(
+        self, rule: StopRule, dynamics: Dynamics, problem_of: Callable[[Any], Problem], seeds: Any, times: Any
+    ) -> None:
+        self.rule, self.dynamics, self.problem_of, self.times = rule, dynamics, problem_of, times
+        self.seeds = seeds
+        self.problem = problem_of(seeds)
+        self.begin = max(dynamics.settled_after, 0.0)
+        self.past: list[tuple[float, Weights]] = []
+
+    def keep(self, kept: Any) -> None:
+        """As `Judge.keep`."""
+        self.seeds = self.seeds[kept]
+        self.problem = self.problem_of(self.seeds)
+        self.past = [(time, Weights(past.hidden[kept], past.output[kept])) for time, past in self.past]
+
+    def stopping(self, index: int, weights: Weights) -> Any:
+        """As `Judge.stopping`."""
+        time = float(self.times[index])
+        reason = np.zeros(len(weights.hidden), dtype=np.int8)
+        if time <= self.dynamics.settled_after * (1.0 + 1e-12):
+            return reason
+        wide = Weights(weights.hidden.astype(np.float64), weights.output.astype(np.float64))
+        with np.errstate(all="ignore"):  # what is not finite does not stop
+            if self.rule.unchanged is not None:
+                reason[self.change(time, wide) <= self.rule.unchanged] = 3
+            if self.rule.loss is not None:
+                reason[self.problem.loss(wide) <= self.rule.loss] = 2
+            if self.rule.gradient_norm is not None:
+                decay = self.dynamics.weight_decay_at(time)
+                slope = self.dynamics.last_problem(self.problem, wide).gradient(wide, decay)
+                squares = (slope.hidden**2).sum((-2, -1)) + (slope.output**2).sum(-1)
+                reason[np.sqrt(squares) <= self.rule.gradient_norm] = 1
+        return reason
+
+    def change(self, time: float, weights: Weights) -> Any:
+        """The largest change of a weight since half of the time, over the largest weight, (seed,); ∞ before a check
+        at or before that."""
+        half = 0.5 * (time - self.begin)
+        while len(self.past) > 1 and self.past[1][0] <= half:
+            self.past.pop(0)
+        change = np.full(len(weights.hidden), np.inf)
+        if self.past and self.past[0][0] <= half:
+            moved, size = weights - self.past[0][1], largest(weights)
+            change = np.where(size > 0, largest(moved) / np.where(size > 0, size, 1.0), largest(moved))
+        self.past.append((time - self.begin, weights))
+        return change
+
+
+def largest(weights: Weights) -> Any:
+    """The largest weight of each seed in absolute value, (seed,)."""
+    return np.maximum(np.abs(weights.hidden).max((-2, -1)), np.abs(weights.output).max(-1))
+
+
+class Replay:
+    """The stops of another run: a twin ends with it. reasons, checks (seed,): of that run, −1 where it went on."""
+
+    def __init__(self, checks: Any, reasons: Any, seeds: Any) -> None:
+        self.checks, self.reasons = checks[seeds], reasons[seeds]
+
+    def keep(self, kept: Any) -> None:
+        """As `Judge.keep`."""
+        self.checks, self.reasons = self.checks[kept], self.reasons[kept]
+
+    def stopping(self, index: int, weights: Weights) -> Any:
+        """As `Judge.stopping`."""
+        return np.where(self.checks == index, self.reasons, 0)
+
+
+@dataclass(frozen=True)
+class StoppedPath:
+    """The frames of a run at its saved times, on the host, with what they say (`FlowWeights`) at its end; and for each
+    seed the check at which it stopped, −1 where it did not, and the reason."""
+
+    frames: list[Weights]
+    forks: Any
+    stalls: tuple[str, ...]
+    checks: Any
+    reasons: Any
+
+
+def stopped_path(
+    dynamics: Dynamics,
+    problem_of: Callable[[Any], Problem],
+    judge_of: Callable[[Any], Judge],
+    weights: Weights,
+    clock: Clock,
+    saved: Any,
+    random: Sequence[np.random.Generator],
+    threads: int,
+) -> StoppedPath:
+    """The run of a dynamics at the checks of `clock`, seed by seed until it stops.
+
+    problem_of, judge_of: of some seeds, by their index. weights: the start of all, on the backend. saved (check,):
+    which checks are frames. random: one generator per seed. A dynamics that `restarts` runs all seeds together and
+    goes on with those that are left; any other runs each by itself, `threads` at a time, as far as it is needed.
+    """
+    seeds = len(random)
+    if dynamics.restarts():
+        return together(dynamics, problem_of, judge_of, weights, clock, saved, random)
+
+    def alone(seed: int) -> StoppedPath:
+        one = np.asarray([seed])
+        judge, start = judge_of(one), taken(weights, one)
+        path = dynamics.trajectory(problem_of(one), start, clock, random[seed : seed + 1])
+        frames: list[Weights] = []
+        forks, stalls, check, reason = None, ("",), -1, 0
+        for index, frame in enumerate(path):
+            state = kept(frame, start, dynamics, index, len(clock.time))
+            forks, stalls = frame.forks, frame.stall or stalls
+            if saved[index]:
+                frames.append(state)
+            reason = int(judge.stopping(index, state)[0])
+            if reason:
+                check = index
+                frames += [state] * int(np.sum(saved[index + 1 :]))
+                break
+        return StoppedPath(frames, forks, stalls, np.asarray([check]), np.asarray([reason], dtype=np.int8))
+
+    paths = over_seeds(alone, seeds, threads)
+    known = [path.forks for path in paths if path.forks is not None]
+    zero = np.zeros(1, dtype=np.int64)
+    return StoppedPath(
+        [joined(states) for states in zip(*(path.frames for path in paths), strict=True)],
+        np.concatenate([zero if path.forks is None else path.forks for path in paths]) if known else None,
+        tuple(stall for path in paths for stall in path.stalls),
+        np.concatenate([path.checks for path in paths]),
+        np.concatenate([path.reasons for path in paths]),
+    )
+
+
+def together(
+    dynamics: Dynamics,
+    problem_of: Callable[[Any], Problem],
+    judge_of: Callable[[Any], Judge],
+    weights: Weights,
+    clock: Clock,
+    saved: Any,
+    random: Sequence[np.random.Generator],
+) -> StoppedPath:
+    """As `stopped_path`, all seeds that are left at once. Between two saved times the path is that of a run without
+    a rule: `Problem.in_pieces`."""
+    seeds = len(random)
+    left, judge = np.arange(seeds), judge_of(np.arange(seeds))
+    checks, reasons = np.full(seeds, -1), np.zeros(seeds, dtype=np.int8)
+    current = kept(weights, weights, dynamics, 0, len(clock.time))
+    state, begin = (
+        weights,
+        taken(weights, left),
+    )  # of the seeds that are left: now, and at the last saved time
+    frames: list[Weights] = []
+    last, path = len(clock.time) - 1, None
+    for index in range(last + 1):
+        if len(left) and index > 0:
+            if path is None:
+                until = index + int(np.argmax(saved[index:]))
+                problem = problem_of(left).in_pieces(begin)
+                path = dynamics.trajectory(
+                    problem, state, section(clock, index - 1, until), [random[seed] for seed in left.tolist()]
+                )
+                next(path)  # the state it begins with
+            start, state = state, next(path)
+            reached = kept(state, start, dynamics, index, last + 1)
+            current = Weights(current.hidden.copy(), current.output.copy())
+            current.hidden[left], current.output[left] = reached.hidden, reached.output
+        if len(left):
+            reason = judge.stopping(index, Weights(current.hidden[left], current.output[left]))
+            if reason.any():
+                checks[left], reasons[left] = np.where(reason > 0, index, -1), reason
+                going = np.flatnonzero(reason == 0)
+                left, path = left[going], None
+                if len(left):
+                    state, begin = taken(state, going), taken(begin, going)
+                    judge.keep(going)
+        if saved[index]:
+            frames.append(current)
+        if saved[index] and len(left):
+            begin, path = taken(state, np.arange(len(left))), None
+    return StoppedPath(frames, None, ("",) * seeds, checks, reasons)
+
+
+def section(clock: Clock, first: int, last: int) -> Clock:
+    """The clock from one of its times to another."""
+    chosen = slice(first, last + 1)
+    return Clock(clock.time[chosen], None if clock.step is None else clock.step[chosen])
+
+
+def taken(weights: Weights, seeds: Any) -> Weights:
+    """The weights of some seeds, by their index, where they lie."""
+    xp = array_namespace(weights.hidden)
+    chosen = xp.asarray(seeds, device=device(weights.hidden))
+    return Weights(xp.take(weights.hidden, chosen, axis=0), xp.take(weights.output, chosen, axis=0))
+
+
+def joined(states: Sequence[Weights]) -> Weights:
+    """The weights of several seeds, one after another."""
+    return Weights(
+        np.concatenate([state.hidden for state in states]), np.concatenate([state.output for state in states])
+    )
