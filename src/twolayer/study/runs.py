@@ -191,7 +191,7 @@ def make_run(
         "seeds": make_seeds(raw.get("seeds", 1), f"{where}.seeds"),
         "dtype": dtype,
     }
-    if raw.get("stop") not in (None, False):
+    if raw.get("stop") is not None and raw["stop"] is not False:
         rule = build(StopRule, raw["stop"], f"{where}.stop")
         sections["stop"] = {key: value for key, value in canonical(rule).items() if value is not None}
     swept = {

@@ -55,7 +55,7 @@ class Judge(Protocol):
         """The number of the reason why each seed ends, (seed,), 0 where it goes on: index of the check, weights on
         the host of the seeds that are left."""
 
-    def keep(self, kept: Any) -> None:
+    def keep(self, going: Any) -> None:
         """Go on with some of the seeds that are left, by their place among them."""
 
 
@@ -74,11 +74,11 @@ class Watch:
         self.begin = max(dynamics.settled_after, 0.0)
         self.past: list[tuple[float, Weights]] = []
 
-    def keep(self, kept: Any) -> None:
+    def keep(self, going: Any) -> None:
         """As `Judge.keep`."""
-        self.seeds = self.seeds[kept]
+        self.seeds = self.seeds[going]
         self.problem = self.problem_of(self.seeds)
-        self.past = [(time, Weights(past.hidden[kept], past.output[kept])) for time, past in self.past]
+        self.past = [(time, Weights(past.hidden[going], past.output[going])) for time, past in self.past]
 
     def stopping(self, index: int, weights: Weights) -> Any:
         """As `Judge.stopping`."""
@@ -124,9 +124,9 @@ class Replay:
     def __init__(self, checks: Any, reasons: Any, seeds: Any) -> None:
         self.checks, self.reasons = checks[seeds], reasons[seeds]
 
-    def keep(self, kept: Any) -> None:
+    def keep(self, going: Any) -> None:
         """As `Judge.keep`."""
-        self.checks, self.reasons = self.checks[kept], self.reasons[kept]
+        self.checks, self.reasons = self.checks[going], self.reasons[going]
 
     def stopping(self, index: int, weights: Weights) -> Any:
         """As `Judge.stopping`."""
@@ -210,12 +210,11 @@ def together(
     left, judge = np.arange(seeds), judge_of(np.arange(seeds))
     checks, reasons = np.full(seeds, -1), np.zeros(seeds, dtype=np.int8)
     current = kept(weights, weights, dynamics, 0, len(clock.time))
-    state, begin = (
-        weights,
-        taken(weights, left),
-    )  # of the seeds that are left: now, and at the last saved time
+    state: Any = weights  # of the seeds that are left
+    begin = taken(weights, left)  # of these at the last saved time
     frames: list[Weights] = []
-    last, path = len(clock.time) - 1, None
+    last = len(clock.time) - 1
+    path: Any = None
     for index in range(last + 1):
         if len(left) and index > 0:
             if path is None:
@@ -225,7 +224,7 @@ def together(
                     problem, state, section(clock, index - 1, until), [random[seed] for seed in left.tolist()]
                 )
                 next(path)  # the state it begins with
-            start, state = state, next(path)
+            start, state = state, next(path, None)
             reached = kept(state, start, dynamics, index, last + 1)
             current = Weights(current.hidden.copy(), current.output.copy())
             current.hidden[left], current.output[left] = reached.hidden, reached.output

@@ -18,6 +18,7 @@ from twolayer.core.trajectory import Trajectory
 from twolayer.errors import PluginError
 from twolayer.training import precision
 from twolayer.training.diagnosis import blown_up, broken_off, diagnose, risen
+from twolayer.training.frames import kept
 from twolayer.training.start import refuse_out_of_range, start
 from twolayer.training.stop import StopRule, Watch, stopped_path
 from twolayer.training.twins import EndedRun, shared_with_descent_twin, shared_with_flow_twin
