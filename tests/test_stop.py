@@ -268,7 +268,7 @@ def test_a_run_without_a_rule_is_as_before() -> None:
 
 
 @pytest.mark.parametrize(
-    "rule, message",
+    ("rule", "message"),
     [
         ({}, "stop: give one or more of gradient_norm, loss, unchanged"),
         ({"loss": 0}, "stop.loss: must be above 0"),

@@ -307,8 +307,8 @@ class EmpiricalProblem(Problem):
         for _ in times:
             if not stalled:
                 try:
-                    frame = next(frames)
-                    reached = FlowWeights(frame.hidden, frame.output, frame.forks, resting=frame.resting)
+                    there = next(frames)
+                    reached = FlowWeights(there.hidden, there.output, there.forks, resting=there.resting)
                 except FlowStalled as stall:
                     reached, stalled = (
                         FlowWeights.lost(reached, reached.resting, reached.forks, str(stall)),
