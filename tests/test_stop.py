@@ -111,9 +111,8 @@ def test_a_seed_ends_where_its_path_first_meets_the_rule(name: str, kind: str) -
     """Against the path without a rule, checked afterwards; weights to 1e-12, the flow's to 1e-9."""
     dynamics = made(name)
     after = {"schedule": 6.0, "sequence": 2.0}.get(name, -1.0)
-    times = Times(values=[*np.arange(1.0, 46.0).tolist()])
-    device = "numba" if name == "gradient_flow" else "numpy"
-    whole, ended = (trained(kind, dynamics, times, rule, device=device) for rule in (None, RULE))
+    times = Times(values=np.arange(1.0, 46.0).tolist())
+    whole, ended = (trained(kind, dynamics, times, rule, device="numba") for rule in (None, RULE))
     assert whole.stop_time is None
     np.testing.assert_array_equal(ended.clock.time, whole.clock.time)
     wanted = expected(kind, whole, dynamics, RULE, after)
@@ -136,9 +135,10 @@ def test_a_seed_ends_where_its_path_first_meets_the_rule(name: str, kind: str) -
 )
 @pytest.mark.parametrize("kind", ["finite", "population"])
 def test_a_seed_ends_alike_alone_and_on_every_backend(name: str, kind: str) -> None:
-    rule, times = RULE, Times(values=[5.0, 40.0])
+    rule, times = StopRule(loss=3e-2, gradient_norm=5e-3), Times(values=np.arange(1.0, 11.0).tolist())
     every = trained(kind, made(name), times, rule)
-    for device in BACKENDS[1:4]:
+    assert (every.stop_reason > 0).any()
+    for device in BACKENDS[1:3]:
         other = trained(kind, made(name), times, rule, device=device)
         np.testing.assert_array_equal(other.stop_time, every.stop_time)
         np.testing.assert_array_equal(other.stop_reason, every.stop_reason)

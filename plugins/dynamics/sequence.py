@@ -278,16 +278,18 @@ class Record:
 
     def joined(self, frame: Weights) -> Record:
         """With what a frame of the next stage says of the seeds that are alive."""
-        if frame.forks is None and frame.resting is None:
+        if frame.forks is None and frame.resting is None and not any(frame.stall):
             return self
-        forks = np.zeros(len(self.alive), dtype=np.int64) if self.forks is None else self.forks
-        met = forks if frame.forks is None else forks + np.where(self.alive, frame.forks, 0)
+        met = self.forks
+        if frame.forks is not None:
+            met = (0 if self.forks is None else self.forks) + np.where(self.alive, frame.forks, 0)
         stalls = frame.stall or ("",) * len(self.alive)
         stall = tuple(
             said or (new if alive else "")
             for said, new, alive in zip(self.stall, stalls, self.alive, strict=True)
         )
-        return replace(self, forks=met, stall=stall, resting=frame.resting)
+        resting = self.resting if frame.resting is None else frame.resting
+        return replace(self, forks=met, stall=stall, resting=resting)
 
     def frame(self, frame: Weights) -> Weights:
         """A frame with the record, and NaN in the place of the seeds that are lost."""

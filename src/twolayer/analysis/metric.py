@@ -32,6 +32,8 @@ class Metric:
 
     measure: (problem, trajectory) -> array with `dimensions`, computed in float64 on the host.
     applies: whether it has a meaning for this run; where not, it is left out.
+    across_seeds: whether it compares seeds: it is then measured once for all, with the first seed's problem where
+    teachers differ.
     by_default: whether it is measured where an experiment names no metrics.
     required, source: set for a run: whether a failure is an error, as for a metric that the config names, and the file
     of the plugin.
@@ -43,6 +45,7 @@ class Metric:
     units: str = "1"
     applies: Callable[[Any, Trajectory], bool] = always
     by_default: bool = True
+    across_seeds: bool = False
     required: bool = False
     source: str = ""
 
@@ -55,6 +58,7 @@ def metric(
     units: str = "1",
     applies: Callable[[Any, Trajectory], bool] = always,
     by_default: bool = True,
+    across_seeds: bool = False,
     per_frame: bool = False,
 ) -> Callable[[Measuring], Measuring]:
     """Register a function (problem, trajectory) -> array as the metric `name`; see `Metric`.
@@ -64,7 +68,7 @@ def metric(
 
     def register(function: Measuring) -> Measuring:
         measured = each_frame(function) if per_frame else function
-        made = Metric(measured, dimensions, long_name, units, applies, by_default)
+        made = Metric(measured, dimensions, long_name, units, applies, by_default, across_seeds)
         mark(function, "metrics", name, made, function.__module__)
         return function
 
@@ -110,7 +114,10 @@ def measure(
             try:
                 applies = metric.applies(problems[0], trajectory)
                 if applies:
-                    variables[name] = variable_of(metric, problems, paths)
+                    alone = problems[:1], [trajectory]
+                    variables[name] = variable_of(
+                        metric, *(alone if metric.across_seeds else (problems, paths))
+                    )
             except Exception as error:
                 message = f"{named} failed: {type(error).__name__}: {error}{line_of(error)}"
                 if metric.required:

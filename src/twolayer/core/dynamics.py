@@ -15,7 +15,7 @@ from twolayer.core.network import Network, Weights
 from twolayer.core.problem import Problem
 from twolayer.core.problem_spec import ProblemSpec
 from twolayer.core.times import Times
-from twolayer.core.trajectory import Clock
+from twolayer.core.trajectory import Clock, FlowWeights
 
 __all__ = ["Descent", "Dynamics", "Flow", "InstantUpdate", "WeightDecay", "check_steps"]
 
@@ -263,7 +263,8 @@ class InstantUpdate(Dynamics):
         return 0
 
     def update(self, problem: Problem, weights: Weights, random: Sequence[np.random.Generator]) -> Weights:
-        """The weights after the update."""
+        """The weights after the update; `FlowWeights` with a message in `stall` for each seed that it could not bring
+        to its end, or ""."""
         raise TypeError(f"{type(self).__name__} must define update(problem, weights, random)")
 
     def trajectory(
@@ -271,6 +272,10 @@ class InstantUpdate(Dynamics):
     ) -> Iterator[Weights]:
         """The start, then the updated weights at every later time."""
         yield weights
-        updated = problem.network.with_tied_outputs(self.update(problem, weights, random))
+        updated = self.update(problem, weights, random)
+        messages = updated.stall
+        updated = problem.network.with_tied_outputs(updated)
+        if messages:
+            updated = FlowWeights(updated.hidden, updated.output, None, messages)
         for _ in clock.time[1:]:
             yield updated

@@ -52,8 +52,15 @@ class TeacherProblem(Problem):
         """The top eigenvalue of the Hessian in the trained parameters, (…,): descent is stable below
         2/sharpness near a minimum."""
         xp = array_namespace(weights.hidden)
+        matrix = self.hessian_with_outside(weights)
+        return xp.max(xp.linalg.eigvalsh(0.5 * (matrix + xp.matrix_transpose(matrix))), axis=-1)
+
+    def hessian_with_outside(self, weights: Weights) -> Array:
+        """As `Problem.hessian_with_outside`, in the span of students and teachers and one direction outside, where
+        there are more: all directions outside are alike."""
+        xp = array_namespace(weights.hidden)
         (problem, start), _ = reduced(self, weights)
-        if problem.data.dimension is not None:  # all directions outside the span are alike: keep one
+        if problem.data.dimension is not None:
 
             def with_one_more(vectors: Array) -> Array:
                 return xp.concat([vectors, xp.zeros_like(vectors[..., :1])], axis=-1)
@@ -61,8 +68,7 @@ class TeacherProblem(Problem):
             start = Weights(with_one_more(start.hidden), start.output)
             data = replace(problem.data, hidden=with_one_more(problem.data.hidden))
             problem = replace(problem, data=data)
-        matrix = problem.hessian(start)
-        return xp.max(xp.linalg.eigvalsh(0.5 * (matrix + xp.matrix_transpose(matrix))), axis=-1)
+        return problem.hessian(start)
 
     def in_span(self, weights: Weights) -> tuple[Problem, Weights, Callable[[Weights], Weights] | None]:
         """As `Problem.in_span`: min(d, m + k) coordinates."""

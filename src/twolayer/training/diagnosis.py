@@ -95,6 +95,16 @@ def broken_off(lost: Any, clock: Clock, seeds: Sequence[int], stalls: Sequence[s
     )
 
 
+def unfinished(lost: Any, seeds: Sequence[int], stalls: Sequence[str]) -> tuple[str, ...]:
+    """A note for each seed that is finite to the end and of which a dynamics says what it could not reach; lost (seed,
+    time)."""
+    return tuple(
+        f"seed {seed}: {stall}"
+        for seed, stall, row in zip(seeds, stalls, lost, strict=True)
+        if stall and not row.any()
+    )
+
+
 def diagnose(
     dynamics: Dynamics,
     problem: Any,

@@ -17,7 +17,7 @@ from twolayer.core.times import Times
 from twolayer.core.trajectory import Trajectory
 from twolayer.errors import PluginError
 from twolayer.training import precision
-from twolayer.training.diagnosis import blown_up, broken_off, diagnose, risen
+from twolayer.training.diagnosis import blown_up, broken_off, diagnose, risen, unfinished
 from twolayer.training.frames import kept
 from twolayer.training.start import refuse_out_of_range, start
 from twolayer.training.stop import StopRule, Watch, stopped_path
@@ -133,6 +133,7 @@ def train(
     if dynamics.descent_step is not None:
         notes += blown_up(loss, clock, seeds)
     notes += risen(dynamics, on_host, frames, decay, clock, seeds)
+    notes += unfinished(~finite, seeds, stalls)
     if not finite.all():
         lost = ~np.logical_and.accumulate(finite, axis=1)
         if dynamics.descent_step is not None:

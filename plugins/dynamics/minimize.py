@@ -1,0 +1,180 @@
+"""minimize: go to a stationary point of the objective at once, by the exact Hessian."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from twolayer import InstantUpdate, Network, Problem, Weights, dynamics
+from twolayer.core.arrays import to_host
+from twolayer.core.network import placed_like
+from twolayer.core.output_layer import OutputLayer
+from twolayer.core.problem import data_of
+from twolayer.core.seeds import over_seeds
+from twolayer.core.trajectory import FlowWeights
+
+POLISH = 60
+"""Newton's steps after the trust region, at most."""
+FLAT = (1e-14, 1e-8)
+"""Curvatures below this share of the largest are left out of a step of Newton's, the smaller share first."""
+PROBED, ROUNDING = 1e-3, 1e-10
+"""At a saddle the objective falls by more than this share of it, so far (of the parameters' norm) along the lowest
+curvature. The sign of the curvature alone says less: at neurons of a length of rounding it is rounding too."""
+
+
+@dynamics("minimize")
+@dataclass(frozen=True)
+class Minimize(InstantUpdate):
+    """θ ← a stationary point of L + (weight_decay/2)(|a|² + |W|²) near θ, in the trained parameters, seed by seed.
+
+    A trust region with the exact Hessian (scipy's trust-exact) first, then Newton's method while it lowers the
+    gradient. On the host in float64 under every backend.
+    weight_decay: λ. gradient_norm: the gradient's norm to be reached. iterations: of the trust region, at most.
+
+    A seed that ends above `gradient_norm`, or at a saddle, stays where it came to, and the run's notes say so. On
+    finite data with relu or another activation of two slopes the objective is smooth only while no sample changes its
+    side of a neuron: a minimum inside such a region is reached, one on a boundary (w_j·x_k = 0) has no
+    gradient of 0 and is noted as not reached.
+    """
+
+    weight_decay: float = 0.0
+    gradient_norm: float = 1e-12
+    iterations: int = 1000
+
+    stays_in_span = True  # gradients and Newton's steps are combinations of students and teachers
+
+    host_reason = "minimize is computed on the host"
+
+    def __post_init__(self) -> None:
+        if self.weight_decay < 0:
+            raise ValueError(f"weight_decay: must be 0 or above, is {self.weight_decay!r}")
+        if not self.gradient_norm > 0:
+            raise ValueError(f"gradient_norm: must be above 0, is {self.gradient_norm!r}")
+        if self.iterations < 1:
+            raise ValueError(f"iterations: at least 1, is {self.iterations}")
+
+    def weight_decay_at(self, time: float) -> float:
+        """λ, at any time."""
+        return self.weight_decay
+
+    def update(self, problem: Problem, weights: Weights, random: Sequence[np.random.Generator]) -> Weights:
+        """The stationary points, and for each seed what was not reached."""
+        if isinstance(problem, OutputLayer):
+            return problem.minimum(weights, self.weight_decay)
+        hidden, output = (to_host(part).astype(np.float64) for part in (weights.hidden, weights.output))
+
+        def one(seed: int) -> tuple[Weights, str]:
+            data = data_of(problem.data, seed).mapped(lambda array: np.asarray(array, np.float64))
+            return self.minimum(data.problem(problem.network), Weights(hidden[seed], output[seed]))
+
+        ends = over_seeds(one, len(hidden), problem.threads)
+        return FlowWeights(
+            placed_like(np.stack([end.hidden for end, _ in ends]), weights.hidden),
+            placed_like(np.stack([end.output for end, _ in ends]), weights.output),
+            None,
+            tuple(message for _, message in ends),
+        )
+
+    def minimum(self, problem: Problem, weights: Weights) -> tuple[Weights, str]:
+        """Where one seed ends, and what it did not reach, or "": problem and weights without a seed axis."""
+        from scipy.optimize import minimize  # loaded where it is needed
+
+        objective = Objective(problem, weights, self.weight_decay)
+        start = objective.vector_of(objective.start)
+        if not np.isfinite(objective.slope(start)).all():
+            return weights, "minimize: the gradient is not finite at its start"
+        vector = start
+        if objective.steepness(vector) > self.gradient_norm:
+            vector = minimize(
+                objective.value,
+                start,
+                jac=objective.slope,
+                hess=objective.curvature,
+                method="trust-exact",
+                options={"gtol": self.gradient_norm, "maxiter": self.iterations},
+            ).x
+        vector = polished(objective, vector)
+        return objective.weights(vector), self.shortfall(objective, vector)
+
+    def shortfall(self, objective: Objective, vector: Any) -> str:
+        """What is not reached, or ""."""
+        steepness = objective.steepness(vector)
+        if not steepness <= self.gradient_norm:
+            return (
+                f"minimize ends with a gradient of norm {steepness:.3g}, above {self.gradient_norm:g}: more "
+                "iterations may reach it, unless rounding or a boundary between activation patterns is in the way"
+            )
+        values, modes = np.linalg.eigh(objective.curvature(vector))
+        here, away = objective.value(vector), PROBED * np.linalg.norm(vector) * modes[:, 0]
+        lower = min(objective.value(vector + away), objective.value(vector - away))
+        if values[0] < 0 and lower < here * (1.0 - ROUNDING):
+            return f"minimize ends at a saddle: the smallest eigenvalue of the Hessian is {values[0]:.3g}"
+        return ""
+
+
+@dataclass(frozen=True)
+class Objective:
+    """L + (weight_decay/2)(|a|² + |W|²) of one seed as a function of its trained parameters in one vector: hidden
+    weights neuron by neuron, then output weights where they are trained."""
+
+    problem: Problem
+    start: Weights
+    weight_decay: float
+
+    @property
+    def network(self) -> Network:
+        """The problem's."""
+        return self.problem.network
+
+    def vector_of(self, weights: Weights) -> Any:
+        """The parameters of weights."""
+        trained = [weights.output] if self.network.output == "trained" else []
+        return np.concatenate([weights.hidden.ravel(), *trained])
+
+    def weights(self, vector: Any) -> Weights:
+        """The weights of a vector."""
+        size = self.start.hidden.size
+        output = vector[size:] if self.network.output == "trained" else self.start.output
+        return self.network.with_tied_outputs(Weights(vector[:size].reshape(self.start.hidden.shape), output))
+
+    def value(self, vector: Any) -> float:
+        """The objective."""
+        weights = self.weights(vector)
+        return float(self.problem.loss(weights) + self.problem.penalty(weights, self.weight_decay))
+
+    def slope(self, vector: Any) -> Any:
+        """Its gradient."""
+        return self.vector_of(self.problem.gradient(self.weights(vector), self.weight_decay))
+
+    def steepness(self, vector: Any) -> float:
+        """The gradient's norm."""
+        return float(np.linalg.norm(self.slope(vector)))
+
+    def curvature(self, vector: Any) -> Any:
+        """Its Hessian; tied outputs are penalised twice."""
+        decay = self.weight_decay * (2.0 if self.network.output == "tied" else 1.0)
+        matrix = self.problem.hessian(self.weights(vector))
+        return 0.5 * (matrix + matrix.T) + decay * np.eye(len(vector))
+
+
+def polished(objective: Objective, vector: Any) -> Any:
+    """The vector after steps of Newton's method, as long as one of them lowers the gradient."""
+    slope = objective.slope(vector)
+    for _ in range(POLISH):
+        values, modes = np.linalg.eigh(objective.curvature(vector))
+        force = modes.T @ slope
+        for flat in FLAT:
+            steep = np.abs(values) > flat * np.abs(values).max()
+            step = -modes @ np.where(steep, force / np.where(steep, values, 1.0), 0.0)
+            lengths = (1.0, 0.5, 0.25)
+            tried = [(vector + share * step, objective.slope(vector + share * step)) for share in lengths]
+            lower = [pair for pair in tried if np.linalg.norm(pair[1]) < np.linalg.norm(slope)]
+            if lower:
+                vector, slope = lower[0]
+                break
+        else:
+            break
+    return vector
