@@ -163,12 +163,12 @@ def test_a_descent_is_checked_every_thousand_steps_then_each_twentieth_of_them()
 @pytest.mark.parametrize("device", ["numpy", "numba"])
 def test_a_descent_with_one_saved_time_ends_between(device: str) -> None:
     """The state is the one at the check, and no step is taken after it."""
-    rule, dynamics = StopRule(gradient_norm=1e-8), made("gradient_descent")
-    ended = trained("population", dynamics, Times(steps=[9000]), rule, device=device)
+    rule, dynamics = StopRule(gradient_norm=5e-4), made("gradient_descent")
+    ended = trained("population", dynamics, Times(steps=[4000]), rule, device=device)
     assert (ended.stop_reason == 1).any()
     for seed in np.flatnonzero(ended.stop_reason).tolist():
         step = round(ended.stop_time[seed] / 0.05)
-        assert step in check_steps(9000)
+        assert step in check_steps(4000)
         there = trained("population", dynamics, Times(steps=[step]), None, device=device)
         np.testing.assert_allclose(
             ended.weights.hidden[seed, -1], there.weights.hidden[seed, -1], rtol=0, atol=1e-13
@@ -177,7 +177,7 @@ def test_a_descent_with_one_saved_time_ends_between(device: str) -> None:
 
 def test_unchanged_compares_with_half_of_the_time() -> None:
     dynamics, times = made("gradient_descent"), Times(values=np.arange(1.0, 61.0).tolist())
-    rule = StopRule(unchanged=1e-4)
+    rule = StopRule(unchanged=0.03)
     whole, ended = trained("finite", dynamics, times, None), trained("finite", dynamics, times, rule)
     assert (ended.stop_reason == 3).any()
     for seed, hidden in enumerate(whole.weights.hidden):
@@ -186,7 +186,7 @@ def test_unchanged_compares_with_half_of_the_time() -> None:
             / max(np.abs(hidden[index]).max(), np.abs(whole.weights.output[seed, index]).max())
             for index in range(1, 61)
         ]
-        met = np.flatnonzero(np.asarray(change) <= 1e-4)
+        met = np.flatnonzero(np.asarray(change) <= 0.03)
         if len(met):
             assert ended.stop_time[seed] == 1.0 + met[0]
         else:
@@ -197,11 +197,11 @@ def test_what_acts_at_once_and_single_precision() -> None:
     fit = REGISTRY.build("dynamics", {"name": "output_fit", "weight_decay": 0.1}, "dynamics")[1]
     ended = trained("finite", fit, Times(values=[1.0, 2.0]), StopRule(loss=1e9), output="trained")
     np.testing.assert_array_equal(ended.stop_time, [1.0, 1.0, 1.0])  # the start is not its result
-    still = StopRule(unchanged=1e-5)
-    single = trained("population", made("gradient_descent"), Times(values=[3000]), still, dtype="float32")
+    still = StopRule(unchanged=0.05)
+    single = trained("population", made("gradient_descent"), Times(values=[200]), still, dtype="float32", device="numba")
     assert single.weights.hidden.dtype == np.float32
-    assert (single.stop_reason == 3).all()
-    assert (single.stop_time < 3000).all()
+    assert (single.stop_reason == 3).any()
+    assert (single.stop_time[single.stop_reason == 3] < 200).all()
 
 
 def test_marks_of_trust_are_those_of_the_path_that_was_run() -> None:
@@ -243,13 +243,13 @@ EXPERIMENT: dict[str, Any] = {
 
 def test_a_dataset_says_when_and_why() -> None:
     dataset = twolayer.run(
-        EXPERIMENT | {"stop": {"gradient_norm": "1e-7"}, "sweep": {"dynamics.step_size": [0.1, 0.2]}}
+        EXPERIMENT | {"stop": {"gradient_norm": "1e-4"}, "sweep": {"dynamics.step_size": [0.1, 0.2]}}
     )
     assert dataset.stop_time.dims == ("step_size", "seed")
-    assert (dataset.gradient_norm.isel(time=-1) <= 1e-7).where(dataset.stop_reason == 1, other=True).all()
+    assert (dataset.gradient_norm.isel(time=-1) <= 1e-4).where(dataset.stop_reason == 1, other=True).all()
     assert (dataset.stop_reason == 1).any()
     run = json.loads(str(dataset.run.values.flat[0]))
-    assert run["stop"] == {"gradient_norm": 1e-7}
+    assert run["stop"] == {"gradient_norm": 1e-4}
     twolayer.run(EXPERIMENT | {"stop": run["stop"], "times": {"values": [1]}, "metrics": ["loss"]})
 
 
