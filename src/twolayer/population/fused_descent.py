@@ -55,7 +55,9 @@ class FusedPopulationProblem(PopulationProblem):
         (problem, reduced_weights), basis = self.in_float64(weights)
         delicate = self.is_delicate(*(self.piece_of or (problem, reduced_weights)), weight_decay)
         output = reduced_weights.output
-        at_zero = xp.any(xp.max(xp.abs(reduced_weights.hidden), axis=-1) == 0, axis=-1) & (self.factors.resting != 0)
+        at_zero = xp.any(xp.max(xp.abs(reduced_weights.hidden), axis=-1) == 0, axis=-1) & (
+            self.factors.resting != 0
+        )
         moved = Weights(xp.asarray(reduced_weights.hidden, copy=True), xp.asarray(output, copy=True))
         for chosen, descend in (
             (delicate, Problem.descend),

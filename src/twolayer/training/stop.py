@@ -30,7 +30,8 @@ __all__ = ["Replay", "StopRule", "StoppedPath", "Watch", "section", "stopped_pat
 class StopRule:
     """A seed ends where any of these is met.
 
-    gradient_norm: |∇(L + (λ/2)|θ|²)| over the trained parameters is no larger. loss: L is no larger.
+    gradient_norm: |∇(L + (λ/2)|θ|²)| over the trained parameters is no larger, of a flow that of the least element of
+    the subdifferential, as the metric. loss: L is no larger.
     unchanged: since half of the time (the last check at or before it) no weight has changed by more than this, as a
     share of the largest weight.
     """
@@ -94,7 +95,11 @@ class Watch:
                 reason[self.problem.loss(wide) <= self.rule.loss] = 2
             if self.rule.gradient_norm is not None:
                 decay = self.dynamics.weight_decay_at(time)
-                slope = self.dynamics.last_problem(self.problem, wide).gradient(wide, decay)
+                last = self.dynamics.last_problem(self.problem, wide)
+                flows = (
+                    "flow" in self.dynamics.kinds
+                )  # which may rest on a boundary between activation patterns
+                slope = (last.least_gradient if flows else last.gradient)(wide, decay)
                 squares = (slope.hidden**2).sum((-2, -1)) + (slope.output**2).sum(-1)
                 reason[np.sqrt(squares) <= self.rule.gradient_norm] = 1
         return reason
