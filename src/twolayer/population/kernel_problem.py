@@ -10,6 +10,7 @@ also β = Σ c_p E σ(u_p·x) x, out of f − f*: L is less by ½M² and ½|β|�
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -100,15 +101,15 @@ class KernelProblem(TeacherProblem):
         weight_decay: float,
         tolerance: tuple[float, float],
         resting: Array,
-    ) -> FlowWeights:
+    ) -> Iterator[FlowWeights]:
         """The implicit flow (`core.implicit_flow`) in min(d, m + k) coordinates."""
         from twolayer.core.implicit_flow import implicit_flow  # loads scipy
 
         data = self.data.mapped(lambda array: to_host(array).astype("float64"))
         (problem, start), basis = reduced(replace(self, data=data), self.network.with_tied_outputs(weights))
-        path = implicit_flow(problem, start, times, weight_decay, *tolerance)
-        full = lifted(path, basis)
-        return FlowWeights(full.hidden, full.output, stall=path.stall, resting=resting)
+        for frame in implicit_flow(problem, start, times, weight_decay, *tolerance):
+            full = lifted(frame, basis)
+            yield FlowWeights(full.hidden, full.output, stall=frame.stall, resting=resting)
 
     @property
     def profile(self) -> str:
