@@ -156,6 +156,23 @@ def test_examples_run_together_on_every_backend(folder: Path) -> None:
     assert (losses["numpy"][:, 0] != losses["numpy"][:, -1]).all()
 
 
+def test_the_example_metric_stays_out_of_the_way_of_a_teacher(folder: Path) -> None:
+    """By default it is measured on samples; on a whole population it does not apply, and nothing fails."""
+    problem = {"name": "gaussian_teacher", "dimension": 3, "teachers": 1}
+    experiment = {
+        "problem": problem,
+        "network": {"neurons": 2},
+        "initialization": {"name": "gaussian", "scale": 0.1},
+        "dynamics": {"name": "gradient_descent", "step_size": 0.1},
+        "times": {"steps": [1, 2]},
+    }
+    dataset = twolayer.run(experiment, "numpy", plugin_paths=[str(folder / "plugins")])
+    assert "dead_neurons" not in dataset
+    assert "dead_neurons" not in dataset.attrs["notes"]
+    sampled = {**experiment, "problem": {**problem, "samples": 5}}
+    assert "dead_neurons" in twolayer.run(sampled, "numpy", plugin_paths=[str(folder / "plugins")])
+
+
 def test_example_refuses_with_the_place(folder: Path) -> None:
     settings = experiment(problem={"name": "parity", "samples": 12, "dimension": 4, "order": 5})
     with pytest.raises(Exception, match=r"problem\.order: must lie between 1 and dimension = 4, is 5"):
