@@ -29,7 +29,7 @@ def has_tolerance(problem: EmpiricalProblem, trajectory: Trajectory) -> bool:
 def flow_error(problem: EmpiricalProblem, trajectory: Trajectory) -> Any:
     """|L − L'|/L' of the first seed, (time,), where L' is the loss of the same flow with rtol/1000, or 2.5e-14.
 
-    NaN after `trusted_until`, where L' is 0, and everywhere where rtol is below 2.5e-13, which no run can judge.
+    NaN after `trusted_until` and after a stop rule was met, where L' is 0, and everywhere where rtol is below 2.5e-13, which no run can judge.
     """
     from twolayer.population.numba_descent import CompiledPopulationProblem
 
@@ -45,4 +45,6 @@ def flow_error(problem: EmpiricalProblem, trajectory: Trajectory) -> Any:
     error = np.abs(loss - exact) / np.where(exact > 0, exact, np.nan)
     if share > 0.1:
         error = np.full_like(error, np.nan)
-    return np.where(clock.time <= trajectory.trusted_until[0], error, np.nan)
+    stop = np.inf if trajectory.stop_time is None else trajectory.stop_time[0]  # NaN: it went to the end
+    known = (clock.time <= trajectory.trusted_until[0]) & ~(clock.time > stop)
+    return np.where(known, error, np.nan)
