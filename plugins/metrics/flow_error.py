@@ -29,7 +29,8 @@ def has_tolerance(problem: EmpiricalProblem, trajectory: Trajectory) -> bool:
 def flow_error(problem: EmpiricalProblem, trajectory: Trajectory) -> Any:
     """|L − L'|/L' of the first seed, (time,), where L' is the loss of the same flow with rtol/1000, or 2.5e-14.
 
-    NaN after `trusted_until` and after a stop rule was met, where L' is 0, and everywhere where rtol is below 2.5e-13, which no run can judge.
+    NaN after `trusted_until` and after a stop rule was met, where L' is 0, and everywhere where rtol is below
+    2.5e-13, which no run can judge.
     """
     from twolayer.population.numba_descent import CompiledPopulationProblem
 
