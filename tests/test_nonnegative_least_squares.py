@@ -94,3 +94,18 @@ def test_it_starts_a_run() -> None:
     wide = {**experiment, "initialization": {"name": "nonnegative_least_squares", "subspace": 4}}
     with pytest.raises(ConfigError, match=r"initialization\.subspace: 4 directions in dimension 3"):
         twolayer.run(wide)
+    smooth = {**experiment, "network": {"neurons": 10, "activation": "tanh"}}
+    with pytest.raises(ConfigError, match=r"needs σ\(cz\) = cσ\(z\) for c > 0, .*; Tanh is not so"):
+        twolayer.run(smooth)
+    stages = [{"name": "gradient_descent", "step_size": 0.05, "until": 1}, {"name": "balancing"}]
+    balanced = {
+        **smooth,
+        "initialization": {"name": "gaussian", "scale": 0.1},
+        "dynamics": {
+            "name": "sequence",
+            "stages": [*stages, {"name": "gradient_descent", "step_size": 0.05}],
+        },
+        "times": {"values": [0.5, 2.0]},
+    }
+    with pytest.raises(ConfigError, match=r"keeps the function where .*; Tanh is not so"):
+        twolayer.run(balanced)

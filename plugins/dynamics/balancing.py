@@ -27,6 +27,11 @@ class Balancing(InstantUpdate):
         """Refuse networks whose output weights are not parameters."""
         if network.output != "trained":
             raise ValueError(f"moves output weights, and those of this network are '{network.output}'")
+        if network.activation.degree != 1:
+            raise ValueError(
+                "keeps the function where σ(cz) = cσ(z) for c > 0, as relu, abs or leaky_relu; "
+                f"{type(network.activation).__name__} is not so"
+            )
 
     def update(self, problem: Problem, weights: Weights, random: Sequence[np.random.Generator]) -> Weights:
         """The balanced weights."""

@@ -34,6 +34,11 @@ class NonnegativeLeastSquares(InitializationSpec):
         """Refuse networks that cannot hold the fit, and subspaces that the problem does not have."""
         if network.output == "fixed":
             raise ValueError("sets |a_j| = |w_j|, and the outputs of this network are fixed")
+        if network.activation.degree != 1:
+            raise ValueError(
+                "shares each mass between w and a, which needs σ(cz) = cσ(z) for c > 0, as relu, abs or leaky_relu; "
+                f"{type(network.activation).__name__} is not so"
+            )
         _, features = problem.size
         if self.subspace is not None and features is not None and self.subspace > features:
             raise ValueError(
