@@ -78,6 +78,28 @@ def test_swish_learns_by_its_derivative(folder: Path) -> None:
         np.testing.assert_allclose(fall, found["gradient_norm"].isel(time=0).values ** 2, rtol=1e-4)
 
 
+def test_the_kernel_of_sine_is_its_quadrature(folder: Path) -> None:
+    """To 1e-12, as the rule's error; and the loss of swish on a teacher falls by its gradient."""
+    from twolayer.population.gaussian_kernel import ClosedPairs, QuadraturePairs
+
+    registry = load([folder / "plugins"], ["activations"])
+    sine = registry.find("activations", "sine").plugin()
+    vectors = np.random.default_rng(0).standard_normal((5, 3))
+    closed, sums = ClosedPairs(sine.kernel, vectors, vectors), QuadraturePairs(sine, vectors, vectors)
+    for what in ("values", "pulls", "curvatures", "mixed"):
+        np.testing.assert_allclose(getattr(closed, what)(), getattr(sums, what)(), rtol=0, atol=1e-12)
+    for name in ("sine", "swish"):
+        settings = experiment(
+            problem={"name": "gaussian_teacher", "dimension": 3, "teachers": 1},
+            network={"neurons": 2, "activation": name},
+            dynamics={"name": "gradient_descent", "step_size": 1e-6},
+            times={"steps": [1]},
+        )
+        found = twolayer.run(settings, "strict", plugin_paths=[str(folder / "plugins")])
+        fall = -found["loss"].diff("time").values[:, 0] / 1e-6
+        np.testing.assert_allclose(fall, found["gradient_norm"].isel(time=0).values ** 2, rtol=1e-4)
+
+
 def test_log_cosh_learns_by_its_derivative(folder: Path) -> None:
     """As for swish: one small step lowers the loss by step_size |∇L|²; the flow of a smooth network lowers it too."""
     step, points = 1e-6, experiment()["problem"]
