@@ -16,6 +16,7 @@ from scipy import integrate
 import twolayer
 from twolayer import Activation, FiniteData, Teacher, Weights
 from twolayer.core.arrays import array_namespace, to_host
+from twolayer.errors import ConfigError
 from twolayer.population.gaussian_kernel import ClosedPairs, QuadraturePairs
 from twolayer.population.kernel_problem import KernelProblem
 
@@ -353,3 +354,27 @@ def test_flow_reaches_a_solution_and_says_what_is_rounding() -> None:
     level = float(found["loss"].sel(time=trusted))
     assert trusted < 1e5
     assert 1e-15 < level < 1e-8
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        (
+            {
+                "dynamics": {
+                    "name": "sequence",
+                    "stages": [
+                        {"name": "gradient_descent", "step_size": 0.1, "until": 1.0},
+                        {"name": "balancing"},
+                        {"name": "gradient_descent", "step_size": 0.1},
+                    ],
+                }
+            },
+            "Erf is not so",
+        ),
+        ({"initialization": {"name": "nonnegative_least_squares"}}, "Erf is not so"),
+    ],
+)
+def test_what_needs_a_homogeneous_activation_refuses_others(changed: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        twolayer.run(section("erf", **changed))
