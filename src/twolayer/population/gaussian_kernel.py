@@ -1,14 +1,15 @@
 """Expectations over x ~ N(0, I) of products of activations of two neurons, for any activation.
 
 By the closed form of K(A, B, C) = E σ(u·x)σ(v·x), A = |u|², B = |v|², C = u·v, where a plugin brings it
-(`core.activation.GaussianKernel`), and else by the trapezoidal rule in the plane of u and v. With unit vectors û, v̂
-and orthonormal e₁ ∝ û + v̂, e₂ ∝ û − v̂,
+(`core.activation.GaussianKernel`), and else by the trapezoidal rule in the plane of u and v. With orthonormal e₁ = û
+and e₂ at the angle θ of u and v,
 
-    u·x = |u|(α ξ + β η),  v·x = |v|(α ξ − β η),  α = |û + v̂|/2,  β = |û − v̂|/2,  (ξ, η) = (e₁·x, e₂·x) ~ N(0, I),
+    u·x = |u|ξ,  v·x = |v|(ξ cos θ + η sin θ),  (ξ, η) = (e₁·x, e₂·x) ~ N(0, I),
 
-which loses no digits where u and v become parallel. For integrands that are analytic the plain sum over equally spaced
-nodes converges faster than any power of the spacing, and faster than the rule of Gauss and Hermite. With spacing
-h = ¼ min(1, 1/|w|), |w| the longest neuron, errors for tanh are 3e-15 in E σσ and 3e-13 in E σ'σ' (measured).
+which loses no digits where u and v become parallel, as sin θ and e₂ come from û ∓ v̂. For integrands that are analytic
+the plain sum over equally spaced nodes converges faster than any power of the spacing, and faster than the rule of
+Gauss and Hermite. With spacing h = ¼ min(1, 1/|w|), |w| the longest neuron, errors for tanh are 1e-15 in E σσ and
+4e-13 in E σ'σ' and E σ''σ (measured).
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ REACH = 8.6
 FINEST = 2.0**-6
 """The smallest spacing: neurons longer than 16 are integrated less accurately (`Pairs.error`)."""
 
-BLOCK = 2**20
+BLOCK = 2**18
 """So many values of σ are computed at a time."""
 
 
@@ -190,8 +191,8 @@ class QuadraturePairs(Pairs):
 
     @cached_property
     def plane(self) -> tuple[Array, Array, Array, Array, Array, Array]:
-        """|u| (…, i, 1), |v| (…, 1, q), α and β (…, i, q), e₁ and e₂ (…, i, q, feature). Where u or v is 0, or
-        both are parallel, e₂ is 0, and so is β."""
+        """|u| (…, i, 1), |v| (…, 1, q), cos θ and sin θ (…, i, q), e₁ and e₂ (…, i, q, feature). Where u or v is 0, or
+        both are parallel, sin θ and e₂ are 0."""
         xp = array_namespace(self.left)
         lengths = norm(self.left)[..., :, None], norm(self.right)[..., None, :]
         first, second = unit(self.left)[..., :, None, :], unit(self.right)[..., None, :, :]
@@ -199,8 +200,12 @@ class QuadraturePairs(Pairs):
             first + xp.where((lengths[0] > 0)[..., None], xp.zeros_like(second), second),
             second + xp.where((lengths[1] > 0)[..., None], xp.zeros_like(first), first),
         )
-        towards, away = first + second, first - second
-        return (*lengths, 0.5 * norm(towards), 0.5 * norm(away), unit(towards), unit(away))
+        cosine = xp.sum(first * second, axis=-1)
+        short = xp.where(
+            cosine[..., None] < 0, second + first, second - first
+        )  # keeps the digits of small angles
+        across = short - xp.sum(first * short, axis=-1, keepdims=True) * first
+        return (*lengths, cosine, norm(across), first, unit(across))
 
     @property
     def error(self) -> float:
@@ -214,56 +219,71 @@ class QuadraturePairs(Pairs):
         rounding = 32.0 * float(xp.finfo(self.left.dtype).eps)
         return rounding + (100.0 * math.exp(-(math.pi**2) / stretch) if stretch > 0.26 else 0.0)
 
-    def moments(self, of_left: Any, of_right: Any) -> Array:
-        """E f(u·x)g(v·x) φ_a(ξ)φ_b(η) with φ = 1, z, z² − 1, (…, i, q, 3, 3)."""
+    @cached_property
+    def values_along(self) -> Array:
+        """`along` of σ."""
+        return self.along(self.activation.value)
+
+    @cached_property
+    def slopes_along(self) -> Array:
+        """`along` of σ'."""
+        return self.along(self.activation.derivative)
+
+    def along(self, of_right: Any) -> Array:
+        """E g(v·x) φ_b(η) given ξ at each of its nodes, with φ = 1, z, z² − 1, (…, i, q, node, 3): nearly all of the
+        work, and the same for any f(u·x), which depends on ξ alone."""
         xp = array_namespace(self.left)
-        first, second, alpha, beta, _, _ = self.plane
+        _, length, cosine, sine, _, _ = self.plane
         points, weights = self.nodes.points, self.nodes.moments
-        transposed = xp.matrix_transpose(weights)
-        rows = max(1, BLOCK // max(1, math.prod(alpha.shape) * points.shape[0]))
-        total: Any = 0.0
-        across = beta[..., None, None] * points
+        along, across = ((length * part)[..., None] * points for part in (cosine, sine))
+        rows = max(1, BLOCK // max(1, math.prod(along.shape)))
+        found = []
         for begin in range(0, points.shape[0], rows):
-            end = min(begin + rows, points.shape[0])
-            along = alpha[..., None, None] * points[begin:end, None]
-            value = of_left(first[..., None, None] * (along + across))
-            value = value * of_right(second[..., None, None] * (along - across))
-            total = total + xp.matmul(transposed[:, begin:end], xp.matmul(value, weights))
-        return total
+            chosen = along[..., begin : min(begin + rows, points.shape[0])]
+            value = of_right(chosen[..., :, None] + across[..., None, :])
+            flat = xp.reshape(value, (-1, points.shape[0]))  # one product, not one for each pair
+            found.append(xp.reshape(xp.matmul(flat, weights), (*value.shape[:-1], 3)))
+        return xp.concat(found, axis=-2)
+
+    def moments(self, of_left: Any, along: Array) -> Array:
+        """E f(u·x)g(v·x) φ_a(ξ)φ_b(η), (…, i, q, 3, 3), from `along` of g."""
+        xp = array_namespace(self.left)
+        values = of_left(self.plane[0][..., None] * self.nodes.points)  # (…, i, 1, node)
+        return xp.matmul(xp.matrix_transpose(self.nodes.moments) * values[..., None, :], along)
 
     def values(self) -> Array:
         """E σσ."""
-        return self.moments(self.activation.value, self.activation.value)[..., 0, 0]
+        return self.moments(self.activation.value, self.values_along)[..., 0, 0]
 
     def pulls(self) -> Array:
         """E σ'σ ξ e₁ + E σ'σ η e₂: what is orthogonal to the plane has mean 0."""
-        *_, towards, away = self.plane
-        moments = self.moments(self.activation.derivative, self.activation.value)
-        return moments[..., 1, 0][..., None] * towards + moments[..., 0, 1][..., None] * away
+        *_, first, second = self.plane
+        moments = self.moments(self.activation.derivative, self.values_along)
+        return moments[..., 1, 0][..., None] * first + moments[..., 0, 1][..., None] * second
 
     def curvatures(self) -> Array:
         """See `tensor`."""
-        return self.tensor(self.moments(self.activation.second_derivative, self.activation.value))
+        return self.tensor(self.moments(self.activation.second_derivative, self.values_along))
 
     def mixed(self) -> Array:
         """See `tensor`."""
-        return self.tensor(self.moments(self.activation.derivative, self.activation.derivative))
+        return self.tensor(self.moments(self.activation.derivative, self.slopes_along))
 
     def tensor(self, moments: Array) -> Array:
         """E h x xᵀ = E h I + E h(ξ² − 1) e₁e₁ᵀ + E hξη (e₁e₂ᵀ + e₂e₁ᵀ) + E h(η² − 1) e₂e₂ᵀ."""
         xp = array_namespace(moments)
-        *_, towards, away = self.plane
-        eye = xp.eye(towards.shape[-1], dtype=moments.dtype, device=device(moments))
+        *_, first, second = self.plane
+        eye = xp.eye(first.shape[-1], dtype=moments.dtype, device=device(moments))
 
-        def part(first: int, second: int) -> Array:
-            return moments[..., first, second][..., None, None]
+        def part(a: int, b: int) -> Array:
+            return moments[..., a, b][..., None, None]
 
-        across = outer(towards, away)
+        across = outer(first, second)
         return (
             part(0, 0) * eye
-            + part(2, 0) * outer(towards, towards)
+            + part(2, 0) * outer(first, first)
             + part(1, 1) * (across + xp.matrix_transpose(across))
-            + part(0, 2) * outer(away, away)
+            + part(0, 2) * outer(second, second)
         )
 
 
