@@ -12,7 +12,6 @@ from twolayer import InstantUpdate, Network, Problem, Weights, dynamics
 from twolayer.core.arrays import to_host
 from twolayer.core.network import placed_like
 from twolayer.core.output_layer import OutputLayer
-from twolayer.core.problem import data_of
 from twolayer.core.seeds import over_seeds
 from twolayer.core.trajectory import FlowWeights
 
@@ -67,7 +66,7 @@ class Minimize(InstantUpdate):
         hidden, output = (to_host(part).astype(np.float64) for part in (weights.hidden, weights.output))
 
         def one(seed: int) -> tuple[Weights, str]:
-            data = data_of(problem.data, seed).mapped(lambda array: np.asarray(array, np.float64))
+            data = problem.data.of_seed(seed).mapped(lambda array: to_host(array).astype(np.float64))
             return self.minimum(data.problem(problem.network), Weights(hidden[seed], output[seed]))
 
         ends = over_seeds(one, len(hidden), problem.threads)
@@ -82,7 +81,7 @@ class Minimize(InstantUpdate):
         """Where one seed ends, and what it did not reach, or "": problem and weights without a seed axis."""
         from scipy.optimize import minimize  # loaded where it is needed
 
-        objective = Objective(problem, weights, self.weight_decay)
+        objective = TrainedObjective(problem, weights, self.weight_decay)
         start = objective.vector_of(objective.start)
         if not np.isfinite(objective.slope(start)).all():
             return weights, "minimize: the gradient is not finite at its start"
@@ -99,7 +98,7 @@ class Minimize(InstantUpdate):
         vector = polished(objective, vector)
         return objective.weights(vector), self.shortfall(objective, vector)
 
-    def shortfall(self, objective: Objective, vector: Any) -> str:
+    def shortfall(self, objective: TrainedObjective, vector: Any) -> str:
         """What is not reached, or ""."""
         steepness = objective.steepness(vector)
         if not steepness <= self.gradient_norm:
@@ -116,7 +115,7 @@ class Minimize(InstantUpdate):
 
 
 @dataclass(frozen=True)
-class Objective:
+class TrainedObjective:
     """L + (weight_decay/2)(|a|² + |W|²) of one seed as a function of its trained parameters in one vector: hidden
     weights neuron by neuron, then output weights where they are trained."""
 
@@ -160,7 +159,7 @@ class Objective:
         return 0.5 * (matrix + matrix.T) + decay * np.eye(len(vector))
 
 
-def polished(objective: Objective, vector: Any) -> Any:
+def polished(objective: TrainedObjective, vector: Any) -> Any:
     """The vector after steps of Newton's method, as long as one of them lowers the gradient."""
     slope = objective.slope(vector)
     for _ in range(POLISH):

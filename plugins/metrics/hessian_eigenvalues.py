@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from twolayer import Problem, metric
+from twolayer import Problem, Weights, metric
 from twolayer.analysis.metric import frames
 from twolayer.core.trajectory import Trajectory
 
@@ -20,10 +20,24 @@ from twolayer.core.trajectory import Trajectory
 def hessian_eigenvalues(problem: Problem, trajectory: Trajectory) -> Any:
     """λ_min and λ_max of the Hessian of L + (λ/2)(|a|² + |W|²), (seed, time, extreme); NaN where it is not finite.
 
-    See `Problem.hessian_extremes`. On finite data with two slopes it is the Hessian away from w_j·x_k = 0.
+    Seed by seed, as a Hessian may be large, by `Problem.hessian_with_outside`. On finite data with two slopes it is
+    the Hessian away from w_j·x_k = 0.
     """
     penalized = 2.0 if problem.network.output == "tied" else 1.0  # a_j = |w_j| counts once more
     values = []
     for weights, decay in zip(frames(trajectory), trajectory.weight_decay, strict=True):
-        values.append(problem.hessian_extremes(weights) + penalized * decay)
-    return np.stack(values, axis=1)
+        values.append(
+            [penalized * decay + extremes(problem, weights, seed) for seed in range(len(weights.hidden))]
+        )
+    return np.moveaxis(np.asarray(values), 0, 1)
+
+
+def extremes(problem: Problem, weights: Weights, seed: int) -> Any:
+    """The smallest and the largest eigenvalue of the Hessian of L of one seed; NaN where it is not finite."""
+    one = Weights(weights.hidden[seed], weights.output[seed])
+    if not (np.isfinite(one.hidden).all() and np.isfinite(one.output).all()):
+        return np.full(2, np.nan)
+    matrix = problem.data.of_seed(seed).problem(problem.network).hessian_with_outside(one)
+    if not np.isfinite(matrix).all():
+        return np.full(2, np.nan)
+    return np.linalg.eigvalsh(0.5 * (matrix + matrix.T))[[0, -1]]

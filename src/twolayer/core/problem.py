@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from array_api_compat import device
 
 from twolayer.core.arrays import array_namespace, norm, to_host
@@ -68,18 +67,6 @@ class Problem(ABC):
     def hessian(self, weights: Weights) -> Array:
         """The Hessian of L in the trained parameters, (…, parameter, parameter)."""
         raise TrainingError(f"{type(self).__name__} has no Hessian")
-
-    def hessian_extremes(self, weights: Weights) -> Array:
-        """The smallest and the largest eigenvalue of the Hessian of L on the host, (seed, 2), seed by seed; NaN where
-        weights are not finite."""
-        found = np.full((len(weights.hidden), 2), np.nan)
-        for seed in range(len(weights.hidden)):
-            one = Weights(weights.hidden[seed], weights.output[seed])
-            if np.isfinite(one.hidden).all() and np.isfinite(one.output).all():
-                matrix = self.data.of_seed(seed).problem(self.network).hessian_with_outside(one)
-                if np.isfinite(matrix).all():
-                    found[seed] = np.linalg.eigvalsh(0.5 * (matrix + matrix.T))[[0, -1]]
-        return found
 
     def hessian_with_outside(self, weights: Weights) -> Array:
         """A matrix with all eigenvalues of the Hessian, each at least once: the Hessian."""
