@@ -73,7 +73,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--output", required=True, type=Path, help="dataset.nc")
     one = verb(render)
     one.add_argument("figure", help="<paper>.<figure>, the plugin that draws it")
-    one.add_argument("--name", help="<paper>.<figure> on its face; default: the plugin's")
+    one.add_argument("--name", dest="face", help="<paper>.<figure> on its face; default: the plugin's")
     one.add_argument("--changed", default="{}", help=CHANGED)
     one.add_argument("--datasets", required=True, nargs="+", type=Path, help="dataset.nc of each experiment")
     one.add_argument("--files", nargs="*", default=[], type=Path, help="further files that it is drawn from")
@@ -240,7 +240,7 @@ def render(options: argparse.Namespace) -> None:
     data = opened(options.datasets, options.files)
     stage(
         drawing,
-        options.name or options.figure,
+        options.face or options.figure,
         data,
         options.output,
         options.style or style_file(),
