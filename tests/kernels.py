@@ -42,7 +42,7 @@ def host_library() -> Any:
         missing = "needs a C++ compiler (g++, clang++ or CXX), which runs the CUDA kernel on the host"
         if "CI" in os.environ:  # where it is installed: the kernel must not go untested
             pytest.fail(missing)
-        pytest.skip(f"{missing}: install g++ and run `pytest tests/test_cuda_population.py`")
+        pytest.skip(f"{missing}: install g++ and run `pytest tests/population/test_cuda_population.py`")
     folder = tempfile.mkdtemp()
     library = Path(folder) / "population.so"
     kernel = Path(folder) / "cuda_descent.cu"

@@ -1,6 +1,7 @@
 """All that the workflow takes from Snakemake beyond its documented interface, in one place.
 
-`CHECKED` is the version that this was read and tried with; tests/test_workflow.py says so when another is locked.
+`CHECKED` is the version that this was read and tried with; tests/workflow/test_workflow.py says so when another is
+locked.
 """
 
 from __future__ import annotations

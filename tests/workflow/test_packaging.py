@@ -12,8 +12,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from project import PROJECT
 
-PROJECT = Path(__file__).parents[1]
 PARTS = (
     "README.md",
     "LICENSE",

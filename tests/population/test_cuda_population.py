@@ -15,14 +15,13 @@ import numpy as np
 import pytest
 from kernels import HOPPER, HostCudaProblem, OnDevice, fused, host_library
 from networks import network_of, of_two_slopes
+from project import PROJECT
 
 import twolayer.population.cuda_descent
 from twolayer import PopulationProblem, Problem, Teacher, Weights
 from twolayer.population.cuda_descent import plan, source
 from twolayer.population.numba_descent import CompiledPopulationProblem
 from twolayer.study.registry import load
-
-PROJECT = Path(__file__).parents[1]
 
 
 def drawn(
@@ -150,7 +149,7 @@ def test_nvcc_compiles_it(students: int, teachers: int, dimension: int, tmp_path
     if compiler is None:
         pytest.skip(
             "needs nvcc, of the CUDA toolkit, which compiles the kernel without a GPU: install it and run "
-            "`pytest tests/test_cuda_population.py -k nvcc`"
+            "`pytest tests/population/test_cuda_population.py -k nvcc`"
         )
     units = students + teachers
     layout = plan(students, units, min(dimension, units), "trained", HOPPER)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_workflow import Project
+from snakemake_project import Project
 
 from twolayer.errors import ConfigError
 from twolayer.storage import netcdf

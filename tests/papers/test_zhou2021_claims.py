@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ import pytest
 import xarray as xr
 from networks import network_of
 from paper_settings import in_setting
+from project import PROJECT
 
 from twolayer import Teacher, Weights
 from twolayer.analysis.runs import runs_of
@@ -19,7 +19,7 @@ from twolayer.analysis.teachers import in_plane
 from twolayer.errors import DataError
 from twolayer.study.registry import load_file
 
-FOLDER = Path(__file__).parents[1] / "plugins" / "papers" / "zhou2021"
+FOLDER = PROJECT / "plugins" / "papers" / "zhou2021"
 claims = load_file(FOLDER / "claims.py", "zhou2021_claims_tested.claims")
 theory = load_file(FOLDER / "theory.py", "zhou2021_claims_tested.theory")
 measured = load_file(FOLDER / "measured.py", "zhou2021_claims_tested.measured")

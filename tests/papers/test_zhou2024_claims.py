@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import xarray as xr
 from paper_settings import in_setting
+from project import PROJECT
 
 from twolayer.analysis.runs import runs_of
 from twolayer.analysis.starts import same_start
 from twolayer.study.registry import load_file
 
-FOLDER = Path(__file__).parents[1] / "plugins" / "papers" / "zhou2024"
+FOLDER = PROJECT / "plugins" / "papers" / "zhou2024"
 claims = load_file(FOLDER / "claims.py", "zhou2024_claims_tested.claims")
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from matplotlib.figure import Figure
+from project import PROJECT
 
 from twolayer import run
 from twolayer.analysis.claims import evaluate
@@ -17,8 +17,6 @@ from twolayer.study.merge import merge_experiment, read_config
 from twolayer.study.registry import Registry, load
 from twolayer.study.study import PlannedPaper, load_study, make_paper
 from twolayer.study.variant import Composed
-
-PROJECT = Path(__file__).parents[1]
 
 PLUGIN = '''\
 """A figure of two experiments and one of any number."""

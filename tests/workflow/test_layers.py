@@ -10,11 +10,11 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
+from project import PROJECT
 
 from twolayer.study import fingerprint
 from twolayer.study.registry import plugin_folder
 
-PROJECT = Path(__file__).parents[1]
 PACKAGE = PROJECT / "src" / "twolayer"
 PLUGINS = PROJECT / "plugins"
 KINDS = ("backends", "problems", "initializations", "dynamics", "metrics")

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 from networks import network_of
+from plugin_files import MOMENTUM, place
 from scipy import stats
-from test_plugins import MOMENTUM, place
 
 import twolayer
 from twolayer import InitializationSpec, PopulationProblem, Problem, Teacher, Weights

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
 from networks import network_of
+from project import PROJECT
 
 from twolayer import PopulationProblem, Teacher, Weights
 from twolayer.population.closed_form import unit
 from twolayer.population.optimum import optima
 
-PAPER = Path(__file__).parent.parent / "plugins" / "papers" / "zhou2024"
+PAPER = PROJECT / "plugins" / "papers" / "zhou2024"
 
 
 @pytest.fixture(scope="module")

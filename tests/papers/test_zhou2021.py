@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 import xarray as xr
 from networks import network_of
+from project import PROJECT
 
 from twolayer import EmpiricalProblem, FiniteData, Run, Teacher, Weights
 from twolayer.analysis.teachers import in_plane
 from twolayer.population.stability import step_limit
 from twolayer.study.registry import load_file
 
-PROJECT = Path(__file__).parents[1]
 theory = load_file(PROJECT / "plugins" / "papers" / "zhou2021" / "theory.py", "zhou2021_tested.theory")
 measured = load_file(PROJECT / "plugins" / "papers" / "zhou2021" / "measured.py", "zhou2021_tested.measured")
 RANDOM = np.random.default_rng(2021)

@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import json
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import xarray as xr
 from paper_settings import in_setting
+from project import PROJECT
 
 import twolayer
 from twolayer import fit_rate
 from twolayer.population import asymptotics
 from twolayer.study.registry import load, load_file
 
-theory = load_file(
-    Path(__file__).parents[1] / "plugins" / "papers" / "xu2023" / "theory.py", "xu2023_tested.theory"
-)
+theory = load_file(PROJECT / "plugins" / "papers" / "xu2023" / "theory.py", "xu2023_tested.theory")
 CLAIMS = load()
-measured = load_file(
-    Path(__file__).parents[1] / "plugins" / "papers" / "xu2023" / "measured.py", "xu2023_tested.measured"
-)
+measured = load_file(PROJECT / "plugins" / "papers" / "xu2023" / "measured.py", "xu2023_tested.measured")
 
 
 LOST = "not reproduced under this reading"

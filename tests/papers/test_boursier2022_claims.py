@@ -12,12 +12,13 @@ import pytest
 import xarray as xr
 from networks import network_of
 from paper_settings import in_setting
+from project import PROJECT
 
 from twolayer import EmpiricalProblem, FiniteData, Weights
 from twolayer.study.registry import load_file
 
 ORTHOGONAL = {"name": "orthogonal", "loss": "half_mean_square"}
-FOLDER = Path(__file__).parents[1] / "plugins" / "papers" / "boursier2022"
+FOLDER = PROJECT / "plugins" / "papers" / "boursier2022"
 claims = load_file(FOLDER / "claims.py", "boursier2022_claims_tested.claims")
 INPUTS, TARGETS = np.eye(5) * [1, 1.3, 0.8, 1.1, 0.9], np.array([1, 0.7, 1.2, -0.6, -0.9])
 

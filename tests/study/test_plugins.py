@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from plugin_files import MOMENTUM, place
 
 import twolayer
 from twolayer.cli import main
@@ -18,27 +19,6 @@ from twolayer.errors import ConfigError, PluginError
 from twolayer.study.fingerprint import closure
 from twolayer.study.registry import KINDS, load, plugin_folder
 from twolayer.study.study import load_study
-
-MOMENTUM = '''\
-"""momentum: v ← βv − η∇L, θ ← θ + v."""
-from dataclasses import dataclass
-from twolayer import Descent, hookimpl
-
-@dataclass(frozen=True)
-class Momentum(Descent):
-    beta: float = 0.9
-
-    def steps(self, problem, weights, random):
-        velocity = weights - weights
-        while True:
-            velocity = self.beta * velocity - self.step_size * problem.gradient(weights)
-            weights = weights + velocity
-            yield weights
-
-@hookimpl
-def register_dynamics(register):
-    register("momentum", Momentum)
-'''
 
 EXPERIMENT: dict[str, Any] = {
     "problem": {"name": "points", "inputs": [[1.0, 0.5], [0.2, 1.0]], "targets": [1.0, -1.0]},
@@ -48,16 +28,6 @@ EXPERIMENT: dict[str, Any] = {
     "times": {"steps": [1, 2, 30]},
     "seeds": 2,
 }
-
-
-def place(folder: Path, **files: str) -> Path:
-    """Plugin files, `kind__name=text`, in a folder of the shape that plugin_paths wants."""
-    folder.mkdir(exist_ok=True)
-    for name, text in files.items():
-        file = folder.joinpath(*name.split("__")).with_suffix(".py")
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text)
-    return folder
 
 
 def metric(name: str, prologue: str = "", hook: str = "register_metrics") -> str:

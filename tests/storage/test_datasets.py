@@ -254,7 +254,7 @@ def test_a_full_disk_is_told_and_leaves_the_old_file(tmp_path: Path) -> None:
     mount = ["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", str(disk)]
     if shutil.which("mount") is None or subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip(
-            "needs the right to mount a file system: run `pytest tests/test_datasets.py -k full_disk` as root"
+            "needs the right to mount a file system: run `pytest tests/storage/test_datasets.py -k full_disk` as root"
         )
     try:
         path = disk / "file.nc"

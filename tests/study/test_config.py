@@ -14,6 +14,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from project import PROJECT
 
 from twolayer.errors import ConfigError, unknown_name
 from twolayer.study.merge import merge_experiment
@@ -574,7 +575,7 @@ def test_an_unknown_name_lists_the_nearest_and_all() -> None:
 
 
 def test_claims_and_figures_of_the_papers_name_what_exists() -> None:
-    study = load_study([Path(__file__).parents[1] / "config.yaml"])
+    study = load_study([PROJECT / "config.yaml"])
     assert study.warnings == []
     for name, paper in study.papers.items():
         assert paper.claims
@@ -593,6 +594,6 @@ def test_a_claim_on_an_experiment_that_is_missing_is_a_warning(tmp_path: Path) -
         "@paper.claim('x', 'x', 'derived', on='absent')\ndef lost(run):\n    return close(1.0, 1.0, relative=1.0)\n"
     )
     overrides = {"plugin_paths": [str(tmp_path)], "papers": {"mine": {"experiments": {"e": EXPERIMENT}}}}
-    warnings = load_study([Path(__file__).parents[1] / "config.yaml"], overrides).warnings
+    warnings = load_study([PROJECT / "config.yaml"], overrides).warnings
     message = "papers.mine: the claim 'lost' is inconclusive; the config has no experiment absent"
     assert message in warnings

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ import pytest
 import xarray as xr
 from networks import network_of
 from paper_settings import in_setting
+from project import PROJECT
 
 import twolayer
 from twolayer import Teacher, Weights
@@ -20,7 +20,7 @@ from twolayer.analysis.runs import runs_of
 from twolayer.population import asymptotics
 from twolayer.study.registry import load, load_file
 
-PAPER = Path(__file__).parents[1] / "plugins" / "papers" / "zhu2025"
+PAPER = PROJECT / "plugins" / "papers" / "zhu2025"
 theory = load_file(PAPER / "theory.py", "zhu2025_tested.theory")
 measured = load_file(PAPER / "measured.py", "zhu2025_tested.measured")
 CLAIMS = load()

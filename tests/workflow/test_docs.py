@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from project import PROJECT
 
 import twolayer
 from twolayer.core.network import Network
@@ -20,7 +21,6 @@ from twolayer.core.times import Times
 from twolayer.study.registry import KINDS, load
 from twolayer.study.study import load_study
 
-PROJECT = Path(__file__).parents[1]
 PAGES = ("README.md", "docs/plugins.md", "docs/config.md")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import mpmath
@@ -10,6 +9,7 @@ import netCDF4
 import numpy as np
 import pytest
 from networks import network_of, of_two_slopes
+from project import PROJECT
 from scipy.integrate import solve_ivp
 from scipy.linalg import expm
 
@@ -21,7 +21,7 @@ from twolayer.storage.netcdf import pack_trajectory, unpack_trajectory
 from twolayer.study.registry import load
 from twolayer.training.train import train
 
-DATA = Path(__file__).parents[1] / "plugins" / "papers" / "boursier2022" / "data"
+DATA = PROJECT / "plugins" / "papers" / "boursier2022" / "data"
 
 FIVE_INPUTS = np.column_stack([[-1.5, -1.0, 0.0, 0.25, 2.0], np.ones(5)])
 FIVE_TARGETS = np.array([0.7, -0.3, -0.3, 0.4, 0.2])
