@@ -81,7 +81,8 @@ def remade_if_stale(stage, paper, experiment, run=None):
         if reason := reason_to_remake(path, stage, paper, experiment, run):
             internals.force(workflow, str(path))
             say_once(
-                folder, f"{path} {reason}; it is made again, and so is all in {folder} that is not of this config"
+                folder,
+                f"{path} {reason}; it is made again, and so is all in {folder} that is not of this config",
             )
     except Exception as error:  # Snakemake passes over what an input function raises, where the output exists
         print(f"warning: {path} could not be compared with the config: {error!r}", file=sys.stderr)
@@ -116,13 +117,17 @@ def say_once(folder, message):
 
 def digest_of_runs(wildcards):
     """A hash of an experiment's runs."""
-    return digest_of(run.json() for run in study.papers[wildcards.paper].experiments[wildcards.experiment].runs.values())
+    return digest_of(
+        run.json() for run in study.papers[wildcards.paper].experiments[wildcards.experiment].runs.values()
+    )
 
 
 @functools.cache
 def contents(files):
     """A hash of files: where Snakemake has noted nothing, a fresh checkout must not look like a change."""
-    return hashlib.sha256(b"".join(hashlib.sha256(Path(file).read_bytes()).digest() for file in files)).hexdigest()[:16]
+    return hashlib.sha256(
+        b"".join(hashlib.sha256(Path(file).read_bytes()).digest() for file in files)
+    ).hexdigest()[:16]
 
 
 def datasets_of(paper, experiments):
