@@ -79,24 +79,36 @@ class Minimize(InstantUpdate):
 
     def minimum(self, problem: Problem, weights: Weights) -> tuple[Weights, str]:
         """Where one seed ends, and what it did not reach, or "": problem and weights without a seed axis."""
-        from scipy.optimize import minimize  # loaded where it is needed
-
         objective = TrainedObjective(problem, weights, self.weight_decay)
         start = objective.vector_of(objective.start)
         if not np.isfinite(objective.slope(start)).all():
             return weights, "minimize: the gradient is not finite at its start"
         vector = start
         if objective.steepness(vector) > self.gradient_norm:
-            vector = minimize(
+            vector = self.trusted(objective, start)
+        vector = polished(objective, vector)
+        return objective.weights(vector), self.shortfall(objective, vector)
+
+    def trusted(self, objective: TrainedObjective, start: Any) -> Any:
+        """Where SciPy's trust regions end: exact ones, or by conjugate gradients where the Hessian has rows of zeros,
+        for which the estimate of its smallest singular value divides by 0."""
+        from scipy.optimize import minimize
+
+        def end(method: str) -> Any:
+            return minimize(
                 objective.value,
                 start,
                 jac=objective.slope,
                 hess=objective.curvature,
-                method="trust-exact",
+                method=method,
                 options={"gtol": self.gradient_norm, "maxiter": self.iterations},
             ).x
-        vector = polished(objective, vector)
-        return objective.weights(vector), self.shortfall(objective, vector)
+
+        try:
+            return end("trust-exact")
+        except (ValueError, np.linalg.LinAlgError):
+            with np.errstate(divide="ignore", invalid="ignore"):  # a flat direction, which it then leaves
+                return end("trust-ncg")
 
     def shortfall(self, objective: TrainedObjective, vector: Any) -> str:
         """What is not reached, or ""."""

@@ -31,7 +31,7 @@ from twolayer.study.job import Job
 from twolayer.study.registry import load
 from twolayer.study.runs import make_experiment
 
-REGISTRY = load(kinds=["backends", "activations", "problems", "initializations", "dynamics", "metrics"])
+REGISTRY = load()
 METRICS = {name: REGISTRY.find("metrics", name).plugin for name in REGISTRY.names("metrics")}
 DEVICES = ["device arrays", pytest.param("cupy", marks=pytest.mark.gpu)]
 
