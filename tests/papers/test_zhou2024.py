@@ -8,7 +8,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-from networks import network_of
+from networks import activation_of, network_of
 from project import PROJECT
 
 from twolayer import PopulationProblem, Teacher, Weights
@@ -64,7 +64,7 @@ def test_the_loss_of_the_optimum_tends_to_its_norm(theory: ModuleType) -> None:
     """L/λ² → ½|η₀|² and the mass deficit over λ → |η₀|², with an error of O(λ), which halves with λ."""
     square = theory.Certificate(VECTORS, SIGNS).square_norm
     teacher = Teacher(VECTORS, SIGNS * np.array([1.0, 0.8, 1.2]), "constant")
-    first, second = optima(teacher, "abs", [1e-4, 5e-5])
+    first, second = optima(teacher, activation_of("abs"), [1e-4, 5e-5])
     loss = [one.loss / one.penalty**2 for one in (first, second)]
     assert 2 * loss[1] - loss[0] == pytest.approx(0.5 * square, rel=1e-4)
     short = [(3.0 - np.abs(one.masses).sum()) / one.penalty for one in (first, second)]

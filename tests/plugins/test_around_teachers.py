@@ -132,7 +132,7 @@ def test_background_neurons_have_its_scale_and_may_be_beside_all_teachers() -> N
         (
             {"angle": 0.1, "shares": [1.0], "background_neurons": 0.1, "background_orthogonal": True},
             4,
-            "background_orthogonal: 2 teachers leave no",
+            "background_orthogonal: no direction is orthogonal to 2 teachers",
         ),
     ],
 )

@@ -360,7 +360,7 @@ def test_the_error_of_a_finite_flow_is_estimated() -> None:
 
 @pytest.mark.parametrize("rtol", [1e-15, 0.0, 1.0])
 def test_tolerances_below_rounding_are_refused(rtol: float) -> None:
-    with pytest.raises(twolayer.errors.ConfigError, match=r"dynamics.rtol: must lie in \[1e-14, 1\)"):
+    with pytest.raises(twolayer.errors.ConfigError, match=r"dynamics.rtol: must lie in \[1e-14, 0.01\]"):
         twolayer.run(experiment(dynamics={"name": "gradient_flow", "rtol": rtol}))
 
 
