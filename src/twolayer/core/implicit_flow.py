@@ -17,7 +17,7 @@ from scipy.integrate import DOP853, Radau
 from twolayer.core.network import Weights
 from twolayer.core.trajectory import FlowWeights
 
-__all__ = ["implicit_flow"]
+__all__ = ["implicit_flow", "linear_fall"]
 
 STEPS = 3000
 """So many steps without the time doubling are no progress: forces are rounding, and no step is within tolerance."""
@@ -153,10 +153,15 @@ class SmoothSystem:
         velocity, matrix = self.velocity(vector), self.jacobian(vector)
         if not (np.isfinite(velocity).all() and np.isfinite(matrix).all()):
             return False
-        values, vectors = np.linalg.eigh(-0.5 * (matrix + matrix.T))
-        exponents = 2.0 * duration * values
-        steep = np.where(exponents == 0, 1.0, exponents)
-        with np.errstate(over="ignore"):
-            share = np.where(exponents == 0, 1.0, -np.expm1(-steep) / steep)
-            fall = duration * float(np.sum(share * (velocity @ vectors) ** 2))
-        return fall <= least
+        return linear_fall(velocity, matrix, duration) <= least
+
+
+def linear_fall(velocity: Any, jacobian: Any, duration: float) -> float:
+    """How far the objective falls in a time by the linear flow, Σ v_i² (1 − e^(−2μ_i t))/(2μ_i): v the velocity, μ the
+    eigenvalues of the Hessian, which is minus the velocity's Jacobian."""
+    values, vectors = np.linalg.eigh(-0.5 * (jacobian + jacobian.T))
+    exponents = 2.0 * duration * values
+    steep = np.where(exponents == 0, 1.0, exponents)
+    with np.errstate(over="ignore"):
+        share = np.where(exponents == 0, 1.0, -np.expm1(-steep) / steep)
+        return duration * float(np.sum(share * (velocity @ vectors) ** 2))

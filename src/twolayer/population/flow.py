@@ -16,6 +16,7 @@ from scipy.integrate import Radau
 from scipy.optimize import brentq
 
 from twolayer.core.arrays import norm
+from twolayer.core.implicit_flow import linear_fall
 from twolayer.core.network import FIXED, TIED, TRAINED, Weights
 from twolayer.core.trajectory import FlowWeights
 from twolayer.population.closed_form import Units, unit
@@ -495,13 +496,7 @@ class OdeSystem:
         velocity, matrix = self.velocity(vector), self.jacobian(vector)
         if not (np.isfinite(velocity).all() and np.isfinite(matrix).all()):
             return False
-        values, vectors = np.linalg.eigh(-0.5 * (matrix + matrix.T))
-        exponents = 2.0 * duration * values
-        steep = np.where(exponents == 0, 1.0, exponents)
-        with np.errstate(over="ignore"):
-            share = np.where(exponents == 0, 1.0, -np.expm1(-steep) / steep)
-            fall = duration * float(np.sum(share * (velocity @ vectors) ** 2))
-        return fall <= AT_REST * loss
+        return linear_fall(velocity, matrix, duration) <= AT_REST * loss
 
     def velocity(self, vector: Any) -> Any:
         """−∇ of the objective."""
