@@ -77,9 +77,11 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--changed", default="{}", help=CHANGED)
     one.add_argument("--datasets", required=True, nargs="+", type=Path, help="dataset.nc of each experiment")
     one.add_argument("--files", nargs="*", default=[], type=Path, help="further files that it is drawn from")
+    one.add_argument("--claims", nargs="*", default=[], help="<paper>.<claim>, whose verdicts its face says")
+    one.add_argument("--claim-files", nargs="*", default=[], type=Path, help="files they are held against")
     one.add_argument("--style", type=Path, help="a matplotlib style; default: the house style")
     one.add_argument(
-        "--output", required=True, nargs="+", type=Path, help=".pdf, .png, or .mp4 for an animation"
+        "--output", required=True, nargs="+", type=Path, help=".pdf, .png, .mp4 for an animation, .json"
     )
     one = verb(claims)
     one.add_argument("paper", nargs="?", help="the paper whose claims to evaluate")
@@ -236,15 +238,16 @@ def render(options: argparse.Namespace) -> None:
     from twolayer.stages.render import render as stage
     from twolayer.study.registry import load
 
-    drawing = load(options.plugin_path, ("figures",)).find("figures", options.figure).plugin
-    data = opened(options.datasets, options.files)
+    registry = load(options.plugin_path, ("figures", "claims") if options.claims else ("figures",))
     stage(
-        drawing,
+        registry.find("figures", options.figure).plugin,
         options.face or options.figure,
-        data,
+        opened(options.datasets, options.files),
         options.output,
         options.style or style_file(),
         changes_of(options),
+        {name.partition(".")[2]: registry.find("claims", name).plugin for name in options.claims},
+        opened([], options.claim_files),
     )
 
 

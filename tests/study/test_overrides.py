@@ -11,7 +11,6 @@ from project import PROJECT
 
 from twolayer import run
 from twolayer.analysis.claims import evaluate
-from twolayer.analysis.figures import caption_lines
 from twolayer.errors import ConfigError
 from twolayer.study.merge import merge_experiment, read_config
 from twolayer.study.registry import Registry, load
@@ -211,7 +210,7 @@ def test_figures_and_claims_of_a_paper_follow_what_was_run(registry: Registry) -
     data = {"figure1": run(experiment, "numpy")}
     for name in ("figure1_left", "figure1_right", "rate"):
         drawing = registry.find("figures", f"xu2023.{name}").plugin
-        assert "2 seeds" in " ".join(caption_lines(drawing, f"xu2023.{name}", data, {}))
+        assert "2 seeds" in drawing.face(f"xu2023.{name}", data).text()
         canvas = Figure(figsize=drawing.size)
         drawing.draw(canvas, data)
         labels = {text for axes in canvas.axes for text in axes.get_legend_handles_labels()[1]}

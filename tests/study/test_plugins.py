@@ -311,7 +311,7 @@ def test_a_paper_in_a_named_folder(tmp_path: Path) -> None:
     (folder / "papers" / "mine" / "experiments.yaml").write_text(yaml.safe_dump(experiments))
     (tmp_path / "config.yaml").write_text("plugin_paths: [further]\npapers: {mine: {}}")
     paper = load_study([tmp_path / "config.yaml"]).papers["mine"]
-    assert paper.figures["empty"].suffixes == ("pdf", "png")
+    assert paper.figures["empty"].suffixes == ("pdf", "png", "json")
     # claims that cannot be loaded must not vanish from the paper that has them
     place(folder, papers__mine__claims="import nothing_of_that_name\n")
     with pytest.raises(

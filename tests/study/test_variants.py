@@ -11,7 +11,6 @@ import pytest
 import yaml
 
 from twolayer.analysis.claims import evaluate, table
-from twolayer.analysis.figures import caption_lines
 from twolayer.cli import main
 from twolayer.errors import ConfigError
 from twolayer.notebook import run
@@ -197,7 +196,7 @@ def test_a_changed_setting_is_said(folder: Path, capsys: pytest.CaptureFixture[s
     found = study(folder, {"first": {"experiments": {"rate": {"network": {"neurons": 5}}}}})
     data = {"rate": run({**EXPERIMENT, "network": {"neurons": 5}}, "numpy")}
     drawing = found.registry.find("figures", "first.losses").plugin
-    face = " ".join(caption_lines(drawing, "first.losses", data, found.papers["first"].changes))
+    face = drawing.face("first.losses", data, found.papers["first"].changes).text()
     assert "Changed setting of rate: network.neurons: 5 (paper: 3)." in face
     claims = {"falls": found.registry.find("claims", "first.falls").plugin}
     (row,) = evaluate(claims, data, found.papers["first"].changes)

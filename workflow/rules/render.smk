@@ -6,8 +6,17 @@ def figure_files(wildcards):
     return study.files_of("figures", figure_of(wildcards).registered)
 
 
-# A still figure and an animation differ only in the files they are written to.
-for rule_name, suffixes in (("render", ("pdf", "png")), ("animate", ("mp4",))):
+def face_files(wildcards):
+    return study.face_files(figure_of(wildcards))
+
+
+STYLE = os.path.relpath(Path(workflow.basedir) / "workflow" / "figures.mplstyle")
+
+# A still figure and an animation differ only in the files they are written to: the last is what the face says.
+for rule_name, suffixes, face in (
+    ("render", ("pdf", "png"), "json"),
+    ("animate", ("mp4", "mp4.png"), "mp4.json"),
+):
 
     rule:
         name:
@@ -15,7 +24,8 @@ for rule_name, suffixes in (("render", ("pdf", "png")), ("animate", ("mp4",))):
         input:
             datasets=lambda wildcards: datasets_of(wildcards.paper, figure_of(wildcards).experiments),
             files=ancient(lambda wildcards: figure_files(wildcards)),
-            style=ancient("workflow/figures.mplstyle"),
+            claim_files=ancient(lambda wildcards: face_files(wildcards)),
+            style=ancient(STYLE),
         output:
             update(
                 report(
@@ -24,6 +34,7 @@ for rule_name, suffixes in (("render", ("pdf", "png")), ("animate", ("mp4",))):
                     labels={"figure": "{figure}"},
                 )
             ),
+            face=update(f"results/{{paper}}/figures/{{figure}}.{face}"),
         log:
             f"results/{{paper}}/figures/{{figure}}.{rule_name}.log",
         resources:
@@ -31,10 +42,10 @@ for rule_name, suffixes in (("render", ("pdf", "png")), ("animate", ("mp4",))):
         params:
             options=lambda wildcards: study.figure_options(figure_of(wildcards)),
             code=lambda wildcards: study.code("render", paper=wildcards.paper, figure=wildcards.figure),
-            contents=lambda wildcards: contents((*figure_files(wildcards), "workflow/figures.mplstyle")),
+            contents=lambda wildcards: contents((*figure_files(wildcards), *face_files(wildcards), STYLE)),
             failure=lambda wildcards: last_failure(wildcards.paper, "figures", wildcards.figure),
         shell:
             "(twolayer render {resources.plugin_paths} {params.options} --datasets {input.datasets:q}"
-            " --files {input.files:q}"
+            " --files {input.files:q} --claim-files {input.claim_files:q}"
             " --style {input.style:q} --output {output:q} 2>&1 | tee {log:q})"
             f" || {noted('figures', '{wildcards.figure}')}"

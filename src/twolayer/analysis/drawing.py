@@ -54,10 +54,10 @@ def bands(axes: Axes, x: Any, values: Any, label: str = "", **style: Any) -> Any
 
 
 def reference(axes: Axes, x: Any, y: Any, label: str = "", **style: Any) -> None:
-    """A prediction, or values of another source: a thin dashed line in black, above the measured ones."""
-    axes.plot(
-        x, y, label=label, **{"color": "black", "linestyle": "--", "linewidth": 0.9, "zorder": 3, **style}
-    )
+    """A prediction, or values of another source: a wide pale line below the thin measured ones, grey or in the colour
+    of what it predicts."""
+    wide = {"color": "black", "linewidth": 3.2, "alpha": 0.3, "zorder": 1.5, "solid_capstyle": "butt"}
+    axes.plot(x, y, label=label, **{**wide, **style})
 
 
 def floored(axes: Axes, values: Any, floor: float, label: str = "") -> Any:

@@ -1,15 +1,17 @@
-"""Figures: how a plugin draws one, and how it is written to a file with its caption below it."""
+"""Figures: how a plugin draws one, and how it is written to files with its face at the foot."""
 
 from __future__ import annotations
 
 import inspect
 import json
-import textwrap
+import string
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from twolayer.analysis.claims import Claim, evaluate
+from twolayer.analysis.face import Face, run_summary
 from twolayer.errors import ConfigError
 from twolayer.storage import atomic
 
@@ -21,14 +23,15 @@ __all__ = ["Drawing", "Planned", "figure", "render", "style_file"]
 
 Status = Literal["published", "inferred", "theorem"]
 Draw = Callable[["Figure", Mapping[str, "xr.Dataset"]], Any]
+Text = str | Callable[[Mapping[str, "xr.Dataset"]], str]
 Planned = tuple[Sequence[Mapping[str, Any]], Sequence[str]]
 """An experiment before it is run: the sections of its runs, and its metrics."""
 
-CAPTION_SIZE = 6.5
-"""Points; a letter is about 0.57 times as wide."""
-
 FILM_RESOLUTION = 150
 """Pixels per inch."""
+
+HELD = 1.5
+"""Seconds for which the last frame of a film stands."""
 
 
 @dataclass(frozen=True)
@@ -41,23 +44,39 @@ class Drawing:
     It may yield the artists that move: then only these are drawn again, in this order and on top.
     files: netCDF files, relative to the plugin's file, that it is drawn from too, in `data` under their stems.
     experiments: what it is drawn from, unless the config names others.
-    caption: a text, or a function of the data that says what was run.
+    caption: the sentence on its face, a text or a function of the data. details: what else a reader may ask, in the
+    gallery and in the files' metadata, likewise.
     validate: a DataError where it could not show these experiments.
     """
 
     draw: Draw
     status: Status
-    caption: str | Callable[[Mapping[str, xr.Dataset]], str]
+    caption: Text
     size: tuple[float, float] = (6.0, 4.0)
     frames_per_second: int = 20
     files: tuple[str, ...] = ()
     experiments: tuple[str, ...] = ()
     validate: Callable[[Mapping[str, Planned]], None] = lambda planned: None
+    details: Text = ""
 
     @property
     def animated(self) -> bool:
         """Whether it is an animation."""
         return inspect.isgeneratorfunction(self.draw)
+
+    def face(
+        self,
+        name: str,
+        data: Mapping[str, xr.Dataset],
+        changed: Mapping[str, str] | None = None,
+        rows: Sequence[Mapping[str, Any]] = (),
+    ) -> Face:
+        """Its face under a name, drawn from data; `changed` and `rows` (of claims) as for a `Face`."""
+        caption, details = (
+            text if isinstance(text, str) else text(data) for text in (self.caption, self.details)
+        )
+        runs = {experiment: run_summary(dataset) for experiment, dataset in data.items() if "run" in dataset}
+        return Face(name, self.status, caption, details, changed or {}, runs, rows)
 
 
 def figure(
@@ -78,48 +97,85 @@ def render(
     outputs: Sequence[Path],
     style: Path | None,
     changed: Mapping[str, str] | None = None,
+    claims: Mapping[str, Claim] | None = None,
+    claim_data: Mapping[str, xr.Dataset] | None = None,
 ) -> None:
-    """Draw a figure and write it to each output (.pdf, .png, .mp4); the same data give the same bytes.
+    """Draw a figure and write it to each output (.pdf, .png, .mp4, and .json: what its face says); the same data give
+    the same bytes.
 
-    changed: by experiment, the settings that are not the paper's, which the caption says.
+    style: a matplotlib style on top of matplotlib's own defaults: nobody's settings change a figure.
+    changed: by experiment, the settings that are not the paper's, which the face says.
+    claims: those whose verdicts stand on the face. claim_data: what they are evaluated on besides `data`.
     """
     import matplotlib
     from matplotlib import style as styles
     from matplotlib.figure import Figure
 
     matplotlib.use("agg")
-    lines = caption_lines(drawing, name, data, changed or {})
-    foot = (len(lines) * CAPTION_SIZE * 1.35 + 6) / 72
+    rows = evaluate(claims or {}, {**data, **(claim_data or {})}, changed)
+    face = drawing.face(name, data, changed, rows)
     width, height = drawing.size
-    with styles.context([style] if style else []):
+    with styles.context([style] if style else [], after_reset=True):
+        foot = face.height(width)
         canvas = Figure(figsize=(width, height + foot), layout="constrained")
         canvas.get_layout_engine().set(rect=(0, foot / (height + foot), 1, height / (height + foot)))  # type: ignore[union-attr,call-arg]
-        canvas.text(
-            0.012, 0.5 * foot / (height + foot), "\n".join(lines), fontsize=CAPTION_SIZE, color="0.3",
-            va="center", linespacing=1.25, in_layout=False,
-        )  # fmt: skip
+        face.write(canvas)
         drawn = drawing.draw(canvas, data)
-        for output in outputs:
-            if drawing.animated:
-                atomic.write(
-                    output, lambda temporary: film(canvas, drawn, temporary, drawing), verify=not_empty
-                )
-            else:
-                metadata = {"Title": name, "Subject": " ".join(lines)}
-                stamp = {"CreationDate": None} if output.suffix == ".pdf" else {"Software": None}
-                if output.suffix == ".png":
-                    metadata = {"Title": name, "Description": " ".join(lines)}
+        if drawing.animated:
+            films, posters = ([path for path in outputs if path.suffix == end] for end in (".mp4", ".png"))
+            for output in films:
                 atomic.write(
                     output,
-                    lambda temporary, metadata={**metadata, **stamp}: canvas.savefig(
-                        temporary, metadata=metadata
-                    ),  # type: ignore[misc]
+                    lambda aside: film(canvas, drawn, aside, drawing.frames_per_second),
                     verify=not_empty,
                 )
-                canvas.set_layout_engine("none")  # laid out once, so that all files are the same
+        else:
+            letter_panels(canvas)
+            posters = [path for path in outputs if path.suffix != ".json"]
+        for output in posters:
+            write_still(canvas, output, face)
+    for output in outputs:
+        if output.suffix == ".json":
+            write_face(face, output)
 
 
-def film(canvas: Figure, frames: Any, output: Path, drawing: Drawing) -> None:
+def write_face(face: Face, output: Path) -> None:
+    """Write what a face says."""
+    text = json.dumps(face.record(), indent=1, ensure_ascii=False) + "\n"
+
+    def produce(aside: Path) -> None:
+        aside.write_text(text, encoding="utf-8")
+
+    atomic.write(output, produce, verify=not_empty)
+
+
+def write_still(canvas: Figure, output: Path, face: Face) -> None:
+    """Write a figure as it stands."""
+    if output.suffix == ".pdf":
+        metadata = {"Title": face.name, "Subject": face.text(), "CreationDate": None}
+    else:
+        metadata = {"Title": face.name, "Description": face.text(), "Software": None}
+    atomic.write(output, lambda aside: canvas.savefig(aside, metadata=metadata), verify=not_empty)
+    canvas.set_layout_engine("none")  # laid out once, so that all files are the same
+
+
+def letter_panels(canvas: Figure) -> None:
+    """a, b, c, … above the panels' upper left corners, where there are several: not colour bars, nor a second pair of
+    axes in the place of another."""
+    panels: list[Any] = []
+    for axes in canvas.axes:
+        place = axes.get_position(original=True).bounds
+        taken = any(place == other.get_position(original=True).bounds for other in panels)
+        if axes.get_visible() and axes.axison and axes.get_label() != "<colorbar>" and not taken:
+            panels.append(axes)
+    for letter, axes in zip(string.ascii_lowercase, panels if len(panels) > 1 else [], strict=False):
+        axes.annotate(
+            letter, (0, 1), xycoords="axes fraction", xytext=(-3, 3), textcoords="offset points",
+            ha="right", va="bottom", fontweight="bold", annotation_clip=False,
+        )  # fmt: skip
+
+
+def film(canvas: Figure, frames: Any, output: Path, frames_per_second: int) -> None:
     """Write the frames of an animation as H.264, with the ffmpeg that comes from the package index."""
     import imageio_ffmpeg
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -133,7 +189,7 @@ def film(canvas: Figure, frames: Any, output: Path, drawing: Drawing) -> None:
         output,
         (width, height),
         pix_fmt_in="rgba",
-        fps=drawing.frames_per_second,
+        fps=frames_per_second,
         macro_block_size=1,
         quality=None,
         codec="libx264",
@@ -143,6 +199,8 @@ def film(canvas: Figure, frames: Any, output: Path, drawing: Drawing) -> None:
     writer.send(None)
     background: Any = None
     for moving in frames:
+        if background is None:
+            letter_panels(canvas)
         for artist in moving or ():
             artist.set_animated(True)  # drawn apart from the background
         if background is None or not moving:
@@ -155,6 +213,8 @@ def film(canvas: Figure, frames: Any, output: Path, drawing: Drawing) -> None:
         for artist in moving or ():
             canvas.draw_artist(artist)
         writer.send(page.buffer_rgba())
+    for _ in range(int(HELD * frames_per_second)):
+        writer.send(page.buffer_rgba())
     writer.close()
 
 
@@ -162,61 +222,6 @@ def not_empty(path: Path) -> None:
     """Refuse a file without content."""
     if path.stat().st_size == 0:
         raise ValueError("the file is empty")
-
-
-def caption_lines(
-    drawing: Drawing, name: str, data: Mapping[str, xr.Dataset], changed: Mapping[str, str]
-) -> list[str]:
-    """The text below the figure: its status, what it shows, what was changed, and what was run, one experiment per
-    line."""
-    letters = int(drawing.size[0] * 72 / (CAPTION_SIZE * 0.57))
-    caption = drawing.caption if isinstance(drawing.caption, str) else drawing.caption(data)
-    text = [f"{name} [{drawing.status}]. {caption}"]
-    text += [f"Changed setting of {experiment}: {changes}." for experiment, changes in changed.items()]
-    text += [f"{experiment}: {summary(dataset)}" for experiment, dataset in data.items() if "run" in dataset]
-    return [line for part in text for line in textwrap.wrap(part, letters)]
-
-
-def summary(dataset: xr.Dataset) -> str:
-    """What was run, in one line: the sections of the run, and the range of the swept values."""
-    runs = [json.loads(text) for text in dataset["run"].values.ravel() if text]
-    first = runs[0]
-    swept = {word: [run["swept"][word] for run in runs] for word in first["swept"]}
-    network = first["network"]
-    sections = {
-        "problem": section_summary(first["problem"], swept),
-        "network": "" if "neurons" in swept else f"m = {network['neurons']}",
-        "activation": f"{network['activation']}, {network['output']} outputs",
-        "initialization": section_summary(first["initialization"], swept),
-        "dynamics": section_summary(first["dynamics"], swept),
-        "dtype": first["dtype"],
-    }
-    parts = [text for key, text in sections.items() if text and key not in swept]
-    parts.append(f"{len(first['seeds'])} seed{'s' if len(first['seeds']) > 1 else ''}")
-    for word, values in swept.items():
-        distinct = list(dict.fromkeys(values))
-        ends = distinct if len(distinct) < 4 else [distinct[0], "…", distinct[-1]]
-        parts.append(f"runs with {word} = {', '.join(brief(value) for value in ends)}")
-    return "; ".join(parts) + "."
-
-
-def section_summary(section: Mapping[str, Any], swept: Mapping[str, Any]) -> str:
-    """A section's name with its parameters that are one number or word and were not swept."""
-    parameters = [
-        f"{key} {brief(value)}"
-        for key, value in section.items()
-        if key not in ("name", "path", *swept)
-        and isinstance(value, int | float | str)
-        and not isinstance(value, bool)
-    ]
-    if section.get("path"):
-        parameters.append(Path(section["path"]).name)
-    return section["name"].replace("_", " ") + (f" ({', '.join(parameters)})" if parameters else "")
-
-
-def brief(value: Any) -> str:
-    """A number to three digits, or a word."""
-    return f"{value:.3g}" if isinstance(value, float) else str(value).replace("_", " ")
 
 
 def style_file() -> Path:

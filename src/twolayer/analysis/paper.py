@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from twolayer.analysis.claims import Claim, Tag
 from twolayer.analysis.comparison import Result, as_read, inconclusive
-from twolayer.analysis.figures import Drawing, Planned, Status
+from twolayer.analysis.figures import Drawing, Planned, Status, Text
 from twolayer.analysis.runs import (
     EACH,
     Config,
@@ -134,10 +134,12 @@ class Paper:
         size: tuple[float, float] = (5.5, 3.4),
         frames_per_second: int = 20,
         files: Iterable[str] = (),
+        details: str | Callable[..., str] = "",
     ) -> Callable[[Callable[..., Any]], Drawing]:
         """Mark `draw(canvas, run, …)` as a figure; what is marked is drawn.
 
-        status: see `Drawing`. caption: a text, or a function of the same runs, which says what was run from them.
+        status: see `Drawing`. caption: the sentence on the figure's face. details: what else a reader of the gallery
+        may ask. Each is a text, or a function of the same runs, which says what was run from them.
         on: the experiments it is drawn from, each given as a `Run` of all its runs, in this order, with the metrics
         and swept words that it takes: {"rate": ["loss", "neurons"]}. A config may name others in their place.
         Named swept words must tell all its runs apart; without any the figure takes each run, whatever was swept.
@@ -163,6 +165,9 @@ class Paper:
                 runs = [next(runs_of(name, dataset)) for name, dataset in data.items() if name not in stored]
                 return [*runs, *(data[Path(file).stem] for file in read)]
 
+            def said(text: str | Callable[..., str]) -> Text:
+                return text if isinstance(text, str) else lambda data: text(*arguments(data))
+
             @wraps(draw)
             def still(canvas: Figure, data: Mapping[str, xr.Dataset]) -> Any:
                 return draw(canvas, *arguments(data))
@@ -174,12 +179,13 @@ class Paper:
             drawing = Drawing(
                 film if inspect.isgeneratorfunction(draw) else still,
                 status,
-                caption if isinstance(caption, str) else lambda data: caption(*arguments(data)),
+                said(caption),
                 size,
                 frames_per_second,
                 read,
                 experiments,
                 validate,
+                said(details),
             )
             mark(drawing, "figures", f"{self.name}.{draw.__name__}", drawing, draw.__module__)
             return drawing

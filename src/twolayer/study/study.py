@@ -39,8 +39,8 @@ class Figure:
 
     @property
     def suffixes(self) -> tuple[str, ...]:
-        """The files it is written to."""
-        return ("mp4",) if self.animated else ("pdf", "png")
+        """The files it is written to: the picture, of a film its last frame too, and what its face says."""
+        return ("mp4", "mp4.png", "mp4.json") if self.animated else ("pdf", "png", "json")
 
 
 @dataclass(frozen=True)
@@ -90,11 +90,13 @@ class Study:
         if run is not None:
             metrics = self.papers[run.paper].experiments[run.experiment].metrics
             return Job(run.as_dict(), self.registry).code(stage, metrics)
-        names = self.claims_of(paper)
+        if not paper:
+            return code_of(stage)
+        used = [("claims", name) for name in self.claims_of(paper)]
         if figure:
-            names = [self.papers[paper].figures[figure].registered]
-        kind = "figures" if figure else "claims"
-        return code_of(stage, [self.registry.find(kind, name).file for name in names if paper])
+            drawn = self.papers[paper].figures[figure]
+            used = [("figures", drawn.registered), *(("claims", name) for name in self.face_claims(drawn))]
+        return code_of(stage, dict.fromkeys(self.registry.find(kind, name).file for kind, name in used))
 
     def claims_of(self, paper: str) -> list[str]:
         """The full names of a paper's claims."""
@@ -117,10 +119,28 @@ class Study:
         files = [file for name in self.claims_of(paper) for file in self.files_of("claims", name)]
         return list(dict.fromkeys(files))
 
+    def face_claims(self, figure: Figure) -> list[str]:
+        """The full names of the claims whose verdicts stand on a figure's face: those that name it and are about its
+        experiments alone, so that a figure waits for no other."""
+        found = {name: self.registry.find("claims", name).plugin for name in self.claims_of(figure.paper)}
+        return [
+            name
+            for name, claim in found.items()
+            if figure.name in claim.figures and set(claim.experiments) <= set(figure.experiments)
+        ]
+
+    def face_files(self, figure: Figure) -> list[str]:
+        """The files that the claims on a figure's face are held against."""
+        return list(
+            dict.fromkeys(file for name in self.face_claims(figure) for file in self.files_of("claims", name))
+        )
+
     def figure_options(self, figure: Figure) -> str:
-        """What `twolayer render` is told of a figure: the plugin that draws it, its name, and what was changed."""
-        name = f"{figure.paper}.{figure.name}"
+        """What `twolayer render` is told of a figure: the plugin that draws it, its name, its claims, and what was
+        changed."""
+        name, claims = f"{figure.paper}.{figure.name}", self.face_claims(figure)
         options = [figure.registered, *(["--name", name] if name != figure.registered else [])]
+        options += ["--claims", *claims] if claims else []
         return shlex.join([*options, *self.papers[figure.paper].changed_option(figure.experiments)])
 
     def claims_options(self, paper: str) -> str:
