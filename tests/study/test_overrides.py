@@ -113,11 +113,17 @@ def test_what_a_figure_cannot_show_is_an_error_before_training(
     assert planned(registry, {"losses": False}, **changed).figures.keys() == {"every"}
 
 
-def test_all_figures_that_a_config_leaves_without_a_setting_are_named_at_once(registry: Registry) -> None:
-    changed = {"one": {"network": {"neurons": 2, "activation": "abs"}}}
+@pytest.mark.parametrize(
+    ("activation", "spelled"),
+    [("abs", "abs"), ({"name": "leaky_relu", "slope": 0.2}, "leaky_relu (slope 0.2)")],
+)
+def test_all_figures_that_a_config_leaves_without_a_setting_are_named_at_once(
+    registry: Registry, activation: Any, spelled: str
+) -> None:
+    changed = {"one": {"network": {"neurons": 2, "activation": activation}}}
     message = refusal(registry, **changed)
     for name in ("every", "losses"):
-        assert f"figures.{name}: is about runs with network.activation: relu; 'one' has abs" in message
+        assert f"figures.{name}: is about runs with network.activation: relu; 'one' has {spelled}\n" in message
     assert message.endswith("figures: {every: false, losses: false}")
     assert not planned(registry, {"losses": False, "every": False}, **changed).figures
 

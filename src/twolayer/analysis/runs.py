@@ -72,6 +72,10 @@ class Config:
     def __contains__(self, key: str) -> bool:
         return any(key in section for section in self._sections)
 
+    def __str__(self) -> str:
+        """`leaky_relu (slope 0.2)`: the distinct sections, each by its name and its other settings."""
+        return " and ".join(dict.fromkeys(map(in_words, self._sections)))
+
 
 class RunConfigs:
     """Runs by their config, before there is anything else of them: what a figure's `check` gets.
@@ -217,6 +221,12 @@ class Run(RunConfigs):
         known = self.time.values > 0
         apart = np.abs(np.log(np.where(known, self.time.values, math.inf) / time))
         return self.isel(time=int(np.argmin(apart)))
+
+
+def in_words(section: Mapping[str, Any]) -> str:
+    """A section in words: `leaky_relu (slope 0.2)`."""
+    others = ", ".join(f"{key} {value}" for key, value in section.items() if key != "name")
+    return " ".join([str(section["name"])] * ("name" in section) + [f"({others})"] * bool(others))
 
 
 def runs_of(
