@@ -123,7 +123,9 @@ def test_all_figures_that_a_config_leaves_without_a_setting_are_named_at_once(
     changed = {"one": {"network": {"neurons": 2, "activation": activation}}}
     message = refusal(registry, **changed)
     for name in ("every", "losses"):
-        assert f"figures.{name}: is about runs with network.activation: relu; 'one' has {spelled}\n" in message
+        assert (
+            f"figures.{name}: is about runs with network.activation: relu; 'one' has {spelled}\n" in message
+        )
     assert message.endswith("figures: {every: false, losses: false}")
     assert not planned(registry, {"losses": False, "every": False}, **changed).figures
 

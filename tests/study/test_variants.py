@@ -71,6 +71,37 @@ def study(folder: Path, papers: Any, **top: Any) -> Study:
     return load_study([folder / "config.yaml"])
 
 
+@pytest.mark.parametrize(
+    ("section", "original", "changed", "said"),
+    [
+        (
+            "sweep",
+            [{"network.neurons": 3, "dtype": "float64"}, {"network.neurons": 4, "dtype": "float64"}],
+            [{"network.neurons": 3, "dtype": "float64"}, {"network.neurons": 5, "dtype": "float64"}],
+            "sweep.run 2.network.neurons: 5 (paper: 4)",
+        ),
+        (
+            "sweep",
+            [{"network.neurons": count, "dtype": "float64"} for count in (3, 4, 5)],
+            [{"network.neurons": count, "dtype": "float64"} for count in (3, 4)],
+            "sweep: 2 runs (paper: 3 runs)",
+        ),
+        (
+            "times",
+            {"values": [0.1 * step for step in range(1, 101)]},
+            {"values": [0.1 * step for step in range(1, 51)]},
+            "times.values: 50 values, 0.1 to 5.0 (paper: 100 values, 0.1 to 10.0)",
+        ),
+    ],
+)
+def test_what_differs_in_a_long_setting_is_said(
+    folder: Path, section: str, original: Any, changed: Any, said: str
+) -> None:
+    write(folder / "more", "first", {"experiments": {"rate": {**EXPERIMENT, section: original}}})
+    papers = {"wide": {"base": "first", "experiments": {"rate": {section: changed}}}}
+    assert study(folder, papers).papers["wide"].changes == {"rate": said}
+
+
 def test_a_variant_stands_beside_the_original(folder: Path) -> None:
     changed = {"experiments": {"rate": {"network": {"neurons": 5}}}}
     found = study(folder, {"first": {}, "wide": {"base": "first", **changed}})

@@ -38,7 +38,7 @@ class Composed:
         """`path: value (paper: value)` for each setting of an experiment that is not the paper's, or nothing."""
         if experiment not in self.original:
             return ""
-        now, before = flat(self.experiments[experiment]), flat(self.original[experiment])
+        now, before = comparable(self.experiments[experiment], self.original[experiment])
         return "; ".join(
             f"{path}: {brief(now, path)} (paper: {brief(before, path)})"
             for path in dict.fromkeys((*now, *before))
@@ -121,6 +121,22 @@ def known(layers: Layers, files: Mapping[str, Sequence[Path]]) -> set[str]:
     return {*files, *(name for _, papers in layers for name in papers)}
 
 
+def comparable(now: Body, before: Body) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The settings of an experiment now and before by dotted path; of sweeps of as many runs those of each run."""
+    zips = [section.get("sweep") if isinstance(section, Mapping) else None for section in (now, before)]
+    alike = all(isinstance(rows, list) for rows in zips) and len(zips[0]) == len(zips[1])
+    first, second = (
+        flat({**section, "sweep": numbered(section["sweep"])} if alike else section)
+        for section in (now, before)
+    )
+    return first, second
+
+
+def numbered(rows: Sequence[Any]) -> dict[str, Any]:
+    """The rows of a zip by their number, from 1."""
+    return {f"run {index}": row for index, row in enumerate(rows, 1)}
+
+
 def flat(section: Any, path: str = "") -> dict[str, Any]:
     """The settings of a section by dotted path, numbers as numbers; a list is one value."""
     if isinstance(section, Mapping) and section:
@@ -136,5 +152,10 @@ def brief(settings: Mapping[str, Any], path: str) -> str:
     """A setting in a few letters; `not set` where it is missing."""
     if path not in settings:
         return "not set"
-    text = str(settings[path])
+    value = settings[path]
+    text = str(value)
+    if len(text) > LONGEST and isinstance(value, list):
+        if any(isinstance(item, Mapping | list) for item in value):
+            return f"{len(value)} {'runs' if path == 'sweep' else 'values'}"
+        return f"{len(value)} values, {value[0]} to {value[-1]}"
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
