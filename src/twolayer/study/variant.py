@@ -123,13 +123,12 @@ def known(layers: Layers, files: Mapping[str, Sequence[Path]]) -> set[str]:
 
 def comparable(now: Body, before: Body) -> tuple[dict[str, Any], dict[str, Any]]:
     """The settings of an experiment now and before by dotted path; of sweeps of as many runs those of each run."""
-    zips = [section.get("sweep") if isinstance(section, Mapping) else None for section in (now, before)]
-    alike = all(isinstance(rows, list) for rows in zips) and len(zips[0]) == len(zips[1])
     first, second = (
-        flat({**section, "sweep": numbered(section["sweep"])} if alike else section)
-        for section in (now, before)
+        section.get("sweep") if isinstance(section, Mapping) else None for section in (now, before)
     )
-    return first, second
+    if isinstance(first, list) and isinstance(second, list) and len(first) == len(second):
+        return flat({**now, "sweep": numbered(first)}), flat({**before, "sweep": numbered(second)})
+    return flat(now), flat(before)
 
 
 def numbered(rows: Sequence[Any]) -> dict[str, Any]:
