@@ -93,6 +93,10 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--files", nargs="*", default=[], type=Path, help="further files they are held against")
     one.add_argument("--output", type=Path, help="claims.json")
     one.add_argument("--table", nargs="+", type=Path, help="only print these claims.json files")
+    one = verb(chart)
+    one.add_argument("claims", type=Path, help="claims.json")
+    one.add_argument("--style", type=Path, help="a matplotlib style; default: the house style")
+    one.add_argument("--output", required=True, nargs="+", type=Path, help=".pdf, .png")
     verb(plugins)
     return top
 
@@ -280,6 +284,14 @@ def claims(options: argparse.Namespace) -> None:
             raise ValueError("it reads back otherwise than it was written")
 
     atomic.write(options.output, produce, verify)
+
+
+def chart(options: argparse.Namespace) -> None:
+    """Draw all claims of a paper, measured over predicted, as one chart."""
+    from twolayer.analysis.figures import style_file
+    from twolayer.stages.chart import chart as stage
+
+    stage(options.claims, options.output, options.style or style_file())
 
 
 def changes_of(options: argparse.Namespace) -> dict[str, str]:

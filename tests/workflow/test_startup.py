@@ -106,6 +106,7 @@ VERBS = {
     "gather": ("gather", "e", "--runs", "default", "--output", "e/dataset.nc"),
     "render": ("render", *OURS, "mine.empty", "--datasets", "e/dataset.nc", "--output", "empty.png"),
     "claims": ("claims", *OURS, "mine", "--datasets", "e/dataset.nc", "--output", "claims.json"),
+    "chart": ("chart", "claims.json", "--output", "claims.png"),
     "plugins": ("plugins", *OURS),
 }
 
@@ -118,6 +119,7 @@ NEEDED: dict[str, set[str]] = {
     "gather": set(),
     "render": {"matplotlib", "xarray", "pandas"},
     "claims": {"xarray", "pandas"},
+    "chart": {"matplotlib"},
     "plugins": set(),
 }
 

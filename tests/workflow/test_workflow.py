@@ -120,7 +120,7 @@ def outputs(output: str) -> set[str]:
 
 INTERNALS = PROJECT / "workflow" / "snakemake_internals.py"
 NOTHING: Counter[str] = Counter()
-RULES = ("generate", "train", "measure", "gather", "render", "animate", "claims")
+RULES = ("generate", "train", "measure", "gather", "render", "animate", "claims", "chart")
 TEXTS = {".py", ".yaml", ".mplstyle"}
 
 
@@ -144,7 +144,15 @@ def project(pristine: Project, tmp_path: Path) -> Project:
 
 def test_everything_is_made_by_the_code_of_this_project_and_the_claims_are_told(pristine: Project) -> None:
     told = (pristine.folder / "first.log").read_text()
-    assert planned(told) == {"generate": 4, "train": 4, "measure": 4, "gather": 3, "render": 2, "claims": 1}
+    assert planned(told) == {
+        "generate": 4,
+        "train": 4,
+        "measure": 4,
+        "gather": 3,
+        "render": 2,
+        "claims": 1,
+        "chart": 1,
+    }
     assert re.search(r"^tiny\.falls +derived .* holds$", told, re.MULTILINE)
     assert re.search(r"^tiny\.negative\[flow\] +derived .* fails$", told, re.MULTILINE)
     assert "3 claims: 1 hold, 2 fail, 0 inconclusive" in told
@@ -205,32 +213,36 @@ EDITS = {
     ),
     "a metric": (
         append("plugins/metrics/balance.py"),
-        {"measure": 4, "gather": 3, "render": 2, "claims": 1},
+        {"measure": 4, "gather": 3, "render": 2, "claims": 1, "chart": 1},
         "",
     ),
     "the figures of a paper": (append("plugins/papers/tiny/figures.py"), {"render": 1}, "tiny/figures/"),
-    "the claims of a paper": (append("plugins/papers/tiny/claims.py"), {"claims": 1}, "tiny/claims.json"),
+    "the claims of a paper": (
+        append("plugins/papers/tiny/claims.py"),
+        {"claims": 1, "chart": 1},
+        "tiny/claims.",
+    ),
     "the exact flow": (
         append("src/twolayer/finite/flow/events.py"),
-        {"train": 1, **FOLLOW, "claims": 1},
+        {"train": 1, **FOLLOW, "claims": 1, "chart": 1},
         "tiny/",
     ),
     "the model": (
         append("src/twolayer/core/network.py"),
-        {"generate": 4, "train": 4, "measure": 4, "gather": 3, "render": 2, "claims": 1},
+        {"generate": 4, "train": 4, "measure": 4, "gather": 3, "render": 2, "claims": 1, "chart": 1},
         "",
     ),
     "a kernel of a backend that did not run": (
         append("src/twolayer/finite/numba_descent.py"),
-        {"train": 3, "measure": 3, "gather": 2, "render": 2, "claims": 1},
+        {"train": 3, "measure": 3, "gather": 2, "render": 2, "claims": 1, "chart": 1},
         "",
     ),
-    "the style": (append("workflow/figures.mplstyle"), {"render": 2}, ""),
+    "the style": (append("workflow/figures.mplstyle"), {"render": 2, "chart": 1}, ""),
     "the metrics asked for": (
         lambda project: project.edit(
             "config.yaml", "times: {values", "metrics: [imbalance]\n        times: {values"
         ),
-        {**FOLLOW, "claims": 1},
+        {**FOLLOW, "claims": 1, "chart": 1},
         "tiny/",
     ),
 }
@@ -256,7 +268,7 @@ def test_a_new_value_of_a_sweep_runs_alone(project: Project) -> None:
     assert len(before) == 6
     project.edit("config.yaml", "network.neurons: [2, 3]", "network.neurons: [2, 3, 4]")
     told = project.snakemake()
-    assert planned(told) == {"generate": 1, "train": 1, **FOLLOW, "render": 1, "claims": 1}
+    assert planned(told) == {"generate": 1, "train": 1, **FOLLOW, "render": 1, "claims": 1, "chart": 1}
     assert {file: file.stat().st_mtime_ns for file in before} == before
     with xr.open_dataset(project.result("tiny/descent/dataset.nc")) as dataset:
         assert dataset["neurons"].values.tolist() == [2, 3, 4]
@@ -417,7 +429,15 @@ def test_further_config_plugins_and_a_descent_that_diverges(project: Project) ->
     options = ("--configfile", "elsewhere/more.yaml", "--config", "backend=numba")
     told = project.snakemake("wild", "tiny", *options)
     jobs = planned(told)
-    assert jobs == {"generate": 5, "train": 5, "measure": 5, "gather": 3, "render": 1, "claims": 1}
+    assert jobs == {
+        "generate": 5,
+        "train": 5,
+        "measure": 5,
+        "gather": 3,
+        "render": 1,
+        "claims": 1,
+        "chart": 1,
+    }
     assert "plugin elsewhere/further/metrics/broken.py is left out: ModuleNotFoundError" in told
     assert re.search(
         r"seed 0 diverged at step \d+: the loss was .* before that step\. step_size is 50\.0", told
@@ -480,7 +500,7 @@ def test_a_figure_that_cannot_be_drawn_stays_as_it_was(project: Project) -> None
     assert project.result("other/figures/losses.pdf").is_file()
     project.edit("plugins/papers/tiny/figures.py", "canvas.subplots_()", "canvas.subplots()")
     project.edit("plugins/papers/tiny/claims.py", "    exit(3)\n    loss = data", "    loss = data")
-    assert planned(project.snakemake("tiny", "other")) == {"render": 1, "claims": 1}
+    assert planned(project.snakemake("tiny", "other")) == {"render": 1, "claims": 1, "chart": 1}
     for name, content in before.items():
         assert project.result(f"tiny/{name}").read_bytes() == content
 
@@ -498,7 +518,15 @@ def test_results_of_another_step_size_are_made_again_whatever_snakemake_remember
     assert "Nothing to be done" in project.snakemake("tiny")
     shutil.copytree(other.result("tiny/descent"), project.result("tiny/descent"), dirs_exist_ok=True)
     plan = project.snakemake("tiny", "--dry-run")
-    assert planned(plan) == {"generate": 2, "train": 2, "measure": 2, "gather": 1, "render": 1, "claims": 1}
+    assert planned(plan) == {
+        "generate": 2,
+        "train": 2,
+        "measure": 2,
+        "gather": 1,
+        "render": 1,
+        "claims": 1,
+        "chart": 1,
+    }
     told = [line for line in plan.splitlines() if "is made again" in line]
     assert len(told) == 1
     assert "results/tiny/descent/dataset.nc is of another run: dynamics.step_size is 0.05, not 0.1" in told[0]
@@ -526,7 +554,7 @@ def test_without_memory_results_of_other_settings_or_code_are_made_again(project
     shutil.rmtree(project.folder / ".snakemake")
     project.edit("config.yaml", FLOW, FLOW.replace("1.0e-1", "2.0e-1"))
     plan = project.snakemake("--dry-run")
-    assert planned(plan) == {"generate": 1, "train": 1, "measure": 1, "gather": 1, "claims": 1}
+    assert planned(plan) == {"generate": 1, "train": 1, "measure": 1, "gather": 1, "claims": 1, "chart": 1}
     assert "initialization.scale is 0.1, not 0.2" in plan
     project.edit("config.yaml", "scale: 2.0e-1", "scale: 1.0e-1")
     append("plugins/dynamics/regularized_gradient_descent.py")(project)

@@ -16,3 +16,26 @@ rule claims:
     shell:
         "(twolayer claims {resources.plugin_paths} {params.options} --datasets {input.datasets:q} --files {input.files:q} --output {output:q} 2>&1 | tee {log:q})"
         f" || {noted('claims')}"
+
+
+rule chart:
+    input:
+        claims="results/{paper}/claims.json",
+        style=ancient(STYLE),
+    output:
+        update(
+            report(
+                expand("results/{{paper}}/claims.{suffix}", suffix=("pdf", "png")),
+                category="{paper}",
+                labels={"figure": "all claims"},
+            )
+        ),
+    log:
+        "results/{paper}/chart.log",
+    params:
+        code=study.code("chart"),
+        contents=contents((STYLE,)),
+        failure=lambda wildcards: last_failure(wildcards.paper, "chart"),
+    shell:
+        "(twolayer chart {input.claims:q} --style {input.style:q} --output {output:q} 2>&1 | tee {log:q})"
+        f" || {noted('chart')}"

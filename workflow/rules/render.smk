@@ -10,8 +10,6 @@ def face_files(wildcards):
     return study.face_files(figure_of(wildcards))
 
 
-STYLE = os.path.relpath(Path(workflow.basedir) / "workflow" / "figures.mplstyle")
-
 # A still figure and an animation differ only in the files they are written to: the last is what the face says.
 for rule_name, suffixes, face in (
     ("render", ("pdf", "png"), "json"),

@@ -34,6 +34,7 @@ if internals.is_first_process(workflow):
 internals.share_card(workflow)
 
 RUN = "results/{paper}/{experiment}/{run}"
+STYLE = os.path.relpath(Path(workflow.basedir) / "workflow" / "figures.mplstyle")
 PLUGIN_PATHS = " ".join(f"--plugin-path {shlex.quote(path)}" for path in study.plugin_paths)
 
 
@@ -141,7 +142,8 @@ def products(paper):
         for figure in paper.figures.values()
         for suffix in figure.suffixes
     ]
-    return files + ([f"results/{paper.name}/claims.json"] if paper.claims else [])
+    claims = [f"results/{paper.name}/claims.{suffix}" for suffix in ("json", "pdf", "png")]
+    return files + (claims if paper.claims else [])
 
 
 # Figures and claims are flagged `update`: where a job fails, Snakemake puts the last version back. But it takes that

@@ -28,13 +28,15 @@ Verdict = Literal["holds", "fails", "not reproduced under this reading", "inconc
 
 @dataclass(frozen=True)
 class Result:
-    """One measurement and one prediction. tolerance: in words, how the two were compared."""
+    """One measurement and one prediction. tolerance: in words, how the two were compared. allowed: where they have to
+    agree, the largest difference at this point; NaN for a bound."""
 
     predicted: float | str
     measured: float | str
     tolerance: str
     verdict: Verdict
     detail: str = ""
+    allowed: float = math.nan
 
 
 def close(
@@ -48,7 +50,8 @@ def close(
     found, exact, point = worst(measured, predicted, abs(measured - predicted) - room, "farthest")
     allowed = absolute + relative * abs(exact)
     holds = abs(found - exact) <= allowed
-    return judged(exact, found, f"within {tolerance}", holds, joined(point, detail), allowed)
+    judgement = judged(exact, found, f"within {tolerance}", holds, joined(point, detail), allowed)
+    return replace(judgement, allowed=float(allowed))
 
 
 def at_most(measured: Any, limit: Any, detail: str = "") -> Result:
@@ -89,14 +92,8 @@ def equivalent(
     if not (math.isfinite(low) and math.isfinite(high)):
         return inconclusive(f"no interval was measured. {detail}".strip())
     tolerance = f"within {margin:.3g} absolute, by [{low:.4g}, {high:.4g}]"
-    found = judged(
-        predicted,
-        measured,
-        tolerance,
-        predicted - margin <= low and high <= predicted + margin,
-        detail,
-        margin,
-    )
+    holds = predicted - margin <= low and high <= predicted + margin
+    found = replace(judged(predicted, measured, tolerance, holds, detail, margin), allowed=float(margin))
     if found.verdict == "fails" and low <= predicted + margin and high >= predicted - margin:
         return replace(
             found, verdict="inconclusive", detail=f"the interval crosses the margin. {detail}".strip()

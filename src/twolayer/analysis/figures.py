@@ -6,6 +6,7 @@ import inspect
 import json
 import string
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -78,6 +79,17 @@ class Drawing:
         runs = {experiment: run_summary(dataset) for experiment, dataset in data.items() if "run" in dataset}
         return Face(name, self.status, caption, details, changed or {}, runs, rows)
 
+    def canvas(self, face: Face) -> Figure:
+        """An empty figure of its size, with a face at the foot."""
+        from matplotlib.figure import Figure
+
+        width, height = self.size
+        foot = face.height(width)
+        canvas = Figure(figsize=(width, height + foot), layout="constrained")
+        canvas.get_layout_engine().set(rect=(0, foot / (height + foot), 1, height / (height + foot)))  # type: ignore[union-attr,call-arg]
+        face.write(canvas)
+        return canvas
+
 
 def figure(
     status: Status,
@@ -107,19 +119,10 @@ def render(
     changed: by experiment, the settings that are not the paper's, which the face says.
     claims: those whose verdicts stand on the face. claim_data: what they are evaluated on besides `data`.
     """
-    import matplotlib
-    from matplotlib import style as styles
-    from matplotlib.figure import Figure
-
-    matplotlib.use("agg")
     rows = evaluate(claims or {}, {**data, **(claim_data or {})}, changed)
     face = drawing.face(name, data, changed, rows)
-    width, height = drawing.size
-    with styles.context([style] if style else [], after_reset=True):
-        foot = face.height(width)
-        canvas = Figure(figsize=(width, height + foot), layout="constrained")
-        canvas.get_layout_engine().set(rect=(0, foot / (height + foot), 1, height / (height + foot)))  # type: ignore[union-attr,call-arg]
-        face.write(canvas)
+    with styled(style):
+        canvas = drawing.canvas(face)
         drawn = drawing.draw(canvas, data)
         if drawing.animated:
             films, posters = ([path for path in outputs if path.suffix == end] for end in (".mp4", ".png"))
@@ -137,6 +140,15 @@ def render(
     for output in outputs:
         if output.suffix == ".json":
             write_face(face, output)
+
+
+def styled(style: Path | None) -> AbstractContextManager[None]:
+    """In this context a style counts on top of matplotlib's own defaults, whatever a user's matplotlibrc says."""
+    import matplotlib
+    from matplotlib import style as styles
+
+    matplotlib.use("agg")
+    return styles.context([style] if style else [], after_reset=True)
 
 
 def write_face(face: Face, output: Path) -> None:

@@ -1,0 +1,5 @@
+"""chart: all claims of a paper in one figure."""
+
+from twolayer.analysis.chart import chart
+
+__all__ = ["chart"]
