@@ -44,7 +44,8 @@ EXPORTS = {
     "at_most": "analysis.comparison",
     "close": "analysis.comparison",
     "inconclusive": "analysis.comparison",
-    "figure": "analysis.figures",
+    "drawing": "analysis.figures",
+    "figure": "notebook",
     "fit_rate": "analysis.rates",
     "fit_slope": "analysis.rates",
     "local_slope": "analysis.rates",
@@ -83,7 +84,7 @@ if TYPE_CHECKING:
     from twolayer.analysis.drawing import floored as floored
     from twolayer.analysis.drawing import name_axes as name_axes
     from twolayer.analysis.drawing import reference as reference
-    from twolayer.analysis.figures import figure as figure
+    from twolayer.analysis.figures import drawing as drawing
     from twolayer.analysis.metric import Metric as Metric
     from twolayer.analysis.metric import each_frame as each_frame
     from twolayer.analysis.metric import metric as metric
@@ -120,6 +121,7 @@ if TYPE_CHECKING:
     from twolayer.core.registration import problem as problem
     from twolayer.finite.problem import EmpiricalProblem as EmpiricalProblem
     from twolayer.finite.problem import FiniteData as FiniteData
+    from twolayer.notebook import figure as figure
     from twolayer.notebook import run as run
     from twolayer.population.problem import PopulationProblem as PopulationProblem
     from twolayer.population.problem import Teacher as Teacher

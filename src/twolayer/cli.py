@@ -238,10 +238,13 @@ def gather(options: argparse.Namespace) -> None:
 
 def render(options: argparse.Namespace) -> None:
     """Draw a figure."""
+    import matplotlib
+
     from twolayer.analysis.figures import style_file
     from twolayer.stages.render import render as stage
     from twolayer.study.registry import load
 
+    matplotlib.use("agg")
     registry = load(options.plugin_path, ("figures", "claims") if options.claims else ("figures",))
     stage(
         registry.find("figures", options.figure).plugin,

@@ -1,15 +1,16 @@
-"""An experiment in memory: the way through the house without files."""
+"""An experiment in memory, and a paper's figure from datasets: the way through the house without files."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from twolayer.errors import ConfigError
+from twolayer.analysis.figures import Drawing, letter_panels, style_file, styled
+from twolayer.errors import ConfigError, DataError
 from twolayer.stages.gather import gather
 from twolayer.stages.generate import generate
 from twolayer.stages.measure import measure
@@ -21,8 +22,9 @@ from twolayer.study.runs import make_experiment
 
 if TYPE_CHECKING:
     import xarray as xr
+    from matplotlib.figure import Figure
 
-__all__ = ["run"]
+__all__ = ["figure", "run"]
 
 
 def run(
@@ -96,6 +98,59 @@ def run(
     coordinates = [name for name in ("seed", "time", "step", *runs[0]["swept"]) if name in gathered]
     dataset = dataset.assign_coords({name: gathered[name] for name in coordinates})
     return dataset.assign_attrs(backend="\n".join(trained_on), notes="\n".join(notes))
+
+
+def figure(
+    name: str,
+    *datasets: xr.Dataset,
+    style: Path | str | None = None,
+    plugin_paths: list[str] | None = None,
+) -> Figure:
+    """The figure `<paper>.<figure>`, drawn from datasets: `twolayer.figure("xu2023.toys", mirrored, exact_rank)`.
+
+    datasets: one for each experiment that it is drawn from, in their order (the error says which), as a workflow's
+    dataset.nc or `twolayer.run` has them. style: of matplotlib; default: the house style.
+    Of a film the last frame. ConfigError for a name that is not known, DataError where the datasets do not have what
+    the figure shows.
+    """
+    import xarray as xr
+
+    registry = load(plugin_paths or (), ("figures",))
+    found = registry.find("figures", name, "figure")
+    drawing: Drawing = found.plugin
+    if len(datasets) != len(drawing.experiments) or not all(isinstance(one, xr.Dataset) for one in datasets):
+        given = ", ".join(type(one).__name__ for one in datasets) or "nothing"
+        raise DataError(
+            f"{name}: takes a dataset of each of {', '.join(drawing.experiments)}; was given {given}"
+        )
+    data = dict(zip(drawing.experiments, datasets, strict=True))
+    for experiment, dataset in data.items():
+        if "run" not in dataset:
+            raise DataError(
+                f"{name}: the dataset of {experiment} has no variable 'run', which says what was run"
+            )
+    try:
+        drawing.validate(
+            {experiment: (runs_in(dataset), list(map(str, dataset))) for experiment, dataset in data.items()}
+        )
+    except DataError as error:
+        raise DataError(f"{name}: {error}") from None
+    for file in drawing.files:
+        path = (found.file or Path()).parent / file
+        data[path.stem] = xr.load_dataset(path)
+    with styled(Path(style) if style else style_file()):
+        canvas = drawing.canvas(drawing.face(name, data))
+        drawn = drawing.draw(canvas, data)
+        if drawing.animated:
+            for _ in drawn:
+                pass
+        letter_panels(canvas)
+    return canvas
+
+
+def runs_in(dataset: xr.Dataset) -> list[dict[str, Any]]:
+    """The runs that a dataset carries."""
+    return [json.loads(text) for text in dataset["run"].values.ravel() if text]
 
 
 def experiment_of(given: Any) -> dict[str, Any]:

@@ -23,10 +23,10 @@ from matplotlib.text import Text
 from twolayer.analysis.claims import Claim
 from twolayer.analysis.comparison import Result
 from twolayer.analysis.face import FACE_SIZE, Face, broken, length_of, verdict_line
-from twolayer.analysis.figures import Drawing, figure, letter_panels, render, style_file
+from twolayer.analysis.figures import Drawing, drawing, letter_panels, render, style_file
 
 
-@figure("theorem", "Two panels of $x^2$.", size=(5.5, 2.0))
+@drawing("theorem", "Two panels of $x^2$.", size=(5.5, 2.0))
 def two_panels(canvas: Figure, data: Mapping[str, xr.Dataset]) -> None:
     for axes in canvas.subplots(1, 2):
         axes.plot([0, 1], [0, 1], label="line")
@@ -34,7 +34,7 @@ def two_panels(canvas: Figure, data: Mapping[str, xr.Dataset]) -> None:
         axes.legend()
 
 
-@figure("inferred", "A line that grows.", size=(3.0, 2.0), frames_per_second=10)
+@drawing("inferred", "A line that grows.", size=(3.0, 2.0), frames_per_second=10)
 def growing(canvas: Figure, data: Mapping[str, xr.Dataset]) -> Any:
     axes = canvas.subplots()
     (line,) = axes.plot([], [])

@@ -677,9 +677,9 @@ def test_a_file_between_stages_that_cannot_be_used_is_one_line(
 
 
 FIGURE = """
-from twolayer import figure, hookimpl
+from twolayer import drawing, hookimpl
 
-@figure("theorem", "Nothing.")
+@drawing("theorem", "Nothing.")
 def empty(canvas, data):
     pass
 

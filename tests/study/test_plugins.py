@@ -293,9 +293,9 @@ def test_what_a_config_section_becomes_must_be_a_dataclass(tmp_path: Path, kind:
 
 
 PAPER = """\
-from twolayer import figure, hookimpl
+from twolayer import drawing, hookimpl
 
-@figure("theorem", "Nothing.")
+@drawing("theorem", "Nothing.")
 def empty(canvas, data):
     pass
 

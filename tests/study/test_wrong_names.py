@@ -104,10 +104,10 @@ def test_metrics(tmp_path: Path, name: str) -> None:
 
 
 FIGURE = """\
-from twolayer import figure, hookimpl
+from twolayer import drawing, hookimpl
 
 
-@figure("theorem", "Loss over time.", size=(3, 2))
+@drawing("theorem", "Loss over time.", size=(3, 2))
 def drawn(canvas, data):
     canvas.subplots()
 

@@ -47,9 +47,9 @@ HEAVY = {
 }
 
 PLUGINS = """
-from twolayer import at_most, claim, figure, hookimpl
+from twolayer import at_most, claim, drawing, hookimpl
 
-@figure("theorem", "Nothing.")
+@drawing("theorem", "Nothing.")
 def empty(canvas, data):
     pass
 

@@ -61,10 +61,10 @@ papers:
 FIGURES = '''\
 """Figures of a small paper."""
 
-from twolayer import figure, hookimpl
+from twolayer import drawing, hookimpl
 
 
-@figure("theorem", "Loss over time.", size=(3, 2))
+@drawing("theorem", "Loss over time.", size=(3, 2))
 def losses(canvas, data):
     axes = canvas.subplots()
     for dataset in data.values():

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.figure import Figure
 
-__all__ = ["Drawing", "Planned", "figure", "render", "style_file"]
+__all__ = ["Drawing", "Planned", "drawing", "render", "style_file", "styled"]
 
 Status = Literal["published", "inferred", "theorem"]
 Draw = Callable[["Figure", Mapping[str, "xr.Dataset"]], Any]
@@ -91,7 +91,7 @@ class Drawing:
         return canvas
 
 
-def figure(
+def drawing(
     status: Status,
     caption: str,
     size: tuple[float, float] = (6.0, 4.0),
@@ -144,10 +144,8 @@ def render(
 
 def styled(style: Path | None) -> AbstractContextManager[None]:
     """In this context a style counts on top of matplotlib's own defaults, whatever a user's matplotlibrc says."""
-    import matplotlib
     from matplotlib import style as styles
 
-    matplotlib.use("agg")
     return styles.context([style] if style else [], after_reset=True)
 
 
