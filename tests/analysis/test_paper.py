@@ -384,3 +384,23 @@ def test_an_infinite_point_of_many_decides_nothing() -> None:
     assert at_least(np.array([3.0, -math.inf]), 2.0).verdict == "inconclusive"
     assert close(np.array([1.0, math.inf]), 1.0, relative=0.1).verdict == "inconclusive"
     assert at_most(np.array([1.0, math.nan]), 2.0).verdict == "holds"
+
+
+def test_a_figure_gets_no_metric_that_it_does_not_name(dataset: xr.Dataset) -> None:
+    from matplotlib.figure import Figure
+
+    paper = Paper("alone", "A. Author 2026")
+
+    @paper.figure("theorem", lambda run: f"{run.seeds} seeds.", on={"rate": ["loss", "neurons"]})
+    def named(canvas: Figure, run: Run) -> None:
+        canvas.subplots().plot(run.by("neurons").__next__().loss.values.ravel())
+
+    @paper.figure("theorem", "Reads more.", on={"rate": "neurons"})
+    def unnamed(canvas: Figure, run: Run) -> None:
+        canvas.subplots().plot(run.length.values.ravel())
+
+    named.draw(Figure(), {"rate": dataset})
+    assert callable(named.caption)
+    assert named.caption({"rate": dataset}) == "2 seeds."
+    with pytest.raises(DataError, match="has no 'length'"):
+        unnamed.draw(Figure(), {"rate": dataset})

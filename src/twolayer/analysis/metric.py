@@ -16,7 +16,10 @@ from twolayer.core.trajectory import Trajectory
 from twolayer.errors import PluginError
 from twolayer.storage.netcdf import Variables
 
-__all__ = ["Metric", "always", "each_frame", "frames", "measure", "metric", "needs"]
+__all__ = ["ALWAYS", "Metric", "always", "each_frame", "frames", "measure", "metric", "needs"]
+
+ALWAYS = ("loss", "gradient_norm")
+"""Metrics of every run."""
 
 Measuring = TypeVar("Measuring", bound=Callable[..., Any])
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from twolayer.analysis.claims import Claim, Tag
 from twolayer.analysis.comparison import Result, as_read, inconclusive
 from twolayer.analysis.figures import Drawing, Planned, Status, Text
+from twolayer.analysis.metric import ALWAYS
 from twolayer.analysis.runs import (
     EACH,
     Config,
@@ -28,6 +29,7 @@ from twolayer.analysis.runs import (
     runs_of,
 )
 from twolayer.core.registration import mark
+from twolayer.core.trajectory import MARKS
 from twolayer.errors import DataError
 
 if TYPE_CHECKING:
@@ -141,7 +143,9 @@ class Paper:
         status: see `Drawing`. caption: the sentence on the figure's face. details: what else a reader of the gallery
         may ask. Each is a text, or a function of the same runs, which says what was run from them.
         on: the experiments it is drawn from, each given as a `Run` of all its runs, in this order, with the metrics
-        and swept words that it takes: {"rate": ["loss", "neurons"]}. A config may name others in their place.
+        and swept words that it takes: {"rate": ["loss", "neurons"]}; it gets no other but
+        those of every run. A config may name others
+        in their place.
         Named swept words must tell all its runs apart; without any the figure takes each run, whatever was swept.
         check: a function of the `RunConfigs` of each experiment that raises a DataError where the figure could not
         show them. All this is checked before anything runs.
@@ -162,7 +166,13 @@ class Paper:
 
             def arguments(data: Mapping[str, xr.Dataset]) -> list[Any]:
                 stored = {Path(file).stem for file in read}
-                runs = [next(runs_of(name, dataset)) for name, dataset in data.items() if name not in stored]
+                datasets = {name: dataset for name, dataset in data.items() if name not in stored}
+                runs = [
+                    next(
+                        runs_of(name, only(dataset, taken[min(index, len(taken) - 1)]) if taken else dataset)
+                    )
+                    for index, (name, dataset) in enumerate(datasets.items())
+                ]
                 return [*runs, *(data[Path(file).stem] for file in read)]
 
             def said(text: str | Callable[..., str]) -> Text:
@@ -287,6 +297,13 @@ class Paper:
         if isinstance(value, str):
             return value
         return f"{self.symbols.get(word, word)} = {value:g}"
+
+
+def only(dataset: xr.Dataset, names: Sequence[str]) -> xr.Dataset:
+    """A dataset without the metrics that a figure does not name, so that it names all that it takes but those of every
+    run, and what training says of a run."""
+    kept = (*names, "run", *ALWAYS, *MARKS)
+    return dataset.drop_vars([name for name in dataset.data_vars if name not in kept])
 
 
 def refuse_number(draw: Callable[..., Any], usual: Sequence[str], planned: Mapping[str, Planned]) -> None:

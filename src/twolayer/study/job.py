@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from twolayer.analysis.metric import Metric, always, needs
+from twolayer.analysis.metric import ALWAYS, Metric, always, needs
 from twolayer.core.backend import Backend
 from twolayer.core.dynamics import Dynamics
 from twolayer.core.initialization import InitializationSpec
@@ -32,9 +32,6 @@ __all__ = ["PLUGIN_SECTIONS", "Job", "refuse_inapplicable", "selected_metrics"]
 
 PLUGIN_SECTIONS = {"problem": "problems", "initialization": "initializations", "dynamics": "dynamics"}
 """The sections of a run that name a plugin, and its kind."""
-
-ALWAYS = ("loss", "gradient_norm")
-"""Metrics of every run."""
 
 PROBED = 10**5
 """Numbers in data that are made only to ask which metrics apply, at most."""
