@@ -18,6 +18,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from functools import cache
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -60,21 +61,34 @@ def code_of(
 
     laws: `finite`, `population`, the laws of data it works on. kinds: `descent`, `flow`, the kinds of dynamics.
     """
-    laws, kinds = set(laws), set(kinds)
+    core, left_out = of_package(stage, frozenset(laws), frozenset(kinds))
+    return digest(core | {resolved(file) for file in plugins if file is not None}, left_out)
+
+
+@cache
+def of_package(
+    stage: str, laws: frozenset[str], kinds: frozenset[str]
+) -> tuple[frozenset[Path], frozenset[Path]]:
+    """The files of this package that a stage begins with, and those that do not count for it."""
     used = {
         file for key in ACCELERATIONS if key[0] in laws and key[1] in kinds for file in accelerations(*key)
     }
     other = {file for key in ACCELERATIONS for file in accelerations(*key)} - used
     other |= {file.resolve() for law in {"population"} - laws for file in (PACKAGE / law).glob("*.py")}
-    core = [PACKAGE / "stages" / f"{stage}.py"]
-    files = {file.resolve() for file in (*core, *plugins) if file is not None} | used
     left_out = other | {(PACKAGE / name).resolve() for name in WITHOUT_NUMBERS}
-    return digest(frozenset(files), frozenset(left_out))
+    return frozenset(used | {(PACKAGE / "stages" / f"{stage}.py").resolve()}), frozenset(left_out)
 
 
-def accelerations(law: str, kind: str) -> set[Path]:
+@cache
+def accelerations(law: str, kind: str) -> frozenset[Path]:
     """The files of one law of data and kind of dynamics."""
-    return {file.resolve() for pattern in ACCELERATIONS[law, kind] for file in PACKAGE.glob(pattern)}
+    return frozenset(file.resolve() for pattern in ACCELERATIONS[law, kind] for file in PACKAGE.glob(pattern))
+
+
+@cache
+def resolved(file: Path) -> Path:
+    """A file's path without links."""
+    return file.resolve()
 
 
 @cache
@@ -233,10 +247,14 @@ def module_files(module: str, importer: Path) -> Iterator[Path]:
         yield from in_folder(Path(spec.origin).parent, rest)
 
 
-def in_folder(folder: Path, names: list[str]) -> Iterator[Path]:
+def in_folder(folder: Path, names: Iterable[str]) -> tuple[Path, ...]:
     """The module `names` below a folder, as a file or a package, with the packages on the way."""
-    for name in names:
-        folder = folder / name
-        for file in (folder.with_suffix(".py"), folder / "__init__.py"):
-            if file.is_file():
-                yield file.resolve()
+    return tuple(file for name in accumulate(names, os.path.join) for file in module_at(f"{folder}/{name}"))
+
+
+@cache
+def module_at(path: str) -> tuple[Path, ...]:
+    """The file of a module, or of a package: of each there is one question to the disk, however often it is imported."""
+    return tuple(
+        Path(file).resolve() for file in (f"{path}.py", f"{path}/__init__.py") if os.path.isfile(file)
+    )
