@@ -131,5 +131,6 @@ __all__ = sorted(EXPORTS)
 
 def __getattr__(name: str) -> Any:
     if name in EXPORTS:
-        return getattr(importlib.import_module(f"twolayer.{EXPORTS[name]}"), name)
+        found = globals()[name] = getattr(importlib.import_module(f"twolayer.{EXPORTS[name]}"), name)
+        return found
     raise AttributeError(f"module 'twolayer' has no attribute '{name}'")

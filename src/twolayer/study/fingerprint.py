@@ -254,7 +254,7 @@ def in_folder(folder: Path, names: Iterable[str]) -> tuple[Path, ...]:
 
 @cache
 def module_at(path: str) -> tuple[Path, ...]:
-    """The file of a module, or of a package: of each there is one question to the disk, however often it is imported."""
+    """The file of a module, or of a package: the disk is asked once, however often it is imported."""
     return tuple(
         Path(file).resolve() for file in (f"{path}.py", f"{path}/__init__.py") if os.path.isfile(file)
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import importlib.util
 import inspect
@@ -42,6 +43,9 @@ from twolayer.study.schema import build
 __all__ = ["KINDS", "Registered", "Registry", "inherited", "load", "plugin_folder"]
 
 hookspec = pluggy.HookspecMarker("twolayer")
+
+HOOK = "register_"
+"""What the name of every hook begins with."""
 
 KINDS = (
     "backends",
@@ -225,7 +229,7 @@ def add_file(registry: Registry, file: Path, folder: Path, kind: str) -> None:
     except Exception as error:
         registry.failures[str(file)] = reason_of(error)
     else:
-        others = sorted(hooks_of(module) & {f"register_{other}" for other in KINDS if other != kind})
+        others = sorted(hooks_of(module) & {f"{HOOK}{other}" for other in KINDS if other != kind})
         if others:
             registry.failures[str(file)] = (
                 f"a file in {file.parent.name}/ registers {kind}, not {', '.join(others)}; "
@@ -237,8 +241,13 @@ def add_file(registry: Registry, file: Path, folder: Path, kind: str) -> None:
 
 def module_name(file: Path, folder: Path) -> str:
     """The name under which a plugin file of a folder is imported."""
-    root = f"p{zlib.crc32(str(folder.resolve()).encode()):08x}"
-    return ".".join(["twolayer_plugins", root, *file.relative_to(folder).with_suffix("").parts])
+    return ".".join(["twolayer_plugins", root_name(folder), *file.relative_to(folder).with_suffix("").parts])
+
+
+@functools.cache
+def root_name(folder: Path) -> str:
+    """The name of a folder of plugins among those of all."""
+    return f"p{zlib.crc32(str(folder.resolve()).encode()):08x}"
 
 
 CONTENT = "__twolayer_content__"
@@ -295,10 +304,28 @@ def load_file(file: Path, name: str) -> ModuleType:
     return module
 
 
+class PluginManager(pluggy.PluginManager):
+    """pluggy's, which looks at the names of hooks alone: to look at all that a module imports takes longer than to
+    load it."""
+
+    def parse_hookimpl_opts(self, plugin: Any, name: str) -> Any:
+        return super().parse_hookimpl_opts(plugin, name) if name.startswith(HOOK) else None
+
+    def parse_hookspec_opts(self, module_or_class: Any, name: str) -> Any:
+        return super().parse_hookspec_opts(module_or_class, name) if name.startswith(HOOK) else None
+
+
+@functools.cache
+def plugin_manager() -> PluginManager:
+    """pluggy's manager with our hooks; of plugins it has one at a time, that which is being added."""
+    manager = PluginManager("twolayer")
+    manager.add_hookspecs(Hooks)
+    return manager
+
+
 def add(registry: Registry, module: Any, source: str, kinds: Sequence[str]) -> None:
     """Check a plugin's hooks with pluggy, then let it register."""
-    manager = pluggy.PluginManager("twolayer")
-    manager.add_hookspecs(Hooks)
+    manager = plugin_manager()
     found: list[Registered] = []
     try:
         hooks = hooks_of(module)
@@ -308,16 +335,19 @@ def add(registry: Registry, module: Any, source: str, kinds: Sequence[str]) -> N
                 "with @hookimpl"
             )
         for hook in sorted(hooks):
-            if hook.removeprefix("register_") not in KINDS:
-                raise PluginError(unknown_name("hook", hook, (f"register_{kind}" for kind in KINDS)))
+            if hook.removeprefix(HOOK) not in KINDS:
+                raise PluginError(unknown_name("hook", hook, (f"{HOOK}{kind}" for kind in KINDS)))
         manager.register(module)
         manager.register(hooks_of_marks(module))
         for kind in kinds:
-            if f"register_{kind}" in hooks:
-                getattr(manager.hook, f"register_{kind}")(register=collector(kind, module, source, found))
+            if f"{HOOK}{kind}" in hooks:
+                getattr(manager.hook, f"{HOOK}{kind}")(register=collector(kind, module, source, found))
     except Exception as error:
         registry.failures[source] = reason_of(error)
         return
+    finally:
+        for plugin in manager.get_plugins():
+            manager.unregister(plugin)
     if clashes := [clash for entry in found if entry.kind == "metrics" for clash in registry.clashes(entry)]:
         registry.failures[source] = f"register_metrics: {clashes[0]}; rename one of them"
         return
@@ -332,7 +362,7 @@ def add(registry: Registry, module: Any, source: str, kinds: Sequence[str]) -> N
 def hooks_of(module: Any) -> set[str]:
     """The names of a plugin's hooks: functions marked with @hookimpl, and one for each kind of what is marked."""
     written = {name for name in dir(module) if hasattr(getattr(module, name, None), "twolayer_impl")}
-    return written | {f"register_{kind}" for kind in marked_kinds(module)}
+    return written | {f"{HOOK}{kind}" for kind in marked_kinds(module)}
 
 
 def collector(kind: str, module: Any, source: str, found: list[Registered]) -> Any:
