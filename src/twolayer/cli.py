@@ -9,6 +9,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import argparse
 import contextlib
+import gc
 import json
 import signal
 import sys
@@ -21,11 +22,15 @@ from twolayer.errors import DataError, TwolayerError
 __all__ = ["main"]
 
 
+RARELY = 50_000
+"""Objects after which Python looks for unused cycles: to load libraries makes very many, all of them of use."""
+
 CHANGED = "{experiment: what is changed from the paper's settings} as JSON"
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one verb; errors that a user can cause are one message and exit status 2."""
+    gc.set_threshold(RARELY)
     parsed = parser().parse_args(arguments)
     try:
         parsed.verb(parsed)

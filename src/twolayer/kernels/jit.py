@@ -14,12 +14,15 @@ import hashlib
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from numba import njit, typeof
+import numba
+from numba import typeof
 from numba.core import config
+from numba.core.caching import FunctionCache
+from numba.core.runtime.nrt import rtsys
 
 __all__ = ["compiles", "entry", "njit"]
 
@@ -59,7 +62,7 @@ def cache_folder() -> Path:
 
 
 def load_array_functions() -> None:
-    """Load numba's array functions, without which no kernel runs, and not all of SciPy with them.
+    """Load numba's array functions, without which no kernel is compiled, and not all of SciPy with them.
 
     numba asks there whether SciPy has a BLAS, for the sums of `np.convolve` alone, which takes longer than to load
     most kernels. Kernels with matrix products ask again, when they are compiled and when they first run.
@@ -73,6 +76,35 @@ def load_array_functions() -> None:
         import numba.np.arraymath  # noqa: F401
     finally:
         del modules[blas]
+
+
+class Cache(FunctionCache):
+    """numba's cache of a kernel, from which one is read without what it takes to compile one.
+
+    numba acquaints its compiler with all functions that it knows before it looks for a kernel, which takes longer than
+    to read most of them. It does so once more before it compiles.
+    """
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        rtsys.initialize(target_context)  # arrays made inside a kernel
+        with self._guard_against_spurious_io_errors():
+            found = self._load_overload(sig, target_context)  # type: ignore[no-untyped-call]
+            if found:
+                return found
+        load_array_functions()
+        return None
+
+
+def njit(**options: Any) -> Callable[[Any], Any]:
+    """numba's `njit`; with `cache=True` its kernel is read as above."""
+
+    def compiled(function: Any) -> Any:
+        kernel = numba.njit(**options)(function)
+        if options.get("cache") and compiles():
+            kernel._cache = Cache(function)  # type: ignore[no-untyped-call]
+        return kernel
+
+    return compiled
 
 
 def compiles() -> bool:
@@ -109,7 +141,6 @@ def only_process() -> Iterator[None]:
         yield
 
 
-load_array_functions()
 settings: Any = config
 if not settings.CACHE_DIR and os.access(PACKAGE, os.W_OK):
     settings.CACHE_DIR = str(cache_folder())

@@ -21,7 +21,6 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.optimize import nnls
 
 from twolayer.finite.flow.events import first_root
 from twolayer.finite.flow.kernels import INNER_KERNEL, KERNEL
@@ -107,6 +106,8 @@ def build_rays(problem: FlowProblem, lines: Lines) -> Rays:
     dead_cone = False
     if np.any(problem.slope[::2, 0] == 0.0) and np.all(problem.opposite < 0):
         # Gordan: either some direction is on the inactive side of all, or a convex combination of inputs is 0.
+        from scipy.optimize import nnls  # loads much of SciPy
+
         _, apart = nnls(np.vstack([units.T, np.ones(count)]), np.append(np.zeros(units.shape[1]), 1.0))
         dead_cone = bool(apart > 1e-10)
     return Rays(
