@@ -11,6 +11,7 @@ rule all:
     default_target: True
     input:
         [target for paper in study.papers.values() for target in products(paper)],
+        "results/index.html",
 
 
 include: "workflow/rules/generate.smk"
@@ -19,6 +20,8 @@ include: "workflow/rules/measure.smk"
 include: "workflow/rules/gather.smk"
 include: "workflow/rules/render.smk"
 include: "workflow/rules/claims.smk"
+include: "workflow/rules/gallery.smk"
+include: "workflow/rules/explore.smk"
 include: "workflow/rules/papers.smk"
 
 
@@ -31,4 +34,5 @@ onsuccess:
 
 
 onerror:
+    show_what_is_there()
     print_claims()

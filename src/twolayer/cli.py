@@ -102,6 +102,16 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("claims", type=Path, help="claims.json")
     one.add_argument("--style", type=Path, help="a matplotlib style; default: the house style")
     one.add_argument("--output", required=True, nargs="+", type=Path, help=".pdf, .png")
+    one = verb(explore)
+    one.add_argument("--datasets", nargs="*", default=[], type=Path, help="dataset.nc of each experiment")
+    one.add_argument("--output", required=True, type=Path, help="explorer.html")
+    one = verb(gallery)
+    one.add_argument(
+        "--figures", nargs="*", default=[], type=Path, help="the .json that describes each figure"
+    )
+    one.add_argument("--claims", nargs="*", default=[], type=Path, help="the claims.json of each paper")
+    one.add_argument("--failed", nargs="*", default=[], type=Path, help="those of them whose last job failed")
+    one.add_argument("--output", required=True, type=Path, help="index.html")
     verb(plugins)
     return top
 
@@ -300,6 +310,20 @@ def chart(options: argparse.Namespace) -> None:
     from twolayer.stages.chart import chart as stage
 
     stage(options.claims, options.output, options.style or style_file())
+
+
+def explore(options: argparse.Namespace) -> None:
+    """Show the neurons of a paper's runs over time on one page."""
+    from twolayer.stages.explore import explore as stage
+
+    stage(options.datasets, options.output)
+
+
+def gallery(options: argparse.Namespace) -> None:
+    """Show all figures with their claims on one page."""
+    from twolayer.stages.gallery import gallery as stage
+
+    stage(options.output, options.figures, options.claims, options.failed)
 
 
 def changes_of(options: argparse.Namespace) -> dict[str, str]:

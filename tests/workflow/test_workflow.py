@@ -120,7 +120,7 @@ def outputs(output: str) -> set[str]:
 
 INTERNALS = PROJECT / "workflow" / "snakemake_internals.py"
 NOTHING: Counter[str] = Counter()
-RULES = ("generate", "train", "measure", "gather", "render", "animate", "claims", "chart")
+RULES = ("generate", "train", "measure", "gather", "render", "animate", "claims", "chart", "gallery")
 TEXTS = {".py", ".yaml", ".mplstyle"}
 
 
@@ -132,7 +132,7 @@ def pristine(tmp_path_factory: pytest.TempPathFactory) -> Project:
     for paper in ("tiny", "other"):
         project.write(f"plugins/papers/{paper}/figures.py", FIGURES.replace("{paper}", paper))
     project.write("plugins/papers/tiny/claims.py", CLAIMS)
-    project.write("first.log", project.snakemake("tiny", "other"))
+    project.write("first.log", project.snakemake("tiny", "other", "gallery"))
     return project
 
 
@@ -152,6 +152,7 @@ def test_everything_is_made_by_the_code_of_this_project_and_the_claims_are_told(
         "render": 2,
         "claims": 1,
         "chart": 1,
+        "gallery": 1,
     }
     assert re.search(r"^tiny\.falls +derived .* holds$", told, re.MULTILINE)
     assert re.search(r"^tiny\.negative\[flow\] +derived .* fails$", told, re.MULTILINE)
@@ -268,7 +269,10 @@ def test_a_new_value_of_a_sweep_runs_alone(project: Project) -> None:
     assert len(before) == 6
     project.edit("config.yaml", "network.neurons: [2, 3]", "network.neurons: [2, 3, 4]")
     told = project.snakemake()
-    assert planned(told) == {"generate": 1, "train": 1, **FOLLOW, "render": 1, "claims": 1, "chart": 1}
+    assert planned(told) == {
+        **{"generate": 1, "train": 1, **FOLLOW, "render": 1, "claims": 1, "chart": 1},
+        "gallery": 1,
+    }
     assert {file: file.stat().st_mtime_ns for file in before} == before
     with xr.open_dataset(project.result("tiny/descent/dataset.nc")) as dataset:
         assert dataset["neurons"].values.tolist() == [2, 3, 4]
@@ -495,14 +499,18 @@ def test_a_figure_that_cannot_be_drawn_stays_as_it_was(project: Project) -> None
     for _ in range(2):  # the next run tries again
         output = project.snakemake("tiny", "other", status=1)
         assert "has no attribute 'subplots_'" in output
+        page = project.result("index.html").read_text()
+        assert "The last attempt to draw this figure failed; what is shown is of an earlier run" in page
+        assert "the last attempt to evaluate its claims failed; the verdicts are of an earlier run" in page
         for name, content in before.items():
             assert project.result(f"tiny/{name}").read_bytes() == content
     assert project.result("other/figures/losses.pdf").is_file()
     project.edit("plugins/papers/tiny/figures.py", "canvas.subplots_()", "canvas.subplots()")
     project.edit("plugins/papers/tiny/claims.py", "    exit(3)\n    loss = data", "    loss = data")
-    assert planned(project.snakemake("tiny", "other")) == {"render": 1, "claims": 1, "chart": 1}
+    assert planned(project.snakemake()) == {"render": 1, "claims": 1, "chart": 1, "gallery": 1}
     for name, content in before.items():
         assert project.result(f"tiny/{name}").read_bytes() == content
+    assert "last attempt" not in project.result("index.html").read_text()
 
 
 DESCENT = "dynamics: {name: gradient_descent, step_size: 1.0e-1}"
@@ -554,12 +562,15 @@ def test_without_memory_results_of_other_settings_or_code_are_made_again(project
     shutil.rmtree(project.folder / ".snakemake")
     project.edit("config.yaml", FLOW, FLOW.replace("1.0e-1", "2.0e-1"))
     plan = project.snakemake("--dry-run")
-    assert planned(plan) == {"generate": 1, "train": 1, "measure": 1, "gather": 1, "claims": 1, "chart": 1}
+    assert planned(plan) == {
+        **{"generate": 1, "train": 1, "measure": 1, "gather": 1, "claims": 1, "chart": 1},
+        "gallery": 1,
+    }
     assert "initialization.scale is 0.1, not 0.2" in plan
     project.edit("config.yaml", "scale: 2.0e-1", "scale: 1.0e-1")
     append("plugins/dynamics/regularized_gradient_descent.py")(project)
     plan = project.snakemake("--dry-run")
-    assert planned(plan) == {"train": 1, "measure": 1, "gather": 1, "render": 1}
+    assert planned(plan) == {"train": 1, "measure": 1, "gather": 1, "render": 1, "gallery": 1}
     assert "results/other/decayed/default/trajectory.nc was made by other code; it is made again" in plan
     assert planned(project.snakemake("--dry-run", "--rerun-triggers", "mtime")) == NOTHING
     project.snakemake()

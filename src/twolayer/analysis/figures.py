@@ -48,6 +48,7 @@ class Drawing:
     caption: the sentence on its face, a text or a function of the data. details: what else a reader may ask, in the
     gallery and in the files' metadata, likewise.
     validate: a DataError where it could not show these experiments.
+    citation: the paper, as it is cited.
     """
 
     draw: Draw
@@ -59,6 +60,7 @@ class Drawing:
     experiments: tuple[str, ...] = ()
     validate: Callable[[Mapping[str, Planned]], None] = lambda planned: None
     details: Text = ""
+    citation: str = ""
 
     @property
     def animated(self) -> bool:

@@ -196,6 +196,7 @@ class Paper:
                 experiments,
                 validate,
                 said(details),
+                self.citation,
             )
             mark(drawing, "figures", f"{self.name}.{draw.__name__}", drawing, draw.__module__)
             return drawing

@@ -1,0 +1,277 @@
+"""What the gallery shows, read from the files of a study: papers, their figures, and their claims by family."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from twolayer.analysis import claims as claim_files
+from twolayer.errors import DataError
+
+__all__ = ["VERDICTS", "Case", "Family", "Paper", "ShownFigure", "content", "count"]
+
+VERDICTS = ("fails", "not reproduced under this reading", "inconclusive", "holds")
+"""The worst first."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row of claims.json: a claim on some of the runs."""
+
+    name: str
+    bound: str
+    predicted: float | str | None
+    measured: float | str | None
+    tolerance: str
+    verdict: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Family:
+    """A claim with all its cases, the worst first."""
+
+    paper: str
+    name: str
+    statement: str
+    source: str
+    tag: str
+    late: str
+    changed: str
+    experiments: tuple[str, ...]
+    figures: tuple[str, ...]
+    cases: tuple[Case, ...]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The number of cases by verdict, the worst first."""
+        return count(self.cases)
+
+    @property
+    def verdict(self) -> str:
+        """The worst verdict."""
+        return self.cases[0].verdict
+
+    @property
+    def open_cases(self) -> tuple[Case, ...]:
+        """The cases that do not hold."""
+        return tuple(case for case in self.cases if case.verdict != "holds")
+
+    @property
+    def anchor(self) -> str:
+        """Where it stands on the page in full for the first time."""
+        return f"{self.paper}.claim.{self.name}"
+
+
+@dataclass
+class ShownFigure:
+    """A figure: its files as links from the page, what its description says, and the claims that name it.
+
+    made: whether its files are there. failed: whether the last job for it failed, so that it is of an earlier run.
+    """
+
+    paper: str
+    name: str
+    animated: bool
+    image: str
+    full: str
+    log: str
+    made: bool
+    failed: bool
+    size: tuple[int, int] = (0, 0)
+    description: Mapping[str, Any] = field(default_factory=dict)
+    families: list[Family] = field(default_factory=list)
+
+    @property
+    def anchor(self) -> str:
+        """Its place on the page."""
+        return f"{self.paper}.figure.{self.name}"
+
+    @property
+    def target(self) -> str:
+        """The file that Snakemake is asked for."""
+        return f"results/{self.paper}/figures/{self.name}.{'mp4' if self.animated else 'pdf'}"
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Its claims' cases by verdict."""
+        return count(case for family in self.families for case in family.cases)
+
+
+@dataclass
+class Paper:
+    """A paper with its figures and claims.
+
+    claims_made: whether it has a claims.json, or asks for none. claims_failed: whether the last job for it failed.
+    explorer: a link to the page of its neurons over time, where there is one. chart: a link to the image of all its
+    claims in one chart, where there is one.
+    """
+
+    name: str
+    figures: list[ShownFigure] = field(default_factory=list)
+    families: list[Family] = field(default_factory=list)
+    claims_made: bool = True
+    claims_failed: bool = False
+    claims_log: str = ""
+    explorer: str = ""
+    chart: str = ""
+    chart_size: tuple[int, int] = (0, 0)
+
+    @property
+    def anchor(self) -> str:
+        """Its place on the page."""
+        return f"{self.name}.paper"
+
+    @property
+    def citation(self) -> str:
+        """How it is cited, as its figures say."""
+        return next((str(c) for figure in self.figures if (c := figure.description.get("citation"))), "")
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Its claims' cases by verdict."""
+        return count(case for family in self.families for case in family.cases)
+
+    @property
+    def changed(self) -> dict[str, str]:
+        """By experiment, the settings that are not the paper's."""
+        found: dict[str, str] = {}
+        for figure in self.figures:
+            found |= figure.description.get("changed", {})
+        for family in self.families:
+            for text in filter(None, family.changed.split("; ")):
+                experiment, separator, changes = text.partition(": ")
+                if separator and experiment in family.experiments:
+                    found.setdefault(experiment, changes)
+        return found
+
+    @property
+    def open_families(self) -> list[Family]:
+        """The claims with a case that does not hold."""
+        return [family for family in self.families if family.open_cases]
+
+    @property
+    def families_without_figure(self) -> list[Family]:
+        """The claims that no figure of the page shows."""
+        shown = {figure.name for figure in self.figures}
+        return [family for family in self.families if not shown.intersection(family.figures)]
+
+    @property
+    def figures_without_claims(self) -> list[ShownFigure]:
+        """The figures that no claim names."""
+        return [figure for figure in self.figures if not figure.families]
+
+
+def count(cases: Iterable[Case]) -> dict[str, int]:
+    """The number of cases by verdict, the worst first, without those that do not occur."""
+    found = Counter(case.verdict for case in cases)
+    return {verdict: found[verdict] for verdict in (*VERDICTS, *found) if found[verdict]}
+
+
+def content(
+    folder: Path, figures: Sequence[Path], claims: Sequence[Path], failed: Iterable[Path] = ()
+) -> list[Paper]:
+    """The papers of a gallery in the order in which their files are given.
+
+    folder: the page's, from which links lead. figures: the descriptions of figures (results/<paper>/figures/*.json).
+    claims: the claims.json files (results/<paper>/claims.json). A file that is missing is shown as not made. failed:
+    files whose last job failed, so that what is there is of an earlier run.
+    """
+    broken = set(failed)
+    papers: dict[str, Paper] = {}
+    for home in dict.fromkeys((*(file.parent for file in claims), *(file.parents[1] for file in figures))):
+        explorer = home / "explorer.html"
+        papers[home.name] = Paper(home.name, explorer=link(explorer, folder) if explorer.is_file() else "")
+    for file in claims:
+        paper = papers[file.parent.name]
+        paper.claims_made, paper.claims_failed = file.is_file(), file in broken
+        paper.claims_log = link(file.with_suffix(".log"), folder)
+        if (chart := file.with_suffix(".png")).is_file():
+            paper.chart, paper.chart_size = link(chart, folder), png_size(chart)
+        paper.families = list(families(paper.name, claim_files.read(file))) if paper.claims_made else []
+    for file in figures:
+        paper = papers[file.parents[1].name]
+        paper.figures.append(shown_figure(file, paper.name, folder, file in broken))
+    for paper in papers.values():
+        for figure in paper.figures:
+            figure.families = [family for family in paper.families if figure.name in family.figures]
+    return list(papers.values())
+
+
+def families(paper: str, rows: Sequence[Mapping[str, Any]]) -> Iterator[Family]:
+    """The rows of a claims.json by claim; those with the worst verdict first, else in the order of the file."""
+    groups: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault(row["claim"].partition("[")[0], []).append(row)
+    made = [family(paper, name, group) for name, group in groups.items()]
+    yield from sorted(made, key=lambda each: rank(each.verdict))
+
+
+def family(paper: str, name: str, rows: Sequence[Mapping[str, Any]]) -> Family:
+    """The rows of one claim."""
+    cases = sorted((case_of(row) for row in rows), key=lambda case: rank(case.verdict))
+    first = rows[0]
+    return Family(
+        paper,
+        name,
+        first["statement"],
+        first["source"],
+        first["tag"],
+        first.get("late", ""),
+        first.get("changed", ""),
+        tuple(first.get("experiments", ())),
+        tuple(first.get("figures", ())),
+        tuple(cases),
+    )
+
+
+def case_of(row: Mapping[str, Any]) -> Case:
+    """One row of claims.json."""
+    name = row["claim"].partition("[")[2].removesuffix("]")
+    bound = {"at most": "≤", "at least": "≥", "above": ">"}.get(row["tolerance"].split(",")[0], "")
+    return Case(
+        name, bound, row["predicted"], row["measured"], row["tolerance"], row["verdict"], row["detail"] or ""
+    )
+
+
+def rank(verdict: str) -> int:
+    """The place of a verdict, the worst first; one that is not known comes before all."""
+    return VERDICTS.index(verdict) if verdict in VERDICTS else -1
+
+
+def shown_figure(file: Path, paper: str, folder: Path, failed: bool) -> ShownFigure:
+    """A figure by the file that describes it."""
+    animated = file.name.endswith(".mp4.json")
+    name = file.name.removesuffix(".json").removesuffix(".mp4")
+    image = file.with_name(f"{name}.mp4.png" if animated else f"{name}.png")
+    full = file.with_name(f"{name}.mp4" if animated else f"{name}.pdf")
+    log = file.with_name(f"{name}.animate.log" if animated else f"{name}.render.log")
+    made = all(path.is_file() for path in (file, image, full))
+    figure = ShownFigure(
+        paper, name, animated, link(image, folder), link(full, folder), link(log, folder), made, failed
+    )
+    if made:
+        figure.size = png_size(image)
+        try:
+            figure.description = json.loads(file.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise DataError(f"{file}: cannot be read as the description of a figure: {error}") from error
+    return figure
+
+
+def png_size(file: Path) -> tuple[int, int]:
+    """Width and height in pixels, from the header."""
+    head = file.open("rb").read(24)
+    if head[:8] != b"\x89PNG\r\n\x1a\n":
+        raise DataError(f"{file}: is not a PNG image")
+    return int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")
+
+
+def link(file: Path, folder: Path) -> str:
+    """A relative link from a page in `folder`."""
+    return Path(os.path.relpath(file, folder)).as_posix()

@@ -1,0 +1,52 @@
+from twolayer.analysis.gallery.page import TEMPLATES
+from twolayer.study.fingerprint import code_of
+
+DESCRIPTIONS = [
+    f"results/{paper.name}/figures/{figure.name}.{figure.suffixes[-1]}"
+    for paper in study.papers.values()
+    for figure in paper.figures.values()
+]
+CLAIMS = [f"results/{paper.name}/claims.json" for paper in study.papers.values() if paper.claims]
+
+
+rule gallery:
+    input:
+        [target for paper in study.papers.values() for target in products(paper)],
+        [
+            f"results/{name}/explorer.html"
+            for name, paper in study.papers.items()
+            if paper.figures or paper.claims
+        ],
+        figures=DESCRIPTIONS,
+        claims=CLAIMS,
+    output:
+        "results/index.html",
+    log:
+        "results/gallery.log",
+    params:
+        code=code_of("gallery", sorted(TEMPLATES.iterdir())),
+    shell:
+        "twolayer gallery --figures {input.figures:q} --claims {input.claims:q} --output {output:q} 2>&1 | tee {log:q}"
+
+
+def show_what_is_there():
+    """The gallery after a run in which jobs failed: it says which figures and claims are missing or of an earlier run."""
+    if not any(Path(file).is_file() for file in (*DESCRIPTIONS, *CLAIMS)):
+        return
+    failed = [
+        file
+        for paper in study.papers.values()
+        for file, product in (
+            *(
+                (
+                    f"results/{paper.name}/figures/{figure.name}.{figure.suffixes[-1]}",
+                    ("figures", figure.name),
+                )
+                for figure in paper.figures.values()
+            ),
+            (f"results/{paper.name}/claims.json", ("claims",)),
+        )
+        if int(last_failure(paper.name, *product) or 0) >= started * 1e9
+    ]
+    command = ["twolayer", "gallery", "--figures", *DESCRIPTIONS, "--claims", *CLAIMS, "--failed", *failed]
+    subprocess.run([*command, "--output", "results/index.html"], check=False)
