@@ -137,7 +137,10 @@ def test_rules_import_the_config_and_call_the_command_line() -> None:
         assert modules <= {"twolayer.study.study", "twolayer.study.registry", "twolayer.storage.verify"}
         assert not re.search(r"^\s+(script|run|notebook|wrapper):", text, re.MULTILINE)
         verbs |= set(re.findall(r'^ +"\(?twolayer (\w+) ', text, re.MULTILINE))
-    assert verbs == {"generate", "train", "measure", "gather", "render", "claims"}
+    assert verbs == {
+        *("generate", "train", "measure", "gather", "render", "claims"),
+        *("chart", "explore", "gallery"),
+    }
 
 
 def test_no_two_classes_share_a_name() -> None:

@@ -1,6 +1,3 @@
-from twolayer.analysis.explorer import TEMPLATE
-
-
 def explored(paper):
     """The experiments of a paper that a figure or a claim uses: the others are not made unless they are asked for."""
     planned = study.papers[paper]
@@ -17,6 +14,6 @@ rule explore:
     log:
         "results/{paper}/explore.log",
     params:
-        code=code_of("explore", [TEMPLATE, TEMPLATE.with_name("style.css")]),
+        code=study.code("explore"),
     shell:
         "twolayer explore --datasets {input:q} --output {output:q} 2>&1 | tee {log:q}"

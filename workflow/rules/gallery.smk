@@ -1,6 +1,3 @@
-from twolayer.analysis.gallery.page import TEMPLATES
-from twolayer.study.fingerprint import code_of
-
 DESCRIPTIONS = [
     f"results/{paper.name}/figures/{figure.name}.{figure.suffixes[-1]}"
     for paper in study.papers.values()
@@ -24,7 +21,7 @@ rule gallery:
     log:
         "results/gallery.log",
     params:
-        code=code_of("gallery", sorted(TEMPLATES.iterdir())),
+        code=study.code("gallery"),
     shell:
         "twolayer gallery --figures {input.figures:q} --claims {input.claims:q} --output {output:q} 2>&1 | tee {log:q}"
 

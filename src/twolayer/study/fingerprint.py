@@ -47,6 +47,9 @@ ACCELERATIONS = {
 """What computes for one law of data and one kind of dynamics. All backends' count: which one ran is no part of a run's
 identity. Whatever else is imported counts for all."""
 
+PAGES = ("gallery", "explore")
+"""The stages that fill templates."""
+
 WITHOUT_NUMBERS = ("errors.py", "study/schema.py", "study/registry.py", "training/diagnosis.py", "cli.py")
 """What refuses, finds or tells, and computes no number of a result."""
 
@@ -76,7 +79,10 @@ def of_package(
     other = {file for key in ACCELERATIONS for file in accelerations(*key)} - used
     other |= {file.resolve() for law in {"population"} - laws for file in (PACKAGE / law).glob("*.py")}
     left_out = other | {(PACKAGE / name).resolve() for name in WITHOUT_NUMBERS}
-    return frozenset(used | {(PACKAGE / "stages" / f"{stage}.py").resolve()}), frozenset(left_out)
+    core = {(PACKAGE / "stages" / f"{stage}.py").resolve()}
+    if stage in PAGES:
+        core.update((PACKAGE / "analysis" / "gallery" / "templates").resolve().iterdir())
+    return frozenset(used | core), frozenset(left_out)
 
 
 @cache

@@ -13,7 +13,7 @@ from typing import Any
 from twolayer.analysis import claims as claim_files
 from twolayer.errors import DataError
 
-__all__ = ["VERDICTS", "Case", "Family", "Paper", "ShownFigure", "content", "count"]
+__all__ = ["VERDICTS", "Case", "Family", "ShownFigure", "ShownPaper", "content", "count"]
 
 VERDICTS = ("fails", "not reproduced under this reading", "inconclusive", "holds")
 """The worst first."""
@@ -104,7 +104,7 @@ class ShownFigure:
 
 
 @dataclass
-class Paper:
+class ShownPaper:
     """A paper with its figures and claims.
 
     claims_made: whether it has a claims.json, or asks for none. claims_failed: whether the last job for it failed.
@@ -175,7 +175,7 @@ def count(cases: Iterable[Case]) -> dict[str, int]:
 
 def content(
     folder: Path, figures: Sequence[Path], claims: Sequence[Path], failed: Iterable[Path] = ()
-) -> list[Paper]:
+) -> list[ShownPaper]:
     """The papers of a gallery in the order in which their files are given.
 
     folder: the page's, from which links lead. figures: the descriptions of figures (results/<paper>/figures/*.json).
@@ -183,10 +183,12 @@ def content(
     files whose last job failed, so that what is there is of an earlier run.
     """
     broken = set(failed)
-    papers: dict[str, Paper] = {}
+    papers: dict[str, ShownPaper] = {}
     for home in dict.fromkeys((*(file.parent for file in claims), *(file.parents[1] for file in figures))):
         explorer = home / "explorer.html"
-        papers[home.name] = Paper(home.name, explorer=link(explorer, folder) if explorer.is_file() else "")
+        papers[home.name] = ShownPaper(
+            home.name, explorer=link(explorer, folder) if explorer.is_file() else ""
+        )
     for file in claims:
         paper = papers[file.parent.name]
         paper.claims_made, paper.claims_failed = file.is_file(), file in broken

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from twolayer.analysis.gallery.content import VERDICTS, Paper, count
+from twolayer.analysis.gallery.content import VERDICTS, ShownPaper, count
 from twolayer.analysis.gallery.mathematics import typeset
 
 __all__ = ["TEMPLATES", "page"]
@@ -38,7 +38,7 @@ TAG_MEANINGS = {
 }
 
 
-def page(papers: Sequence[Paper]) -> str:
+def page(papers: Sequence[ShownPaper]) -> str:
     """The page; the same content gives the same bytes."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
