@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from twolayer.finite.flow import FlowPath, finite_flow, frames
-from twolayer.finite.flow.coupled import FlowClock, start_clock
+from twolayer.finite.flow.clock import FlowClock, start_clock
 from twolayer.finite.flow.stiff import build_collocation
 
 

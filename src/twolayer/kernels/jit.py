@@ -123,7 +123,10 @@ def entry(kernel: Any) -> Any:
     @functools.wraps(kernel)
     def run(*arguments: Any) -> Any:
         if not kernel.overloads:
+            from twolayer.kernels.separate import load_separate
+
             with only_process():
+                load_separate(kernel.py_func)
                 kernel.compile(tuple(map(typeof, arguments)))
         return kernel(*arguments)
 

@@ -7,22 +7,22 @@ step ends where the direction of a neuron would have moved by the tolerance for 
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
-
 import numpy as np
 
+from twolayer.finite.flow.clock import PATIENCE, FlowClock
 from twolayer.finite.flow.events import next_event
-from twolayer.finite.flow.kernels import INNER_KERNEL, KERNEL
-from twolayer.finite.flow.neurons import normalize, outputs_of_network
-from twolayer.finite.flow.problem import Floats, FlowProblem, Integers
-from twolayer.finite.flow.series import advance, begin, extend, shift
+from twolayer.finite.flow.kernels import INNER_KERNEL, KERNEL, SEPARATE
+from twolayer.finite.flow.neurons import Neurons, normalize, outputs_of_network
+from twolayer.finite.flow.problem import FlowProblem
+from twolayer.finite.flow.series import Series, advance, begin, extend, shift
 from twolayer.finite.flow.sliding import NOISE, settle
 from twolayer.finite.flow.status import ARRIVED, AT_ZERO, REPEATS, STATIONARY, STUCK, UNSETTLED
-from twolayer.finite.flow.stiff import advance_stiff, residual_at, stiff_step
-from twolayer.finite.flow.zero import ZERO, any_resting, next_release, release, size_of
+from twolayer.finite.flow.stiff import Collocation, advance_stiff, residual_at, stiff_step
+from twolayer.finite.flow.zero import ZERO, Rays, any_resting, next_release, release, size_of
 from twolayer.kernels.jit import entry
+from twolayer.kernels.record import Vector
 
-__all__ = ["FlowClock", "flow_to", "start_clock"]
+__all__ = ["flow_to"]
 
 CARRIED = 1e-17
 """A residual below this over the tolerance, times its scale, is advanced by its series.
@@ -38,67 +38,13 @@ FLOOR = 1e-20
 """Without weight decay the state is stationary once every residual is below this times its scale."""
 WORTHWHILE = 16.0
 """A stiff step costs about as much as so many Taylor steps."""
-PATIENCE = 16
-"""Taylor steps in a row without an event before a stiff step is tried; doubled where one is not worthwhile."""
 MOST_PATIENCE = 4096
 DRIFT = 10.0
 """Times the tolerance and the scale: so far the weights may be from the residuals of stiff steps."""
 
 
-class FlowClock(NamedTuple):
-    """Where the integration stands: times[0] the start of the step, [1] its length, [2] its last event.
-
-    missed: coefficients, about the last event, of a bound on the movement of a direction that the step misses
-    because neurons without an event see the change of the others' contributions only at its end.
-    """
-
-    times: Floats  # (3,)
-    missed: Floats  # (4,)
-    counts: (
-        Integers  # (6,) events, steps, step in progress, repeated events, neuron and line of the last event
-    )
-    residual: Floats  # (response,) carried
-    scale: Floats  # (response,) of the residuals
-    event_time: Floats  # (neuron,) next event since the start of the step
-    event_line: Integers  # (neuron,)
-    last_event: Floats  # (neuron,) absolute time
-    repeats: Integers  # (neuron,)
-    forks: Integers  # (1,) points at which the limit of small steps is not unique
-    pace: Floats  # (2,) next length of a stiff step, 0 while Taylor steps are taken; length of the last of those
-    patience: Integers  # (3,) stiff step in progress, Taylor steps without event, so many before a stiff step
-    arrived: Integers  # (1,) whether a neuron has just come to 0
-    reach: Floats  # (neuron,) largest size so far, with which sizes are compared to find arrivals at 0
-    approach: Floats  # (neuron, line) direction from which a neuron came to 0
-    margin: Floats  # (2,) by how much φ was above 0 for neurons at rest, with positive and negative outputs
-    margin_residual: Floats  # (2, response) the residual at which it was
-
-
-def start_clock(problem: FlowProblem, neuron_count: int, time: float) -> FlowClock:
-    """A clock at the given time, with residuals still to be set."""
-    responses, lines = len(problem.targets), len(problem.gram)
-    return FlowClock(
-        times=np.array([time, 0.0, 0.0]),
-        missed=np.zeros(4),
-        counts=np.zeros(6, dtype=np.int64),
-        residual=np.zeros(responses),
-        scale=np.zeros(responses),
-        event_time=np.zeros(neuron_count),
-        event_line=np.zeros(neuron_count, dtype=np.int64),
-        last_event=np.full(neuron_count, -np.inf),
-        repeats=np.zeros(neuron_count, dtype=np.int64),
-        forks=np.zeros(1, dtype=np.int64),
-        pace=np.zeros(2),
-        patience=np.array([0, 0, PATIENCE]),
-        arrived=np.zeros(1, dtype=np.int64),
-        reach=np.zeros(neuron_count),
-        approach=np.zeros((neuron_count, lines)),
-        margin=np.full(2, -1.0),
-        margin_residual=np.zeros((2, responses)),
-    )
-
-
-@INNER_KERNEL
-def step_length(problem: FlowProblem, neurons: Any, series: Any, tolerance: float) -> float:
+@SEPARATE
+def step_length(problem: FlowProblem, neurons: Neurons, series: Series, tolerance: float) -> float:
     """Length at which the last two coefficients of every series are the tolerance, relative to its neuron."""
     neuron_count, size, lines = series.projection.shape
     length = LONGEST
@@ -111,36 +57,34 @@ def step_length(problem: FlowProblem, neurons: Any, series: Any, tolerance: floa
         if problem.radial == 0:
             first = neurons.outside[j]
             for k in range(lines):
-                first = max(first, np.abs(series.projection[j, 0, k]) / problem.norm[k])
-                second = max(second, np.abs(series.projection[j, 1, k]) / problem.norm[k])
+                first = max(first, abs(series.projection[j, 0, k]) / problem.norm[k])
+                second = max(second, abs(series.projection[j, 1, k]) / problem.norm[k])
         for i in range(size - 2, size):
             worst = 0.0
             for k in range(lines):
-                worst = max(worst, np.abs(series.projection[j, i, k]) / problem.norm[k])
+                worst = max(worst, abs(series.projection[j, i, k]) / problem.norm[k])
             if worst > 0.0:
                 reach = (tolerance * first / worst) ** (1.0 / i)
                 # A fixed output moves a hidden weight that starts tiny by many times its size.
                 if second > 0.0:
                     reach = max(reach, (tolerance * second / worst) ** (1.0 / (i - 1)))
                 length = min(length, reach)
-            worst = max(
-                np.abs(series.mass[j, i]), np.abs(series.gain[j, i]) if not neurons.balanced[j] else 0.0
-            )
+            worst = max(abs(series.mass[j, i]), abs(series.gain[j, i]) if not neurons.balanced[j] else 0.0)
             if worst > 0.0:
                 length = min(length, (tolerance / worst) ** (1.0 / i))
     for response in range(series.residual.shape[0]):
         for i in range(size):
             value = problem.rate[response] * problem.response_norm[response]
-            largest[i] = max(largest[i], value * np.abs(series.residual[response, i]))
+            largest[i] = max(largest[i], value * abs(series.residual[response, i]))
     for i in range(size - 2, size):
         if largest[i] > 0.0 and largest[0] > 0.0:
             length = min(length, (tolerance * largest[0] / largest[i]) ** (1.0 / i))
     return length
 
 
-@INNER_KERNEL
+@SEPARATE
 def begin_step(
-    problem: FlowProblem, neurons: Any, series: Any, clock: Any, rays: Any, tolerance: float
+    problem: FlowProblem, neurons: Neurons, series: Series, clock: FlowClock, rays: Rays, tolerance: float
 ) -> None:
     """Expand all neurons and the residual, choose the length of the step, and find the next event of each."""
     neuron_count, size, _ = series.projection.shape
@@ -183,7 +127,7 @@ def begin_step(
 
 
 @INNER_KERNEL
-def longest(missed: Any, room: float, tolerance: float) -> float:
+def longest(missed: Vector, room: float, tolerance: float) -> float:
     """Longest time, up to room, for which a cubic with coefficients missed ≥ 0 stays below the tolerance."""
     time = room
     for _ in range(60):
@@ -200,8 +144,10 @@ def longest(missed: Any, room: float, tolerance: float) -> float:
     return time
 
 
-@INNER_KERNEL
-def pass_event(j: int, problem: FlowProblem, neurons: Any, series: Any, clock: Any, tolerance: float) -> int:
+@SEPARATE
+def pass_event(
+    j: int, problem: FlowProblem, neurons: Neurons, series: Series, clock: FlowClock, tolerance: float
+) -> int:
     """Take neuron j through its event, expand it anew there, and end the step where the others must know."""
     lines = problem.gram.shape[0]
     order = series.mass.shape[1] - 1
@@ -226,13 +172,13 @@ def pass_event(j: int, problem: FlowProblem, neurons: Any, series: Any, clock: A
     size = size_of(j, problem, neurons)
     moved = 0.0
     for k in range(lines):
-        moved += np.abs(neurons.gain[j] * series.force[j, 0, k]) * problem.norm[k]
+        moved += abs(neurons.gain[j] * series.force[j, 0, k]) * problem.norm[k]
     moved *= clock.times[1] - series.start[j]
     small = max(ZERO * clock.reach[j], ROUNDING * moved)
     if (problem.radial == 0 or not neurons.balanced[j]) and size <= small:
         largest = 0.0
         for k in range(lines):
-            largest = max(largest, np.abs(series.projection[j, 0, k]) / problem.norm[k])
+            largest = max(largest, abs(series.projection[j, 0, k]) / problem.norm[k])
         for k in range(lines):
             clock.approach[j, k] = series.projection[j, 0, k] / largest
             neurons.projection[j, k] = 0.0
@@ -246,7 +192,7 @@ def pass_event(j: int, problem: FlowProblem, neurons: Any, series: Any, clock: A
         clock.arrived[0] = 1
         return ARRIVED
     clock.reach[j] = max(clock.reach[j], size)
-    if now - clock.last_event[j] <= 1e-14 * max(np.abs(now), 1e-3):
+    if now - clock.last_event[j] <= 1e-14 * max(abs(now), 1e-3):
         clock.repeats[j] += 1
     else:
         clock.repeats[j] = 0
@@ -274,8 +220,8 @@ def pass_event(j: int, problem: FlowProblem, neurons: Any, series: Any, clock: A
     clock.times[2] = time
     for response in range(slope.size):
         weight = problem.rate[response] * problem.response_norm[response]
-        missed[2] += weight * np.abs(slope[response]) / 2.0
-        missed[3] += weight * np.abs(bend[response]) / 3.0
+        missed[2] += weight * abs(slope[response]) / 2.0
+        missed[3] += weight * abs(bend[response]) / 3.0
     clock.times[1] = min(clock.times[1], time + longest(missed, clock.times[1] - time, tolerance))
 
     clock.event_time[j], clock.event_line[j] = next_event(
@@ -287,9 +233,15 @@ def pass_event(j: int, problem: FlowProblem, neurons: Any, series: Any, clock: A
     return ARRIVED
 
 
-@INNER_KERNEL
+@SEPARATE
 def choose_step(
-    rule: Any, problem: FlowProblem, neurons: Any, series: Any, clock: Any, rays: Any, tolerance: float
+    rule: Collocation,
+    problem: FlowProblem,
+    neurons: Neurons,
+    series: Series,
+    clock: FlowClock,
+    rays: Rays,
+    tolerance: float,
 ) -> None:
     """Begin a stiff step where stability limits Taylor steps, if it reaches much farther."""
     pace = clock.pace
@@ -328,9 +280,9 @@ def choose_step(
     begin_step(problem, neurons, series, clock, rays, tolerance)
 
 
-@INNER_KERNEL
+@SEPARATE
 def end_step(
-    problem: FlowProblem, neurons: Any, series: Any, clock: Any, length: float, tolerance: float
+    problem: FlowProblem, neurons: Neurons, series: Series, clock: FlowClock, length: float, tolerance: float
 ) -> None:
     """Move all neurons to the end of the step, and set the residuals there."""
     neuron_count = neurons.projection.shape[0]
@@ -355,30 +307,30 @@ def end_step(
         residual_at(length, series, clock.residual)
     largest = 0.0
     for response in range(outputs.size):
-        scale = max(clock.scale[response], np.abs(outputs[response]))
+        scale = max(clock.scale[response], abs(outputs[response]))
         clock.scale[response] = scale
-        size = np.abs(clock.residual[response])
+        size = abs(clock.residual[response])
         change = problem.targets[response] - outputs[response] - clock.residual[response]
         # The truncation of the weights would start a fast transient; it is made up for once Taylor steps go on.
-        if (np.abs(change) > DRIFT * tolerance * scale) if stiff else (size > carried * scale):
+        if (abs(change) > DRIFT * tolerance * scale) if stiff else (size > carried * scale):
             clock.residual[response] = problem.targets[response] - outputs[response]
         if scale > 0.0:
-            largest = max(largest, np.abs(clock.residual[response]) / scale)
+            largest = max(largest, abs(clock.residual[response]) / scale)
     if problem.weight_decay == 0.0:
         for response in range(outputs.size):
-            if np.abs(clock.residual[response]) <= FLOOR * largest * clock.scale[response]:
+            if abs(clock.residual[response]) <= FLOOR * largest * clock.scale[response]:
                 clock.residual[response] = 0.0
     clock.times[0] += length
     clock.counts[2] = 0
 
 
 @INNER_KERNEL
-def at_floor(problem: FlowProblem, clock: Any, smallest: float) -> bool:
+def at_floor(problem: FlowProblem, clock: FlowClock, smallest: float) -> bool:
     """Whether every residual is within `smallest`, or within `FLOOR` times its scale."""
     if problem.weight_decay > 0.0:
         return False
     for response in range(clock.residual.size):
-        if np.abs(clock.residual[response]) > max(smallest, FLOOR * clock.scale[response]):
+        if abs(clock.residual[response]) > max(smallest, FLOOR * clock.scale[response]):
             return False
     return True
 
@@ -388,16 +340,16 @@ def at_floor(problem: FlowProblem, clock: Any, smallest: float) -> bool:
 def flow_to(
     target: float,
     most_events: int,
-    rule: Any,
+    rule: Collocation,
     problem: FlowProblem,
-    neurons: Any,
-    series: Any,
-    clock: Any,
+    neurons: Neurons,
+    series: Series,
+    clock: FlowClock,
     tolerance: float,
     smallest: float,
-    frame: Any,
-    frame_residual: Any,
-    rays: Any,
+    frame: Neurons,
+    frame_residual: Vector,
+    rays: Rays,
 ) -> int:
     """Integrate until the step in progress covers `target`; write the state there into frame and frame_residual.
 
@@ -415,7 +367,10 @@ def flow_to(
             if rays.load.shape[0] > 0:
                 release(problem, neurons, clock, rays)
             choose_step(rule, problem, neurons, series, clock, rays, tolerance)
-        first = np.argmin(clock.event_time)
+        first = 0
+        for j in range(1, neuron_count):
+            if clock.event_time[j] < clock.event_time[first]:
+                first = j
         time = clock.event_time[first]
         length = clock.times[1]
         local = target - clock.times[0]
@@ -452,7 +407,7 @@ def flow_to(
             end_step(problem, neurons, series, clock, length, tolerance)
             if clock.patience[0] == 0:
                 clock.patience[1] += 1
-            if length <= 1e-15 * max(np.abs(clock.times[0]), 1e-3):
+            if length <= 1e-15 * max(abs(clock.times[0]), 1e-3):
                 clock.counts[3] += 1
                 if clock.counts[3] > 1000:
                     return STUCK

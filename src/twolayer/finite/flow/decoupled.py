@@ -9,15 +9,14 @@ of Boursier, Pillaud-Vivien and Flammarion 2022.)
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
+from twolayer.finite.flow.clock import FlowClock
 from twolayer.finite.flow.events import MARGIN, NO_LINE
-from twolayer.finite.flow.kernels import INNER_KERNEL, KERNEL
-from twolayer.finite.flow.neurons import normalize
+from twolayer.finite.flow.kernels import KERNEL, SEPARATE
+from twolayer.finite.flow.neurons import Neurons, normalize
 from twolayer.finite.flow.problem import FlowProblem
-from twolayer.finite.flow.series import begin, expand_force
+from twolayer.finite.flow.series import Series, begin, expand_force
 from twolayer.finite.flow.sliding import NOISE, settle
 from twolayer.finite.flow.status import ARRIVED, REPEATS, STUCK, UNSETTLED
 from twolayer.kernels.jit import entry
@@ -30,8 +29,10 @@ LONGEST = 300.0
 """Growth exponent of one piece, well inside the range of doubles."""
 
 
-@INNER_KERNEL
-def drift(j: int, duration: float, problem: FlowProblem, neurons: Any, series: Any, clock: Any) -> int:
+@SEPARATE
+def drift(
+    j: int, duration: float, problem: FlowProblem, neurons: Neurons, series: Series, clock: FlowClock
+) -> int:
     """Move neuron j alone for a duration, through its events."""
     lines = problem.gram.shape[0]
     zeta = neurons.projection[j]
@@ -48,7 +49,7 @@ def drift(j: int, duration: float, problem: FlowProblem, neurons: Any, series: A
         for k in range(lines):
             square += force[j, 0, k] * drive[j, 0, k]
             growth += sign * force[j, 0, k] * zeta[k]
-            size += np.abs(force[j, 0, k]) * problem.norm[k]
+            size += abs(force[j, 0, k]) * problem.norm[k]
         speed = np.sqrt(max(square, 0.0))
         if speed <= MARGIN * size:
             neurons.log_scale[j] -= problem.radial * problem.weight_decay * duration
@@ -109,7 +110,7 @@ def drift(j: int, duration: float, problem: FlowProblem, neurons: Any, series: A
 @entry
 @KERNEL
 def decoupled_to(
-    target: float, negligible: float, problem: FlowProblem, neurons: Any, series: Any, clock: Any
+    target: float, negligible: float, problem: FlowProblem, neurons: Neurons, series: Series, clock: FlowClock
 ) -> int:
     """Move all neurons to `target`, or to the time at which outputs may reach `negligible` times the targets.
 
@@ -123,8 +124,8 @@ def decoupled_to(
     felt = 0.0
     for response in range(problem.targets.size):
         weight = problem.rate[response] * problem.response_norm[response]
-        fastest += weight * np.abs(problem.targets[response])
-        strongest = max(strongest, weight * np.abs(problem.targets[response]))
+        fastest += weight * abs(problem.targets[response])
+        strongest = max(strongest, weight * abs(problem.targets[response]))
         felt = max(felt, weight * problem.response_norm[response])
     while True:
         mass = 0.0

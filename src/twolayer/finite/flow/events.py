@@ -6,9 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from twolayer.finite.flow.kernels import INNER_KERNEL
+from twolayer.finite.flow.kernels import SEPARATE
+from twolayer.finite.flow.neurons import Neurons
 from twolayer.finite.flow.problem import FlowProblem, force_on_side
+from twolayer.finite.flow.series import Series
 from twolayer.finite.flow.sliding import NOISE
+from twolayer.kernels.record import Matrix, Vector
 
 __all__ = ["NO_LINE", "first_root", "next_event"]
 
@@ -18,8 +21,8 @@ MARGIN = 4e-15
 """A projection has crossed once it is this far, times |x| |v|, on the other side: rounding makes no events."""
 
 
-@INNER_KERNEL
-def first_root(coefficients: Any, horizon: float, slack: float) -> float:
+@SEPARATE
+def first_root(coefficients: Vector, horizon: float, slack: float) -> float:
     """First time in (0, horizon] at which a polynomial falls to slack / 4, or infinity; 0 if it starts there.
 
     March with the part of the shifted polynomial that falls, a concave lower bound: no root is stepped over.
@@ -53,7 +56,7 @@ def first_root(coefficients: Any, horizon: float, slack: float) -> float:
             value = value * step + shifted[0]
             change = value / slope
             step -= change
-            if np.abs(change) <= 1e-3 * step:
+            if abs(change) <= 1e-3 * step:
                 break
         step *= 0.999
         if step <= 1e-16 * time:
@@ -65,9 +68,9 @@ def first_root(coefficients: Any, horizon: float, slack: float) -> float:
     return time
 
 
-@INNER_KERNEL
+@SEPARATE
 def next_event(
-    j: int, horizon: float, problem: FlowProblem, neurons: Any, series: Any, residual: Any
+    j: int, horizon: float, problem: FlowProblem, neurons: Neurons, series: Series, residual: Matrix
 ) -> tuple[float, int]:
     """Time since the start of neuron j, and line, of its first event up to horizon; infinity if there is none.
 
@@ -89,11 +92,11 @@ def next_event(
         for k in range(lines):
             force = 0.0
             for i in range(size - 2, -1, -1):
-                force = (force + np.abs(series.force[j, i, k])) * horizon
-            scale += np.abs(series.gain[j, 0]) * force * problem.norm[k]
+                force = (force + abs(series.force[j, i, k])) * horizon
+            scale += abs(series.gain[j, 0]) * force * problem.norm[k]
         scale = max(scale, neurons.outside[j])
         for k in range(lines):
-            scale = max(scale, np.abs(zeta[j, 0, k]) / problem.norm[k])
+            scale = max(scale, abs(zeta[j, 0, k]) / problem.norm[k])
     lower = series.change
     for k in range(lines):
         lower[j, k] = 0.0
@@ -121,7 +124,7 @@ def next_event(
         sign = 1.0 if width > 0.0 else -1.0
         slack = 0.0
         for other in range(lines):
-            slack += np.abs(problem.gram[k, other] * series.force[j, 0, other])
+            slack += abs(problem.gram[k, other] * series.force[j, 0, other])
         slack *= NOISE / problem.gram[k, k]
         for end in range(2):
             for i in range(size - 1):

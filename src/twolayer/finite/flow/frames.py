@@ -12,7 +12,8 @@ import numpy.typing as npt
 from twolayer.core.arrays import norm
 from twolayer.core.network import OUTPUTS, OutputMode
 from twolayer.errors import TrainingError
-from twolayer.finite.flow.coupled import FlowClock, flow_to, start_clock
+from twolayer.finite.flow.clock import FlowClock, start_clock
+from twolayer.finite.flow.coupled import flow_to
 from twolayer.finite.flow.decoupled import decoupled_to
 from twolayer.finite.flow.neurons import Neurons, outputs_of_network, rebuild_weights, state_of_weights
 from twolayer.finite.flow.problem import Floats, FlowProblem, Samples, build_problem, sample_residual

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
-
 import numpy as np
-import numpy.typing as npt
 
 from twolayer.core.arrays import norm
-from twolayer.finite.flow.kernels import INNER_KERNEL, KERNEL
+from twolayer.finite.flow.kernels import KERNEL, SEPARATE
 from twolayer.finite.flow.problem import Floats, FlowProblem, Lines
+from twolayer.kernels.record import Bytes, Flags, Matrix, Record, Signs, Vector
 
 __all__ = ["Neurons", "normalize", "outputs_of_network", "rebuild_weights", "state_of_weights"]
 
@@ -19,24 +17,22 @@ OUT_OF_SPAN = 1e-13
 """Projections of more inputs than dimensions drift out of the span of possible ones; from here they are returned."""
 
 
-class Neurons(NamedTuple):
+class Neurons(Record):
     """a = e^ρ g and w = e^ρ v, with ζ_k = ⟨v, x_k⟩ and ν the length of the part of v outside the span.
 
     Trained and tied outputs: g² + |v|² = 2, and g² − |v|² is e^(−2ρ) times a conserved number (0 when balanced:
     then g = ±1 for ever and |v| = 1). Fixed outputs: ρ = 0, so that g and v are the weights.
     """
 
-    projection: Floats  # (neuron, line) ζ
-    log_scale: Floats  # (neuron,) ρ
-    gain: Floats  # (neuron,) g
-    outside: Floats  # (neuron,) ν
-    skew: Floats  # (neuron,) g² − |v|²
-    pattern: npt.NDArray[np.int8]  # (neuron, line) +1 active, −1 on the other side, 0 sliding along z_k = 0
-    balanced: npt.NDArray[np.bool_]  # (neuron,)
-    moving: npt.NDArray[np.bool_]  # (neuron,) False: w = 0, where nothing is left but decay
-    resting: npt.NDArray[
-        np.int8
-    ]  # (neuron,) of these, above 1: has come to 0, and may leave it; 1: just now (`zero`)
+    projection: Matrix  # (neuron, line) ζ
+    log_scale: Vector  # (neuron,) ρ
+    gain: Vector  # (neuron,) g
+    outside: Vector  # (neuron,) ν
+    skew: Vector  # (neuron,) g² − |v|²
+    pattern: Signs  # (neuron, line) +1 active, −1 on the other side, 0 sliding along z_k = 0
+    balanced: Flags  # (neuron,)
+    moving: Flags  # (neuron,) False: w = 0, where nothing is left but decay
+    resting: Bytes  # (neuron,) of these, above 1: has come to 0, and may leave it; 1: just now (`zero`)
 
 
 def state_of_weights(
@@ -91,7 +87,7 @@ def rebuild_weights(
 
 
 @KERNEL
-def outputs_of_network(problem: FlowProblem, neurons: Any, outputs: Any) -> None:
+def outputs_of_network(problem: FlowProblem, neurons: Neurons, outputs: Vector) -> None:
     """Write h of every response, (response,)."""
     for response in range(outputs.size):
         outputs[response] = 0.0
@@ -110,8 +106,8 @@ def outputs_of_network(problem: FlowProblem, neurons: Any, outputs: Any) -> None
                 outputs[other] += problem.slope[side + 1, other] * (weight * neurons.projection[j, k])
 
 
-@INNER_KERNEL
-def normalize(j: int, problem: FlowProblem, neurons: Any) -> None:
+@SEPARATE
+def normalize(j: int, problem: FlowProblem, neurons: Neurons) -> None:
     """Return neuron j to g² + |v|² = 2 and g² − |v|² = skew, from which truncation moved it; ζ to the span.
 
     Without this a neuron that shrinks by e^−13 would amplify the error of its norm by e^26.
@@ -134,7 +130,7 @@ def normalize(j: int, problem: FlowProblem, neurons: Any) -> None:
         for k in range(lines):
             for other in range(lines):
                 inside[k] += problem.gram[k, other] * dual[other]
-            apart = max(apart, np.abs(zeta[k] - inside[k]) / problem.norm[k])
+            apart = max(apart, abs(zeta[k] - inside[k]) / problem.norm[k])
         # Not at every step: the rounding of the projector would turn the neuron the same way each time.
         if apart > OUT_OF_SPAN:
             for k in range(lines):

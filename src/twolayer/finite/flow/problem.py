@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from twolayer.finite.flow.kernels import INNER_KERNEL
+from twolayer.kernels.record import Bytes, Integers, Matrix, Record, Vector
 
 __all__ = ["Floats", "FlowProblem", "Lines", "Samples", "build_problem", "force_on_side", "sample_residual"]
 
 Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
 
 COLLINEAR = 1e-15
 """Unit inputs closer than this, up to sign, lie on one line: their activation boundaries coincide."""
@@ -20,7 +20,7 @@ ORTHOGONAL = 4.0 * np.finfo(np.float64).eps
 """Smaller cosines are rounding; kept, they would wake components that orthogonal inputs freeze at zero."""
 
 
-class FlowProblem(NamedTuple):
+class FlowProblem(Record):
     """What stays fixed while the flow runs. One or two responses per line: the outputs h that its samples read.
 
     A neuron on a side of line k (−1: z_k < 0, 0: z_k = 0, 1: z_k > 0) adds s a slope[side + 1, i] z_k to each
@@ -30,17 +30,17 @@ class FlowProblem(NamedTuple):
     output_scale. radial: `core.network.OUTPUTS`, d ln|w|/dt of a balanced neuron in units of its rate b.
     """
 
-    gram: Floats  # (line, line) ⟨x_k, x_l⟩
-    inverse: Floats  # (line, line) pseudo-inverse of the Gram matrix
-    norm: Floats  # (line,) |x_k|
+    gram: Matrix  # (line, line) ⟨x_k, x_l⟩
+    inverse: Matrix  # (line, line) pseudo-inverse of the Gram matrix
+    norm: Vector  # (line,) |x_k|
     opposite: Integers  # (line,) the second response; −1 where there is none
-    rest: npt.NDArray[np.int8]  # (line,) the side whose forces σ'(0) gives at z_k = 0; 0 where it is neither
-    slope: Floats  # (3, response) of σ on the line, behind it, on its boundary and in front of it
+    rest: Bytes  # (line,) the side whose forces σ'(0) gives at z_k = 0; 0 where it is neither
+    slope: Matrix  # (3, response) of σ on the line, behind it, on its boundary and in front of it
     kinked: bool  # whether σ has two slopes: else boundaries mean nothing
     even: bool
-    targets: Floats  # (response,)
-    rate: Floats  # (response,) 2κs, times the squared multiples of x_k among the samples
-    response_norm: Floats  # (response,) |x_k| of the line of each response
+    targets: Vector  # (response,)
+    rate: Vector  # (response,) 2κs, times the squared multiples of x_k among the samples
+    response_norm: Vector  # (response,) |x_k| of the line of each response
     output_scale: float
     weight_decay: float
     radial: int
@@ -156,7 +156,7 @@ def build_problem(
 
 
 @INNER_KERNEL
-def force_on_side(k: int, side: int, problem: FlowProblem, residual: Any, i: int) -> float:
+def force_on_side(k: int, side: int, problem: FlowProblem, residual: Matrix, i: int) -> float:
     """The force along line k on a side of it, at coefficient i of residual (response, order + 1)."""
     force = problem.slope[side + 1, k] * problem.rate[k] * residual[k, i]
     other = problem.opposite[k]

@@ -8,42 +8,46 @@ that a residual carried by its series keeps its relative accuracy however small 
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from twolayer.finite.flow.kernels import INNER_DOT, INNER_KERNEL
-from twolayer.finite.flow.problem import Floats, FlowProblem, Integers
+from twolayer.finite.flow.kernels import INNER_DOT, INNER_KERNEL, SEPARATE
+from twolayer.finite.flow.neurons import Neurons
+from twolayer.finite.flow.problem import FlowProblem
 from twolayer.finite.flow.sliding import factor_cholesky, solve_cholesky
+from twolayer.kernels.record import Cube, Integers, Matrix, Pairs, Record, Vector
 
 __all__ = ["Series", "advance", "begin", "build_series", "expand_force", "extend", "shift"]
 
 
-class Series(NamedTuple):
+class Series(Record):
     """Coefficients of each neuron about its start, and of the residual about the start of the step."""
 
-    projection: Floats  # (neuron, order + 1, line) ζ
-    force: Floats  # (neuron, order + 1, line) q
-    drive: Floats  # (neuron, order + 1, line) u
-    contribution: Floats  # (neuron, order + 1, line) s e^(2ρ) g ζ
-    gain: Floats  # (neuron, order + 1) g
-    mass: Floats  # (neuron, order + 1) m
-    load: Floats  # (neuron, order + 1) m g
-    rate: Floats  # (neuron, order + 1) b
-    weight: Floats  # (neuron,) s e^(2ρ) at the start of each neuron
-    change: Floats  # (neuron, line) room for the change of its contribution
-    residual: Floats  # (response, order + 1)
-    shifted: Floats  # (response, order + 1) the same about the time of an event
-    start: Floats  # (neuron,) time since the start of the step
-    active: Integers  # (neuron, response) lines that carry a given force: each once, then those of a second response
-    active_rate: Floats  # (neuron, response) force per residual on them
-    active_slope: Floats  # (neuron, response) output per contribution
-    response: Integers  # (neuron, response) the residual they feel
+    projection: Cube  # (neuron, order + 1, line) ζ
+    force: Cube  # (neuron, order + 1, line) q
+    drive: Cube  # (neuron, order + 1, line) u
+    contribution: Cube  # (neuron, order + 1, line) s e^(2ρ) g ζ
+    gain: Matrix  # (neuron, order + 1) g
+    mass: Matrix  # (neuron, order + 1) m
+    load: Matrix  # (neuron, order + 1) m g
+    rate: Matrix  # (neuron, order + 1) b
+    weight: Vector  # (neuron,) s e^(2ρ) at the start of each neuron
+    change: Matrix  # (neuron, line) room for the change of its contribution
+    residual: Matrix  # (response, order + 1)
+    shifted: Matrix  # (response, order + 1) the same about the time of an event
+    start: Vector  # (neuron,) time since the start of the step
+    active: (
+        Pairs  # (neuron, response) lines that carry a given force: each once, then those of a second response
+    )
+    active_rate: Matrix  # (neuron, response) force per residual on them
+    active_slope: Matrix  # (neuron, response) output per contribution
+    response: Pairs  # (neuron, response) the residual they feel
     active_count: Integers  # (neuron,) lines
     entry_count: Integers  # (neuron,) lines, and second responses
-    sliding: Integers  # (neuron, line) lines along which the neuron slides
+    sliding: Pairs  # (neuron, line) lines along which the neuron slides
     sliding_count: Integers  # (neuron,)
-    factor: Floats  # (neuron, rank, rank) Cholesky factors of G_KK
+    factor: Cube  # (neuron, rank, rank) Cholesky factors of G_KK
 
 
 def build_series(neurons: int, lines: int, responses: int, rank: int, order: int) -> Series:
@@ -80,7 +84,7 @@ def build_series(neurons: int, lines: int, responses: int, rank: int, order: int
 
 @INNER_KERNEL
 def add_entry(
-    j: int, entry: int, k: int, response: int, slope: float, problem: FlowProblem, series: Any
+    j: int, entry: int, k: int, response: int, slope: float, problem: FlowProblem, series: Series
 ) -> None:
     """Let a response of line k act on neuron j."""
     series.active[j, entry] = k
@@ -89,8 +93,8 @@ def add_entry(
     series.response[j, entry] = response
 
 
-@INNER_KERNEL
-def begin(j: int, problem: FlowProblem, neurons: Any, series: Any) -> None:
+@SEPARATE
+def begin(j: int, problem: FlowProblem, neurons: Neurons, series: Series) -> None:
     """Set the coefficients of order 0 of neuron j, and the lines that act on it."""
     lines = problem.gram.shape[0]
     acting = 0
@@ -163,9 +167,9 @@ def add_rows(i: int, j: int, gram: Any, rows: Any, force: Any, count: int, drive
         e += 1
 
 
-@INNER_KERNEL
+@SEPARATE
 def expand_force(
-    i: int, first: int, last: int, problem: FlowProblem, neurons: Any, series: Any, residual: Any
+    i: int, first: int, last: int, problem: FlowProblem, neurons: Neurons, series: Series, residual: Matrix
 ) -> None:
     """Coefficients of order i of the force q and the drive u = G q on neurons first to last − 1; u = 0 on K."""
     force = series.force
@@ -193,9 +197,9 @@ def expand_force(
                 drive[j, i, series.sliding[j, row]] = 0.0
 
 
-@INNER_KERNEL
+@SEPARATE
 def extend(
-    i: int, first: int, last: int, problem: FlowProblem, neurons: Any, series: Any, residual: Any
+    i: int, first: int, last: int, problem: FlowProblem, neurons: Neurons, series: Series, residual: Matrix
 ) -> None:
     """From the coefficients up to order i of neurons first to last − 1, those of order i + 1.
 
@@ -278,9 +282,15 @@ def horner(j: int, coefficients: Any, lowest: int, time: float, value: Any) -> N
             value[j, k] *= time
 
 
-@INNER_KERNEL
+@SEPARATE
 def advance(
-    j: int, time: float, problem: FlowProblem, neurons: Any, series: Any, room: Any, residual: Any
+    j: int,
+    time: float,
+    problem: FlowProblem,
+    neurons: Neurons,
+    series: Series,
+    room: Neurons,
+    residual: Vector,
 ) -> None:
     """The state of neuron j, written into room, at a time since its start; room may be neurons.
 

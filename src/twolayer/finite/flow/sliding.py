@@ -16,9 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from twolayer.finite.flow.kernels import INNER_KERNEL, KERNEL
+from twolayer.finite.flow.kernels import INNER_KERNEL, KERNEL, SEPARATE
+from twolayer.finite.flow.neurons import Neurons
 from twolayer.finite.flow.problem import FlowProblem, force_on_side
 from twolayer.kernels.jit import entry
+from twolayer.kernels.record import Integers, Matrix, Vector
 
 __all__ = [
     "NOISE",
@@ -73,9 +75,16 @@ def solve_cholesky(factor: Any, size: int, right: Any) -> None:
         right[row] = value / factor[row, row]
 
 
-@INNER_KERNEL
+@SEPARATE
 def bounded_least_squares(
-    gram: Any, base: Any, low: Any, high: Any, noise: Any, noise_level: float, q: Any, status: Any
+    gram: Matrix,
+    base: Vector,
+    low: Vector,
+    high: Vector,
+    noise: Vector,
+    noise_level: float,
+    q: Vector,
+    status: Integers,
 ) -> bool:
     """Minimise ½ qᵀ gram q + base·q over low ≤ q ≤ high by an active set; start from feasible q and status.
 
@@ -140,7 +149,7 @@ def bounded_least_squares(
             rounding = noise[k]
             for other in range(size):
                 gradient += gram[k, other] * q[other]
-                rounding += noise_level * np.abs(gram[k, other] * q[other])
+                rounding += noise_level * abs(gram[k, other] * q[other])
             violation = gradient * status[k]
             width = gram[k, k] * (high[k] - low[k])
             if violation > rounding and violation > worst * width:
@@ -152,9 +161,9 @@ def bounded_least_squares(
     return False
 
 
-@INNER_KERNEL
+@SEPARATE
 def settle(
-    j: int, crossing: int, noise_level: float, problem: FlowProblem, neurons: Any, residual: Any
+    j: int, crossing: int, noise_level: float, problem: FlowProblem, neurons: Neurons, residual: Matrix
 ) -> int:
     """Give neuron j the pattern it leaves with, at residual (response, order + 1).
 
@@ -196,7 +205,7 @@ def settle(
     size = 0
     others = 0
     for k in range(lines):
-        if not (pattern[k] == 0 or k == crossing or np.abs(zeta[k]) <= TOUCHING * problem.norm[k] * scale):
+        if not (pattern[k] == 0 or k == crossing or abs(zeta[k]) <= TOUCHING * problem.norm[k] * scale):
             continue
         if sign * (front[k] - back[k]) < 0.0:
             attracting[size] = k
@@ -245,7 +254,7 @@ def settle(
             for other in range(lines):
                 term = problem.gram[k, other] * force[other]
                 base[row] += term
-                noise[row] += noise_level * np.abs(term)
+                noise[row] += noise_level * abs(term)
         if size > 0 and not bounded_least_squares(gram, base, low, high, noise, noise_level, q, status):
             return -1
         flipped = False
@@ -256,13 +265,13 @@ def settle(
             for other in range(lines):
                 term = problem.gram[k, other] * force[other]
                 velocity += term
-                rounding += noise_level * np.abs(term)
+                rounding += noise_level * abs(term)
             for row in range(size):
                 term = problem.gram[k, attracting[row]] * q[row]
                 velocity += term
-                rounding += noise_level * np.abs(term)
+                rounding += noise_level * abs(term)
             velocity *= sign
-            if velocity * pattern[k] < -rounding or (pattern[k] == 0 and np.abs(velocity) > rounding):
+            if velocity * pattern[k] < -rounding or (pattern[k] == 0 and abs(velocity) > rounding):
                 pattern[k] = 1 if velocity > 0.0 else -1
                 force[k] = front[k] if pattern[k] > 0 else back[k]
                 flipped = True
@@ -275,10 +284,10 @@ def settle(
         rounding = 0.0
         for other in range(lines):
             velocity += problem.gram[k, other] * force[other]
-            rounding += noise_level * np.abs(problem.gram[k, other] * force[other])
+            rounding += noise_level * abs(problem.gram[k, other] * force[other])
         for row in range(size):
             velocity += problem.gram[k, attracting[row]] * q[row]
-            rounding += noise_level * np.abs(problem.gram[k, attracting[row]] * q[row])
+            rounding += noise_level * abs(problem.gram[k, attracting[row]] * q[row])
         ahead = sign * (velocity + problem.gram[k, k] * front[k])
         behind = sign * (velocity + problem.gram[k, k] * back[k])
         # One that it came to from a side is crossed: what slides there pulled it on, with forces other than these.
@@ -289,10 +298,10 @@ def settle(
         k = attracting[row]
         margin = noise[row]
         for column in range(size):
-            margin += noise_level * np.abs(gram[row, column] * q[column])
+            margin += noise_level * abs(gram[row, column] * q[column])
         margin /= gram[row, row]
-        from_back = np.abs(q[row] - back[k])
-        from_front = np.abs(q[row] - front[k])
+        from_back = abs(q[row] - back[k])
+        from_front = abs(q[row] - front[k])
         pattern[k] = 0
         if min(from_back, from_front) <= margin:
             pattern[k] = -1 if from_back <= from_front else 1
@@ -301,7 +310,7 @@ def settle(
 
 @entry
 @KERNEL
-def settle_all(problem: FlowProblem, neurons: Any, residual: Any, forks: Any) -> int:
+def settle_all(problem: FlowProblem, neurons: Neurons, residual: Matrix, forks: Integers) -> int:
     """Give all neurons the pattern they start with, and count forks; −1, or the neuron that did not settle."""
     for j in range(neurons.projection.shape[0]):
         if neurons.moving[j]:

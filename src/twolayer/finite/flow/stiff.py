@@ -13,16 +13,19 @@ Solving Ordinary Differential Equations II, Sections IV.5 and IV.8; the reductio
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.polynomial import legendre
 
+from twolayer.finite.flow.clock import FlowClock
 from twolayer.finite.flow.events import next_event
-from twolayer.finite.flow.kernels import INNER_KERNEL
-from twolayer.finite.flow.problem import Floats, FlowProblem
-from twolayer.finite.flow.series import begin, expand_force, horner
+from twolayer.finite.flow.kernels import INNER_KERNEL, SEPARATE
+from twolayer.finite.flow.neurons import Neurons
+from twolayer.finite.flow.problem import FlowProblem
+from twolayer.finite.flow.series import Series, begin, expand_force, horner
 from twolayer.finite.flow.sliding import solve_cholesky
+from twolayer.kernels.record import Matrix, Record, Vector
 
 __all__ = ["Collocation", "advance_stiff", "build_collocation", "residual_at", "stiff_step"]
 
@@ -42,13 +45,13 @@ FARTHEST = 1e24
 """Longest step: coefficients are divided by its powers."""
 
 
-class Collocation(NamedTuple):
+class Collocation(Record):
     """The Radau points on (0, 1], and what turns values at them into integrals and polynomials."""
 
-    points: Floats  # (stage,) the last is 1
-    integral: Floats  # (stage, stage) A: of the interpolant at the points, from 0 to each
-    modes: Floats  # (mode, stage + 1) values at 0 and at the points to Legendre coefficients on [0, 1]
-    powers: Floats  # (stage + 1, mode) those to coefficients of t^i; integers
+    points: Vector  # (stage,) the last is 1
+    integral: Matrix  # (stage, stage) A: of the interpolant at the points, from 0 to each
+    modes: Matrix  # (mode, stage + 1) values at 0 and at the points to Legendre coefficients on [0, 1]
+    powers: Matrix  # (stage + 1, mode) those to coefficients of t^i; integers
 
 
 def build_collocation(order: int) -> Collocation:
@@ -83,9 +86,9 @@ def build_collocation(order: int) -> Collocation:
     )
 
 
-@INNER_KERNEL
+@SEPARATE
 def add_kernel(
-    j: int, i: int, problem: FlowProblem, neurons: Any, series: Any, reduced: Any, kernel: Any
+    j: int, i: int, problem: FlowProblem, neurons: Neurons, series: Series, reduced: Matrix, kernel: Matrix
 ) -> None:
     """Add neuron j at point i to K (response, response), r' = −K r up to decay.
 
@@ -106,8 +109,8 @@ def add_kernel(
             )
 
 
-@INNER_KERNEL
-def project_gram(j: int, problem: FlowProblem, series: Any, reduced: Any) -> None:
+@SEPARATE
+def project_gram(j: int, problem: FlowProblem, series: Series, reduced: Matrix) -> None:
     """Write G_AA − G_AK G_KK⁻¹ G_KA of the acting lines A and the sliding ones K of neuron j."""
     acting = series.entry_count[j]
     sliding = series.sliding_count[j]
@@ -126,7 +129,53 @@ def project_gram(j: int, problem: FlowProblem, series: Any, reduced: Any) -> Non
 
 
 @INNER_KERNEL
-def inverse_system(length: float, rule: Collocation, problem: FlowProblem, neurons: Any, series: Any) -> Any:
+def largest_of(values: Matrix) -> float:
+    """The largest absolute value; NaN where there is one."""
+    largest = 0.0
+    for row in range(values.shape[0]):
+        for column in range(values.shape[1]):
+            size = abs(values[row, column])
+            # Negated, so that NaN is kept.
+            if not size <= largest:
+                largest = size
+    return largest
+
+
+@SEPARATE
+def solve_in_place(matrix: Matrix, right: Matrix) -> bool:
+    """Gaussian elimination with the largest pivots: right becomes the solution; False if a pivot is 0."""
+    size, columns = right.shape
+    for pivot in range(size):
+        best = pivot
+        for row in range(pivot + 1, size):
+            if abs(matrix[row, pivot]) > abs(matrix[best, pivot]):
+                best = row
+        if matrix[best, pivot] == 0.0:
+            return False
+        if best != pivot:
+            for column in range(pivot, size):
+                matrix[pivot, column], matrix[best, column] = matrix[best, column], matrix[pivot, column]
+            for column in range(columns):
+                right[pivot, column], right[best, column] = right[best, column], right[pivot, column]
+        for row in range(pivot + 1, size):
+            factor = matrix[row, pivot] / matrix[pivot, pivot]
+            for column in range(pivot + 1, size):
+                matrix[row, column] -= factor * matrix[pivot, column]
+            for column in range(columns):
+                right[row, column] -= factor * right[pivot, column]
+    for row in range(size - 1, -1, -1):
+        for column in range(columns):
+            right[row, column] /= matrix[row, row]
+        for above in range(row):
+            for column in range(columns):
+                right[above, column] -= matrix[above, row] * right[row, column]
+    return True
+
+
+@SEPARATE
+def inverse_system(
+    length: float, rule: Collocation, problem: FlowProblem, neurons: Neurons, series: Series
+) -> Any:
     """(I + h A ⊗ K)⁻¹ with K at the points, rows and columns (stage, response)."""
     neuron_count = series.projection.shape[0]
     responses = series.residual.shape[0]
@@ -147,14 +196,14 @@ def inverse_system(length: float, rule: Collocation, problem: FlowProblem, neuro
                     system[i * responses + row, m * responses + column] = value * kernels[m, row, column]
     for row in range(stages * responses):
         system[row, row] += 1.0
-    if not np.max(np.abs(system)) <= 1e150:
+    if not largest_of(system) <= 1e150:
         return system
     return np.ascontiguousarray(np.linalg.inv(system))
 
 
-@INNER_KERNEL
+@SEPARATE
 def solve_neuron(
-    j: int, length: float, rule: Collocation, problem: FlowProblem, neurons: Any, series: Any
+    j: int, length: float, rule: Collocation, problem: FlowProblem, neurons: Neurons, series: Series
 ) -> float:
     """Neuron j at the points, given its forces there; the largest change, relative to the neuron."""
     stages = rule.points.size
@@ -168,7 +217,7 @@ def solve_neuron(
         scale = neurons.outside[j]
         for i in range(stages + 1):
             for k in range(lines):
-                scale = max(scale, np.abs(zeta[i, k]) / problem.norm[k])
+                scale = max(scale, abs(zeta[i, k]) / problem.norm[k])
     matrix = np.empty((stages, stages))
     right = np.empty((stages, lines + 1))
     changed = 0.0
@@ -194,17 +243,18 @@ def solve_neuron(
             for m in range(stages):
                 value += rule.integral[i, m] * powers[m]
             right[i, lines] = gain[0] + length * value
-        if not (np.max(np.abs(matrix)) <= 1e150 and np.max(np.abs(right)) <= 1e150):
+        if not (largest_of(matrix) <= 1e150 and largest_of(right) <= 1e150):
             return np.inf
-        solved = np.linalg.solve(matrix, right)
+        if not solve_in_place(matrix, right):
+            return np.inf
         changed = 0.0
         for i in range(stages):
             for k in range(lines):
-                changed = max(changed, np.abs(solved[i, k] - zeta[i + 1, k]) / problem.norm[k])
-                zeta[i + 1, k] = solved[i, k]
+                changed = max(changed, abs(right[i, k] - zeta[i + 1, k]) / problem.norm[k])
+                zeta[i + 1, k] = right[i, k]
             if not balanced:
-                changed = max(changed, scale * np.abs(solved[i, lines] - gain[i + 1]))
-                gain[i + 1] = solved[i, lines]
+                changed = max(changed, scale * abs(right[i, lines] - gain[i + 1]))
+                gain[i + 1] = right[i, lines]
         if not changed <= 1e300 or changed <= ROUNDING * scale:
             break
     for i in range(stages):
@@ -218,8 +268,8 @@ def solve_neuron(
     return changed / scale if scale > 0.0 else 0.0
 
 
-@INNER_KERNEL
-def add_slopes(j: int, problem: FlowProblem, neurons: Any, series: Any, slopes: Any) -> None:
+@SEPARATE
+def add_slopes(j: int, problem: FlowProblem, neurons: Neurons, series: Series, slopes: Matrix) -> None:
     """Take (s e^(2ρ) g ζ)' of neuron j at the points off slopes (response, stage), which become r'."""
     stages = slopes.shape[1]
     for i in range(1, stages + 1):
@@ -240,7 +290,7 @@ def add_slopes(j: int, problem: FlowProblem, neurons: Any, series: Any, slopes: 
 
 
 @INNER_KERNEL
-def is_idle(j: int, problem: FlowProblem, series: Any) -> bool:
+def is_idle(j: int, problem: FlowProblem, series: Series) -> bool:
     """Whether neuron j has a fixed output and sees no sample: its hidden weight only decays, as e^(−λ t).
 
     Its polynomials stand still, and the decay is put on by `advance_stiff`: collocation would lose the signs
@@ -249,15 +299,15 @@ def is_idle(j: int, problem: FlowProblem, series: Any) -> bool:
     return problem.radial == 0 and series.active_count[j] == 0 and series.sliding_count[j] == 0
 
 
-@INNER_KERNEL
+@SEPARATE
 def solve_step(
     length: float,
     rule: Collocation,
     problem: FlowProblem,
-    neurons: Any,
-    series: Any,
-    clock: Any,
-    reference: Any,
+    neurons: Neurons,
+    series: Series,
+    clock: FlowClock,
+    reference: Vector,
     tolerance: float,
 ) -> bool:
     """Values of all at the points of a step, into series; False if the corrections do not converge."""
@@ -295,7 +345,7 @@ def solve_step(
             if neurons.moving[j] and not is_idle(j, problem, series):
                 changed = max(changed, solve_neuron(j, length, rule, problem, neurons, series))
                 add_slopes(j, problem, neurons, series, slopes)
-        if not changed <= 1e3 or not np.max(np.abs(slopes)) <= 1e150:
+        if not changed <= 1e3 or not largest_of(slopes) <= 1e150:
             return False
         if iteration == 2 or iteration == 6:
             inverse = inverse_system(length, rule, problem, neurons, series)
@@ -313,21 +363,21 @@ def solve_step(
                 value = change[i * responses + response]
                 residual[response, i + 1] += value
                 # Negated, so that what is not a number is not finished.
-                if not np.abs(value) <= enough * reference[response] + ROUNDING * clock.scale[response]:
+                if not abs(value) <= enough * reference[response] + ROUNDING * clock.scale[response]:
                     finished = False
         if finished and iteration > 0:
             return True
     return False
 
 
-@INNER_KERNEL
+@SEPARATE
 def truncation(
     rule: Collocation,
     problem: FlowProblem,
-    neurons: Any,
-    series: Any,
-    clock: Any,
-    reference: Any,
+    neurons: Neurons,
+    series: Series,
+    clock: FlowClock,
+    reference: Vector,
     tolerance: float,
 ) -> float:
     """The two highest Legendre coefficients of all, over what the tolerance allows."""
@@ -341,7 +391,7 @@ def truncation(
                 value += rule.modes[row, i] * series.residual[response, i]
             allowed = tolerance * reference[response] + 2.0 * ROUNDING * clock.scale[response]
             if value != 0.0:
-                worst = max(worst, np.abs(value) / allowed)
+                worst = max(worst, abs(value) / allowed)
         for j in range(neuron_count):
             if not neurons.moving[j]:
                 continue
@@ -350,31 +400,33 @@ def truncation(
                 scale = neurons.outside[j]
                 for i in range(size):
                     for k in range(lines):
-                        scale = max(scale, np.abs(series.projection[j, i, k]) / problem.norm[k])
+                        scale = max(scale, abs(series.projection[j, i, k]) / problem.norm[k])
             allowed = (tolerance + 2.0 * ROUNDING) * scale
             for k in range(lines):
                 value = 0.0
                 for i in range(size):
                     value += rule.modes[row, i] * series.projection[j, i, k]
                 if value != 0.0:
-                    worst = max(worst, np.abs(value) / (problem.norm[k] * allowed))
+                    worst = max(worst, abs(value) / (problem.norm[k] * allowed))
             value = 0.0
             for i in range(size):
                 value += rule.modes[row, i] * series.gain[j, i]
             if not neurons.balanced[j]:
-                worst = max(worst, np.abs(value) / (tolerance + 2.0 * ROUNDING))
+                worst = max(worst, abs(value) / (tolerance + 2.0 * ROUNDING))
             if problem.radial > 0:
                 value = 0.0
                 largest = 1.0
                 for i in range(size):
                     value += rule.modes[row, i] * series.mass[j, i]
-                    largest = max(largest, np.abs(series.mass[j, i]))
-                worst = max(worst, np.abs(value) / (tolerance + 2.0 * ROUNDING * largest))
+                    largest = max(largest, abs(series.mass[j, i]))
+                worst = max(worst, abs(value) / (tolerance + 2.0 * ROUNDING * largest))
     return worst
 
 
-@INNER_KERNEL
-def settle_rounding(j: int, rule: Collocation, problem: FlowProblem, neurons: Any, series: Any) -> None:
+@SEPARATE
+def settle_rounding(
+    j: int, rule: Collocation, problem: FlowProblem, neurons: Neurons, series: Series
+) -> None:
     """Let projections of neuron j that move by rounding alone stand still, from values at the points."""
     stages = rule.points.size
     lines = problem.gram.shape[0]
@@ -383,49 +435,60 @@ def settle_rounding(j: int, rule: Collocation, problem: FlowProblem, neurons: An
     if problem.radial == 0:
         scale = neurons.outside[j]
         for k in range(lines):
-            scale = max(scale, np.abs(zeta[0, k]) / problem.norm[k])
+            scale = max(scale, abs(zeta[0, k]) / problem.norm[k])
     for k in range(lines):
         moved = 0.0
         for i in range(1, stages + 1):
-            moved = max(moved, np.abs(zeta[i, k] - zeta[0, k]))
+            moved = max(moved, abs(zeta[i, k] - zeta[0, k]))
         if moved <= STILL * problem.norm[k] * scale:
             for i in range(1, stages + 1):
                 zeta[i, k] = zeta[0, k]
 
 
-@INNER_KERNEL
-def to_powers(length: float, rule: Collocation, values: Any) -> None:
-    """Values (…, stage + 1 or more, …) along the first axis become coefficients of t^i, in place."""
+@SEPARATE
+def to_powers(length: float, rule: Collocation, values: Vector) -> None:
+    """Values at 0 and at the points (stage + 1,) become coefficients of t^i, in place."""
     size = rule.points.size + 1
     modes = np.empty(size)
     factor = np.empty(size)
     factor[0] = 1.0
     for i in range(1, size):
         factor[i] = factor[i - 1] / length
-    for k in range(values.shape[1]):
-        # By way of Legendre coefficients, whose rounding the large integers do not magnify. Differences to the
-        # start: what stands still has coefficients of exactly zero.
-        for row in range(size):
-            modes[row] = 0.0
-            for i in range(1, size):
-                modes[row] += rule.modes[row, i] * (values[i, k] - values[0, k])
+    # By way of Legendre coefficients, whose rounding the large integers do not magnify. Differences to the
+    # start: what stands still has coefficients of exactly zero.
+    for row in range(size):
+        modes[row] = 0.0
         for i in range(1, size):
-            value = 0.0
-            for row in range(i, size):
-                value += rule.powers[i, row] * modes[row]
-            values[i, k] = value * factor[i]
-        for i in range(size, values.shape[0]):
-            values[i, k] = 0.0
+            modes[row] += rule.modes[row, i] * (values[i] - values[0])
+    for i in range(1, size):
+        value = 0.0
+        for row in range(i, size):
+            value += rule.powers[i, row] * modes[row]
+        values[i] = value * factor[i]
+    for i in range(size, values.size):
+        values[i] = 0.0
 
 
-@INNER_KERNEL
+@SEPARATE
+def columns_to_powers(length: float, rule: Collocation, values: Matrix) -> None:
+    """`to_powers` of each column of values (stage + 1 or more, line)."""
+    column = np.empty(values.shape[0])
+    for k in range(values.shape[1]):
+        for i in range(column.size):
+            column[i] = values[i, k]
+        to_powers(length, rule, column)
+        for i in range(column.size):
+            values[i, k] = column[i]
+
+
+@SEPARATE
 def stiff_step(
     length: float,
     rule: Collocation,
     problem: FlowProblem,
-    neurons: Any,
-    series: Any,
-    clock: Any,
+    neurons: Neurons,
+    series: Series,
+    clock: FlowClock,
     tolerance: float,
 ) -> tuple[bool, float]:
     """Try a step. Whether it was accepted, and the length that its error suggests for this or the next.
@@ -442,7 +505,7 @@ def stiff_step(
     largest = 0.0
     for response in range(responses):
         if clock.scale[response] > 0.0:
-            largest = max(largest, np.abs(clock.residual[response]) / clock.scale[response])
+            largest = max(largest, abs(clock.residual[response]) / clock.scale[response])
     for response in range(responses):
         reference[response] = largest * clock.scale[response]
     if not solve_step(length, rule, problem, neurons, series, clock, reference, tolerance):
@@ -453,16 +516,17 @@ def stiff_step(
     if not error <= 1.0:
         return False, min(proposal, 0.8 * length)
     expand_force(first, first, neuron_count, problem, neurons, series, series.residual)
-    to_powers(length, rule, series.residual.T)
+    for response in range(responses):
+        to_powers(length, rule, series.residual[response])
     for j in range(neuron_count):
         clock.event_time[j] = np.inf
         if not neurons.moving[j]:
             continue
         settle_rounding(j, rule, problem, neurons, series)
-        to_powers(length, rule, series.projection[j])
-        to_powers(length, rule, series.force[j])
-        to_powers(length, rule, series.gain[j : j + 1].T)
-        to_powers(length, rule, series.mass[j : j + 1].T)
+        columns_to_powers(length, rule, series.projection[j])
+        columns_to_powers(length, rule, series.force[j])
+        to_powers(length, rule, series.gain[j])
+        to_powers(length, rule, series.mass[j])
     clock.times[1] = length
     clock.times[2] = 0.0
     for j in range(neuron_count):
@@ -473,7 +537,7 @@ def stiff_step(
 
 
 @INNER_KERNEL
-def residual_at(time: float, series: Any, residual: Any) -> None:
+def residual_at(time: float, series: Series, residual: Vector) -> None:
     """The residuals (response,) at a time since the start of the step."""
     size = series.residual.shape[1]
     for response in range(residual.size):
@@ -483,8 +547,10 @@ def residual_at(time: float, series: Any, residual: Any) -> None:
         residual[response] = value
 
 
-@INNER_KERNEL
-def advance_stiff(j: int, time: float, problem: FlowProblem, neurons: Any, series: Any, room: Any) -> None:
+@SEPARATE
+def advance_stiff(
+    j: int, time: float, problem: FlowProblem, neurons: Neurons, series: Series, room: Neurons
+) -> None:
     """The state of neuron j, written into room, at a time since the start of the step; room may be neurons."""
     horner(j, series.projection, 0, time, room.projection)
     size = series.mass.shape[1]

@@ -18,15 +18,18 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
+from twolayer.finite.flow.clock import FlowClock
 from twolayer.finite.flow.events import first_root
-from twolayer.finite.flow.kernels import INNER_KERNEL, KERNEL
-from twolayer.finite.flow.problem import Floats, FlowProblem, Lines, force_on_side
-from twolayer.finite.flow.series import begin, expand_force
+from twolayer.finite.flow.kernels import INNER_KERNEL, KERNEL, SEPARATE
+from twolayer.finite.flow.neurons import Neurons
+from twolayer.finite.flow.problem import FlowProblem, Lines, force_on_side
+from twolayer.finite.flow.series import Series, begin, expand_force
 from twolayer.finite.flow.sliding import NOISE, settle
+from twolayer.kernels.record import Matrix, Record, Vector
 
 __all__ = ["ZERO", "Rays", "at_zero", "build_rays", "next_release", "no_rays", "release", "size_of"]
 
@@ -53,14 +56,14 @@ RESTS = 2
 CAUGHT_THERE = 3
 
 
-class Rays(NamedTuple):
+class Rays(Record):
     """Unit directions in the span of the inputs in which rank − 1 boundaries meet."""
 
-    projection: Floats  # (ray, line) ζ
-    load: Floats  # (ray, response) force along the ray per unit of residual
-    inputs: Floats  # (line, rank) in an orthonormal basis of their span
-    dual: Floats  # (line, rank) weights for ζ in that basis
-    phases: Floats  # (phase, rank) random vectors of length about 1
+    projection: Matrix  # (ray, line) ζ
+    load: Matrix  # (ray, response) force along the ray per unit of residual
+    inputs: Matrix  # (line, rank) in an orthonormal basis of their span
+    dual: Matrix  # (line, rank) weights for ζ in that basis
+    phases: Matrix  # (phase, rank) random vectors of length about 1
     dead_cone: bool  # some open cone of directions activates no sample
     part: bool  # not all rays are listed
 
@@ -122,16 +125,16 @@ def build_rays(problem: FlowProblem, lines: Lines) -> Rays:
 
 
 @INNER_KERNEL
-def size_of(j: int, problem: FlowProblem, neurons: Any) -> float:
+def size_of(j: int, problem: FlowProblem, neurons: Neurons) -> float:
     """max_k |⟨v, x_k⟩|/|x_k|, of the order of the length of v inside the span."""
     size = 0.0
     for k in range(problem.gram.shape[0]):
-        size = max(size, np.abs(neurons.projection[j, k]) / problem.norm[k])
+        size = max(size, abs(neurons.projection[j, k]) / problem.norm[k])
     return size
 
 
 @INNER_KERNEL
-def lowest_ray(sign: float, rays: Any, residual: Any) -> tuple[int, float]:
+def lowest_ray(sign: float, rays: Rays, residual: Vector) -> tuple[int, float]:
     """The ray on which φ is least, and its value there."""
     best: Any = np.int64(-1)
     lowest = np.inf
@@ -146,7 +149,7 @@ def lowest_ray(sign: float, rays: Any, residual: Any) -> tuple[int, float]:
 
 
 @INNER_KERNEL
-def threshold(problem: FlowProblem, clock: Any) -> float:
+def threshold(problem: FlowProblem, clock: FlowClock) -> float:
     """The value −φ from which on φ is below 0 and not rounding."""
     total = 0.0
     for response in range(clock.residual.size):
@@ -155,7 +158,7 @@ def threshold(problem: FlowProblem, clock: Any) -> float:
 
 
 @INNER_KERNEL
-def any_resting(sign: float, neurons: Any) -> bool:
+def any_resting(sign: float, neurons: Neurons) -> bool:
     """Whether a neuron with this sign of its output weight rests at 0."""
     found = False
     for j in range(neurons.resting.size):
@@ -163,14 +166,14 @@ def any_resting(sign: float, neurons: Any) -> bool:
     return found
 
 
-@INNER_KERNEL
+@SEPARATE
 def start_along(
-    j: int, size: float, direction: Any, problem: FlowProblem, neurons: Any, residual: Any
+    j: int, size: float, direction: Vector, problem: FlowProblem, neurons: Neurons, residual: Matrix
 ) -> bool:
     """Start neuron j with a size along a direction (line,), with the pattern that the sliding rule gives there."""
     largest = 0.0
     for k in range(direction.size):
-        largest = max(largest, np.abs(direction[k]) / problem.norm[k])
+        largest = max(largest, abs(direction[k]) / problem.norm[k])
     for k in range(direction.size):
         neurons.projection[j, k] = size * direction[k] / largest
         if direction[k] > 0.0:
@@ -184,8 +187,8 @@ def start_along(
     return settle(j, np.int64(-1), NOISE, problem, neurons, residual) >= 0
 
 
-@INNER_KERNEL
-def release(problem: FlowProblem, neurons: Any, clock: Any, rays: Any) -> bool:
+@SEPARATE
+def release(problem: FlowProblem, neurons: Neurons, clock: FlowClock, rays: Rays) -> bool:
     """Let the neurons go that rest at 0 and for which φ is below 0 on a ray; True if there were any.
 
     clock.margin keeps by how much φ was above 0, for each sign of a, at clock.margin_residual: with |u| = 1 it
@@ -202,7 +205,7 @@ def release(problem: FlowProblem, neurons: Any, clock: Any, rays: Any) -> bool:
         change = 0.0
         for response in range(clock.residual.size):
             rate = problem.rate[response] * problem.response_norm[response]
-            change += rate * np.abs(clock.residual[response] - clock.margin_residual[side, response])
+            change += rate * abs(clock.residual[response] - clock.margin_residual[side, response])
         if change < clock.margin[side]:
             continue
         ray, lowest = lowest_ray(sign, rays, clock.residual)
@@ -237,14 +240,14 @@ def same_direction(first: Any, second: Any, problem: FlowProblem) -> bool:
     plain = 0.0
     turned = 0.0
     for k in range(first.size):
-        plain = max(plain, np.abs(first[k] - second[k]) / problem.norm[k])
-        turned = max(turned, np.abs(first[k] + second[k]) / problem.norm[k])
+        plain = max(plain, abs(first[k] - second[k]) / problem.norm[k])
+        turned = max(turned, abs(first[k] + second[k]) / problem.norm[k])
     return plain < 1e-6 or (problem.even and turned < 1e-6)
 
 
-@INNER_KERNEL
+@SEPARATE
 def next_release(
-    length: float, problem: FlowProblem, neurons: Any, clock: Any, rays: Any, residual: Any
+    length: float, problem: FlowProblem, neurons: Neurons, clock: FlowClock, rays: Rays, residual: Matrix
 ) -> float:
     """First time in a step at which φ falls below 0 on a ray for a neuron at rest, or its length.
 
@@ -263,9 +266,9 @@ def next_release(
             rate = problem.rate[response] * problem.response_norm[response]
             value = 0.0
             for i in range(size - 1, 0, -1):
-                value = (value + np.abs(residual[response, i])) * length
+                value = (value + abs(residual[response, i])) * length
             moved += rate * value
-            change += rate * np.abs(residual[response, 0] - clock.margin_residual[side, response])
+            change += rate * abs(residual[response, 0] - clock.margin_residual[side, response])
         if change + moved < clock.margin[side]:
             continue
         for ray in range(rays.load.shape[0]):
@@ -283,9 +286,15 @@ def next_release(
     return length
 
 
-@INNER_KERNEL
+@SEPARATE
 def follow_map(
-    approach: Any, phase: Any, sign: float, rays: Any, problem: FlowProblem, residual: Any, state: Any
+    approach: Vector,
+    phase: Vector,
+    sign: float,
+    rays: Rays,
+    problem: FlowProblem,
+    residual: Matrix,
+    state: Vector,
 ) -> int:
     """Iterate explicit descent about 0, at one residual, from up the direction of approach, in units of its step.
 
@@ -299,9 +308,12 @@ def follow_map(
     last = np.zeros(rank)
     largest = 0.0
     for response in range(residual.shape[0]):
-        largest += problem.rate[response] * problem.response_norm[response] * np.abs(residual[response, 0])
+        largest += problem.rate[response] * problem.response_norm[response] * abs(residual[response, 0])
     # From exactly 0 the first step is that of σ'(0).
-    spread = 0.3 if np.any(approach != 0.0) else 0.0
+    spread = 0.0
+    for k in range(lines):
+        if approach[k] != 0.0:
+            spread = 0.3
     for i in range(rank):
         weights[i] = spread * phase[i]
         for k in range(lines):
@@ -324,15 +336,22 @@ def follow_map(
                     weights[i] += sign * force[k] * rays.inputs[k, i]
         if not acts:
             return DEAD
-        if np.sqrt(np.sum(weights * weights)) > 100.0 * largest:
+        square = 0.0
+        for i in range(rank):
+            square += weights[i] * weights[i]
+        if np.sqrt(square) > 100.0 * largest:
             return ESCAPED
-    apart = np.max(np.abs(weights - before))
-    step = np.max(np.abs(weights - last))
+    apart, step = 0.0, 0.0
+    for i in range(rank):
+        apart = max(apart, abs(weights[i] - before[i]))
+        step = max(step, abs(weights[i] - last[i]))
     return CAUGHT if apart < 1e-9 * largest and step > 1e-6 * largest else 0
 
 
-@INNER_KERNEL
-def follow_to_infinity(j: int, problem: FlowProblem, neurons: Any, series: Any, residual: Any) -> bool:
+@SEPARATE
+def follow_to_infinity(
+    j: int, problem: FlowProblem, neurons: Neurons, series: Series, residual: Matrix
+) -> bool:
     """Follow the flow of neuron j at fixed residuals, straight between events, until there are no more events.
 
     False if it comes back to 0 or to rest; else its projections are those far out.
@@ -350,8 +369,8 @@ def follow_to_infinity(j: int, problem: FlowProblem, neurons: Any, series: Any, 
         terms = 0.0
         for k in range(lines):
             velocity = sign * series.drive[j, 0, k]
-            speed = max(speed, np.abs(velocity) / problem.norm[k])
-            terms += np.abs(series.force[j, 0, k]) * problem.norm[k]
+            speed = max(speed, abs(velocity) / problem.norm[k])
+            terms += abs(series.force[j, 0, k]) * problem.norm[k]
             side = neurons.pattern[j, k]
             if side * velocity < 0.0 and -zeta[k] / velocity < time:
                 time = max(-zeta[k] / velocity, 0.0)
@@ -375,7 +394,7 @@ def follow_to_infinity(j: int, problem: FlowProblem, neurons: Any, series: Any, 
 
 
 @KERNEL
-def at_zero(problem: FlowProblem, neurons: Any, series: Any, clock: Any, rays: Any) -> None:
+def at_zero(problem: FlowProblem, neurons: Neurons, series: Series, clock: FlowClock, rays: Rays) -> None:
     """Decide for every neuron that has just reached 0, or starts there, whether it rests, leaves, or is dead."""
     lines = problem.gram.shape[0]
     residual = np.empty((clock.residual.size, 1))

@@ -1,0 +1,175 @@
+"""Records: named arrays and numbers that compiled kernels take by one pointer.
+
+numba passes a tuple of arrays as some hundred separate arguments, at every call again, and compiling them takes
+longer than compiling the kernels. A record passes the address of a table of its arrays instead. Its fields do not
+change, only the numbers in its arrays do; in a kernel its arrays are borrowed, and live as long as the record.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from typing import Annotated, Any, dataclass_transform, get_args, get_origin, get_type_hints
+
+import numpy as np
+import numpy.typing as npt
+from llvmlite import ir
+from numba import types
+from numba.core.pythonapi import NativeValue, unbox
+from numba.core.typing.templates import AttributeTemplate
+from numba.extending import infer_getattr, lower_getattr_generic, models, register_model, typeof_impl
+from numba.np.arrayobj import populate_array
+from numba.np.numpy_support import as_dtype
+
+__all__ = ["Bytes", "Cube", "Flags", "Integers", "Matrix", "Pairs", "Record", "Signs", "Vector", "numba_type"]
+
+Vector = Annotated[npt.NDArray[np.float64], types.float64, 1]
+Matrix = Annotated[npt.NDArray[np.float64], types.float64, 2]
+Cube = Annotated[npt.NDArray[np.float64], types.float64, 3]
+Integers = Annotated[npt.NDArray[np.int64], types.int64, 1]
+Pairs = Annotated[npt.NDArray[np.int64], types.int64, 2]
+Bytes = Annotated[npt.NDArray[np.int8], types.int8, 1]
+Signs = Annotated[npt.NDArray[np.int8], types.int8, 2]
+Flags = Annotated[npt.NDArray[np.bool_], types.boolean, 1]
+
+NUMBERS: dict[Any, Any] = {int: types.int64, float: types.float64, bool: types.boolean}
+WORD: Any = ir.IntType(64)
+
+
+def numba_type(annotation: Any) -> Any:
+    """The compiler's type of what one of the annotations above, a number or a record stands for."""
+    if get_origin(annotation) is Annotated:
+        _, number, axes = get_args(annotation)
+        return types.Array(number, axes, "C")
+    if isinstance(annotation, type) and issubclass(annotation, Record):
+        return record_type(annotation)
+    return NUMBERS[annotation]
+
+
+@dataclass_transform(frozen_default=True, eq_default=False)
+class Record:
+    """Base class: a subclass names its fields, with the annotations above, int, float or bool."""
+
+    address: int
+    words: npt.NDArray[np.int64]
+
+    def __init_subclass__(cls) -> None:
+        dataclasses.dataclass(frozen=True, eq=False)(cls)
+
+    def __post_init__(self) -> None:
+        words: list[int] = []
+        for name, kind in fields_of(type(self)).items():
+            value = getattr(self, name)
+            if isinstance(kind, types.Array):
+                if (value.dtype, value.ndim, value.flags.c_contiguous) != (
+                    as_dtype(kind.dtype),
+                    kind.ndim,
+                    True,
+                ):
+                    raise TypeError(f"{name} must be contiguous, with {kind.ndim} axes of {kind.dtype}")
+                words += [value.ctypes.data, *value.shape]
+            elif kind == types.float64:
+                words.append(int(np.float64(value).view(np.int64)))
+            else:
+                words.append(int(value))
+        table = np.array(words, dtype=np.int64)
+        object.__setattr__(self, "words", table)
+        object.__setattr__(self, "address", table.ctypes.data)
+
+
+@functools.cache
+def fields_of(cls: type[Record]) -> dict[str, Any]:
+    """The compiler's types of the fields of a class of records."""
+    hints = get_type_hints(cls, include_extras=True)
+    return {field.name: numba_type(hints[field.name]) for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+
+
+class RecordType(types.Type):
+    """The compiler's type of the records of one class."""
+
+    def __init__(self, cls: type[Record]) -> None:
+        self.fields = fields_of(cls)
+        super().__init__(name=f"Record({cls.__module__}.{cls.__qualname__})")
+
+    def first_word(self, name: str) -> int:
+        """Where the table has the words of a field."""
+        index = 0
+        for field, kind in self.fields.items():
+            if field == name:
+                return index
+            index += 1 + getattr(kind, "ndim", 0)
+        raise AttributeError(name)
+
+
+@functools.cache
+def record_type(cls: type[Record]) -> RecordType:
+    """One type per class."""
+    return RecordType(cls)
+
+
+@typeof_impl.register(Record)
+def type_of_record(value: Record, context: Any) -> RecordType:
+    """The type of a record that is passed from Python."""
+    return record_type(type(value))
+
+
+@register_model(RecordType)
+class RecordModel(models.PrimitiveModel):
+    """A pointer to the words."""
+
+    def __init__(self, manager: Any, type_: Any) -> None:
+        super().__init__(manager, type_, WORD.as_pointer())  # type: ignore[no-untyped-call]
+
+
+@unbox(RecordType)
+def unbox_record(type_: Any, value: Any, context: Any) -> Any:
+    """The address of the words of a record from Python."""
+    number = context.pyapi.object_getattr_string(value, "address")
+    address = context.pyapi.long_as_longlong(number)
+    context.pyapi.decref(number)
+    return NativeValue(context.builder.inttoptr(address, WORD.as_pointer()))
+
+
+@infer_getattr
+class RecordAttribute(AttributeTemplate):  # type: ignore[misc]
+    """The type of a field."""
+
+    key = RecordType
+
+    def generic_resolve(self, type_: Any, name: str) -> Any:
+        """None where there is no such field."""
+        return type_.fields.get(name)
+
+
+@lower_getattr_generic(RecordType)
+def load_field(context: Any, builder: Any, type_: Any, value: Any, name: str) -> Any:
+    """Read a field. The words never change, so that loops need not read them again."""
+    kind, start = type_.fields[name], type_.first_word(name)
+
+    def word(index: int) -> Any:
+        pointer = builder.gep(value, [ir.Constant(WORD, index)], inbounds=True)
+        loaded = builder.load(pointer)
+        loaded.set_metadata("invariant.load", builder.module.add_metadata([]))
+        return loaded
+
+    if not isinstance(kind, types.Array):
+        first = word(start)
+        if kind == types.float64:
+            return builder.bitcast(first, ir.DoubleType())
+        return builder.icmp_signed("!=", first, ir.Constant(WORD, 0)) if kind == types.boolean else first
+    array = context.make_array(kind)(context, builder)
+    number = context.get_data_type(kind.dtype)
+    size = context.get_abi_sizeof(number)
+    shape = [word(start + 1 + axis) for axis in range(kind.ndim)]
+    strides = [ir.Constant(WORD, size)]
+    for extent in reversed(shape[1:]):
+        strides.insert(0, builder.mul(strides[0], extent, flags=["nsw"]))
+    populate_array(
+        array,
+        data=builder.inttoptr(word(start), number.as_pointer()),
+        shape=shape,
+        strides=strides,
+        itemsize=ir.Constant(WORD, size),
+        meminfo=None,
+    )
+    return array._getvalue()

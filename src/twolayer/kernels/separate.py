@@ -1,0 +1,90 @@
+"""Kernels that are compiled once, apart from those that call them.
+
+numba links a kernel into each kernel that calls it, and optimizes the two together: one that lies five calls deep is
+compiled five times. `separate` compiles a kernel for the one signature that its annotations spell, and callers reach
+it by its symbol. For kernels that do enough for a call to cost nothing.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, get_type_hints
+
+import llvmlite.binding as llvm
+from numba.extending import intrinsic
+
+from twolayer.kernels.jit import compiles, njit
+from twolayer.kernels.record import numba_type
+
+__all__ = ["load_separate", "separate"]
+
+KERNELS: dict[Any, Separate] = {}
+"""By what kernels call."""
+undecorated: Any = intrinsic
+
+
+class Separate:
+    """A kernel with one signature."""
+
+    def __init__(self, function: Callable[..., Any], options: dict[str, Any]) -> None:
+        self.function = function
+        self.kernel: Any = njit(**options)(function)
+        self.result: Any = None
+        self.symbol = self.make_symbol()
+
+    def load(self) -> Any:
+        """Compile it, or read it from the cache, with what it calls, and make its symbol known; once."""
+        if self.result is None:
+            load_separate(self.function)
+            hints = get_type_hints(self.function, include_extras=True)
+            self.kernel.compile(
+                tuple(numba_type(hints[name]) for name in inspect.signature(self.function).parameters)
+            )
+            (self.result,) = self.kernel.overloads.values()
+            name = self.result.fndesc.llvm_func_name
+            llvm.add_symbol(name, self.result.library.get_pointer_to_function(name))
+        return self.result
+
+    def make_symbol(self) -> Any:
+        """What kernels call."""
+
+        def typed(context: Any, *arguments: Any) -> Any:
+            result = self.load()
+            # Never linked: `call_internal` declares the symbol and calls it.
+            return result.signature, lambda context, builder, signature, values: context.call_internal(
+                builder, result.fndesc, signature, values
+            )
+
+        parameters = inspect.signature(self.function).parameters.values()
+        first = inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        typed.__signature__ = inspect.Signature([first, *parameters])  # type: ignore[attr-defined]
+        typed.__name__ = self.function.__name__
+        return undecorated(typed)
+
+
+def separate(**options: Any) -> Any:
+    """Decorator: options are those of `njit`. The kernel is called by kernels alone."""
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        if not compiles():
+            return function
+        kernel = Separate(function, options | {"no_cpython_wrapper": True, "no_cfunc_wrapper": True})
+        KERNELS[kernel.symbol] = kernel
+        return kernel.symbol
+
+    return decorate
+
+
+def load_separate(function: Any) -> None:
+    """Load what a function calls, and what that calls: code from the cache knows it by its symbol only."""
+    for name in function.__code__.co_names:
+        called = function.__globals__.get(name)
+        try:
+            kernel = KERNELS.get(called)
+        except TypeError:
+            continue
+        if kernel is not None:
+            kernel.load()
+        elif hasattr(called, "py_func"):
+            load_separate(called.py_func)
