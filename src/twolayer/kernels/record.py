@@ -34,6 +34,11 @@ Flags = Annotated[npt.NDArray[np.bool_], types.boolean, 1]
 
 NUMBERS: dict[Any, Any] = {int: types.int64, float: types.float64, bool: types.boolean}
 WORD: Any = ir.IntType(64)
+once: Any = functools.cache
+from_python: Any = unbox  # numba has types for some of its functions only
+lower_field: Any = lower_getattr_generic
+fill_in: Any = populate_array
+native: Any = NativeValue
 
 
 def numba_type(annotation: Any) -> Any:
@@ -77,11 +82,11 @@ class Record:
         object.__setattr__(self, "address", table.ctypes.data)
 
 
-@functools.cache
-def fields_of(cls: type[Record]) -> dict[str, Any]:
+@once
+def fields_of(cls: Any) -> dict[str, Any]:
     """The compiler's types of the fields of a class of records."""
     hints = get_type_hints(cls, include_extras=True)
-    return {field.name: numba_type(hints[field.name]) for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    return {field.name: numba_type(hints[field.name]) for field in dataclasses.fields(cls)}
 
 
 class RecordType(types.Type):
@@ -89,7 +94,7 @@ class RecordType(types.Type):
 
     def __init__(self, cls: type[Record]) -> None:
         self.fields = fields_of(cls)
-        super().__init__(name=f"Record({cls.__module__}.{cls.__qualname__})")
+        super().__init__(name=f"{cls.__module__}.{cls.__qualname__}({self.fields})")
 
     def first_word(self, name: str) -> int:
         """Where the table has the words of a field."""
@@ -101,8 +106,8 @@ class RecordType(types.Type):
         raise AttributeError(name)
 
 
-@functools.cache
-def record_type(cls: type[Record]) -> RecordType:
+@once
+def record_type(cls: Any) -> RecordType:
     """One type per class."""
     return RecordType(cls)
 
@@ -121,27 +126,27 @@ class RecordModel(models.PrimitiveModel):
         super().__init__(manager, type_, WORD.as_pointer())  # type: ignore[no-untyped-call]
 
 
-@unbox(RecordType)
+@from_python(RecordType)
 def unbox_record(type_: Any, value: Any, context: Any) -> Any:
     """The address of the words of a record from Python."""
     number = context.pyapi.object_getattr_string(value, "address")
     address = context.pyapi.long_as_longlong(number)
     context.pyapi.decref(number)
-    return NativeValue(context.builder.inttoptr(address, WORD.as_pointer()))
+    return native(context.builder.inttoptr(address, WORD.as_pointer()))
 
 
 @infer_getattr
-class RecordAttribute(AttributeTemplate):  # type: ignore[misc]
+class RecordAttribute(AttributeTemplate):
     """The type of a field."""
 
     key = RecordType
 
-    def generic_resolve(self, type_: Any, name: str) -> Any:
+    def generic_resolve(self, type_: Any, name: str) -> Any:  # type: ignore[override]
         """None where there is no such field."""
         return type_.fields.get(name)
 
 
-@lower_getattr_generic(RecordType)
+@lower_field(RecordType)
 def load_field(context: Any, builder: Any, type_: Any, value: Any, name: str) -> Any:
     """Read a field. The words never change, so that loops need not read them again."""
     kind, start = type_.fields[name], type_.first_word(name)
@@ -164,7 +169,7 @@ def load_field(context: Any, builder: Any, type_: Any, value: Any, name: str) ->
     strides = [ir.Constant(WORD, size)]
     for extent in reversed(shape[1:]):
         strides.insert(0, builder.mul(strides[0], extent, flags=["nsw"]))
-    populate_array(
+    fill_in(
         array,
         data=builder.inttoptr(word(start), number.as_pointer()),
         shape=shape,

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, get_type_hints
 
 import llvmlite.binding as llvm
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 from twolayer.kernels.jit import compiles, njit
@@ -21,7 +22,8 @@ __all__ = ["load_separate", "separate"]
 
 KERNELS: dict[Any, Separate] = {}
 """By what kernels call."""
-undecorated: Any = intrinsic
+instruction: Any = intrinsic  # numba has types for some of its functions only
+insert_function: Any = cgutils.get_or_insert_function
 
 
 class Separate:
@@ -42,25 +44,38 @@ class Separate:
                 tuple(numba_type(hints[name]) for name in inspect.signature(self.function).parameters)
             )
             (self.result,) = self.kernel.overloads.values()
-            name = self.result.fndesc.llvm_func_name
-            llvm.add_symbol(name, self.result.library.get_pointer_to_function(name))
+            address = self.result.library.get_pointer_to_function(self.result.fndesc.llvm_func_name)
+            llvm.add_symbol(self.name, address)
         return self.result
+
+    @property
+    def name(self) -> str:
+        """The symbol: numba's own name counts what a process has compiled, and changes from one to the next."""
+        return f"{self.function.__module__}.{self.function.__name__}{self.result.signature}"
+
+    def call(self, context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        """Declare the symbol and call it; what it raises, the caller raises."""
+        convention = context.call_conv
+        kind = convention.get_function_type(signature.return_type, signature.args)
+        function = insert_function(builder.module, kind, self.name)
+        status, result = convention.call_function(
+            builder, function, signature.return_type, signature.args, values
+        )
+        with cgutils.if_unlikely(builder, status.is_error):
+            convention.return_status_propagate(builder, status)
+        return result
 
     def make_symbol(self) -> Any:
         """What kernels call."""
 
         def typed(context: Any, *arguments: Any) -> Any:
-            result = self.load()
-            # Never linked: `call_internal` declares the symbol and calls it.
-            return result.signature, lambda context, builder, signature, values: context.call_internal(
-                builder, result.fndesc, signature, values
-            )
+            return self.load().signature, self.call
 
         parameters = inspect.signature(self.function).parameters.values()
         first = inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD)
         typed.__signature__ = inspect.Signature([first, *parameters])  # type: ignore[attr-defined]
         typed.__name__ = self.function.__name__
-        return undecorated(typed)
+        return instruction(typed)
 
 
 def separate(**options: Any) -> Any:
@@ -80,10 +95,7 @@ def load_separate(function: Any) -> None:
     """Load what a function calls, and what that calls: code from the cache knows it by its symbol only."""
     for name in function.__code__.co_names:
         called = function.__globals__.get(name)
-        try:
-            kernel = KERNELS.get(called)
-        except TypeError:
-            continue
+        kernel = KERNELS.get(called) if callable(called) else None
         if kernel is not None:
             kernel.load()
         elif hasattr(called, "py_func"):

@@ -300,7 +300,7 @@ def end_step(
         else:
             neurons.outside[j] *= np.exp(-problem.weight_decay * (length - series.start[j]))
     carried = min(max(CARRIED / tolerance, 1e-12), 1e-6) if problem.weight_decay == 0.0 else 0.0
-    outputs = np.empty_like(clock.residual)
+    outputs = np.empty(clock.residual.size)
     outputs_of_network(problem, neurons, outputs)
     stiff = clock.patience[0] == 1
     if stiff:
@@ -385,7 +385,8 @@ def flow_to(
                 else:
                     frame.log_scale[j] = neurons.log_scale[j]
                     frame.gain[j] = neurons.gain[j]
-                    frame.projection[j, :] = 0.0
+                    for k in range(frame.projection.shape[1]):
+                        frame.projection[j, k] = 0.0
                     frame.outside[j] = neurons.outside[j]
                     if problem.radial > 0:
                         frame.log_scale[j] -= problem.weight_decay * (local - series.start[j])

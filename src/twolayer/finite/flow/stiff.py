@@ -13,19 +13,18 @@ Solving Ordinary Differential Equations II, Sections IV.5 and IV.8; the reductio
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.polynomial import legendre
 
 from twolayer.finite.flow.clock import FlowClock
+from twolayer.finite.flow.dense import factor_lu, largest_of, solve_lu
 from twolayer.finite.flow.events import next_event
 from twolayer.finite.flow.kernels import INNER_KERNEL, SEPARATE
 from twolayer.finite.flow.neurons import Neurons
 from twolayer.finite.flow.problem import FlowProblem
 from twolayer.finite.flow.series import Series, begin, expand_force, horner
 from twolayer.finite.flow.sliding import solve_cholesky
-from twolayer.kernels.record import Matrix, Record, Vector
+from twolayer.kernels.record import Integers, Matrix, Record, Vector
 
 __all__ = ["Collocation", "advance_stiff", "build_collocation", "residual_at", "stiff_step"]
 
@@ -128,55 +127,17 @@ def project_gram(j: int, problem: FlowProblem, series: Series, reduced: Matrix) 
             reduced[e, f] = value
 
 
-@INNER_KERNEL
-def largest_of(values: Matrix) -> float:
-    """The largest absolute value; NaN where there is one."""
-    largest = 0.0
-    for row in range(values.shape[0]):
-        for column in range(values.shape[1]):
-            size = abs(values[row, column])
-            # Negated, so that NaN is kept.
-            if not size <= largest:
-                largest = size
-    return largest
-
-
 @SEPARATE
-def solve_in_place(matrix: Matrix, right: Matrix) -> bool:
-    """Gaussian elimination with the largest pivots: right becomes the solution; False if a pivot is 0."""
-    size, columns = right.shape
-    for pivot in range(size):
-        best = pivot
-        for row in range(pivot + 1, size):
-            if abs(matrix[row, pivot]) > abs(matrix[best, pivot]):
-                best = row
-        if matrix[best, pivot] == 0.0:
-            return False
-        if best != pivot:
-            for column in range(pivot, size):
-                matrix[pivot, column], matrix[best, column] = matrix[best, column], matrix[pivot, column]
-            for column in range(columns):
-                right[pivot, column], right[best, column] = right[best, column], right[pivot, column]
-        for row in range(pivot + 1, size):
-            factor = matrix[row, pivot] / matrix[pivot, pivot]
-            for column in range(pivot + 1, size):
-                matrix[row, column] -= factor * matrix[pivot, column]
-            for column in range(columns):
-                right[row, column] -= factor * right[pivot, column]
-    for row in range(size - 1, -1, -1):
-        for column in range(columns):
-            right[row, column] /= matrix[row, row]
-        for above in range(row):
-            for column in range(columns):
-                right[above, column] -= matrix[above, row] * right[row, column]
-    return True
-
-
-@SEPARATE
-def inverse_system(
-    length: float, rule: Collocation, problem: FlowProblem, neurons: Neurons, series: Series
-) -> Any:
-    """(I + h A ⊗ K)⁻¹ with K at the points, rows and columns (stage, response)."""
+def factor_system(
+    length: float,
+    rule: Collocation,
+    problem: FlowProblem,
+    neurons: Neurons,
+    series: Series,
+    system: Matrix,
+    swaps: Integers,
+) -> bool:
+    """Factor I + h A ⊗ K with K at the points, rows and columns (stage, response); False if that is not possible."""
     neuron_count = series.projection.shape[0]
     responses = series.residual.shape[0]
     stages = rule.points.size
@@ -187,7 +148,6 @@ def inverse_system(
             project_gram(j, problem, series, reduced)
             for i in range(stages):
                 add_kernel(j, i + 1, problem, neurons, series, reduced, kernels[i])
-    system = np.zeros((stages * responses, stages * responses))
     for i in range(stages):
         for m in range(stages):
             value = length * rule.integral[i, m]
@@ -196,9 +156,7 @@ def inverse_system(
                     system[i * responses + row, m * responses + column] = value * kernels[m, row, column]
     for row in range(stages * responses):
         system[row, row] += 1.0
-    if not largest_of(system) <= 1e150:
-        return system
-    return np.ascontiguousarray(np.linalg.inv(system))
+    return largest_of(system) <= 1e150 and factor_lu(system, swaps)
 
 
 @SEPARATE
@@ -219,7 +177,9 @@ def solve_neuron(
             for k in range(lines):
                 scale = max(scale, abs(zeta[i, k]) / problem.norm[k])
     matrix = np.empty((stages, stages))
-    right = np.empty((stages, lines + 1))
+    right = np.empty((lines + 1, stages))
+    powers = np.empty(stages)
+    swaps = np.empty(stages, dtype=np.int64)
     changed = 0.0
     for _ in range(3):
         for i in range(1, stages + 1):
@@ -227,7 +187,7 @@ def solve_neuron(
             for k in range(lines):
                 power += series.force[j, i, k] * zeta[i, k]
             rate[i] = gain[i] * power if problem.radial > 0 else problem.weight_decay
-            right[i - 1, lines] = power
+            powers[i - 1] = power
         for i in range(stages):
             for m in range(stages):
                 matrix[i, m] = length * rule.integral[i, m] * rate[m + 1]
@@ -236,25 +196,25 @@ def solve_neuron(
                 value = 0.0
                 for m in range(stages):
                     value += rule.integral[i, m] * gain[m + 1] * series.drive[j, m + 1, k]
-                right[i, k] = zeta[0, k] + length * value
-        powers = right[:, lines].copy()
-        for i in range(stages):
+                right[k, i] = zeta[0, k] + length * value
             value = 0.0
             for m in range(stages):
                 value += rule.integral[i, m] * powers[m]
-            right[i, lines] = gain[0] + length * value
+            right[lines, i] = gain[0] + length * value
         if not (largest_of(matrix) <= 1e150 and largest_of(right) <= 1e150):
             return np.inf
-        if not solve_in_place(matrix, right):
+        if not factor_lu(matrix, swaps):
             return np.inf
+        for k in range(lines + 1):
+            solve_lu(matrix, swaps, right[k])
         changed = 0.0
         for i in range(stages):
             for k in range(lines):
-                changed = max(changed, abs(right[i, k] - zeta[i + 1, k]) / problem.norm[k])
-                zeta[i + 1, k] = right[i, k]
+                changed = max(changed, abs(right[k, i] - zeta[i + 1, k]) / problem.norm[k])
+                zeta[i + 1, k] = right[k, i]
             if not balanced:
-                changed = max(changed, scale * abs(right[i, lines] - gain[i + 1]))
-                gain[i + 1] = right[i, lines]
+                changed = max(changed, scale * abs(right[lines, i] - gain[i + 1]))
+                gain[i + 1] = right[lines, i]
         if not changed <= 1e300 or changed <= ROUNDING * scale:
             break
     for i in range(stages):
@@ -332,7 +292,10 @@ def solve_step(
     first = np.int64(0)
     slopes = np.empty((responses, stages))
     defect = np.empty(stages * responses)
-    inverse = inverse_system(length, rule, problem, neurons, series)
+    system = np.empty((stages * responses, stages * responses))
+    swaps = np.empty(stages * responses, dtype=np.int64)
+    if not factor_system(length, rule, problem, neurons, series, system, swaps):
+        return False
     enough = max(1e-2 * tolerance, 10.0 * ROUNDING)
     for iteration in range(ITERATIONS):
         changed = 0.0
@@ -347,8 +310,10 @@ def solve_step(
                 add_slopes(j, problem, neurons, series, slopes)
         if not changed <= 1e3 or not largest_of(slopes) <= 1e150:
             return False
-        if iteration == 2 or iteration == 6:
-            inverse = inverse_system(length, rule, problem, neurons, series)
+        if (iteration == 2 or iteration == 6) and not factor_system(
+            length, rule, problem, neurons, series, system, swaps
+        ):
+            return False
         for i in range(stages):
             for response in range(responses):
                 value = 0.0
@@ -356,11 +321,11 @@ def solve_step(
                     value += rule.integral[i, m] * slopes[response, m]
                 value = residual[response, 0] + length * value
                 defect[i * responses + response] = value - residual[response, i + 1]
-        change = inverse @ defect
+        solve_lu(system, swaps, defect)
         finished = changed <= enough
         for i in range(stages):
             for response in range(responses):
-                value = change[i * responses + response]
+                value = defect[i * responses + response]
                 residual[response, i + 1] += value
                 # Negated, so that what is not a number is not finished.
                 if not abs(value) <= enough * reference[response] + ROUNDING * clock.scale[response]:

@@ -166,6 +166,15 @@ def any_resting(sign: float, neurons: Neurons) -> bool:
     return found
 
 
+@INNER_KERNEL
+def largest_reach(clock: FlowClock) -> float:
+    """The largest size of any neuron so far."""
+    largest = 0.0
+    for j in range(clock.reach.size):
+        largest = max(largest, clock.reach[j])
+    return largest
+
+
 @SEPARATE
 def start_along(
     j: int, size: float, direction: Vector, problem: FlowProblem, neurons: Neurons, residual: Matrix
@@ -196,7 +205,8 @@ def release(problem: FlowProblem, neurons: Neurons, clock: FlowClock, rays: Rays
     """
     released = False
     room = np.empty((clock.residual.size, 1))
-    room[:, 0] = clock.residual
+    for response in range(clock.residual.size):
+        room[response, 0] = clock.residual[response]
     limit = threshold(problem, clock)
     for side in range(2):
         sign = 1.0 - 2.0 * side
@@ -210,7 +220,8 @@ def release(problem: FlowProblem, neurons: Neurons, clock: FlowClock, rays: Rays
             continue
         ray, lowest = lowest_ray(sign, rays, clock.residual)
         clock.margin[side] = max(lowest, 0.0)
-        clock.margin_residual[side] = clock.residual
+        for response in range(clock.residual.size):
+            clock.margin_residual[side, response] = clock.residual[response]
         if ray < 0 or lowest >= -limit:
             continue
         for i in range(rays.load.shape[0]):
@@ -228,7 +239,7 @@ def release(problem: FlowProblem, neurons: Neurons, clock: FlowClock, rays: Rays
             if neurons.resting[j] >= RESTS and neurons.gain[j] * sign > 0.0:
                 if neurons.resting[j] == CAUGHT_THERE:
                     clock.forks[0] += 1
-                clock.reach[j] = LEAVING * np.max(clock.reach)
+                clock.reach[j] = LEAVING * largest_reach(clock)
                 start_along(j, clock.reach[j], rays.projection[ray], problem, neurons, room)
                 released = True
     return released
@@ -320,8 +331,9 @@ def follow_map(
             weights[i] += approach[k] * rays.dual[k, i]
         weights[i] *= 3.0 * largest
     for _ in range(STEPS):
-        before[:] = last
-        last[:] = weights
+        for i in range(rank):
+            before[i] = last[i]
+            last[i] = weights[i]
         acts = False
         for k in range(lines):
             value = 0.0
@@ -398,7 +410,8 @@ def at_zero(problem: FlowProblem, neurons: Neurons, series: Series, clock: FlowC
     """Decide for every neuron that has just reached 0, or starts there, whether it rests, leaves, or is dead."""
     lines = problem.gram.shape[0]
     residual = np.empty((clock.residual.size, 1))
-    residual[:, 0] = clock.residual
+    for response in range(clock.residual.size):
+        residual[response, 0] = clock.residual[response]
     limit = threshold(problem, clock)
     state = np.empty(lines)
     escape = np.empty(lines)
@@ -442,9 +455,11 @@ def at_zero(problem: FlowProblem, neurons: Neurons, series: Series, clock: FlowC
             fork = fork or ends > ESCAPED or (ends == ESCAPED and not same_direction(state, escape, problem))
             if ends != ESCAPED:
                 ends = ESCAPED
-                escape[:] = state
+                for k in range(lines):
+                    escape[k] = state[k]
         if closed and (ends == 0 or ends == CAUGHT):
-            neurons.projection[j, :] = 0.0
+            for k in range(lines):
+                neurons.projection[j, k] = 0.0
             neurons.moving[j] = False
             neurons.resting[j] = CAUGHT_THERE if ends == CAUGHT else RESTS
             continue
@@ -452,14 +467,16 @@ def at_zero(problem: FlowProblem, neurons: Neurons, series: Series, clock: FlowC
             fork = True
             start_along(j, 1.0, rays.projection[ray], problem, neurons, residual)
             follow_to_infinity(j, problem, neurons, series, residual)
-            escape[:] = neurons.projection[j]
+            for k in range(lines):
+                escape[k] = neurons.projection[j, k]
             ends = ESCAPED
         if fork:
             clock.forks[0] += 1
         if ends == ESCAPED:
-            clock.reach[j] = LEAVING * np.max(clock.reach)
+            clock.reach[j] = LEAVING * largest_reach(clock)
             start_along(j, clock.reach[j], escape, problem, neurons, residual)
         else:
-            neurons.projection[j, :] = 0.0
+            for k in range(lines):
+                neurons.projection[j, k] = 0.0
             neurons.moving[j] = False
             neurons.resting[j] = MOVING
