@@ -18,7 +18,6 @@ from numba import types
 from numba.core.pythonapi import NativeValue, unbox
 from numba.core.typing.templates import AttributeTemplate
 from numba.extending import infer_getattr, lower_getattr_generic, models, register_model, typeof_impl
-from numba.np.arrayobj import populate_array
 from numba.np.numpy_support import as_dtype
 
 __all__ = ["Bytes", "Cube", "Flags", "Integers", "Matrix", "Pairs", "Record", "Signs", "Vector", "numba_type"]
@@ -37,7 +36,6 @@ WORD: Any = ir.IntType(64)
 once: Any = functools.cache
 from_python: Any = unbox  # numba has types for some of its functions only
 lower_field: Any = lower_getattr_generic
-fill_in: Any = populate_array
 native: Any = NativeValue
 
 
@@ -149,6 +147,9 @@ class RecordAttribute(AttributeTemplate):
 @lower_field(RecordType)
 def load_field(context: Any, builder: Any, type_: Any, value: Any, name: str) -> Any:
     """Read a field. The words never change, so that loops need not read them again."""
+    from numba.np import arrayobj  # which takes long to load, and is not needed where kernels come from the cache
+
+    fill_in: Any = arrayobj.populate_array
     kind, start = type_.fields[name], type_.first_word(name)
 
     def word(index: int) -> Any:
