@@ -147,7 +147,7 @@ class RecordAttribute(AttributeTemplate):
 @lower_field(RecordType)
 def load_field(context: Any, builder: Any, type_: Any, value: Any, name: str) -> Any:
     """Read a field. The words never change, so that loops need not read them again."""
-    from numba.np import arrayobj  # which takes long to load, and is not needed where kernels come from the cache
+    from numba.np import arrayobj  # slow to load, and not needed where kernels come from the cache
 
     fill_in: Any = arrayobj.populate_array
     kind, start = type_.fields[name], type_.first_word(name)
