@@ -24,6 +24,7 @@ KERNELS: dict[Any, Separate] = {}
 """By what kernels call."""
 instruction: Any = intrinsic  # numba has types for some of its functions only
 insert_function: Any = cgutils.get_or_insert_function
+if_unlikely: Any = cgutils.if_unlikely
 
 
 class Separate:
@@ -61,7 +62,7 @@ class Separate:
         status, result = convention.call_function(
             builder, function, signature.return_type, signature.args, values
         )
-        with cgutils.if_unlikely(builder, status.is_error):
+        with if_unlikely(builder, status.is_error):
             convention.return_status_propagate(builder, status)
         return result
 
