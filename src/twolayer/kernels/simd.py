@@ -18,7 +18,20 @@ from numba.extending import intrinsic, models, overload, register_model
 
 from twolayer.kernels.jit import njit
 
-__all__ = ["WIDTH", "aligned_zeros", "load", "repeat", "splat", "square_root", "store", "where_less"]
+__all__ = [
+    "WIDTH",
+    "aligned_zeros",
+    "any_less",
+    "fused",
+    "load",
+    "repeat",
+    "rounded_difference",
+    "rounded_sum",
+    "splat",
+    "square_root",
+    "store",
+    "where_less",
+]
 
 WIDTH = 8
 FUSED = ("contract",)
@@ -72,14 +85,14 @@ def common(*operands: Any) -> tuple[Any, ...]:
     return lanes, *(type_ if isinstance(type_, Lanes) else lanes.dtype for type_ in operands)
 
 
-def binary(name: str) -> Any:
+def binary(name: str, flags: tuple[str, ...] = FUSED) -> Any:
     """An instruction on two operands, of which one may be a float."""
 
     @instruction
     def operation(context: Any, left: Any, right: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             pair = zip(arguments, signature.args, strict=True)
-            return getattr(builder, name)(*(splat_value(builder, *one) for one in pair), flags=FUSED)
+            return getattr(builder, name)(*(splat_value(builder, *one) for one in pair), flags=flags)
 
         lanes, *operands = common(left, right)
         return lanes(*operands), generate
@@ -106,6 +119,9 @@ for name, symbols in (
 ):
     for symbol in symbols:
         offer(symbol, binary(name))
+
+rounded_sum, rounded_difference = binary("fadd", ()), binary("fsub", ())
+"""a + b and a − b, each rounded by itself, as compensated sums need them: never fused with a product."""
 
 
 @instruction
@@ -165,6 +181,34 @@ def where_less(context: Any, left: Any, right: Any, chosen: Any, other: Any) -> 
         return builder.select(builder.fcmp_ordered("<", values[0], values[1]), values[2], values[3])
 
     lanes, *operands = common(left, right, chosen, other)
+    return lanes(*operands), generate
+
+
+@instruction
+def any_less(context: Any, left: Any, right: Any) -> Any:
+    """Whether left < right in any lane."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        values = [splat_value(builder, *one) for one in zip(arguments, signature.args, strict=True)]
+        bits = builder.bitcast(builder.fcmp_ordered("<", *values), ir.IntType(WIDTH))
+        return builder.icmp_unsigned("!=", bits, ir.Constant(ir.IntType(WIDTH), 0))
+
+    _, *operands = common(left, right)
+    return types.boolean(*operands), generate
+
+
+@instruction
+def fused(context: Any, left: Any, right: Any, added: Any) -> Any:
+    """left · right + added, rounded once."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        lanes = signature.return_type
+        values = [splat_value(builder, *one) for one in zip(arguments, signature.args, strict=True)]
+        kind = ir.FunctionType(lanes.vector, [lanes.vector] * 3)
+        name = f"llvm.fma.v{WIDTH}f{lanes.dtype.bitwidth}"
+        return builder.call(insert_function(builder.module, kind, name), values)
+
+    lanes, *operands = common(left, right, added)
     return lanes(*operands), generate
 
 

@@ -5,15 +5,19 @@ The kernel is compiled for the network's shape when it is first used, by NVRTC t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from twolayer.core.arrays import array_namespace
 from twolayer.core.network import OUTPUTS, Weights
+from twolayer.core.problem import Problem
+from twolayer.population import closed_form
 from twolayer.population.angle_polynomial import COEFFICIENTS
-from twolayer.population.fused_descent import LARGE, SHIFT, SMALL, FusedPopulationProblem
+from twolayer.population.fused_descent import DELICATE, LARGE, SHIFT, SMALL, FusedPopulationProblem
 from twolayer.population.problem import PopulationProblem
 
 __all__ = ["CudaPopulationProblem", "Plan", "plan", "source"]
@@ -89,7 +93,10 @@ class CudaPopulationProblem(FusedPopulationProblem):
     """A `PopulationProblem` on CuPy arrays whose descents run in one kernel.
 
     Networks too large for a block's shared memory take the array code.
+    piece_of: the reduced problem and weights that the call began with of which a descent is a piece (`in_pieces`).
     """
+
+    piece_of: tuple[PopulationProblem, Weights] | None = field(default=None, kw_only=True)
 
     def descend(self, weights: Weights, step_size: float, weight_decay: float, count: int) -> Weights:
         """As `FusedPopulationProblem.descend`, where the network fits."""
@@ -97,6 +104,31 @@ class CudaPopulationProblem(FusedPopulationProblem):
         if self.planned(units, min(self.data.features, units)) is None:
             return PopulationProblem.descend(self, weights, step_size, weight_decay, count)
         return super().descend(weights, step_size, weight_decay, count)
+
+    def ways(
+        self, problem: PopulationProblem, weights: Weights, at_zero: Any, weight_decay: float
+    ) -> Sequence[tuple[Any, Callable[..., Weights]]]:
+        """As `FusedPopulationProblem.ways`: seeds that begin near their teachers take the array code."""
+        delicate = self.is_delicate(*(self.piece_of or (problem, weights)), weight_decay)
+        kernel = super().ways(problem, weights, at_zero, weight_decay)
+        return (delicate, Problem.descend), *((~delicate & chosen, descend) for chosen, descend in kernel)
+
+    def in_pieces(self, weights: Weights) -> Problem:
+        """As `Problem.in_pieces`: which seeds are left to the array code is decided by these weights."""
+        return replace(self, piece_of=self.in_float64(weights)[0])
+
+    def is_delicate(self, problem: PopulationProblem, weights: Weights, weight_decay: float) -> Any:
+        """Which seeds are left to the array code, (seed,): weights (seed, neuron, coordinate) in float64."""
+        xp, m = array_namespace(weights.hidden), self.network.neurons
+        units, _ = problem.units(weights)
+        students, teachers = units.vectors[:, :m], units.vectors[:, m:]
+        angles = closed_form.angles(students, teachers)
+        nearest = xp.min(xp.minimum(angles, math.pi - angles), axis=-1)
+        masses = xp.abs(units.masses)
+        largest = xp.max(masses[:, m:], axis=-1)[:, None]
+        settled = (nearest < DELICATE) | (masses[:, :m] < DELICATE * largest)
+        delicate = xp.all(settled, axis=-1) & xp.any(nearest < DELICATE, axis=-1)
+        return delicate & self.keeps_digits(weight_decay)
 
     def planned(self, units: int, coordinates: int) -> Plan | None:
         """The plan for this network on the current device."""

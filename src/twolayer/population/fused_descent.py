@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from abc import abstractmethod
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from twolayer.core.arrays import array_namespace
 from twolayer.core.network import Weights
 from twolayer.core.problem import Problem
-from twolayer.population import closed_form
 from twolayer.population.problem import PopulationProblem, lifted, reduced
 
 __all__ = ["LARGE", "SHIFT", "SMALL", "FusedPopulationProblem"]
@@ -28,10 +27,7 @@ class FusedPopulationProblem(PopulationProblem):
     """A `PopulationProblem` whose descents a kernel runs in min(d, m + k) coordinates. Subclasses give `run_kernel`.
 
     Its arrays are those of a library that can write into them (NumPy, CuPy).
-    piece_of: the reduced problem and weights that the call began with of which a descent is a piece (`in_pieces`).
     """
-
-    piece_of: tuple[PopulationProblem, Weights] | None = field(default=None, kw_only=True)
 
     @abstractmethod
     def run_kernel(
@@ -43,9 +39,8 @@ class FusedPopulationProblem(PopulationProblem):
     def descend(self, weights: Weights, step_size: float, weight_decay: float, count: int) -> Weights:
         """As `PopulationProblem.descend`, to rounding; in float64 within, whatever the weights' type.
 
-        Seeds whose students all begin within `DELICATE` of orthogonal teachers, up to sign, or are small, are left to
-        the array code, whose orthogonal form keeps the digits of their forces; with weight decay forces are of its
-        order, and the kernel serves.
+        Where students are near orthogonal teachers (`DELICATE`), kernels take steps in the form that keeps the digits
+        of their forces; with weight decay forces are of its order, and the plain one serves.
         """
         if count == 0:
             return weights
@@ -53,17 +48,12 @@ class FusedPopulationProblem(PopulationProblem):
         dtype, shape = weights.hidden.dtype, weights.hidden.shape
 
         (problem, reduced_weights), basis = self.in_float64(weights)
-        delicate = self.is_delicate(*(self.piece_of or (problem, reduced_weights)), weight_decay)
         output = reduced_weights.output
         at_zero = xp.any(xp.max(xp.abs(reduced_weights.hidden), axis=-1) == 0, axis=-1) & (
             self.factors.resting != 0
         )
         moved = Weights(xp.asarray(reduced_weights.hidden, copy=True), xp.asarray(output, copy=True))
-        for chosen, descend in (
-            (delicate, Problem.descend),
-            (~delicate & at_zero, self.from_zero),
-            (~delicate & ~at_zero, self.fused),
-        ):
+        for chosen, descend in self.ways(problem, reduced_weights, at_zero, weight_decay):
             seeds = xp.nonzero(chosen)[0]
             if len(seeds):
                 start = Weights(moved.hidden[seeds], moved.output[seeds])
@@ -75,16 +65,18 @@ class FusedPopulationProblem(PopulationProblem):
             Weights(hidden, xp.astype(xp.reshape(moved.output, shape[:-1]), dtype))
         )
 
+    def ways(
+        self, problem: PopulationProblem, weights: Weights, at_zero: Any, weight_decay: float
+    ) -> Sequence[tuple[Any, Callable[..., Weights]]]:
+        """Masks (seed,) and how those seeds descend; at_zero (seed,): where a student is at 0."""
+        return (at_zero, self.from_zero), (~at_zero, self.fused)
+
     def from_zero(
         self, problem: PopulationProblem, weights: Weights, step_size: float, weight_decay: float, count: int
     ) -> Weights:
         """`count` steps, of which the array code takes the first: it knows the force on a student at 0."""
         weights = Problem.descend(problem, weights, step_size, weight_decay, 1)
         return self.fused(problem, weights, step_size, weight_decay, count - 1)
-
-    def in_pieces(self, weights: Weights) -> Problem:
-        """As `Problem.in_pieces`: which seeds are left to the array code is decided by these weights."""
-        return replace(self, piece_of=self.in_float64(weights)[0])
 
     def in_float64(self, weights: Weights) -> tuple[tuple[PopulationProblem, Weights], Any]:
         """What `reduced` gives in float64, with one axis of seeds."""
@@ -98,18 +90,9 @@ class FusedPopulationProblem(PopulationProblem):
         problem = PopulationProblem(self.data.mapped(converted), self.network)
         return reduced(problem, Weights(hidden, output))
 
-    def is_delicate(self, problem: PopulationProblem, weights: Weights, weight_decay: float) -> Any:
-        """Which seeds are left to the array code, (seed,): weights (seed, neuron, coordinate) in float64."""
-        xp, m = array_namespace(weights.hidden), self.network.neurons
-        units, _ = problem.units(weights)
-        students, teachers = units.vectors[:, :m], units.vectors[:, m:]
-        angles = closed_form.angles(students, teachers)
-        nearest = xp.min(xp.minimum(angles, math.pi - angles), axis=-1)
-        masses = xp.abs(units.masses)
-        largest = xp.max(masses[:, m:], axis=-1)[:, None]
-        settled = (nearest < DELICATE) | (masses[:, :m] < DELICATE * largest)
-        delicate = xp.all(settled, axis=-1) & xp.any(nearest < DELICATE, axis=-1)
-        return delicate & (len(self.data.hidden) > 1 and self.data.orthogonal and weight_decay == 0)
+    def keeps_digits(self, weight_decay: float) -> bool:
+        """Whether steps near the teachers are taken in the form that keeps the digits."""
+        return len(self.data.hidden) > 1 and self.data.orthogonal and weight_decay == 0
 
     def fused(
         self, problem: PopulationProblem, weights: Weights, step_size: float, weight_decay: float, count: int

@@ -19,9 +19,19 @@ from twolayer.core.network import FIXED, TIED, TRAINED, Weights
 from twolayer.core.seeds import over_seeds
 from twolayer.kernels.jit import njit
 from twolayer.kernels.minibatch import descend_on_batches
-from twolayer.kernels.simd import WIDTH, aligned_zeros, load, repeat, splat, square_root, store, where_less
-from twolayer.population.angle_polynomial import COEFFICIENTS as P
-from twolayer.population.fused_descent import LARGE, SHIFT, SMALL, FusedPopulationProblem
+from twolayer.kernels.simd import (
+    WIDTH,
+    aligned_zeros,
+    any_less,
+    load,
+    repeat,
+    splat,
+    square_root,
+    store,
+    where_less,
+)
+from twolayer.population.fused_descent import DELICATE, FusedPopulationProblem
+from twolayer.population.lanes import arc, close_to_teachers, normalize
 
 __all__ = ["CompiledPopulationProblem"]
 
@@ -59,8 +69,25 @@ class CompiledPopulationProblem(FusedPopulationProblem):
         m, factor = self.network.neurons, self.factors
         scales = np.where(np.arange(vectors.shape[1]) < m, self.network.scale, 1.0)
         numbers = np.asarray([factor.linear, factor.curved, factor.constant, step_size, weight_decay])
-        arguments = (m, self.network.mode, scales, numbers, count)
-        (by_neurons if m >= MANY else by_seeds)(vectors, outputs, arguments, self.threads)
+        arguments = (m, self.network.mode, scales, numbers)
+        left = np.full(len(vectors), count)
+        seeds: Any = slice(None)
+        while True:
+            moved = vectors[seeds], outputs[seeds], left[seeds]
+            plainly = by_neurons if m >= MANY else by_seeds
+            plainly(*moved, (*arguments, self.keeps_digits(weight_decay)), self.threads)
+            vectors[seeds], outputs[seeds], left[seeds] = moved
+            seeds = np.flatnonzero(left)
+            if not len(seeds):
+                return
+            from twolayer.population.numba_near_descent import near_teachers
+
+            moved = vectors[seeds], outputs[seeds], left[seeds]
+            near_teachers(*moved, arguments, self.threads)
+            vectors[seeds], outputs[seeds], left[seeds] = moved
+            seeds = np.flatnonzero(left)
+            if not len(seeds):
+                return
 
     def ode_system(self, start: Weights, weight_decay: float) -> Any:
         """As `PopulationProblem.ode_system`, compiled."""
@@ -69,8 +96,11 @@ class CompiledPopulationProblem(FusedPopulationProblem):
         return CompiledOdeSystem(self, start, weight_decay)
 
 
-def by_seeds(units: Any, outputs: Any, arguments: Any, threads: int) -> None:
-    """`count` steps in place, eight seeds at a time: units (seed, unit, coordinate), outputs (seed, unit)."""
+def by_seeds(units: Any, outputs: Any, left: Any, arguments: Any, threads: int) -> None:
+    """Steps in place, eight seeds at a time: units (seed, unit, coordinate), outputs (seed, unit).
+
+    left (seed,): how many steps each seed has left, at the end too: not 0 where it is `close_to_teachers`.
+    """
     seeds = len(units)
 
     def descend_chunk(chunk: int) -> None:
@@ -78,15 +108,17 @@ def by_seeds(units: Any, outputs: Any, arguments: Any, threads: int) -> None:
             np.arange(chunk * WIDTH, (chunk + 1) * WIDTH), seeds - 1
         )  # the last seed fills up
         vectors, coefficients = aligned(np.moveaxis(units[chosen], 0, -1)), aligned(outputs[chosen].T)
-        descend_seeds(vectors.ravel(), coefficients.ravel(), *units.shape[1:], *arguments)
+        remaining = aligned(left[chosen])
+        descend_seeds(vectors.ravel(), coefficients.ravel(), *units.shape[1:], *(*arguments, remaining))
         stop = min(WIDTH, seeds - chunk * WIDTH)
         units[chosen[:stop]] = np.moveaxis(vectors, -1, 0)[:stop]
         outputs[chosen[:stop]] = coefficients.T[:stop]
+        left[chosen[:stop]] = remaining[:stop]
 
     over_seeds(descend_chunk, -(-seeds // WIDTH), threads)
 
 
-def by_neurons(units: Any, outputs: Any, arguments: Any, threads: int) -> None:
+def by_neurons(units: Any, outputs: Any, left: Any, arguments: Any, threads: int) -> None:
     """As `by_seeds`, one seed at a time, in columns; the last lanes are filled up with zeros."""
     _, columns, coordinates = units.shape
     width = -(-columns // WIDTH) * WIDTH
@@ -95,7 +127,9 @@ def by_neurons(units: Any, outputs: Any, arguments: Any, threads: int) -> None:
         vectors, coefficients = aligned(np.zeros((coordinates, width))), aligned(np.zeros(width))
         vectors[:, :columns] = units[seed].T
         coefficients[:columns] = outputs[seed]
-        descend_neurons(vectors.ravel(), coefficients, coordinates, width, *arguments)
+        left[seed] = descend_neurons(
+            vectors.ravel(), coefficients, coordinates, width, *(*arguments, int(left[seed]))
+        )
         units[seed] = vectors[:, :columns].T
         outputs[seed] = coefficients[:columns]
 
@@ -121,53 +155,8 @@ def angle(square: Any) -> Any:
     rest = 4.0 - square
     rest = where_less(rest, 0.0, 0.0, rest)
     c = where_less(rest, square, rest, square)
-    y = c * c
-    even = y * P[18] + P[16]
-    odd = y * P[19] + P[17]
-    even = even * y + P[14]
-    odd = odd * y + P[15]
-    even = even * y + P[12]
-    odd = odd * y + P[13]
-    even = even * y + P[10]
-    odd = odd * y + P[11]
-    even = even * y + P[8]
-    odd = odd * y + P[9]
-    even = even * y + P[6]
-    odd = odd * y + P[7]
-    even = even * y + P[4]
-    odd = odd * y + P[5]
-    even = even * y + P[2]
-    odd = odd * y + P[3]
-    even = even * y + P[0]
-    odd = odd * y + P[1]
-    near = square_root(c) * (odd * c + even)
+    near = arc(c)
     return where_less(rest, square, math.pi - near, near), 0.5 * square_root(square * rest)
-
-
-@njit(cache=True, nogil=True, forceinline=True)
-def normalize(vectors: Any, unit: Any, start: int, stride: int, coordinates: int) -> Any:
-    """û into `unit`, 0 for 0, of the lanes' vectors at start, start + stride, …; returns |u|.
-
-    Lengths outside of [SMALL, LARGE] are squared after a shift, without branches. For single vectors: `length_of`.
-    """
-    largest = splat(0.0)
-    for d in range(coordinates):
-        x = load(vectors, start + d * stride)
-        x = where_less(x, 0.0, 0.0 - x, x)
-        largest = where_less(largest, x, x, largest)
-    shift = where_less(largest, SMALL, SHIFT, 1.0)
-    shift = where_less(LARGE, largest, 1.0 / SHIFT, shift)
-    back = where_less(largest, SMALL, 1.0 / SHIFT, 1.0)
-    back = where_less(LARGE, largest, SHIFT, back)
-    square = splat(0.0)
-    for d in range(coordinates):
-        x = shift * load(vectors, start + d * stride)
-        square += x * x
-    length = square_root(square)
-    inverse = where_less(0.0, length, 1.0 / length, 0.0)
-    for d in range(coordinates):
-        store(unit, start + d * stride, shift * load(vectors, start + d * stride) * inverse)
-    return length * back
 
 
 @njit(cache=True, nogil=True, forceinline=True)
@@ -203,12 +192,13 @@ def update(
 @njit(cache=True, nogil=True)
 def descend_seeds(
     vectors: Any, outputs: Any, units: int, coordinates: int, students: int, mode: int, scales: Any, numbers: Any,
-    count: int,
+    stops: bool, left: Any,
 ) -> None:  # fmt: skip
-    """`count` steps in place, of eight seeds: vectors (unit, coordinate, lane) and outputs (unit, lane), flat.
+    """Steps in place, of eight seeds: vectors (unit, coordinate, lane) and outputs (unit, lane), flat.
 
     mode: `core.network.OUTPUTS`. scales (unit,): s for students, 1 for teachers.
-    numbers: A, B, D of the loss, step size, weight decay.
+    numbers: A, B, D of the loss, step size, weight decay. left (lane,): how many steps a seed has left, at the end 0,
+    or above where `stops` and it is `close_to_teachers`.
     """
     linear, curved, constant = 2.0 * numbers[0], 2.0 * numbers[1], 2.0 * numbers[2]
     step_size, weight_decay = numbers[3], numbers[4]
@@ -217,13 +207,13 @@ def descend_seeds(
     pull = aligned_zeros(1, students * units * 8, vectors)[0]  # θ_iq C_q; 0 where q = i
     length, mass, along = aligned_zeros(3, units * 8, vectors)
     residual, teachers, force = aligned_zeros(3, row, vectors)
-    everything = splat(1.0)
+    moving = where_less(0.0, load(left, 0), 1.0, splat(0.0))
     for q in range(students, units):
         store(length, q * 8, normalize(vectors, unit, q * row, 8, coordinates))
         store(mass, q * 8, load(length, q * 8) * load(outputs, q * 8))
         for d in range(0, row, 8):
             store(teachers, d, load(teachers, d) + load(outputs, q * 8) * load(vectors, q * row + d))
-    for _ in range(count):
+    while True:
         for d in range(0, row, 8):
             store(residual, d, splat(0.0))
         for i in range(students):
@@ -237,6 +227,11 @@ def descend_seeds(
             store(along, i * 8, splat(0.0))
             for d in range(0, row, 8):
                 store(residual, d, load(residual, d) + output * load(vectors, i * row + d))
+        if stops:
+            moving = where_less(0.0, close_to_teachers(unit, mass, students, units, row), 0.0, moving)
+        if not any_less(0.0, moving):
+            return
+        store(left, 0, load(left, 0) - moving)
         total = splat(0.0)
         for q in range(units):
             total += load(mass, q * 8)
@@ -281,9 +276,10 @@ def descend_seeds(
                 field = linear * (load(residual, d) + load(teachers, d)) + drift * load(unit, i * row + d)
                 store(force, d, field - curved * load(force, d))
             update(
-                vectors, unit, force, outputs, load(length, i * 8), scales[i], everything, i * row, 8, 0, 8, i * 8,
+                vectors, unit, force, outputs, load(length, i * 8), scales[i], moving, i * row, 8, 0, 8, i * 8,
                 coordinates, mode, step_size, weight_decay,
             )  # fmt: skip
+        moving = where_less(0.0, load(left, 0), moving, 0.0)
 
 
 @njit(cache=True, nogil=True, forceinline=True)
@@ -338,9 +334,10 @@ def pulls(theta: Any, pulling: Any, width: int, units: int, i: int, d: int, forc
 @njit(cache=True, nogil=True)
 def descend_neurons(
     vectors: Any, outputs: Any, coordinates: int, width: int, students: int, mode: int, scales: Any, numbers: Any,
-    count: int,
-) -> None:  # fmt: skip
-    """`count` steps in place, of one seed: vectors (coordinate, column) and outputs (column,), flat.
+    stops: bool, left: int,
+) -> int:  # fmt: skip
+    """`left` steps in place, of one seed: vectors (coordinate, column) and outputs (column,), flat. Returns how many
+    are left.
 
     Columns are the students, the teachers, and zeros up to `width`, a multiple of eight. Else as `descend_seeds`.
     Blocks of eight by eight pairs of students are taken once, and θ of the mirrored block copied.
@@ -359,7 +356,7 @@ def descend_neurons(
     residual = np.empty(rows)
     scale[:units] = scales
     moving[:students] = 1.0
-    for _ in range(count):
+    while left > 0:
         for p in range(0, width, 8):
             size = normalize(vectors, unit, p, width, coordinates)
             output = load(outputs, p)
@@ -369,6 +366,9 @@ def descend_neurons(
             store(length, p, size)
             store(coefficient, p, output)
             store(mass, p, output * size)
+        if stops and columns_close_to_teachers(unit, mass, width, students, units, coordinates):
+            return left
+        left -= 1
         total = 0.0
         for p in range(units):
             total += mass[p]
@@ -413,3 +413,27 @@ def descend_neurons(
                 vectors, unit, force, outputs, load(length, i), load(scale, i), load(moving, i), i, width, 0, 8, i,
                 coordinates, mode, step_size, weight_decay,
             )  # fmt: skip
+    return left
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def columns_close_to_teachers(
+    unit: Any, mass: Any, width: int, students: int, units: int, coordinates: int
+) -> bool:
+    """As `close_to_teachers`, of one seed's columns."""
+    largest = 0.0
+    for q in range(students, units):
+        largest = max(largest, abs(mass[q]))
+    found = False
+    for i in range(students):
+        nearest = 4.0
+        for q in range(students, units):
+            square = 0.0
+            for d in range(0, coordinates * width, width):
+                square += (unit[d + i] - unit[d + q]) ** 2
+            nearest = min(nearest, square, 4.0 - square)
+        if nearest < DELICATE * DELICATE:
+            found = True
+        elif not abs(mass[i]) < DELICATE * largest:
+            return False
+    return found

@@ -1,0 +1,96 @@
+"""Lengths and angles of directions in lanes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twolayer.kernels.jit import njit
+from twolayer.kernels.simd import any_less, load, splat, square_root, store, where_less
+from twolayer.population.angle_polynomial import COEFFICIENTS as P
+from twolayer.population.fused_descent import DELICATE, LARGE, SHIFT, SMALL
+
+__all__ = ["arc", "close_to_teachers", "normalize", "size"]
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def arc(c: Any) -> Any:
+    """The angle θ in [0, π/2] of the squared chord c = 4 sin²(θ/2): √c P(c), P of `angle_polynomial`."""
+    y = c * c
+    even = y * P[18] + P[16]
+    odd = y * P[19] + P[17]
+    even = even * y + P[14]
+    odd = odd * y + P[15]
+    even = even * y + P[12]
+    odd = odd * y + P[13]
+    even = even * y + P[10]
+    odd = odd * y + P[11]
+    even = even * y + P[8]
+    odd = odd * y + P[9]
+    even = even * y + P[6]
+    odd = odd * y + P[7]
+    even = even * y + P[4]
+    odd = odd * y + P[5]
+    even = even * y + P[2]
+    odd = odd * y + P[3]
+    even = even * y + P[0]
+    odd = odd * y + P[1]
+    return square_root(c) * (odd * c + even)
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def normalize(vectors: Any, unit: Any, start: int, stride: int, coordinates: int) -> Any:
+    """û into `unit`, 0 for 0, of the lanes' vectors at start, start + stride, …; returns |u|.
+
+    Lengths outside of [SMALL, LARGE] are squared after a shift, without branches. For single vectors: `length_of`.
+    """
+    largest = splat(0.0)
+    for d in range(coordinates):
+        x = load(vectors, start + d * stride)
+        x = where_less(x, 0.0, 0.0 - x, x)
+        largest = where_less(largest, x, x, largest)
+    shift = where_less(largest, SMALL, SHIFT, 1.0)
+    shift = where_less(LARGE, largest, 1.0 / SHIFT, shift)
+    back = where_less(largest, SMALL, 1.0 / SHIFT, 1.0)
+    back = where_less(LARGE, largest, SHIFT, back)
+    square = splat(0.0)
+    for d in range(coordinates):
+        x = shift * load(vectors, start + d * stride)
+        square += x * x
+    length = square_root(square)
+    inverse = where_less(0.0, length, 1.0 / length, 0.0)
+    for d in range(coordinates):
+        store(unit, start + d * stride, shift * load(vectors, start + d * stride) * inverse)
+    return length * back
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def size(value: Any) -> Any:
+    """|x|."""
+    return where_less(value, 0.0, 0.0 - value, value)
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def close_to_teachers(unit: Any, mass: Any, students: int, units: int, row: int) -> Any:
+    """1 in the lanes where all students are within `DELICATE` of a teacher, up to sign, or are small, and one is near:
+    there the plain form's rounding counts, and 0 elsewhere. unit (unit, coordinate): directions, mass: C (unit,)."""
+    largest = splat(0.0)
+    for q in range(students, units):
+        given = size(load(mass, q * 8))
+        largest = where_less(largest, given, given, largest)
+    settled, found = splat(1.0), splat(0.0)
+    for i in range(students):
+        nearest = splat(4.0)
+        for q in range(students, units):
+            square = splat(0.0)
+            for d in range(0, row, 8):
+                difference = load(unit, i * row + d) - load(unit, q * row + d)
+                square += difference * difference
+            nearest = where_less(square, nearest, square, nearest)
+            nearest = where_less(4.0 - square, nearest, 4.0 - square, nearest)
+        near = where_less(nearest, DELICATE * DELICATE, 1.0, splat(0.0))
+        light = where_less(size(load(mass, i * 8)), DELICATE * largest, 1.0, near)
+        found = where_less(0.0, near, 1.0, found)
+        settled *= light
+        if not any_less(0.0, settled):
+            break
+    return settled * found
