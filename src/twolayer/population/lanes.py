@@ -1,15 +1,18 @@
-"""Lengths and angles of directions in lanes."""
+"""Lengths and angles of directions in lanes, and a step of descent."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
+from twolayer.core.network import FIXED, TIED, TRAINED
 from twolayer.kernels.jit import njit
-from twolayer.kernels.simd import any_less, load, splat, square_root, store, where_less
+from twolayer.kernels.simd import WIDTH, any_less, load, splat, square_root, store, where_less
 from twolayer.population.angle_polynomial import COEFFICIENTS as P
 from twolayer.population.fused_descent import DELICATE, LARGE, SHIFT, SMALL
 
-__all__ = ["arc", "close_to_teachers", "normalize", "size"]
+__all__ = ["aligned", "arc", "close_to_teachers", "normalize", "size", "update"]
 
 
 @njit(cache=True, nogil=True, forceinline=True)
@@ -94,3 +97,42 @@ def close_to_teachers(unit: Any, mass: Any, students: int, units: int, row: int)
         if not any_less(0.0, settled):
             break
     return settled * found
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def update(
+    vectors: Any, unit: Any, force: Any, outputs: Any, length: Any, scale: Any, moving: Any,
+    start: int, stride: int, force_start: int, force_stride: int, output_start: int, coordinates: int,
+    mode: int, step_size: float, weight_decay: float,
+) -> None:  # fmt: skip
+    """One step of the lanes' vectors and outputs along the field F in `force`; lanes with moving = 0 stay."""
+    output = load(outputs, output_start)
+    if mode == TIED:
+        output = length
+    alive = where_less(0.0, length, moving, 0.0)
+    radial = splat(0.0)
+    if mode != FIXED:
+        for d in range(coordinates):
+            radial += load(unit, start + d * stride) * load(force, force_start + d * force_stride)
+        radial = radial * (alive * scale * step_size)
+    rate = alive * scale * output * step_size
+    decay = moving * (step_size * weight_decay)
+    if mode == TIED:
+        decay = 2.0 * decay
+    for d in range(coordinates):
+        old = load(vectors, start + d * stride)
+        new = old - (rate * load(force, force_start + d * force_stride) + decay * old)
+        if mode == TIED:
+            new -= radial * length * load(unit, start + d * stride)
+        store(vectors, start + d * stride, new)
+    if mode == TRAINED:
+        store(outputs, output_start, output - (radial * length + decay * output))
+
+
+def aligned(array: Any) -> Any:
+    """A contiguous float64 copy that begins on a cache line."""
+    spare = np.empty(array.size + WIDTH)
+    skip = -spare.ctypes.data // 8 % WIDTH
+    copy = spare[skip : skip + array.size].reshape(array.shape)
+    copy[...] = array
+    return copy

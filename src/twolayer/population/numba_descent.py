@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from twolayer.core.network import FIXED, TIED, TRAINED, Weights
+from twolayer.core.network import TIED, Weights
 from twolayer.core.seeds import over_seeds
 from twolayer.kernels.jit import njit
 from twolayer.kernels.minibatch import descend_on_batches
@@ -31,7 +31,7 @@ from twolayer.kernels.simd import (
     where_less,
 )
 from twolayer.population.fused_descent import DELICATE, FusedPopulationProblem
-from twolayer.population.lanes import arc, close_to_teachers, normalize
+from twolayer.population.lanes import aligned, arc, close_to_teachers, normalize, update
 
 __all__ = ["CompiledPopulationProblem"]
 
@@ -136,15 +136,6 @@ def by_neurons(units: Any, outputs: Any, left: Any, arguments: Any, threads: int
     over_seeds(descend_seed, len(units), threads)
 
 
-def aligned(array: Any) -> Any:
-    """A contiguous float64 copy that begins on a cache line."""
-    spare = np.empty(array.size + WIDTH)
-    skip = -spare.ctypes.data // 8 % WIDTH
-    copy = spare[skip : skip + array.size].reshape(array.shape)
-    copy[...] = array
-    return copy
-
-
 @njit(cache=True, nogil=True, forceinline=True)
 def angle(square: Any) -> Any:
     """θ and sin θ in [0, π] from |û − v̂|² in lanes: to rounding near 0, and to 1e-8 near π, where it enters squared.
@@ -157,36 +148,6 @@ def angle(square: Any) -> Any:
     c = where_less(rest, square, rest, square)
     near = arc(c)
     return where_less(rest, square, math.pi - near, near), 0.5 * square_root(square * rest)
-
-
-@njit(cache=True, nogil=True, forceinline=True)
-def update(
-    vectors: Any, unit: Any, force: Any, outputs: Any, length: Any, scale: Any, moving: Any,
-    start: int, stride: int, force_start: int, force_stride: int, output_start: int, coordinates: int,
-    mode: int, step_size: float, weight_decay: float,
-) -> None:  # fmt: skip
-    """One step of the lanes' vectors and outputs along the field F in `force`; lanes with moving = 0 stay."""
-    output = load(outputs, output_start)
-    if mode == TIED:
-        output = length
-    alive = where_less(0.0, length, moving, 0.0)
-    radial = splat(0.0)
-    if mode != FIXED:
-        for d in range(coordinates):
-            radial += load(unit, start + d * stride) * load(force, force_start + d * force_stride)
-        radial = radial * (alive * scale * step_size)
-    rate = alive * scale * output * step_size
-    decay = moving * (step_size * weight_decay)
-    if mode == TIED:
-        decay = 2.0 * decay
-    for d in range(coordinates):
-        old = load(vectors, start + d * stride)
-        new = old - (rate * load(force, force_start + d * force_stride) + decay * old)
-        if mode == TIED:
-            new -= radial * length * load(unit, start + d * stride)
-        store(vectors, start + d * stride, new)
-    if mode == TRAINED:
-        store(outputs, output_start, output - (radial * length + decay * output))
 
 
 @njit(cache=True, nogil=True)

@@ -23,8 +23,7 @@ from twolayer.kernels.simd import (
 )
 from twolayer.population.closed_form import angles
 from twolayer.population.fused_descent import DELICATE
-from twolayer.population.lanes import close_to_teachers, normalize, size
-from twolayer.population.numba_descent import aligned, update
+from twolayer.population.lanes import aligned, close_to_teachers, normalize, size, update
 from twolayer.population.numba_forms import add, allocate, dot, field, group, place_teachers
 
 __all__ = ["near_teachers"]
