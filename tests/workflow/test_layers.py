@@ -31,6 +31,7 @@ LAYERS = (
     ("study",),
     ("stages",),
     ("cli", "notebook"),
+    ("testing",),
 )
 LEVEL = {room: level for level, row in enumerate(LAYERS) for room in row}
 
