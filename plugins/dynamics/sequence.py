@@ -223,7 +223,7 @@ class StageSequence(Dynamics):
     ) -> Iterator[Weights]:
         """The weights at the saved times, stage by stage; of a seed that a stage loses, NaN in all later ones."""
         yield weights
-        begin, record = weights, Record.of(len(random))
+        begin, record = weights, StageRecord.of(len(random))
         for index, leg in enumerate(self.legs(clock.time)):
             if index > 0:
                 record = record.lost(
@@ -245,7 +245,7 @@ class StageSequence(Dynamics):
 
 
 @dataclass(frozen=True)
-class Record:
+class StageRecord:
     """What the stages so far say of each seed.
 
     alive (seed,): False from the end of the stage that lost it. forks: as in `FlowWeights`, None before the first
@@ -258,11 +258,11 @@ class Record:
     resting: Any = None
 
     @classmethod
-    def of(cls, seeds: int) -> Record:
+    def of(cls, seeds: int) -> StageRecord:
         """All alive, nothing to say."""
         return cls(np.ones(seeds, dtype=bool), None, ("",) * seeds)
 
-    def lost(self, weights: Weights, stage: str, time: float) -> Record:
+    def lost(self, weights: Weights, stage: str, time: float) -> StageRecord:
         """Without the seeds whose weights are not finite at the end of a stage, named, on the run's clock."""
         finite = np.isfinite(to_host(weights.hidden)).all((1, 2)) & np.isfinite(to_host(weights.output)).all(
             1
@@ -276,7 +276,7 @@ class Record:
         )
         return replace(self, alive=self.alive & finite, stall=stall)
 
-    def joined(self, frame: Weights) -> Record:
+    def joined(self, frame: Weights) -> StageRecord:
         """With what a frame of the next stage says of the seeds that are alive."""
         if frame.forks is None and frame.resting is None and not any(frame.stall):
             return self

@@ -5,7 +5,8 @@ import pytest
 
 pytest.importorskip("numba")
 
-from twolayer.kernels.jit import compiles, entry, njit
+from twolayer.kernels.entry import entry
+from twolayer.kernels.jit import compiles, njit
 from twolayer.kernels.record import Bytes, Cube, Flags, Integers, Matrix, Record, Vector
 from twolayer.kernels.separate import load_separate, separate
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import functools
 import hashlib
 import os
 import re
@@ -19,12 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import numba
-from numba import typeof
 from numba.core import config
 from numba.core.caching import FunctionCache
 from numba.core.runtime.nrt import rtsys
 
-__all__ = ["compiles", "entry", "njit"]
+__all__ = ["compiles", "njit", "only_process"]
 
 PACKAGE = Path(__file__).parents[1]
 USES = re.compile(r"^from twolayer\.kernels\.jit import", re.MULTILINE)
@@ -110,27 +108,6 @@ def njit(**options: Any) -> Callable[[Any], Any]:
 def compiles() -> bool:
     """Whether kernels are compiled; NUMBA_DISABLE_JIT leaves them as Python, which has no lanes."""
     return not getattr(config, "DISABLE_JIT", False)  # set when numba is loaded
-
-
-def entry(kernel: Any) -> Any:
-    """A kernel that Python alone calls: it is compiled, or read from the cache, while no other process does so.
-
-    Two processes that begin together would each compile for a minute what one of them can read from the other.
-    """
-    if not compiles():
-        return kernel
-
-    @functools.wraps(kernel)
-    def run(*arguments: Any) -> Any:
-        if not kernel.overloads:
-            from twolayer.kernels.separate import load_separate
-
-            with only_process():
-                load_separate(kernel.py_func)
-                kernel.compile(tuple(map(typeof, arguments)))
-        return kernel(*arguments)
-
-    return run
 
 
 @contextlib.contextmanager

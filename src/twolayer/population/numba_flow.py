@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from twolayer.core.network import TIED, TRAINED, Weights
-from twolayer.kernels.jit import entry, njit
+from twolayer.kernels.entry import entry
+from twolayer.kernels.jit import njit
 from twolayer.kernels.sphere import angle_between, dot, length_of
 from twolayer.population.flow import OdeSystem
 from twolayer.population.orthogonal_form import CLOSE, COARSE

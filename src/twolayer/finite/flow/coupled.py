@@ -19,7 +19,7 @@ from twolayer.finite.flow.sliding import NOISE, settle
 from twolayer.finite.flow.status import ARRIVED, AT_ZERO, REPEATS, STATIONARY, STUCK, UNSETTLED
 from twolayer.finite.flow.stiff import Collocation, advance_stiff, residual_at, stiff_step
 from twolayer.finite.flow.zero import ZERO, Rays, any_resting, next_release, release, size_of
-from twolayer.kernels.jit import entry
+from twolayer.kernels.entry import entry
 from twolayer.kernels.record import Vector
 
 __all__ = ["flow_to"]

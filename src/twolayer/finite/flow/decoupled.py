@@ -19,7 +19,7 @@ from twolayer.finite.flow.problem import FlowProblem
 from twolayer.finite.flow.series import Series, begin, expand_force
 from twolayer.finite.flow.sliding import NOISE, settle
 from twolayer.finite.flow.status import ARRIVED, REPEATS, STUCK, UNSETTLED
-from twolayer.kernels.jit import entry
+from twolayer.kernels.entry import entry
 
 __all__ = ["decoupled_to"]
 

@@ -19,7 +19,7 @@ import numpy as np
 from twolayer.finite.flow.kernels import INNER_KERNEL, KERNEL, SEPARATE
 from twolayer.finite.flow.neurons import Neurons
 from twolayer.finite.flow.problem import FlowProblem, force_on_side
-from twolayer.kernels.jit import entry
+from twolayer.kernels.entry import entry
 from twolayer.kernels.record import Integers, Matrix, Vector
 
 __all__ = [
