@@ -257,10 +257,11 @@ def render(options: argparse.Namespace) -> None:
 
     from twolayer.analysis.figures import style_file
     from twolayer.stages.render import render as stage
-    from twolayer.study.registry import load
+    from twolayer.study.registry import load_named
 
     matplotlib.use("agg")
-    registry = load(options.plugin_path, ("figures", "claims") if options.claims else ("figures",))
+    kinds = ("figures", "claims") if options.claims else ("figures",)
+    registry = load_named(options.plugin_path, kinds, (options.figure, *options.claims))
     stage(
         registry.find("figures", options.figure).plugin,
         options.face or options.figure,
@@ -286,10 +287,11 @@ def claims(options: argparse.Namespace) -> None:
 
     if not options.paper or not options.output:
         raise DataError("claims: needs a paper and --output, or --table")
-    registry = load(options.plugin_path, ("claims",))
+    lineage = (options.paper, *options.base)
+    registry = load(options.plugin_path, ("claims",), lineage)
     found = {
         name: registry.find("claims", full).plugin
-        for name, full in inherited("claims", (options.paper, *options.base), registry).items()
+        for name, full in inherited("claims", lineage, registry).items()
     }
     rows = evaluate(found, opened(options.datasets, options.files), changes_of(options))
     text = json.dumps(rows, indent=1, ensure_ascii=False) + "\n"

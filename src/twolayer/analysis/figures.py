@@ -168,7 +168,9 @@ def write_still(canvas: Figure, output: Path, face: Face) -> None:
     else:
         metadata = {"Title": face.name, "Description": face.text(), "Software": None}
     atomic.write(output, lambda aside: canvas.savefig(aside, metadata=metadata), verify=not_empty)
-    canvas.set_layout_engine("none")  # laid out once, so that all files are the same
+    canvas.set_layout_engine(
+        None
+    )  # laid out once, so that all files are the same; "none" would draw each twice
 
 
 def letter_panels(canvas: Figure) -> None:

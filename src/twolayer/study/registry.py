@@ -40,7 +40,7 @@ from twolayer.core.trajectory import MARKS
 from twolayer.errors import ConfigError, PluginError, unknown_name
 from twolayer.study.schema import build
 
-__all__ = ["KINDS", "Registered", "Registry", "inherited", "load", "plugin_folder"]
+__all__ = ["KINDS", "Registered", "Registry", "inherited", "load", "load_named", "plugin_folder"]
 
 hookspec = pluggy.HookspecMarker("twolayer")
 
@@ -194,8 +194,18 @@ def plugin_folder() -> Path:
     return shipped if shipped.is_dir() else package.parents[1] / "plugins"
 
 
-def load(plugin_paths: Sequence[Path | str] = (), kinds: Iterable[str] = KINDS) -> Registry:
-    """Find and load the plugins of the given kinds, as their files are now."""
+def load_named(plugin_paths: Sequence[Path | str], kinds: Iterable[str], names: Iterable[str]) -> Registry:
+    """The figures or claims of these full names, from the folders of their papers; where one is not there, all."""
+    names, kinds = list(names), tuple(kinds)
+    registry = load(plugin_paths, kinds, {name.partition(".")[0] for name in names})
+    known = {name for kind in kinds for name in registry.names(kind)}
+    return registry if known.issuperset(names) else load(plugin_paths, kinds)
+
+
+def load(
+    plugin_paths: Sequence[Path | str] = (), kinds: Iterable[str] = KINDS, papers: Iterable[str] = ("*",)
+) -> Registry:
+    """Find and load the plugins of the given kinds, as their files are now; of papers those of these folders."""
     registry = Registry()
     wanted = tuple(kinds)
     for folder in (plugin_folder(), *map(Path, plugin_paths)):
@@ -204,7 +214,8 @@ def load(plugin_paths: Sequence[Path | str] = (), kinds: Iterable[str] = KINDS) 
         found = [
             (file, kind)
             for kind in wanted
-            for file in sorted([*folder.glob(f"{kind}/*.py"), *folder.glob(f"papers/*/{kind}.py")])
+            for pattern in (f"{kind}/*.py", *(f"papers/{paper}/{kind}.py" for paper in sorted(papers)))
+            for file in sorted(folder.glob(pattern))
             if not file.name.startswith("_")  # what several plugins of a folder share
         ]
         for parent, name in {file.parent: module_name(file, folder) for file, _ in found}.items():
