@@ -10,6 +10,6 @@ rule generate:
         plugin_paths=PLUGIN_PATHS,
     params:
         run=lambda wildcards: run_of(wildcards).json(),
-        code=lambda wildcards: study.code("generate", run_of(wildcards)),
+        code=lambda wildcards: code_of("generate", *wildcards),
     shell:
         "twolayer generate {resources.plugin_paths} --run {params.run:q} --output {output:q} 2>&1 | tee {log:q}"

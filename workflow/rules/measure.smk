@@ -11,7 +11,7 @@ rule measure:
         plugin_paths=PLUGIN_PATHS,
     params:
         metrics=lambda wildcards: study.metrics_option(wildcards.paper, wildcards.experiment),
-        code=lambda wildcards: study.code("measure", run_of(wildcards)),
+        code=lambda wildcards: code_of("measure", *wildcards),
     shell:
         "twolayer measure {resources.plugin_paths} --problem {input.problem:q} --trajectory {input.trajectory:q}"
         " {params.metrics} --output {output:q} 2>&1 | tee {log:q}"

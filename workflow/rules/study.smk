@@ -11,6 +11,10 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
+# The jobs load the same sources hundreds of times: without bytecode each would compile them, whatever the shell says.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 from twolayer.storage.verify import digest_of, why_stale
 from twolayer.study.study import load_study
 
@@ -47,6 +51,11 @@ wildcard_constraints:
 
 def run_of(wildcards):
     return study.run(wildcards.paper, wildcards.experiment, wildcards.run)
+
+
+@functools.cache
+def code_of(stage, paper, experiment, run):
+    return study.code(stage, study.run(paper, experiment, run))
 
 
 @functools.cache

@@ -15,7 +15,7 @@ rule train:
         gpu=lambda wildcards: int(on_device(wildcards)),
         plugin_paths=PLUGIN_PATHS,
     params:
-        code=lambda wildcards: study.code("train", run_of(wildcards)),
+        code=lambda wildcards: code_of("train", *wildcards),
     shell:
         "twolayer train {resources.plugin_paths} --problem {input.problem:q} --backend {resources.backend:q}"
         " --threads {threads} --output {output:q} 2>&1 | tee {log:q}"

@@ -73,6 +73,14 @@ class Study:
     papers: dict[str, PlannedPaper]
     registry: Registry
     warnings: list[str] = field(default_factory=list)
+    jobs: dict[tuple[str, str, str], Job] = field(default_factory=dict)
+
+    def job(self, run: PlannedRun) -> Job:
+        """A run with its plugins, which are built once for all that is asked about it."""
+        key = (run.paper, run.experiment, run.name)
+        if key not in self.jobs:
+            self.jobs[key] = Job(run.as_dict(), self.registry)
+        return self.jobs[key]
 
     def run(self, paper: str, experiment: str, name: str) -> PlannedRun:
         """A run by the parts of its path."""
@@ -83,13 +91,13 @@ class Study:
 
     def placement(self, run: PlannedRun) -> Placement:
         """Where a run is trained, and why."""
-        return Job(run.as_dict(), self.registry).placed(self.backend)[0]
+        return self.job(run).placed(self.backend)[0]
 
     def code(self, stage: str, run: PlannedRun | None = None, paper: str = "", figure: str = "") -> str:
         """The fingerprint of the code behind a job: of a run's stage, of a paper's figure or its claims."""
         if run is not None:
             metrics = self.papers[run.paper].experiments[run.experiment].metrics
-            return Job(run.as_dict(), self.registry).code(stage, metrics)
+            return self.job(run).code(stage, metrics)
         if not paper:
             return code_of(stage)
         used = [("claims", name) for name in self.claims_of(paper)]
