@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -82,9 +83,28 @@ def test_parameters_are_spelled() -> None:
     assert setting("/somewhere/data/start.nc") == "start.nc"
 
 
-def test_claims_are_grouped_the_worst_first(tmp_path: Path) -> None:
-    figures, claims = write_study(tmp_path)
-    (paper,) = content(tmp_path, figures, claims)
+Files = tuple[Path, list[Path], list[Path]]
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Files:
+    """The folder of a small study, the descriptions of its figures and its claims.json."""
+    folder = tmp_path_factory.mktemp("results")
+    return folder, *write_study(folder, changed={"descent": "seeds: 2 (paper: 16)"})
+
+
+@pytest.fixture
+def study(written: Files, tmp_path: Path) -> Files:
+    """A copy that a test may edit."""
+    folder, figures, claims = written
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    moved = [[tmp_path / file.relative_to(folder) for file in files] for files in (figures, claims)]
+    return tmp_path, moved[0], moved[1]
+
+
+def test_claims_are_grouped_the_worst_first(written: Files) -> None:
+    folder, figures, claims = written
+    (paper,) = content(folder, figures, claims)
     assert [family.name for family in paper.families] == ["misses", "reading", "open", "falls"]
     assert [case.verdict for case in paper.families[0].cases] == ["fails", "holds", "holds"]
     assert paper.families[0].counts == {"fails": 1, "holds": 2}
@@ -114,9 +134,9 @@ class Links(HTMLParser):
                 self.targets.add(str(value))
 
 
-def test_the_page_is_the_same_each_time_and_its_links_lead_somewhere(tmp_path: Path) -> None:
-    figures, claims = write_study(tmp_path)
-    output = tmp_path / "index.html"
+def test_the_page_is_the_same_each_time_and_its_links_lead_somewhere(study: Files) -> None:
+    folder, figures, claims = study
+    output = folder / "index.html"
     gallery(output, figures, claims)
     first = output.read_bytes()
     gallery(output, figures, claims)
@@ -131,12 +151,11 @@ def test_the_page_is_the_same_each_time_and_its_links_lead_somewhere(tmp_path: P
     assert inside <= set(links.places)
     outside = {target for target in links.targets if not target.startswith("#")}
     assert {"study/figures/still.png", "study/figures/moving.mp4", "study/descent/dataset.nc"} <= outside
-    assert all((tmp_path / target).is_file() for target in outside)
+    assert all((folder / target).is_file() for target in outside)
 
 
-def test_every_claim_is_on_the_page_with_what_was_measured(tmp_path: Path) -> None:
-    figures, claims = write_study(tmp_path)
-    text = page(content(tmp_path, figures, claims))
+def test_every_claim_is_on_the_page_with_what_was_measured(written: Files) -> None:
+    text = page(content(*written))
     assert text.index('id="not-holding"') < text.index('id="study.paper"')
     assert text.count('id="study.claim.misses"') == 1  # it is at two figures
     for verdict in ("fails", "not reproduced under this reading", "inconclusive", "holds"):
@@ -147,23 +166,23 @@ def test_every_claim_is_on_the_page_with_what_was_measured(tmp_path: Path) -> No
     assert "snakemake --cores 2 --force results/study/figures/still.pdf" in text
 
 
-def test_what_is_missing_failed_or_changed_is_said(tmp_path: Path) -> None:
-    figures, claims = write_study(tmp_path, changed={"descent": "seeds: 2 (paper: 16)"})
-    text = page(content(tmp_path, figures, claims))
+def test_what_is_missing_failed_or_changed_is_said(study: Files) -> None:
+    folder, figures, claims = study
+    text = page(content(folder, figures, claims))
     assert "Author &amp; Writer 2020: settings changed" in text
     assert "Changed from the paper's setting, descent: seeds: 2 (paper: 16)" in text
-    text = page(content(tmp_path, figures, claims, failed=[figures[0], claims[0]]))
+    text = page(content(folder, figures, claims, failed=[figures[0], claims[0]]))
     assert "the verdicts are of an earlier run" in text
     assert "what is shown is of an earlier run" in text
-    (tmp_path / "study" / "claims.json").unlink()
+    claims[0].unlink()
     figures[1].unlink()
-    text = page(content(tmp_path, figures, claims))
+    text = page(content(folder, figures, claims))
     assert "its claims could not be evaluated" in text
     assert "This figure has not been drawn" in text
 
 
-def test_a_description_that_cannot_be_read_is_one_message(tmp_path: Path) -> None:
-    figures, claims = write_study(tmp_path)
+def test_a_description_that_cannot_be_read_is_one_message(study: Files) -> None:
+    folder, figures, claims = study
     figures[0].write_text("{")
     with pytest.raises(DataError, match=r"still\.json: cannot be read as the description of a figure"):
-        content(tmp_path, figures, claims)
+        content(folder, figures, claims)
