@@ -111,6 +111,13 @@ def parser() -> argparse.ArgumentParser:
     )
     one.add_argument("--claims", nargs="*", default=[], type=Path, help="the claims.json of each paper")
     one.add_argument("--failed", nargs="*", default=[], type=Path, help="those of them whose last job failed")
+    one.add_argument(
+        "--sentences",
+        nargs="*",
+        default=[],
+        type=Path,
+        help="gallery.yaml: what papers show in their figures",
+    )
     one.add_argument("--output", required=True, type=Path, help="index.html")
     verb(plugins)
     return top
@@ -325,7 +332,7 @@ def gallery(options: argparse.Namespace) -> None:
     """Show all figures with their claims on one page."""
     from twolayer.stages.gallery import gallery as stage
 
-    stage(options.output, options.figures, options.claims, options.failed)
+    stage(options.output, options.figures, options.claims, options.failed, options.sentences)
 
 
 def changes_of(options: argparse.Namespace) -> dict[str, str]:

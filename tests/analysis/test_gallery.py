@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 from gallery_files import write_study
+from project import PROJECT
 
-from twolayer.analysis.gallery.content import content
+from twolayer.analysis.gallery.content import content, sentences_of
 from twolayer.analysis.gallery.mathematics import formulas, typeset
 from twolayer.analysis.gallery.page import number, page, setting
 from twolayer.errors import DataError
 from twolayer.stages.gallery import gallery
+from twolayer.study.registry import load
 
 
 @pytest.mark.parametrize(
@@ -179,6 +181,31 @@ def test_what_is_missing_failed_or_changed_is_said(study: Files) -> None:
     text = page(content(folder, figures, claims))
     assert "its claims could not be evaluated" in text
     assert "This figure has not been drawn" in text
+
+
+def test_what_the_paper_shows_or_states_is_at_the_figure(study: Files) -> None:
+    folder, figures, claims = study
+    sentences = folder / "tests" / "gallery.yaml"
+    sentences.parent.mkdir()
+    sentences.write_text("draw: At the end L is 4.5e-5.\n", encoding="utf-8")
+    still, film, _ = content(folder, figures, claims, sentences=[sentences])[0].figures
+    assert still.in_paper == "At the end L is 4.5e-5."
+    assert film.in_paper == ""
+    text = page(content(folder, figures, claims, sentences=[sentences]))
+    assert "<strong>In the paper:</strong> At the end" in text
+    assert "<strong>The paper states:</strong>" in text
+    sentences.write_text("draw: [1]\n", encoding="utf-8")
+    with pytest.raises(DataError, match="must be a mapping of figures, each with a sentence"):
+        content(folder, figures, claims, sentences=[sentences])
+
+
+def test_sentences_on_papers_are_of_figures_that_exist() -> None:
+    registry = load([])
+    files = list((PROJECT / "plugins" / "papers").glob("*/gallery.yaml"))
+    assert len(files) == 5
+    for file in files:
+        for name in sentences_of(file):
+            assert f"{file.parent.name}.{name}" in registry.names("figures"), f"{file}: {name}"
 
 
 def test_a_description_that_cannot_be_read_is_one_message(study: Files) -> None:

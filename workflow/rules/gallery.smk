@@ -3,6 +3,16 @@ DESCRIPTIONS = [
     for paper in study.papers.values()
     for figure in paper.figures.values()
 ]
+# What papers show in their figures, next to the plugins that draw them.
+SENTENCES = sorted(
+    {
+        os.path.relpath(file)
+        for paper in study.papers.values()
+        for figure in paper.figures.values()
+        if (source := study.registry.find("figures", figure.registered).file)
+        and (file := source.with_name("gallery.yaml")).is_file()
+    }
+)
 CLAIMS = [f"results/{paper.name}/claims.json" for paper in study.papers.values() if paper.claims]
 
 
@@ -16,6 +26,7 @@ rule gallery:
         ],
         figures=DESCRIPTIONS,
         claims=CLAIMS,
+        sentences=SENTENCES,
     output:
         "results/index.html",
     log:
@@ -23,7 +34,8 @@ rule gallery:
     params:
         code=study.code("gallery"),
     shell:
-        "twolayer gallery --figures {input.figures:q} --claims {input.claims:q} --output {output:q} 2>&1 | tee {log:q}"
+        "twolayer gallery --figures {input.figures:q} --claims {input.claims:q}"
+        " --sentences {input.sentences:q} --output {output:q} 2>&1 | tee {log:q}"
 
 
 def show_what_is_there():
@@ -46,4 +58,4 @@ def show_what_is_there():
         if int(last_failure(paper.name, *product) or 0) >= started * 1e9
     ]
     command = ["twolayer", "gallery", "--figures", *DESCRIPTIONS, "--claims", *CLAIMS, "--failed", *failed]
-    subprocess.run([*command, "--output", "results/index.html"], check=False)
+    subprocess.run([*command, "--sentences", *SENTENCES, "--output", "results/index.html"], check=False)

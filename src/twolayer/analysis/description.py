@@ -34,7 +34,7 @@ def source_of(drawing: Drawing) -> dict[str, Any]:
     """The plugin's file, the function and its line; no folder above `plugins`, which differs between machines."""
     draw = inspect.unwrap(drawing.draw)
     parts = Path(inspect.getsourcefile(draw) or "").parts
-    first = len(parts) - 1 - parts[::-1].index("plugins") if "plugins" in parts else len(parts) - 1
+    first = len(parts) - 1 - parts[::-1].index("plugins") if "plugins" in parts else -2
     return {
         "file": "/".join(parts[first:]),
         "function": draw.__name__,

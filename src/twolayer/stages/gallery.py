@@ -13,10 +13,14 @@ __all__ = ["gallery"]
 
 
 def gallery(
-    output: Path, figures: Sequence[Path], claims: Sequence[Path], failed: Iterable[Path] = ()
+    output: Path,
+    figures: Sequence[Path],
+    claims: Sequence[Path],
+    failed: Iterable[Path] = (),
+    sentences: Iterable[Path] = (),
 ) -> None:
-    """Write the page. figures: the descriptions of figures. claims: the claims.json files. failed: see `content`."""
-    text = page(content(output.parent, figures, claims, failed))
+    """Write the page of what these files hold, see `content`."""
+    text = page(content(output.parent, figures, claims, failed, sentences))
 
     def produce(aside: Path) -> None:
         aside.write_text(text, encoding="utf-8")

@@ -72,6 +72,7 @@ class Family:
 class ShownFigure:
     """A figure: its files as links from the page, what its description says, and the claims that name it.
 
+    in_paper: what the paper's own figure shows, in a sentence, where there is one.
     made: whether its files are there. failed: whether the last job for it failed, so that it is of an earlier run.
     """
 
@@ -86,6 +87,12 @@ class ShownFigure:
     size: tuple[int, int] = (0, 0)
     description: Mapping[str, Any] = field(default_factory=dict)
     families: list[Family] = field(default_factory=list)
+    in_paper: str = ""
+
+    @property
+    def stated(self) -> list[str]:
+        """What the paper states of it, where it shows no such figure: the statements that are not derived here."""
+        return [family.statement for family in self.families if family.tag != "derived"]
 
     @property
     def anchor(self) -> str:
@@ -174,15 +181,23 @@ def count(cases: Iterable[Case]) -> dict[str, int]:
 
 
 def content(
-    folder: Path, figures: Sequence[Path], claims: Sequence[Path], failed: Iterable[Path] = ()
+    folder: Path,
+    figures: Sequence[Path],
+    claims: Sequence[Path],
+    failed: Iterable[Path] = (),
+    sentences: Iterable[Path] = (),
 ) -> list[ShownPaper]:
     """The papers of a gallery in the order in which their files are given.
 
     folder: the page's, from which links lead. figures: the descriptions of figures (results/<paper>/figures/*.json).
     claims: the claims.json files (results/<paper>/claims.json). A file that is missing is shown as not made. failed:
-    files whose last job failed, so that what is there is of an earlier run.
+    files whose last job failed, so that what is there is of an earlier run. sentences: the gallery.yaml of papers:
+    {figure: what the paper shows there, in a sentence}.
     """
     broken = set(failed)
+    in_paper = {
+        (file.parent.name, name): text for file in sentences for name, text in sentences_of(file).items()
+    }
     papers: dict[str, ShownPaper] = {}
     for home in dict.fromkeys((*(file.parent for file in claims), *(file.parents[1] for file in figures))):
         explorer = home / "explorer.html"
@@ -198,7 +213,10 @@ def content(
         paper.families = list(families(paper.name, claim_files.read(file))) if paper.claims_made else []
     for file in figures:
         paper = papers[file.parents[1].name]
-        paper.figures.append(shown_figure(file, paper.name, folder, file in broken))
+        figure = shown_figure(file, paper.name, folder, file in broken)
+        source = figure.description.get("source", {"file": "", "function": ""})
+        figure.in_paper = in_paper.get((Path(source["file"]).parent.name, source["function"]), "")
+        paper.figures.append(figure)
     for paper in papers.values():
         for figure in paper.figures:
             figure.families = [family for family in paper.families if figure.name in family.figures]
@@ -264,6 +282,19 @@ def shown_figure(file: Path, paper: str, folder: Path, failed: bool) -> ShownFig
         except ValueError as error:
             raise DataError(f"{file}: cannot be read as the description of a figure: {error}") from error
     return figure
+
+
+def sentences_of(file: Path) -> dict[str, str]:
+    """The sentences of a gallery.yaml."""
+    import yaml
+
+    try:
+        found = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise DataError(f"{file}: cannot be read as {{figure: sentence}}: {error}") from error
+    if not isinstance(found, dict) or not all(isinstance(text, str) for text in found.values()):
+        raise DataError(f"{file}: must be a mapping of figures, each with a sentence")
+    return {str(name): text for name, text in found.items()}
 
 
 def png_size(file: Path) -> tuple[int, int]:
