@@ -120,6 +120,7 @@ def parser() -> argparse.ArgumentParser:
     )
     one.add_argument("--output", required=True, type=Path, help="index.html")
     verb(plugins)
+    verb(schema)
     return top
 
 
@@ -367,6 +368,14 @@ def plugins(options: argparse.Namespace) -> None:
                     )
     for warning in registry.warnings():
         print(f"warning: {warning}", file=sys.stderr)
+
+
+def schema(options: argparse.Namespace) -> None:
+    """Print the JSON schema of config.yaml, with which editors complete and check it."""
+    from twolayer.study.json_schema import config_schema
+    from twolayer.study.registry import load
+
+    print(json.dumps(config_schema(load(options.plugin_path)), indent=1, ensure_ascii=False))
 
 
 @contextlib.contextmanager
