@@ -42,7 +42,7 @@ READ_OFF = "Figure 1 (read off the print; d and seed are not stated)"
     on="figure1",
     by="run",
     of=lambda run: [measured.in_units(run)] if run.config.network.neurons in theory.ENDS_LEFT else [],
-    figures=["figure1_left"],
+    figures=["figure1"],
     unverified_reading=True,
 )
 def ends_left(run: Run) -> Result:
@@ -59,7 +59,7 @@ def ends_left(run: Run) -> Result:
     on="figure1",
     by="run",
     of=lambda run: [measured.in_units(run)] if run.config.network.neurons in theory.ENDS_RIGHT else [],
-    figures=["figure1_right"],
+    figures=["figure1"],
     unverified_reading=True,
     late="0.1 is what earlier runs of other dimensions were within",
 )
@@ -79,7 +79,7 @@ def ends_right(run: Run) -> Result:
     on="figure1",
     by="run",
     of=measured.single,
-    figures=["figure1_left"],
+    figures=["figure1"],
 )
 def one_student(run: Run) -> Result:
     first, last = 300, theory.LEFT

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from twolayer import Run, bands, facets, fit_rate, name_axes, reference
+from twolayer import Run, bands, fit_rate, floored, name_axes, reference
 from twolayer.analysis.intervals import mean_interval
-from twolayer.analysis.labels import marker_of, style_of
+from twolayer.analysis.labels import marker_of, style_of, symbol_of
 from twolayer.errors import DataError
 from twolayer.population.asymptotics import (
     gradient_limit,
@@ -25,15 +26,18 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-NOT_STATED = (
-    "Stars: ends of the curves as read off the print. Median and range of seeds. The paper states neither d "
-    "nor the seed."
-)
-
 
 def students(run: Run) -> int:
     """n."""
     return int(run.config.network.neurons)
+
+
+def named(runs: Run) -> str:
+    """`$d$ = 5`: runs by the swept values that they share."""
+    return ", ".join(
+        value.replace("_", " ") if isinstance(value, str) else f"{symbol_of(word, paper.symbols)} = {value:g}"
+        for word, value in runs.swept.items()
+    )
 
 
 def by_students(runs: Run) -> list[Run]:
@@ -99,76 +103,86 @@ def two_students(mirrored: Any, *others: Any) -> None:
             )
 
 
+def middle_group(runs: Run) -> Run:
+    """Of the groups that differ in n alone, the middle one by d."""
+    groups = sorted(runs.varying("neurons"), key=lambda group: int(group.config.problem.dimension))
+    return groups[len(groups) // 2]
+
+
+def figure1_caption(runs: Run) -> str:
+    """Which dimension is drawn."""
+    return (
+        "After Xu and Du 2023, Figure 1: gradient descent learns one neuron exponentially fast, and $n ≥ 2$ students "
+        f"learn it as $t^{{-3}}$ (here $d$ = {middle_group(runs).config.problem.dimension})."
+    )
+
+
+@paper.figure(
+    "inferred",
+    figure1_caption,
+    details=(
+        "a: population loss, the left half of the printed figure. b: the exponent log L(T) / log(ηT), the right half. "
+        "Median and range of seeds; stars: ends of the curves as read off the print. The paper states neither d nor "
+        "the seed; of several d that are run the middle one is drawn."
+    ),
+    on={"figure1": "loss"},
+    check=descends,
+    size=(5.5, 2.6),
+)
+def figure1(canvas: Figure, runs: Run) -> None:
+    left, right = canvas.subplots(1, 2)
+    styles = styles_of(runs)
+    for run in by_students(middle_group(runs)):
+        n = students(run)
+        early, late = (
+            run.isel(time=steps)
+            for steps in (run.step.values <= theory.LEFT, run.step.values >= theory.RIGHT)
+        )
+        bands(left, early.step, early.loss, f"$n$ = {n}", **styles[n])
+        star(left, theory.LEFT, theory.ENDS_LEFT.get(n), styles[n]["color"])
+        if measured.several(run) and late.step.size:
+            bands(right, late.step, np.log(late.loss) / np.log(late.time), **styles[n])
+            star(right, theory.END, theory.ENDS_RIGHT.get(n), styles[n]["color"])
+    left.plot([], [], "*", color="white", markersize=8, markeredgecolor="black", label="in print")
+    reference(right, [theory.RIGHT, theory.END], [-3, -3], "$t^{-3}$")
+    right.legend(loc="lower right")
+    left.set(yscale="log", xlabel="iteration $T$")
+    right.set(xlabel="iteration $T$", ylabel=r"exponent $\log L\,/\,\log\,\eta T$")
+    right.locator_params(axis="x", nbins=3)
+    name_axes(left, y=runs.loss)
+    left.legend(loc="lower left")
+
+
 def star(axes: Axes, step: int, end: float | None, color: str) -> None:
     """The end of a printed curve, where it was read off."""
     if end is not None:
-        axes.plot(step, end, "*", color=color, markersize=9, markeredgecolor="black", clip_on=False)
-
-
-@paper.figure(
-    "inferred",
-    f"Xu and Du 2023, Figure 1 left: population loss of gradient descent. {NOT_STATED}",
-    on={"figure1": "loss"},
-    check=descends,
-    size=(7.5, 3.2),
-)
-def figure1_left(canvas: Figure, runs: Run) -> None:
-    panels, styles = facets(canvas, runs.varying("neurons")), styles_of(runs)
-    for axes, group in panels:
-        for run in by_students(group):
-            n, run = students(run), run.isel(time=run.step.values <= theory.LEFT)
-            colour = bands(axes, run.step, run.loss, f"n = {n}", **styles[n])
-            star(axes, theory.LEFT, theory.ENDS_LEFT.get(n), colour)
-        axes.set(yscale="log", xlabel="iteration")
-    name_axes(panels[0][0], y=runs.loss)
-    panels[0][0].legend(loc="lower left")
-
-
-@paper.figure(
-    "inferred",
-    f"Xu and Du 2023, Figure 1 right: the exponent log L(T) / log(ηT). {NOT_STATED}",
-    on={"figure1": "loss"},
-    check=descends,
-    size=(7.5, 3.2),
-)
-def figure1_right(canvas: Figure, runs: Run) -> None:
-    panels, styles = facets(canvas, runs.varying("neurons")), styles_of(runs)
-    for axes, group in panels:
-        axes.axhline(-3, color="0.4", linestyle="--", linewidth=0.8)
-        for run in by_students(group):
-            if measured.several(run):
-                n, run = students(run), run.isel(time=run.step.values >= theory.RIGHT)
-                exponent = np.log(run.loss) / np.log(run.time)
-                colour = bands(axes, run.step, exponent, f"n = {n}", **styles[n])
-                star(axes, theory.END, theory.ENDS_RIGHT.get(n), colour)
-        axes.set_xlabel("iteration")
-        axes.locator_params(axis="x", nbins=3)
-    panels[0][0].set_ylabel(r"exponent $\log_{\eta T} L(T)$")
-    panels[0][0].legend(loc="lower left")
+        axes.plot(step, end, "*", color=color, markersize=8, markeredgecolor="black", clip_on=False, zorder=5)
 
 
 @paper.figure(
     "theorem",
-    "The three phases of Xu and Du 2023, Theorem 1, from small weights; ranges over all students and seeds. Dashed: "
-    "the theorem's bounds, with T₁ = 3/4n and the smallest ε₂ that fits all seeds (where ε₂ is below 1e-20: that "
-    "rounding allows). Time is ηt. The σ and η that the theorem asks for cannot be run.",
+    "The three phases of Xu and Du 2023, Theorem 1: students align until $T_1$, the deficit falls until $T_2$, and "
+    "lengths stay near $|v|/n$.",
+    details=(
+        "Ranges over all students and seeds, from small weights; pale lines: the theorem's bounds, with T₁ = 3/4n and "
+        "the smallest ε₂ that fits all seeds (where ε₂ is below 1e-20: that rounding allows). Time is η × iteration. "
+        "The σ and η that the theorem asks for cannot be run."
+    ),
     on={"phases": ["hidden_norm", "teacher_angle", "teacher_deficit"]},
     check=past_the_first_phase,
-    size=(7.5, 7.0),
+    size=(7.0, 5.4),
 )
 def phases(canvas: Figure, runs: Run) -> None:
     each = by_students(runs)
     grid = canvas.subplots(3, len(each), sharex=True, sharey="row", squeeze=False)
     for column, run in zip(grid.T, each, strict=True):
         draw_phases(column, run)
-    for axes, label in zip(
-        grid[:, 0],
-        (r"length $|w|$", r"$\sin^2(\theta/2)$ to the teacher", "teacher deficit $H$"),
-        strict=True,
-    ):
+    name_axes(grid[0, 0], y=runs.hidden_norm)
+    grid[0, 0].legend(loc="center left")
+    for axes, label in zip(grid[1:, 0], (r"$\sin^2(\theta/2)$", "deficit $H$"), strict=True):
         axes.set_ylabel(label)
     for axes in grid[-1]:
-        axes.set_xlabel("time ηt")
+        name_axes(axes, x=runs.time)
 
 
 def draw_phases(column: Any, run: Run) -> None:
@@ -181,6 +195,7 @@ def draw_phases(column: Any, run: Run) -> None:
     low, high = theory.lengths(run.time, size)
     first, second, third = run.time <= begin, (run.time >= begin) & (run.time <= end), run.time >= end
     lengths, angles, height = column
+    reference(lengths, [], [], "bounds")
     extent(lengths, run.hidden_norm)
     extent(angles, sine)
     extent(height, left)
@@ -199,9 +214,16 @@ def draw_phases(column: Any, run: Run) -> None:
         for time in (begin, end):
             axes.axvline(time, color="0.6", linewidth=0.8, linestyle=":")
         axes.set(xscale="log", yscale="log")
-    lengths.set_title(f"$n$ = {n}, ε₂ = {error:.0e}")
+    lengths.set_title(rf"$n$ = {n}, $\varepsilon_2$ = {error:.0e}")
     for name, time in (("$T_1$", begin), ("$T_2$", end)):
-        height.annotate(name, (time, 0.02), xycoords=("data", "axes fraction"), ha="right")
+        height.annotate(
+            name,
+            (time, 0.04),
+            (-2, 0),
+            xycoords=("data", "axes fraction"),
+            textcoords="offset points",
+            ha="right",
+        )
 
 
 def extent(axes: Axes, values: Any) -> None:
@@ -209,96 +231,152 @@ def extent(axes: Axes, values: Any) -> None:
     later = values.isel(time=slice(1, None))
     others = [name for name in later.dims if name != "time"]
     low, high = later.min(others, skipna=False), later.max(others, skipna=False)
-    axes.fill_between(later.time, low, high, color="C0", alpha=0.5, lw=0.8, edgecolor="C0")
+    axes.fill_between(later.time, low, high, color="C0", alpha=0.4, lw=0)
+    for edge in (low, high):
+        axes.plot(later.time, edge, color="C0", linewidth=0.8)
+
+
+# ---- the rate from random starts ----
+
+
+MISFIT = 0.01
+"""How far a curve may lie from its fit over the last decade and still be one."""
 
 
 @paper.figure(
     "theorem",
-    lambda runs: (
-        "The rate from random starts, in the setting of Figure 1. Left, "
-        f"{paper.named(largest_group(runs)) or 'all n'}: the loss times T³, median and range over seeds, and "
-        "C T³/(T + T₀)³ with the median fit of the last decade. Right: C, mean and 95 % interval over seeds, and that "
-        "of students with equal h at the corners of a simplex. The theorem's bound allows n⁴."
+    "From random starts $L = C/(t + t_0)^3$, and $C$ does not grow with the number $n$ of students, where the theorem "
+    "of Xu and Du 2023 allows $n^4$.",
+    details=lambda runs: (
+        "In the setting of Figure 1. a, "
+        f"{paper.named(largest_group(runs)) or 'all n'}: the loss times t³, median and range over seeds; pale: the "
+        "fit of the last decade; line: π²/6, what two even students have. b: C, mean and 95 % interval over seeds; "
+        "pale: that of students with equal h at the corners of a regular simplex, exactly; line: the slope of the "
+        f"bound. c: the loss over the fit of each seed; grey: {MISFIT:.0%}."
     ),
     on={"figure1": "loss"},
     check=several_students,
-    size=(7.0, 3.2),
+    size=(7.0, 3.4),
 )
 def rate(canvas: Figure, runs: Run) -> None:
-    left, right = canvas.subplots(1, 2)
+    parts = canvas.subplot_mosaic([["scaled", "constant"], ["ratio", "constant"]], height_ratios=[2, 1])
     for run in by_students(largest_group(runs)):
         if measured.several(run):
-            draw_rate(left, run, styles_of(runs)[students(run)])
-    left.plot([], [], "--", color="black", linewidth=0.9, label="fit")
-    left.set(xscale="log", yscale="log", xlabel="time T = ηt", ylabel=r"$L\,T^3$", xlim=(0.5, None))
-    left.set_ylim(bottom=1e-2)
-    left.legend(loc="lower right")
+            draw_rate(parts["scaled"], parts["ratio"], run, styles_of(runs)[students(run)])
+    scaled, ratio = parts["scaled"], parts["ratio"]
+    sharp = pair_constant([0.5, 0.5])
+    scaled.axhline(sharp, color="0.4", linewidth=0.8)
+    scaled.annotate(r"$\pi^2/6$", (1, sharp), (-2, 2), xycoords=("axes fraction", "data"), textcoords="offset points",
+                    ha="right")  # fmt: skip
+    scaled.set(xscale="log", yscale="log", ylabel=r"$L\,t^3$", xlim=(0.5, None))
+    scaled.set_ylim(bottom=1e-2, top=2.2 * sharp)
+    scaled.tick_params(labelbottom=False)
+    scaled.legend(loc="lower right")
+    ratio.axhspan(1 - MISFIT, 1 + MISFIT, color="0.85", lw=0, zorder=0)
+    ratio.set(xscale="log", xlim=scaled.get_xlim(), ylim=(0.94, 1.06), ylabel="$L$ / fit")
+    name_axes(ratio, x=runs.time)
+    draw_constants(parts["constant"], runs)
+
+
+def draw_rate(scaled: Axes, ratio: Axes, run: Run, style: dict[str, Any]) -> None:
+    """L t³ of one run with the median fit, and the loss over each seed's fit."""
+    later, law = run.isel(time=slice(1, None)), fit_rate(run.dataset)
+    bands(scaled, later.time, later.loss * later.time**3, f"$n$ = {students(run)}", **style)
+    late = later.isel(time=later.time.values > 0.04 * float(later.time[-1]))
+    middle = law.median("seed")
+    reference(scaled, late.time, middle["constant"] * (late.time / (late.time + middle["offset"])) ** 3)
+    bands(ratio, late.time, late.loss * (late.time + law["offset"]) ** 3 / law["constant"], **style)
+
+
+def interval(constants: Any) -> tuple[float, float, float]:
+    """Mean of C (seed,) and its 95 % interval, which one seed does not have."""
+    return mean_interval(constants) if constants.size > 1 else (constants.item(), math.nan, math.nan)
+
+
+def draw_constants(axes: Axes, runs: Run) -> None:
+    """C by n for each d, that of a simplex, and the slope of the theorem's bound."""
     groups = list(runs.varying("neurons"))
+    names = [named(group) for group in groups]
     sizes: set[int] = set()
-    for number, group in enumerate(groups):
+    for number, (name, group) in enumerate(zip(names, groups, strict=True)):
         each = [run for run in by_students(group) if measured.several(run)]
         if not each:
             continue
         sizes |= {students(run) for run in each}
         shift = 1.05 ** (number - (len(groups) - 1) / 2)
-        mean, low, high = np.array([mean_interval(fit_rate(run.dataset)["constant"]) for run in each]).T
-        right.errorbar(
+        found = [fit_rate(run.dataset)["constant"] for run in each]
+        mean, low, high = np.array(
+            [mean_interval(one) if one.size > 1 else (float(one), *[np.nan] * 2) for one in found]
+        ).T
+        axes.errorbar(
             np.array([students(run) for run in each]) * shift, mean, (mean - low, high - mean),
-            fmt=marker_of(number, range(len(groups))), color=f"C{number}", markersize=3, capsize=2,
-            label=paper.named(group),
+            fmt=marker_of(name, names), color=style_of(name, names)["color"], markersize=3.5, capsize=2, linewidth=0.9,
+            label=name,
         )  # fmt: skip
-    draw_simplex(right, sorted(sizes))
-
-
-def draw_rate(axes: Axes, run: Run, style: dict[str, Any]) -> None:
-    """L T³ of one run, and the median fit."""
-    later, law = run.isel(time=slice(1, None)), fit_rate(run.dataset).median("seed")
-    bands(axes, later.time, later.loss * later.time**3, f"n = {students(run)}", **style)
-    late = later.time[later.time.values > 0.04 * float(later.time[-1])]
-    reference(axes, late, law["constant"] * (late / (late + law["offset"])) ** 3)
-
-
-def draw_simplex(axes: Axes, sizes: list[int]) -> None:
-    """C of students at the corners of a simplex, and the slope of the theorem's bound."""
-    fine, guide = np.linspace(2, max(sizes), 50), np.array([2.0, 3.0])
-    axes.plot(fine, simplex_constant(fine), color="black", linewidth=0.9, label="regular simplex, exact")
-    reference(axes, guide, simplex_constant(2) * (guide / 2) ** 4, "slope n⁴ (bound)")
-    axes.set(xscale="log", yscale="log", xlabel="students $n$", ylabel=r"constant $C$ of $L = C/(T+T_0)^3$")
-    axes.set_xticks(sizes, [str(size) for size in sizes])
+    largest = max(sizes)
+    fine = np.linspace(2, max(largest, 3), 50)
+    reference(axes, fine, simplex_constant(fine), "regular simplex")
+    guide = np.array([2.0, 3.0])
+    bound = simplex_constant(2) * (guide / 2) ** 4
+    axes.plot(guide, bound, color="0.4", linewidth=0.8)
+    axes.annotate("bound $\\propto n^4$", (guide[-1], bound[-1]), (4, -4), textcoords="offset points")
+    axes.set(xscale="log", yscale="log", xlabel="students $n$", ylabel=r"constant $C$ of the fit")
+    axes.set_xticks(sorted(sizes), [str(size) for size in sorted(sizes)])
     axes.minorticks_off()
     axes.legend(loc="lower left")
 
 
+# ---- the toys ----
+
+
 @paper.figure(
     "theorem",
-    "Toys of Xu and Du 2023. Left, two students by flow, z₁ = −z₂: loss and its limit (8π²/3)(h₁h₂)²/T³. Right, by "
-    "descent: students along the teacher, and equal students (range over seeds); L falls by (1 − nη/2)² per step.",
+    "The toys of Xu and Du 2023: two students at an angle to the teacher learn as $t^{-3}$; students along it, or "
+    "all equal, learn exponentially.",
+    details=(
+        "a: all toys, on a logarithmic time axis. Toy 1 by flow, two students with z₁ = −z₂; pale: its limit "
+        "(8π²/3)(h₁h₂)²/t³. b: the exponential ones by descent, against n t, by which they coincide; pale: "
+        "L(0)(1 − nη/2)^(2T) after T iterations, of students along the teacher. Median and range over seeds."
+    ),
     on={"mirrored": ["loss", "projection"], "exact_rank": "loss"},
     check=toys_of_two,
-    size=(7.0, 3.2),
+    size=(5.5, 3.0),
 )
 def toys(canvas: Figure, mirrored: Run, exact_rank: Run) -> None:
-    left, right = canvas.subplots(1, 2)
-    each = by_students(mirrored)
-    names = [label_of(run) for run in each]
-    for name, run in zip(names, each, strict=True):
+    left, right = canvas.subplots(1, 2, sharey=True)
+    pairs = {f"1, {label_of(run)}": run for run in by_students(mirrored)}
+    exact = {toy_name(run): run for run in by_students(exact_rank)}
+    names = [*pairs, *exact]
+    for name, run in pairs.items():
         later, heights = run.isel(time=slice(1, None)), run.projection.isel(time=-1, seed=0).values
-        ends = ", ".join(f"{h:.2f}" for h in heights)
-        colour = bands(left, later.time, later.loss, f"{name}: {ends} at the end", **style_of(name, names))
+        bands(left, later.time, later.loss, name, **style_of(name, names))
         late = later.time[later.time.values > 10]
-        reference(left, late, pair_constant(heights) / late**3)
-        left.plot(later.time[-1], later.loss[0, -1], marker_of(name, names), color=colour)
-    left.plot([], [], "--", color="black", linewidth=0.8, label="limit")
-    left.set(xscale="log", yscale="log")
+        reference(left, late, pair_constant(heights) / late**3, color=style_of(name, names)["color"])
+    for name, run in exact.items():
+        shown = (
+            floored(right, run.loss, FLOOR)
+            if run is next(iter(exact.values()))
+            else run.loss.where(run.loss > FLOOR)
+        )
+        shown, style = shown.isel(time=slice(1, None)), style_of(name, names)
+        bands(left, shown.time, shown, **style)
+        bands(right, students(run) * shown.time, shown, name, **style)
+        if measured.parallel(run):
+            factor = 1 - 0.5 * students(run) * run.config.dynamics.step_size
+            law = run.loss.isel(time=0, drop=True).median().item() * factor ** (2 * run.step)
+            reference(right, students(run) * run.time, law.where(law > FLOOR), color=style["color"])
+    for axes in (left, right):
+        floored(axes, exact_rank.loss, FLOOR)
+    left.set(xscale="log", yscale="log", ylim=(FLOOR / 100, 10))
     name_axes(left, x=mirrored.time, y=mirrored.loss)
-    left.legend()
-    toys = {toy_name(run): run for run in by_students(exact_rank)}
-    for name, run in toys.items():
-        draw_exact_rank(right, run, name, style_of(name, list(toys)))
-    right.plot([], [], "--", color="black", linewidth=0.8, label=r"$L(0)(1 - n\eta/2)^{2T}$")
-    right.set(xlabel="iteration $T$", yscale="log")
-    name_axes(right, y=exact_rank.loss)
-    right.legend(loc="upper right")
+    right.set_xlabel("students × time, $n\\,t$")
+    canvas.legend(
+        *(part + more for part, more in zip(left.get_legend_handles_labels(), right.get_legend_handles_labels(),
+                                            strict=True)),
+        loc="outside upper center", ncols=3, title="toy",
+    )  # fmt: skip
+    right.annotate("rounding", (1, FLOOR / 10), (-3, 0), xycoords=("axes fraction", "data"),
+                   textcoords="offset points", ha="right", va="center", fontsize=7)  # fmt: skip
 
 
 FLOOR = 1e-28
@@ -306,78 +384,101 @@ FLOOR = 1e-28
 
 
 def toy_name(run: Run) -> str:
-    """`toy 2, along v, n = 4`."""
-    kind = "toy 2, along v" if measured.parallel(run) else "toy 3, all equal"
-    return f"{kind}, n = {students(run)}"
-
-
-def draw_exact_rank(axes: Axes, run: Run, name: str, style: dict[str, Any]) -> None:
-    """The loss of one run, and its exact course where students are along the teacher."""
-    bands(axes, run.step, run.loss.where(run.loss > FLOOR), name, **style)
-    if measured.parallel(run):
-        factor = 1 - 0.5 * students(run) * run.config.dynamics.step_size
-        exact = run.loss.isel(time=0, drop=True).median().item() * factor ** (2 * run.step)
-        reference(axes, run.step, exact.where(exact > FLOOR))
+    """`2, along the teacher, n = 4`."""
+    kind = "2, along the teacher" if measured.parallel(run) else "3, all equal"
+    return f"{kind}, $n$ = {students(run)}"
 
 
 def label_of(run: Run) -> str:
     """A run of two students by its label: `even h` of mirror images."""
-    return paper.named(run).replace("mirror_images", "even h").replace("_", " ")
+    return named(run).replace("mirror images", "even $h$")
+
+
+# ---- the lower bound ----
 
 
 @paper.figure(
     "theorem",
-    lambda mirrored, runs: (
-        "The lower bound of Xu and Du 2023. Two students by flow, h even or uneven, and dashed their exact limits: "
-        "4πh₁h₂/T, n⁵/(24πh₁h₂), and that of L = C/T³. Bands: descent from random starts "
-        f"({paper.named(largest_group(runs)) or 'all n'}, Figure 1's setting), range over seeds. The bounds say that "
-        "the last two panels stay above a constant for every n."
+    "The lower bound of Xu and Du 2023: the spread $Z$ of $n$ students falls as $1/t$, and at the end of training "
+    "$L/Z^3$ and $|\\nabla L|/L^{2/3}$ fall less with $n$ than its bounds allow.",
+    details=lambda mirrored, runs: (
+        "a: Z t, Z = Σ_{i<j}|z_i − z_j|, of two students by flow, h even or uneven, with their exact limits 4πh₁h₂ "
+        "(pale), and of descent from random starts "
+        f"({paper.named(largest_group(runs)) or 'all n'}, Figure 1's setting), median and range over seeds. b, c: at "
+        "the end of training, median and range over seeds; lines: the slopes n⁻⁵ and n^(−2/3) of the bounds, and "
+        "pale, at n = 2, the exact limits 1/(24πh₁h₂) and √3 C^(−1/6) of even students."
     ),
     on={
         "mirrored": ["gradient_norm", "loss", "projection", "spread"],
         "figure1": ["gradient_norm", "loss", "spread"],
     },
     check=two_students,
-    size=(7.5, 3.2),
+    size=(7.0, 2.8),
 )
 def lower_bound(canvas: Figure, mirrored: Run, runs: Run) -> None:
-    row = canvas.subplots(1, 3)
+    left, *others = canvas.subplots(1, 3)
     random = [run for run in by_students(largest_group(runs)) if measured.several(run)]
     pairs = by_students(mirrored)
     values = [*map(students, random), *map(label_of, pairs)]
     for run in random:
-        draw_lower_bound(row, run, f"n = {students(run)}", style_of(students(run), values))
+        draw_spread(left, run, f"$n$ = {students(run)}", style_of(students(run), values))
     for run in pairs:
-        draw_lower_bound(row, run, f"n = {students(run)}, {label_of(run)}", style_of(label_of(run), values))
-        draw_limits(row, run)
-    for axes in row:
-        axes.set(xscale="log", yscale="log", xlabel="time T = ηt")
-    spread, cubed, gradient = row
-    spread.set_ylabel(r"spread $Z = \sum_{i<j}|z_i - z_j|$")
-    cubed.set_ylabel(r"$n^5 L / Z^3$")
-    gradient.set_ylabel(r"$n^{2/3} |\nabla L| / L^{2/3}$")
-    for axes, ticks in ((cubed, [2, 5, 10, 20]), (gradient, [2, 5, 10])):
-        axes.set_yticks(ticks, [str(tick) for tick in ticks])
-        axes.tick_params(axis="y", which="minor", left=False, labelleft=False)
-    spread.legend(loc="lower left")
+        style = style_of(label_of(run), values)
+        draw_spread(left, run, f"flow, {label_of(run)}", style)
+        late = np.geomspace(10, float(run.time[-1]), 2)
+        limit = float(measured.of_pair(group_spread, run).median())
+        reference(left, late, [limit] * 2, color=style["color"])
+    reference(left, [], [], r"limit $4\pi h_1h_2$")
+    left.set(xscale="log", yscale="log", ylabel=r"$Z\,t$")
+    name_axes(left, x=mirrored.time)
+    left.legend(loc="lower right")
+    draw_by_students(others, runs)
 
 
-def draw_lower_bound(row: Any, run: Run, label: str, style: dict[str, Any]) -> None:
-    """Z, n⁵L/Z³ and n^{2/3}|∇L|/L^{2/3} of one run."""
-    n, later = students(run), run.isel(time=slice(1, None), teacher=0)
-    early = later.isel(time=later.time.values <= measured.CARRIED)
-    shown = (later.spread, n**5 * later.loss / later.spread**3, early.gradient_norm / early.loss ** (2 / 3))
-    for axes, values, scale in zip(row, shown, (1.0, 1.0, n ** (2 / 3)), strict=True):
-        bands(axes, values.time, scale * values, label, **style)
+def draw_spread(axes: Axes, run: Run, label: str, style: dict[str, Any]) -> None:
+    """Z t of one run."""
+    later = run.isel(time=slice(1, None), teacher=0)
+    bands(axes, later.time, later.spread * later.time, label, **style)
 
 
-def draw_limits(row: Any, run: Run) -> None:
-    """The exact limits of two students."""
-    late = np.geomspace(10, float(run.time[-1]), 2)
-    spread, cubed, constant = (
-        float(measured.of_pair(formula, run).median())
-        for formula in (group_spread, loss_by_spread, pair_constant)
-    )
-    reference(row[0], late, spread / late)
-    reference(row[1], late, [2**5 * cubed] * 2)
-    reference(row[2], [late[0], measured.CARRIED], [2 ** (2 / 3) * gradient_limit(constant)] * 2)
+def draw_by_students(row: Any, runs: Run) -> None:
+    """L/Z³ and |∇L|/L^{2/3} at the end of training by n, for each d, with the slopes of their bounds."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    groups = list(runs.varying("neurons"))
+    names = [named(group) for group in groups]
+    limits = (loss_by_spread([0.5, 0.5]), gradient_limit(pair_constant([0.5, 0.5])))
+    bounds = (-5.0, -2 / 3)
+    sizes: set[int] = set()
+    for number, (name, group) in enumerate(zip(names, groups, strict=True)):
+        each = [run.isel(time=-1, teacher=0) for run in by_students(group) if measured.several(run)]
+        sizes |= {students(run) for run in each}
+        shift = 1.05 ** (number - (len(groups) - 1) / 2)
+        cubed = [end.loss / end.spread**3 for end in each]
+        slopes = [end.gradient_norm / end.loss ** (2 / 3) for end in each]
+        for axes, ends in zip(row, (cubed, slopes), strict=True):
+            found = [np.quantile(values, (0, 0.5, 1)) for values in ends]
+            if not found:
+                continue
+            low, middle, high = np.array(found).T
+            axes.errorbar(
+                [shift * students(end) for end in each], middle, (middle - low, high - middle),
+                fmt=marker_of(name, names), color=style_of(name, names)["color"], markersize=3.5, capsize=2,
+                linewidth=0.9, label=name,
+            )  # fmt: skip
+    if not sizes:
+        return
+    guide = np.array([2.0, max(3.0, max(sizes))])
+    for axes, limit, power, label in zip(row, limits, bounds, ("n^{-5}", "n^{-2/3}"), strict=True):
+        axes.plot(guide, limit * (guide / 2) ** power, color="0.4", linewidth=0.8)
+        axes.annotate(f"bound $\\propto {label}$", (guide[0], limit), (18, -14), textcoords="offset points")
+        reference(axes, [1.8, 2.25], [limit] * 2)
+        axes.set(xscale="log", yscale="log", xlabel="students $n$")
+        axes.set_xticks(sorted(sizes), [str(size) for size in sorted(sizes)])
+        axes.tick_params(axis="x", which="minor", bottom=False, labelbottom=False)
+        axes.yaxis.set_minor_formatter(NullFormatter())
+    row[0].set_ylabel(r"$L\,/\,Z^3$ at the end")
+    row[1].yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    row[1].yaxis.set_major_formatter("{x:g}")
+    row[1].set_ylabel(r"$|\nabla L|\,/\,L^{2/3}$ at the end")
+    row[0].legend(loc="lower left")

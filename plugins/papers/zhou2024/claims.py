@@ -549,7 +549,7 @@ def pipeline(run: Run) -> Result:
     "published",
     on="pipeline",
     by="run",
-    figures=["pipeline"],
+    figures=["pipeline", "stages"],
 )
 def first_and_last(run: Run) -> Mapping[str, Result]:
     energy = run.off_span_energy.median("neuron")

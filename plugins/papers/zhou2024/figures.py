@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +18,7 @@ from . import measured, theory
 from .theory import paper
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -24,9 +27,13 @@ PLUS, MINUS = "C0", "C1"
 
 
 def schedule(run: Run) -> str:
-    """`λ = 0.02`, or how a λ that changes is called."""
+    """`$λ$ = 0.02`, or how a λ that changes is called."""
     least, most = float(run.regularization.min()), float(run.regularization.max())
-    return f"λ = {most:g}" if least == most else f"λ {run.swept.get('weight_decay', 'changes')}"
+    return (
+        rf"$\lambda$ = {most:g}"
+        if least == most
+        else rf"$\lambda$ {run.swept.get('weight_decay', 'changes')}"
+    )
 
 
 def styled(runs: list[Run]) -> list[tuple[Run, dict[str, str], bool]]:
@@ -56,14 +63,17 @@ def in_the_plane(runs: Any) -> None:
 
 @paper.figure(
     "inferred",
-    "After Zhou and Ge 2024, Figure 1, which illustrates the descent direction: a state near a solution, |·| "
-    "neurons in the plane, each drawn on the side of its teacher. Grey: −∇ of the objective for a balanced neuron "
-    "at each point, of positive sign left and of negative sign right. Dotted rays: teachers of that sign. Blue or "
-    "orange: −∂L_λ/∂w of the neurons (direction); black: the descent direction q v − w (full length). Setting and "
-    "q are not checked against the paper.",
+    "After Zhou and Ge 2024, Figure 1: near a solution, moving each neuron towards its share of its teacher, or to 0, "
+    "lowers the objective.",
+    details=(
+        "A state near a solution, |·| neurons in the plane, each drawn on the side of its teacher; positive neurons "
+        "in a, negative ones in b. Grey: −∇ of the objective for a balanced neuron of that sign at each point. Dotted "
+        "rays: teachers of that sign. Coloured arrows: −∂L_λ/∂w of the neurons (direction); black: the descent "
+        "direction q v − w (full length). Setting and q are not checked against the paper."
+    ),
     on={"near_solution": FIGURE1},
     check=in_the_plane,
-    size=(7.5, 3.0),
+    size=(7.0, 2.5),
 )
 def figure1(canvas: Figure, runs: Run) -> None:
     later = next(runs.by("run")).isel(seed=0, time=slice(1, None))
@@ -101,19 +111,36 @@ def figure1(canvas: Figure, runs: Run) -> None:
         axes.quiver(*hidden[chosen].T, *(-towards[chosen].T), color="black", width=0.005, **kind)
         axes.quiver(*hidden[chosen].T, *(-0.14 * unit(gradient[chosen])).T, color=colour, width=0.008, **kind)
         axes.set(xlabel="$w_1$", xlim=(-reach, reach), ylim=(-0.08 * reach, reach), aspect="equal")
-        axes.set_title("positive neurons, a > 0" if sign > 0 else "negative neurons, a < 0")
+        axes.set_title("positive neurons, $a > 0$" if sign > 0 else "negative neurons, $a < 0$")
+        axes.set_xticks(np.linspace(-reach, reach, 5).round(1))
     canvas.axes[0].set_ylabel("$w_2$")
+    arrows = (
+        ("0.72", r"$-\nabla L_\lambda$ of a balanced neuron"),
+        (PLUS, r"$-\partial L_\lambda/\partial w$, $a > 0$"),
+        (MINUS, r"$-\partial L_\lambda/\partial w$, $a < 0$"),
+        ("black", "descent direction"),
+    )
+    for colour, label in arrows:
+        canvas.axes[0].plot([], [], ">", color=colour, ms=5, label=label)
+    canvas.axes[0].plot([], [], ":", color="0.2", label="teachers")
+    canvas.legend(
+        *canvas.axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=5, columnspacing=1
+    )
 
 
 @paper.figure(
     "inferred",
-    "After Zhou and Ge 2024, Figure 2: the dual certificate. Black: η₀, of least norm with η₀ = s at the teachers "
-    "and no slope there. Colours: η_λ(u) = ⟨f* − f, σ(u·x)⟩/λ of the network that flow has trained. Below: about "
-    "a teacher, with the two parabolas of the one-sided curvatures of η₀ (dashed, numbers). Teachers and λ are "
-    "ours.",
+    r"After Zhou and Ge 2024, Figure 2: the dual certificate $\eta_\lambda$ of trained networks tends to $\eta_0$, "
+    r"which "
+    "is ±1 at the teachers alone.",
+    details=(
+        "Wide grey: η₀, of least norm with η₀ = s at the teachers and no slope there. Colours: η_λ(u) = ⟨f* − f, "
+        "σ(u·x)⟩/λ of the network that flow has trained. Below: about a teacher, dotted: the two parabolas of the "
+        "one-sided curvatures of η₀ (numbers). Teachers and λ are ours."
+    ),
     on={"plane": ["certificate", "certificate_angle", "regularization"]},
     check=in_the_plane,
-    size=(7.0, 5.2),
+    size=(7.0, 4.8),
 )
 def figure2(canvas: Figure, runs: Run) -> None:
     run = next(runs.by("run")).isel(seed=0)
@@ -130,16 +157,14 @@ def figure2(canvas: Figure, runs: Run) -> None:
     for axes in parts.values():
         for decay in shown:
             label, style = f"$\\eta_\\lambda$, λ = {decay:g}", style_of(decay, shown)
-            axes.plot(
-                angle, ladder.sel(regularization=decay).certificate, lw=2.2, alpha=0.75, label=label, **style
-            )
-        axes.plot(grid, exact(theory.plane(grid)), color="black", lw=0.9, label=r"$\eta_0$")
+            axes.plot(angle, ladder.sel(regularization=decay).certificate, label=label, **style)
+        reference(axes, grid, exact(theory.plane(grid)), r"$\eta_0$")
     whole = parts["all"]
     for side in (-1, 1):
         whole.axhline(side, color="0.5", lw=0.8, ls=":")
     whole.plot(centres, signs, "o", mfc="white", color="black", zorder=5, label="teachers")
     whole.set(
-        xlabel="angle of u in degrees",
+        xlabel="angle of $u$, degrees",
         ylabel=r"certificate $\eta(u)$",
         xlim=(0, 180),
         xticks=range(0, 181, 30),
@@ -150,14 +175,13 @@ def figure2(canvas: Figure, runs: Run) -> None:
         bends = exact.curvatures(teacher, np.array([-vector[1], vector[0]]))
         for side, curvature in zip((-1, 1), bends, strict=True):
             away = np.linspace(0, 12, 50)
-            reference(
-                axes, centre + side * away, sign + 0.5 * curvature * np.deg2rad(away) ** 2, color="0.35"
-            )
+            parabola = sign + 0.5 * curvature * np.deg2rad(away) ** 2
+            axes.plot(centre + side * away, parabola, ":", color="black", lw=0.9)
             box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}
             at = (centre + 8.5 * side, sign * 0.79)
             axes.text(*at, f"{curvature:+.2f}", ha="center", va="center", fontsize=8, bbox=box, zorder=6)
         axes.plot(centre, sign, "o", mfc="white", color="black", zorder=5)
-        axes.set(xlim=(centre - 12, centre + 12), xlabel="angle of u in degrees")
+        axes.set(xlim=(centre - 12, centre + 12), xlabel="angle of $u$, degrees")
         axes.set_ylim(*((0.75, 1.03) if sign > 0 else (-1.03, -0.75)))
     parts["0"].set_ylabel(r"$\eta(u)$")
 
@@ -170,11 +194,14 @@ def setting(run: Run) -> str:
 
 @paper.figure(
     "theorem",
-    "Loss at the end of each λ. Left: loss, and ½|η₀|²λ² (lines). Right: L/λ² over ½|η₀|², and the mass deficit "
-    "over λ|η₀|² (open marks). Crosses: the measure problem min ½|f_μ − f*|² + λ|μ|₁, solved separately. The first "
-    "seed is drawn.",
+    r"Weight decay $\lambda$ leaves a loss of $\frac{1}{2}|\eta_0|^2\lambda^2$ and a mass deficit of "
+    r"$\lambda|\eta_0|^2$, as the measure problem says.",
+    details=(
+        "At the end of each λ, of the first seed. a: loss, pale: ½|η₀|²λ². b: L/λ² over ½|η₀|², and the mass deficit "
+        "over λ|η₀|² (open marks). Crosses: the measure problem min ½|f_μ − f*|² + λ|μ|₁, solved separately."
+    ),
     on={"plane": LADDER, "ladder": LADDER, "ladder_descent": ["loss", "regularization"]},
-    size=(7.2, 3.4),
+    size=(7.0, 3.0),
 )
 def loss_by_decay(canvas: Figure, *experiments: Run) -> None:
     left, right = canvas.subplots(1, 2)
@@ -185,7 +212,7 @@ def loss_by_decay(canvas: Figure, *experiments: Run) -> None:
         total = np.abs(measured.teachers(run)[1]).sum()
         ladder = measured.by_level(run.isel(seed=0))
         decay = ladder.regularization
-        solved = "optimal_path_norm" in ladder.dataset
+        solved = "optimal_loss" in ladder.dataset and "path_norm" in ladder.dataset
         colour = style_of(name, names)["color"]
         style: dict[str, Any] = {"color": colour, "marker": marker_of(name, names), "ls": "none"}
         style["ms"] = 6 if solved else 4.5
@@ -199,11 +226,12 @@ def loss_by_decay(canvas: Figure, *experiments: Run) -> None:
         deficit = (total - ladder.path_norm) / decay / square
         right.semilogx(decay, deficit, **{**style, "mfc": "none", "ms": 9})
         fine = np.geomspace(float(decay.min()), float(decay.max()), 50)
-        left.loglog(fine, 0.5 * square * fine**2, color=colour, lw=0.8)
-    right.axhline(1, color="0.5", lw=0.8)
+        reference(left, fine, 0.5 * square * fine**2, color=colour)
+    reference(right, [float(experiments[0].regularization.where(experiments[0].regularization > 0).min()),
+                      float(experiments[0].regularization.max())], [1, 1])  # fmt: skip
     name_axes(left, x=experiments[0].regularization, y=experiments[0].loss)
     name_axes(right, x=experiments[0].regularization)
-    right.set_ylabel("measured / limit for λ → 0")
+    right.set_ylabel(r"measured over limit, $\lambda \to 0$")
     for size, face, label in (
         (6, "0.4", r"$L/\lambda^2$ over $\frac{1}{2}|\eta_0|^2$"),
         (9, "none", r"$(|\mu^*|-\Sigma|a||w|)/\lambda$ over $|\eta_0|^2$"),
@@ -213,12 +241,16 @@ def loss_by_decay(canvas: Figure, *experiments: Run) -> None:
     right.legend(loc="lower left")
 
 
-def directions_caption(runs: Run) -> str:
+ROUNDED = 1e-26
+"""Σ|a||w|θ² below which rounding of the weights shows in the angles."""
+
+
+def directions_details(runs: Run) -> str:
     """With the schedules of λ that changes."""
     text = (
-        "What weight decay buys: students near their teachers and background neurons of random sign, the same starts "
-        "for each λ. Median and range over seeds. Dashed: slope of e^(−2κλt), κ the least curvature of the "
-        "certificate at a teacher."
+        "Students near their teachers and background neurons of random sign, the same starts for each λ. Median and "
+        "range over seeds. Pale: slope of e^(−2κλt), κ the least curvature of the certificate at a teacher; grey: "
+        "below the rounding of the angles."
     )
     for run in runs.by("run"):
         decay = run.config.dynamics.weight_decay
@@ -232,9 +264,11 @@ def directions_caption(runs: Run) -> str:
 
 @paper.figure(
     "theorem",
-    directions_caption,
+    r"What weight decay $\lambda$ buys: directions converge to the teachers, exponentially at a rate in proportion to "
+    r"$\lambda$; without it they do not.",
+    details=directions_details,
     on={"descents": ["loss", "mass_weighted_square_angle", "regularization"]},
-    size=(7.2, 3.4),
+    size=(7.0, 3.0),
 )
 def directions(canvas: Figure, runs: Run) -> None:
     left, right = canvas.subplots(1, 2)
@@ -247,62 +281,127 @@ def directions(canvas: Figure, runs: Run) -> None:
         if steady and late.size and measured.applies(run):
             rate = 2 * theory.least_curvature(measured.certificate_of(run)) * float(run.regularization[-1])
             line = late[-1] * np.exp(-rate * (late.time - late.time[-1]))
-            reference(left, late.time, line, zorder=4)
+            reference(left, late.time, line)
     reference(left, [], [], r"$e^{-2\kappa\lambda t}$")
     for axes, quantity in ((left, runs.mass_weighted_square_angle), (right, runs.loss)):
         axes.set(xscale="log", yscale="log")
         name_axes(axes, x=runs.time, y=quantity)
+    left.axhspan(0, ROUNDED, color="0.55", alpha=0.15, lw=0)
     left.set(ylim=(1e-30, 3), ylabel=r"$\Sigma|a||w|\theta^2$")
     left.legend(loc="lower left")
 
 
+ALIGNED, VANISHED = 1e-6, 1e-6
+"""The angle below which a neuron of the right sign is aligned; the mass below which one has vanished."""
+
+LEAST_ANGLE, LEAST_MASS = 1e-17, 1e-9
+"""What is smaller is drawn there."""
+
+
 @paper.figure(
     "theorem",
-    "Every neuron at the end: its mass |a||w| and its angle to the closest teacher. Blue: the sign of that "
-    "teacher; orange: the other. Masses below 2e-9 are drawn there. Dashed: the limits of “aligned” and "
-    "“vanished”; a neuron in the upper right is neither. Of several λ the first, the middle one and the last.",
+    "With weight decay each neuron aligns with a teacher of its sign or vanishes; without it most do neither.",
+    details=(
+        "a: share of all neurons of all seeds at the end, by λ: aligned (right sign, angle to the closest teacher "
+        "below 1e-6), vanished (mass |a||w| below 1e-6), neither. b, c: each of these neurons, of the smallest λ and "
+        "of the last run: mass and angle; grey: the zones of vanished and of aligned ones; values below the floor of "
+        "either axis are drawn on it (▽)."
+    ),
     on={"descents": ["closest_teacher", "mass", "teacher_angle", "regularization"]},
-    size=(7.5, 3.0),
+    size=(7.0, 2.8),
 )
 def align_or_vanish(canvas: Figure, runs: Run) -> None:
-    every = list(runs.by("run"))
-    chosen = [every[index] for index in sorted({0, len(every) // 2, len(every) - 1})]
-    for axes, run in facets(canvas, chosen):
-        last = run.isel(time=-1)
-        signs = np.sign(measured.teachers(run)[1])
-        mass, angle = np.ravel(last.mass), np.maximum(np.ravel(last.teacher_angle), 1e-18)
-        right = np.sign(mass) == signs[np.ravel(last.closest_teacher).astype(int)]
-        for shown, colour, marker, label in (
-            (right, PLUS, "o", "right sign"),
-            (~right, MINUS, "s", "wrong sign"),
-        ):
-            size = np.maximum(np.abs(mass[shown]), 2e-9)
-            axes.loglog(size, angle[shown], marker, color=colour, alpha=0.5, ms=4.5, mew=0, label=label)
-        axes.axhline(1e-6, color="0.4", ls="--", lw=0.8)
-        axes.axvline(1e-6, color="0.4", ls="--", lw=0.8)
-        axes.set(xlim=(1e-9, 3), ylim=(1e-19, 9), xlabel="mass |a||w|", title=schedule(run))
-    canvas.axes[0].set_ylabel("angle θ to the closest teacher")
-    canvas.axes[0].legend(loc="lower left")
+    every = sorted(runs.by("run"), key=lambda run: float(run.regularization.max()) != 0)
+    parts = canvas.subplots(1, 1 + min(2, len(every)), width_ratios=[1.15, *[1] * min(2, len(every))])
+    draw_shares(parts[0], every)
+    for axes, run in zip(parts[1:], (every[0], every[-1]), strict=False):
+        draw_ends(axes, run)
+        axes.set_title(schedule(run))
+    parts[1].set_ylabel(r"angle $\theta$ to the closest teacher")
+    parts[1].legend(loc="center left")
+    for axes in parts[2:]:
+        axes.tick_params(labelleft=False)
+
+
+def ends_of(run: Run) -> tuple[Any, Any, Any]:
+    """Size of mass, angle to the closest teacher, and whether the sign is that teacher's, of every neuron, at the "
+    "end."""
+    last, signs = run.isel(time=-1), np.sign(measured.teachers(run)[1])
+    mass, closest = np.ravel(last.mass), np.ravel(last.closest_teacher).astype(int)
+    return np.abs(mass), np.ravel(last.teacher_angle), np.sign(mass) == signs[closest]
+
+
+def draw_shares(axes: Axes, every: Sequence[Run]) -> None:
+    """Stacked bars of what neurons have become, one for each run."""
+    height = np.arange(len(every))[::-1]
+    shares = []
+    for run in every:
+        mass, angle, right = ends_of(run)
+        aligned, vanished = right & (angle < ALIGNED), mass < VANISHED
+        shares.append([(aligned & ~vanished).mean(), vanished.mean(), (~aligned & ~vanished).mean()])
+    left = np.zeros(len(every))
+    for share, label, face, hatch in zip(
+        np.transpose(shares),
+        ("aligned", "vanished", "neither"),
+        ("C2", "0.85", "C1"),
+        ("", "...", "///"),
+        strict=True,
+    ):
+        edge = "white" if face == "C1" else "0.3"
+        axes.barh(
+            height, share, 0.7, left, color=face, hatch=hatch, edgecolor=edge, linewidth=0.6, label=label
+        )
+        left += share
+    axes.set_yticks(height, [schedule(run) for run in every])
+    axes.set(xlim=(0, 1), ylim=(-0.6, len(every) + 0.2), xlabel="share of neurons")
+    axes.grid(visible=False)
+    axes.legend(loc="upper center", ncols=3, columnspacing=0.8, handlelength=1.2, handletextpad=0.4)
+
+
+def draw_ends(axes: Axes, run: Run) -> None:
+    """Every neuron at the end by mass and angle; those below the floors on them."""
+    mass, angle, right = ends_of(run)
+    axes.axhspan(0, ALIGNED, color="0.55", alpha=0.15, lw=0)
+    axes.axvspan(0, VANISHED, color="0.55", alpha=0.15, lw=0)
+    at: dict[str, Any] = {"xycoords": "axes fraction", "color": "0.35", "fontsize": 7.5}
+    axes.annotate("aligned", (0.97, 0.05), ha="right", **at)
+    axes.annotate("vanished", (0.05, 0.97), rotation=90, va="top", **at)
+    floored = (mass < LEAST_MASS) | (angle < LEAST_ANGLE)
+    for shown, colour, marker, label in (
+        (right, PLUS, "o", "right sign"),
+        (~right, MINUS, "s", "wrong sign"),
+    ):
+        above, below = shown & ~floored, shown & floored
+        axes.plot(mass[above], angle[above], marker, color=colour, alpha=0.6, ms=3.5, mew=0, label=label)
+        ends = np.maximum(mass[below], LEAST_MASS), np.maximum(angle[below], LEAST_ANGLE)
+        axes.plot(*ends, "v", color=colour, mfc="white", ms=4)
+    left = max(LEAST_MASS / 4, min(VANISHED / 20, float(mass.min()) / 4))
+    axes.set(
+        xscale="log",
+        yscale="log",
+        xlim=(left, 3),
+        ylim=(LEAST_ANGLE / 30, 9),
+        xlabel="mass $|a||w|$",
+    )
 
 
 @paper.figure(
     "theorem",
-    "Balance: |a² − |w|²| of each neuron from unbalanced Gaussian starts. Dashed: e^(−2λt) from the largest start.",
+    r"Weight decay balances each neuron: $|a^2-|w|^2|$ falls as $e^{-2\lambda t}$ from unbalanced starts.",
+    details="Every neuron of every seed, from Gaussian starts; pale: e^(−2λt) from the largest start.",
     on={"balance": ["imbalance", "regularization"]},
-    size=(7.2, 3.0),
+    size=(7.0, 2.6),
 )
 def balance(canvas: Figure, runs: Run) -> None:
     for axes, run in facets(canvas, runs.by("run")):
         size = np.abs(run.imbalance).stack(one=("seed", "neuron")).transpose("time", "one")
         axes.semilogy(run.time, size, color="C0", alpha=0.5, lw=0.8)
         decay = run.regularization[-1]
-        reference(
-            axes, run.time, size[0].max() * np.exp(-2 * decay * run.time), r"$e^{-2\lambda t}$", linewidth=1.4
-        )
+        reference(axes, run.time, size[0].max() * np.exp(-2 * decay * run.time), r"$e^{-2\lambda t}$")
         name_axes(axes, x=run.time)
         dynamics = run.config.dynamics
         descent = "step_size" in dynamics
-        name = f"descent, step {dynamics.step_size:g}" if descent else dynamics.name.replace("_", " ")
+        name = rf"descent, $\eta$ = {dynamics.step_size:g}" if descent else dynamics.name.replace("_", " ")
         axes.set_title(f"{name}, {schedule(run)}")
         axes.legend(loc="lower left")
     canvas.axes[0].set_ylabel(r"$|a^2-|w|^2|$")
@@ -310,56 +409,81 @@ def balance(canvas: Figure, runs: Run) -> None:
 
 @paper.figure(
     "theorem",
-    "All saved states of all seeds. Left: |∇L_λ|² against the suboptimality ζ; dashed: the bound ζ⁴/λ² with "
-    "constant 1 (wording not checked). Right: |∇L_λ|²/(λζ); shaded: [2, 5]; vertical lines: ζ = λ², below which a "
-    "state is called near the optimum.",
+    r"The gradient bounds the suboptimality $\zeta$: as $\zeta^4/\lambda^2$ where $\zeta \leq \lambda$, and near the "
+    r"optimum by $|\nabla L_\lambda|^2 \geq c\lambda\zeta$, which is sharper.",
+    details=(
+        "All saved states of all seeds, in units of λ, in which all λ agree. a: |∇L_λ|²λ²/ζ⁴ against ζ/λ; pale: the "
+        "recalled bound with constant 1 (wording not checked); grey: ζ > λ, where it is not tested. b: "
+        "|∇L_λ|²/(λζ) against ζ/λ²; pale: the derived constant c below ζ = λ², and 2κ, to which it tends late in "
+        "training."
+    ),
     on={"descents": ["suboptimality", "regularization"]},
-    size=(7.2, 3.4),
+    size=(7.0, 3.0),
 )
 def gradient_bound(canvas: Figure, runs: Run) -> None:
     left, right = canvas.subplots(1, 2)
     every = list(runs.by("run"))
     names = [schedule(run) for run in every]
+    least = math.inf
     for run, style, steady in styled(every):
         if not steady:
             continue
-        decay = float(run.regularization[-1])
-        excess = np.ravel(run.suboptimality.where(run.suboptimality > 1e-13))
-        square = np.ravel(run.gradient_norm**2)
-        marks: dict[str, Any] = {**style, "linestyle": "none", "marker": marker_of(schedule(run), names)}
-        marks.update(ms=3, mew=0, alpha=0.6)
-        left.loglog(excess, square, label=schedule(run), **marks)
-        right.loglog(excess, square / (decay * excess), **marks)
-        fine = np.geomspace(1e-13, np.nanmax(excess), 40)
-        reference(left, fine, fine**4 / decay**2, color=style["color"])
-        right.axvline(decay**2, color=style["color"], lw=0.8)
-    left.plot([], [], "--", color="0.3", label=r"$\zeta^4/\lambda^2$")
-    left.set(ylim=(1e-17, 100), xlabel="suboptimality ζ of the objective", ylabel=r"$|\nabla L_\lambda|^2$")
-    right.axhspan(2, 5, color="0.85", zorder=0)
-    right.set(xlabel="suboptimality ζ of the objective", ylabel=r"$|\nabla L_\lambda|^2/(\lambda\zeta)$")
-    left.legend(loc="lower right")
+        decay, name = float(run.regularization[-1]), schedule(run)
+        excess, square = (np.ravel(values) for values in measured.states(run))
+        marks: dict[str, Any] = {"color": style["color"], "marker": marker_of(name, names), "ls": "none"}
+        marks.update(ms=2.5, mew=0, alpha=0.6)
+        left.plot(excess / decay, square * decay**2 / excess**4, label=name, **marks)
+        right.plot(excess / decay**2, square / (decay * excess), **marks)
+        least = min(least, float(np.nanmin(excess / decay**2)))
+    left.set(
+        xscale="log",
+        yscale="log",
+        xlabel=r"$\zeta/\lambda$",
+        ylabel=r"$|\nabla L_\lambda|^2\,\lambda^2/\zeta^4$",
+    )
+    right.set(
+        xscale="log",
+        yscale="log",
+        xlabel=r"$\zeta/\lambda^2$",
+        ylabel=r"$|\nabla L_\lambda|^2/(\lambda\zeta)$",
+    )
+    left.axvspan(1, max(1.5, left.get_xlim()[1]), color="0.55", alpha=0.15, lw=0)
+    reference(left, [left.get_xlim()[0], 1], [1, 1], "recalled bound")
+    if measured.applies(every[0]) and math.isfinite(least):
+        certificate = measured.certificate_of(every[0])
+        late = min(1e-6, 1e3 * least)
+        for level, end, label in (
+            (theory.gradient_constant(certificate), 1.0, "$c$"),
+            (2 * theory.least_curvature(certificate), late, r"$2\kappa$"),
+        ):
+            reference(right, [least, end], [level] * 2)
+            right.annotate(label, (least, level), (1, 4), textcoords="offset points")
+    left.legend(loc="upper right", markerscale=2)
 
 
-def first_step_caption(steps: Run, one: Run) -> str:
+def first_step_details(steps: Run, one: Run) -> str:
     """What was drawn of each run."""
     directions = steps.off_span_energy.sizes["neuron"] * steps.seeds
     return (
-        f"The first big step, from up to {directions} directions for each d. Left: energy outside the teachers' span, "
-        "times d: median, quartiles, 5th and 95th percentile; shaded: [0.1, 0.3]. Right: each entry of the step "
-        f"against its closed form, d = {one.config.problem.dimension}."
+        f"From up to {directions} directions for each d. a: energy outside the teachers' span, times d: median, "
+        "quartiles, 5th and 95th percentile; pale: the median by the closed form. b: each entry of the step against "
+        "its closed form and "
+        f"its linear part, d = {one.config.problem.dimension}."
     )
 
 
 @paper.figure(
     "theorem",
-    first_step_caption,
+    "The first big step finds the teachers' span: the energy outside of it is of order $1/d$, and each entry is that "
+    "of the closed form.",
+    details=first_step_details,
     on={"first_step": "off_span_energy", "one_step": ["initial_hidden", "final_hidden"]},
-    size=(7.0, 3.2),
+    size=(7.0, 3.0),
 )
 def first_step(canvas: Figure, steps: Run, single: Run) -> None:
     left, right = canvas.subplots(1, 2)
     every = list(steps.by("run"))
-    names = [f"a* = ({', '.join(f'{mass:g}' for mass in measured.teachers(run)[1])})" for run in every]
+    names = [f"$a^*$ = ({', '.join(f'{mass:g}' for mass in measured.teachers(run)[1])})" for run in every]
     distinct = list(dict.fromkeys(names))
     for name, run in zip(names, every, strict=True):
         dimension = run.config.problem.dimension
@@ -370,9 +494,15 @@ def first_step(canvas: Figure, steps: Run, single: Run) -> None:
         left.vlines(x, first, third, color=colour, lw=3.5)
         label = "" if name in left.get_legend_handles_labels()[1] else name
         left.plot(x, middle, marker_of(name, names), color=colour, mec="black", label=label)
-    left.axhspan(0.1, 0.3, color="0.88", zorder=0)
+        if measured.applies(run) and measured.orthonormal(run):
+            exact = np.median(theory.off_span_energies(dimension, measured.orthonormal_masses(run), 40000))
+            reference(left, [x / 1.25, 1.25 * x], [dimension * exact] * 2)
     left.set(
-        xscale="log", yscale="log", xlabel="dimension d", ylabel="energy off the span × d", ylim=(1e-3, 8)
+        xscale="log",
+        yscale="log",
+        xlabel="dimension $d$",
+        ylabel=r"energy off the span $\times\,d$",
+        ylim=(1e-3, 8),
     )
     left.legend(loc="upper left")
     one = next(single.by("run")).isel(seed=0)
@@ -387,8 +517,8 @@ def first_step(canvas: Figure, steps: Run, single: Run) -> None:
         label = r"$(2/\pi)H\hat w$, in the span"
         right.plot(linear[:, span].ravel(), end[:, span].ravel(), "x", color="C1", ms=4, label=label)
     ends = [end.min(), end.max()]
-    reference(right, ends, ends, linestyle="-")
-    right.set(xlabel="predicted entry of w after the step", ylabel="measured entry")
+    reference(right, ends, ends)
+    right.set(xlabel="predicted entry of $w$ after the step", ylabel="measured entry")
     right.legend(loc="upper left")
 
 
@@ -402,11 +532,15 @@ def two_teachers(runs: Any) -> None:
 
 @paper.figure(
     "theorem",
-    "Two teachers at an angle Δ: L/λ² at the end of a flow, and ½|η₀|² (lines). Crosses: the measure problem at the "
-    "same λ; where they leave the line the limit λ → 0 is not reached at this λ.",
+    r"Close teachers are hard where their signs differ: $L/\lambda^2$ grows as $\Delta^{-3}$ in the angle $\Delta$ "
+    "between them.",
+    details=(
+        "L/λ² at the end of a flow, pale: ½|η₀|². Crosses: the measure problem at the same λ; where they leave the "
+        "line the limit λ → 0 is not reached at this λ."
+    ),
     on={"close_teachers": ["loss", "optimal_loss", "regularization"]},
     check=two_teachers,
-    size=(4.6, 3.6),
+    size=(5.5, 3.2),
 )
 def close_teachers(canvas: Figure, runs: Run) -> None:
     axes = canvas.subplots()
@@ -423,15 +557,20 @@ def close_teachers(canvas: Figure, runs: Run) -> None:
     for sign, colour, label in ((-1.0, MINUS, "opposite signs"), (1.0, PLUS, "same sign")):
         pairs = [theory.Certificate(theory.plane([0, gap]), np.array([1.0, sign])) for gap in fine]
         exact = [0.5 * pair.square_norm for pair in pairs]
-        axes.loglog(fine, exact, color=colour, lw=1, label=rf"$\frac{{1}}{{2}}|\eta_0|^2$, {label}")
+        reference(axes, fine, exact, rf"$\frac{{1}}{{2}}|\eta_0|^2$, {label}", color=colour)
         if found[sign]:
             degrees, trained, solved = zip(*found[sign], strict=True)
-            axes.loglog(degrees, trained, "o", color=colour, label=f"flow, {label}")
-            axes.loglog(degrees, solved, "x", color="black", ms=5, zorder=4)
+            axes.plot(degrees, trained, "s" if sign < 0 else "o", color=colour, label=f"flow, {label}")
+            axes.plot(degrees, solved, "x", color="black", ms=5, zorder=4)
     axes.plot([], [], "x", color="black", label="measure problem")
     line = np.array([0.9 * min(gaps), 40.0])
-    axes.loglog(line, 6.25 * (line / 40.0) ** -3.0, ":", color="0.4", label=r"slope $-3$")
-    axes.set(xlabel="angle Δ between the teachers, degrees", ylabel=r"$L/\lambda^2$")
+    axes.plot(line, 6.25 * (line / 40.0) ** -3.0, ":", color="0.4", label=r"slope $-3$")
+    axes.set(
+        xscale="log",
+        yscale="log",
+        xlabel=r"angle $\Delta$ between the teachers, degrees",
+        ylabel=r"$L/\lambda^2$",
+    )
     ticks = [tick for tick in (1, 2, 5, 10, 20, 40, 90) if tick >= 0.8 * min(gaps)]
     axes.set_xticks(ticks, list(map(str, ticks)))
     axes.minorticks_off()
@@ -440,17 +579,20 @@ def close_teachers(canvas: Figure, runs: Run) -> None:
 
 @paper.figure(
     "inferred",
-    "The whole algorithm, not checked against the paper: one big step on W and a ridge regression of the layer "
-    "a (before t = 0), balancing, then both layers at falling λ (vertical lines). One line per seed. Time counts from "
-    "the end of the regression. Dashed: ½|η₀|²λ²; crosses: the measure problem.",
+    r"The whole algorithm ends at $L = \frac{1}{2}|\eta_0|^2\lambda^2$ with neurons along the teachers.",
+    details=(
+        "One big step on W and a ridge regression of the layer a (before t = 0), balancing, then both layers at "
+        "falling λ (vertical lines); the algorithm is not checked against the paper. One line per seed; time counts "
+        "from the end of the regression. Pale: ½|η₀|²λ²; crosses: the measure problem."
+    ),
     on={"pipeline": (*PIPELINE, "optimal_loss"), "pipeline_wide": PIPELINE},
-    size=(7.4, 4.6),
+    size=(7.0, 4.4),
 )
 def pipeline(canvas: Figure, *experiments: Run) -> None:
     rows = canvas.subplots(2, 2, sharex=True).ravel()
     every = [run for runs in experiments for run in runs.by("run")]
     lines = {
-        f"m = {run.config.network.neurons}, seed {seed}": (run, seed)
+        f"$m$ = {run.config.network.neurons}, seed {seed}": (run, seed)
         for run in every
         for seed in run.dataset["seed"].values
     }
@@ -462,7 +604,8 @@ def pipeline(canvas: Figure, *experiments: Run) -> None:
         rows[0].plot(time, one.loss, label=name, **style)
         rows[1].plot(time, one.suboptimality / one.regularization**2, **style)
         rows[2].plot(time, one.mass_weighted_square_angle, **style)
-        rows[3].plot(time, one.off_span_energy.median("neuron").clip(min=1e-20), **style)
+        rows[3].plot(time, one.off_span_energy.median("neuron").clip(min=LEAST_ENERGY), **style)
+    floor_zone(rows[3], LEAST_ENERGY)
     first = every[0]
     fitted = measured.regression_end(first)
     late = first.sel(time=first.time > fitted)
@@ -471,11 +614,11 @@ def pipeline(canvas: Figure, *experiments: Run) -> None:
     if measured.applies(first):
         limit = 0.5 * measured.certificate_of(first).square_norm * late.regularization**2
         label = r"$\frac{1}{2}|\eta_0|^2\lambda^2$"
-        rows[0].step(late.time - fitted, limit, "k--", lw=1, where="mid", label=label)
+        reference(rows[0], late.time - fitted, limit, label, drawstyle="steps-mid")
     ends = ladder.time - fitted
     rows[0].plot(ends, ladder.optimal_loss, "x", color="black", ms=6, zorder=5, label="measure problem")
     names = (
-        "loss L",
+        "loss $L$",
         r"suboptimality $\zeta/\lambda^2$",
         r"$\Sigma|a||w|\theta^2$",
         "energy off the span, median",
@@ -487,7 +630,120 @@ def pipeline(canvas: Figure, *experiments: Run) -> None:
     if "stages" in first.config.dynamics:
         energy = first.off_span_energy.median(("seed", "neuron"))
         step = energy.sel(time=first.config.dynamics.stages[0]["until"], method="nearest")
-        rows[3].set_title(f"before the big step {energy[0]:.2f}, after it {step:.1e}", fontsize=8)
+        rows[3].set_title(f"before the big step {energy[0]:.2f}, after it {step:.1e}", fontsize=7.5)
     for axes in rows[2:]:
-        axes.set_xlabel("time t after the regression")
+        axes.set_xlabel("time $t$ after the regression")
     rows[0].legend(loc="lower left")
+
+
+LEAST_ENERGY = 1e-20
+"""Energy off the span that is drawn as such; less is drawn there."""
+
+
+def floor_zone(axes: Axes, floor: float) -> None:
+    """A grey zone up to a floor, at which what is smaller is drawn."""
+    axes.axhspan(0, 1.5 * floor, color="0.55", alpha=0.15, lw=0)
+    axes.set_ylim(bottom=0.1 * floor)
+
+
+STAGES = ("mass", "teacher_angle", "off_span_energy")
+
+
+def in_stages(runs: Any) -> None:
+    """Refuse runs that have no stages."""
+    for run in runs.by("run"):
+        if "stages" not in run.config.dynamics:
+            raise DataError(
+                f"shows the stages of a sequence; a run of '{runs.experiment}' is one of {run.config.dynamics.name}"
+            )
+
+
+@paper.figure(
+    "inferred",
+    "Features are learnt twice: the first big step turns neurons into the teachers' span, and the last stages turn "
+    "them to the teachers.",
+    details=(
+        "Alignment through all stages of the algorithm, which is not checked against the paper; states in the order "
+        "in which they are saved, one column for each stage. a: angle to the closest teacher; b: energy outside the "
+        "teachers' span; of all neurons of all seeds, weighted with their mass |a||w|: median, and from the 10th to "
+        "the 90th percentile."
+    ),
+    on={"pipeline": STAGES},
+    check=in_stages,
+    size=(7.0, 3.4),
+)
+def stages(canvas: Figure, runs: Run) -> None:
+    upper, lower = canvas.subplots(2, 1, sharex=True)
+    run = next(runs.by("run"))
+    columns = stage_columns(run)
+    states = [state for _, members in columns for state in members]
+    x = [
+        number + (index + 0.5) / len(members)
+        for number, (_, members) in enumerate(columns)
+        for index in range(len(members))
+    ]
+    mass = np.abs(run.mass).transpose("time", ...).values.reshape(run.time.size, -1)[states]
+    for axes, values, floor in (
+        (upper, np.degrees(run.teacher_angle), LEAST_DEGREES), (lower, run.off_span_energy, LEAST_ENERGY)
+    ):  # fmt: skip
+        each = values.transpose("time", ...).values.reshape(run.time.size, -1)[states]
+        found = np.transpose([quantiles(one, weight) for one, weight in zip(each, mass, strict=True)])
+        low, middle, high = np.maximum(found, floor)
+        axes.fill_between(x, low, high, color="C0", alpha=0.25, lw=0)
+        axes.plot(x, middle, "o-", color="C0", ms=3)
+        axes.set_yscale("log")
+        if (found[1] < floor).any():
+            floor_zone(axes, floor)
+            axes.plot(
+                np.array(x)[found[1] < floor], middle[found[1] < floor], "v", color="C0", mfc="white", ms=5
+            )
+        for edge in range(1, len(columns)):
+            axes.axvline(edge, color="0.7", lw=0.7, zorder=0)
+    for number, (label, _) in enumerate(columns):
+        upper.annotate(
+            label, (number + 0.5, 1), (0, 4), xycoords=("data", "axes fraction"), textcoords="offset points",
+            ha="center", va="bottom", fontsize=7.5,
+        )  # fmt: skip
+    upper.set_ylabel(r"angle $\theta$, degrees")
+    ends = [f"{float(run.time[members[-1]]):g}" for _, members in columns]
+    lower.set_xticks(np.arange(len(columns)) + 1, ends)
+    lower.set(ylabel="energy off the span", xlim=(0, len(columns)), xlabel="time $t$ at the end of a stage")
+
+
+LEAST_DEGREES = 1e-6
+"""As `LEAST_ENERGY`, of an angle."""
+
+
+def stage_columns(run: Run) -> list[tuple[str, list[int]]]:
+    """The stages in which states are saved: how each is called, and the indices of its states in time."""
+    time, begin = run.time.values, 0.0
+    columns = [("start", [0])]
+    for stage in run.config.dynamics.stages:
+        until = stage.get("until")
+        if until is None:  # at once
+            continue
+        found = np.flatnonzero((time > begin) & (time <= until)).tolist()
+        if found:
+            columns.append((stage_name(stage), found))
+        begin = until
+    last = np.flatnonzero(time > begin).tolist()
+    if last:
+        columns.append((stage_name(run.config.dynamics.stages[-1]), last))
+    return columns
+
+
+def stage_name(stage: Any) -> str:
+    """`step on W`, `fit of a`, `λ = 0.01`: what a stage does."""
+    if stage["name"] == "output_fit":
+        return "fit of $a$"
+    if stage.get("layers") == "hidden":
+        return "step on $W$"
+    decay = stage.get("weight_decay")
+    return rf"$\lambda$ = {decay:g}" if isinstance(decay, float | int) else stage["name"].replace("_", " ")
+
+
+def quantiles(values: Any, weight: Any, levels: Sequence[float] = (0.1, 0.5, 0.9)) -> Any:
+    """The weighted quantiles of values (neuron,) with weights (neuron,), (level,)."""
+    order = np.argsort(values)
+    share = np.cumsum(weight[order]) / weight.sum()
+    return values[order][np.minimum(np.searchsorted(share, levels), len(values) - 1)]
