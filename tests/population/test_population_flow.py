@@ -380,3 +380,27 @@ def test_oblique_teachers_are_trusted_as_far_as_the_closed_form_has_digits() -> 
     rate = np.diff(np.log(loss[last - 4 : last + 1])) / np.diff(time[last - 4 : last + 1])
     np.testing.assert_allclose(rate, rate[-1], rtol=0.03)  # still exponential: digits
     assert "two digits of the loss up to time" in dataset.attrs["notes"]
+
+
+def test_what_happens_to_a_student_at_the_last_time_ends_the_flow() -> None:
+    """The integrator's last step changes which students shrink: there is no further segment, of no length."""
+    sections: dict[str, Any] = {
+        "problem": {
+            "name": "gaussian_teacher", "dimension": 2, "angles": [30, 90, 150], "coefficients": [1, -0.8, 1.2],
+            "profile": "constant",
+        },
+        "network": {"neurons": 8, "activation": {"name": "leaky_relu", "slope": 0.2}},
+        "initialization": {
+            "name": "around_teachers", "shares": [0.5, 0.5], "angle": 0.2915, "background_neurons": 0.1,
+            "background_signs": "random",
+        },
+        "dynamics": {"name": "gradient_flow", "rtol": 1e-4, "atol": 1e-13, "weight_decay": 0.1},
+    }  # fmt: skip
+    ended, later = (
+        twolayer.run(experiment(**sections, times={"values": times}))
+        for times in ([4000.0], [4000.0, 4100.0])
+    )
+    assert np.isfinite(ended["loss"]).all()
+    assert ended["loss"].sel(time=4000.0).item() == pytest.approx(
+        later["loss"].sel(time=4000.0).item(), rel=1e-5
+    )

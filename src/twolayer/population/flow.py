@@ -131,7 +131,8 @@ def flow_frames(
             saved += 1
         size = solver.h_abs
         arrived = zero.arrived(now) if left is None else None
-        if left is not None or arrived is not None or not part.current():
+        changed = left is not None or arrived is not None or not part.current()
+        if changed and saved < len(times):
             state = between(left) if left is not None else now if arrived is None else arrived
             state = zero.released(state)
             part = Segment(system, end, state, stop, rtol, coarse * system.floors(atol, state), size)
