@@ -236,6 +236,15 @@ def test_linear_rates_fail_on_another_rate(name: str, start: str) -> None:
     assert {result.verdict for result in none.values()} == {"inconclusive"}
 
 
+def test_a_deficit_that_leaves_its_bounds_at_once_has_no_second_phase() -> None:
+    data = phases()
+    data["teacher_deficit"] = 2 * data["teacher_deficit"]
+    (result, *_) = claimed("phase2_angles", phases=data).values()
+    assert (result.measured, result.verdict) == ("no T₂", LOST)
+    assert "inf" not in measured.described(np.array([1.0, 2.0, 3.0]))
+    assert measured.described(np.array([1.0, np.inf])) == "2 seeds from 1 to inf"
+
+
 def figure1(
     power: float,
     constant: float = 1.0,
@@ -309,6 +318,32 @@ def test_claims_of_figure_1_are_failed_by_other_laws(
 ) -> None:
     assert verdicts(claimed(name, figure1=figure1(0.0, **right)), case) == {"holds"}
     assert verdicts(claimed(name, figure1=figure1(0.0, **wrong)), case) == {verdict}
+
+
+@pytest.mark.parametrize(
+    ("name", "case", "reason"),
+    [
+        ("one_student", "n = 1", "at iteration 300 a loss of 'figure1' is above 0.0001"),
+        ("third_power_of_random_starts", "n = 5", "from t = 2000 on; 'figure1' ends at 500"),
+        ("lower_bound_of_random_starts", "n = 5", "from t = 2000 on; 'figure1' ends at 500"),
+        ("powers_of_n", "", "from t = 2000 on; 'figure1' ends at 500"),
+    ],
+)
+def test_what_a_smaller_step_does_not_reach_is_not_judged(name: str, case: str, reason: str) -> None:
+    """A fifth of the step size: iteration 500 is at t = 5, the last one at t = 500."""
+    data = figure1(0.0, law=lambda t: (1.0 + t) ** -3.0)
+    data = data.assign_coords(time=data["time"] / 5)
+    data = run_as(data.drop_vars(["run", "step"]), ("neurons", "dimension"), 0.1, 0.01)
+    found = {key: result for key, result in claimed(name, figure1=data).items() if case in key}
+    assert {result.verdict for result in found.values()} == {"inconclusive"}
+    assert all(reason in result.detail for result in found.values())
+
+
+def test_the_slope_of_a_short_run_is_not_judged() -> None:
+    results = claimed("third_power", mirrored=falling(3.0).isel(time=slice(0, 91)))
+    assert {key.rpartition(" ")[2]: result.verdict for key, result in results.items()}[
+        "slope"
+    ] == "inconclusive"
 
 
 def test_claims_are_in_units_of_the_teacher() -> None:

@@ -190,10 +190,12 @@ def draw_phases(column: Any, run: Run) -> None:
     n, size, begin = students(run), measured.start_size(run), theory.aligned_by(students(run))
     error = float(measured.second_phase(run)[0].max())
     end = begin + np.log(1 / (36 * error)) / n
+    ended = end > begin  # else there is no phase 2 within its bounds
     sine, left, bound = np.sin(0.5 * run.teacher_angle) ** 2, measured.carried(run), measured.envelope(run)
     shrunk = theory.shrinking(run.time, size) * float(sine.isel(time=0).max())
     low, high = theory.lengths(run.time, size)
-    first, second, third = run.time <= begin, (run.time >= begin) & (run.time <= end), run.time >= end
+    first = run.time <= begin
+    second, third = ((run.time >= begin) & (run.time <= end), (run.time >= end) & ended)
     lengths, angles, height = column
     reference(lengths, [], [], "bounds")
     extent(lengths, run.hidden_norm)
@@ -210,20 +212,17 @@ def draw_phases(column: Any, run: Run) -> None:
         (height, second, lower.where(lower > 0)),
     ):
         reference(axes, run.time[1:], curve.where(phase)[1:])
+    limits = [("$T_1$", begin, -2), *[("$T_2$", end, 2)] * ended]
     for axes in column:
-        for time in (begin, end):
+        for _, time, _ in limits:
             axes.axvline(time, color="0.6", linewidth=0.8, linestyle=":")
         axes.set(xscale="log", yscale="log")
-    lengths.set_title(rf"$n$ = {n}, $\varepsilon_2$ = {error:.0e}")
-    for name, time in (("$T_1$", begin), ("$T_2$", end)):
+    lengths.set_title(f"$n$ = {n}, " + (rf"$\varepsilon_2$ = {error:.0e}" if ended else "no $T_2$"))
+    for name, time, shift in limits:
         height.annotate(
-            name,
-            (time, 0.04),
-            (-2, 0),
-            xycoords=("data", "axes fraction"),
-            textcoords="offset points",
-            ha="right",
-        )
+            name, (time, 0.04), (shift, 0), xycoords=("data", "axes fraction"), textcoords="offset points",
+            ha="right" if shift < 0 else "left",
+        )  # fmt: skip
 
 
 def extent(axes: Axes, values: Any) -> None:

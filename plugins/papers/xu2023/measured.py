@@ -78,6 +78,15 @@ def at_step(run: Run, step: int) -> Run:
     return run.isel(time=int(found[0]))
 
 
+def refuse_early(run: Run, time: float) -> None:
+    """A DataError where a run ends before the time from which a statement on late times is read."""
+    if float(run.time[-1]) < time * (1 - 1e-9):
+        raise DataError(
+            f"the statement is about late times, from t = {time:g} on; '{run.experiment}' ends at "
+            f"{float(run.time[-1]):g}"
+        )
+
+
 def reached(run: Run, time: float) -> int:
     """The index of the first saved time that is not before another, but for rounding."""
     index = int(np.searchsorted(run.time.values, time * (1 - 1e-9)))
@@ -149,15 +158,15 @@ def of_pair(formula: Callable[[Any], float], run: Run) -> xr.DataArray:
 
 
 def described(values: Any) -> str:
-    """Mean over seeds, its 95 % interval, and the range."""
+    """Mean over seeds, its 95 % interval, and the range; the range alone where a seed has no finite value."""
     values = np.ravel(values)
     if len(values) < 2:
         return ", ".join(f"{value:.4g}" for value in values)
+    extent = f"{len(values)} seeds from {values.min():.4g} to {values.max():.4g}"
+    if not np.isfinite(values).all():
+        return extent
     mean, low, high = mean_interval(values)
-    return (
-        f"{mean:.4g} (95 % interval {low:.4g} to {high:.4g}; "
-        f"{len(values)} seeds from {values.min():.4g} to {values.max():.4g})"
-    )
+    return f"{mean:.4g} (95 % interval {low:.4g} to {high:.4g}; {extent})"
 
 
 def outside_theorem_4(run: Run, epsilon: float, constant: float) -> str:
