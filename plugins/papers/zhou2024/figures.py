@@ -156,7 +156,7 @@ def figure2(canvas: Figure, runs: Run) -> None:
     shown = [*decays[:3], *decays[4:5]]
     for axes in parts.values():
         for decay in shown:
-            label, style = f"$\\eta_\\lambda$, λ = {decay:g}", style_of(decay, shown)
+            label, style = f"$\\eta_\\lambda$, $\\lambda$ = {decay:g}", style_of(decay, shown)
             axes.plot(angle, ladder.sel(regularization=decay).certificate, label=label, **style)
         reference(axes, grid, exact(theory.plane(grid)), r"$\eta_0$")
     whole = parts["all"]

@@ -91,9 +91,12 @@ def phases(canvas: Figure, *experiments: Run) -> None:
     grid = canvas.subplots(4, len(columns), sharey="row", squeeze=False)
     for (name, runs), column in zip(columns.items(), grid.T, strict=True):
         column[0].set_title(name)
-        for number, run in enumerate(runs):
-            if run is not None:
-                draw_panel(column, run.isel(time=slice(1, None)), number, len(runs))
+        present = [
+            (number, run.isel(time=slice(1, None))) for number, run in enumerate(runs) if run is not None
+        ]
+        for number, run in present:
+            draw_panel(column, run, number, len(runs))
+        draw_references(column, present[0][1], len(runs))
         name_axes(column[-1], x=experiments[0].time)
     for axes, label in zip(
         grid[:, 0],
@@ -120,7 +123,7 @@ def draw_panel(column: Any, run: Run, number: int, count: int) -> None:
     look = DYNAMICS[number % len(DYNAMICS)]
     style: dict[str, Any] = {key: look[key] for key in ("color", "linestyle")}
     angles, left, ends, losses = column
-    time, teachers, last = run.time, run.teacher_angles.sizes["teacher"], float(run.time[-1])
+    time = run.time
     angle: Any = np.degrees(measured.final_teacher_angle(run))
     angle = angle.rename(seed="start")
     bands(angles, time, angle.stack(seed=("start", "neuron")), **style)
@@ -137,26 +140,35 @@ def draw_panel(column: Any, run: Run, number: int, count: int) -> None:
     lost = shares < LEAST
     ends.plot(across[lost], np.full(lost.sum(), LEAST), "v", color=style["color"], mfc="white", markersize=4)
     bands(losses, time, run.loss, trained(run), **style)
-    for found, label, line in zip(measured.phase_times(run), ("$t_1$", "$t_2$"), (":", "-."), strict=True):
+    for found, line in zip(measured.phase_times(run), (":", "-."), strict=True):
         reached = float(np.median(found))
         for axes in (angles, left, losses):
             axes.axvline(reached, color=style["color"], linewidth=0.7, linestyle=line, zorder=0)
-        if number == 0 and math.isfinite(reached):
-            at = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points", "fontsize": 7.5}
-            angles.annotate(label, (reached, 0.9), (2, 0), **at)
     for axes in (angles, left, losses):
         axes.set(xscale="log")
     left.set(yscale="log")
     ends.set(yscale="log", xlim=(-0.6, count - 0.4), ylim=(0.7 * LEAST, 10))
     ends.set_xticks([])
     losses.set(yscale="log")
-    if number == 0:
-        reference(angles, [time[0], last], [math.degrees(theory.plateau(teachers))] * 2)
-        left.axhspan(0, theory.GROWN, color="0.55", alpha=0.15, lw=0)
-        for factor in (0.25, 4):
-            reference(ends, [-0.6, count - 0.4], [factor] * 2)
-        late = time.values[time.values >= 0.02 * last]
-        reference(losses, late, float(end.loss.median()) * (late[-1] / late) ** 3, "$T^{-3}$")
+
+
+def draw_references(column: Any, run: Run, count: int) -> None:
+    """The predictions in one column, and the names of the phases' ends, by one of its `count` dynamics."""
+    angles, left, ends, losses = column
+    time, last = run.time.values, float(run.time[-1])
+    for found, label in zip(measured.phase_times(run), ("$t_1$", "$t_2$"), strict=True):
+        reached = float(np.median(found))
+        if math.isfinite(reached):
+            at: dict[str, Any] = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points"}
+            angles.annotate(label, (reached, 0.9), (2, 0), fontsize=7.5, **at)
+    reference(
+        angles, [time[0], last], [math.degrees(theory.plateau(run.teacher_angles.sizes["teacher"]))] * 2
+    )
+    left.axhspan(0, theory.GROWN, color="0.55", alpha=0.15, lw=0)
+    for factor in (0.25, 4):
+        reference(ends, [-0.6, count - 0.4], [factor] * 2)
+    late = time[time >= 0.02 * last]
+    reference(losses, late, float(run.loss[..., -1].median()) * (late[-1] / late) ** 3, "$T^{-3}$")
 
 
 LEAST = 0.03
