@@ -156,8 +156,8 @@ def test_a_variant_with_a_folder_of_its_own(folder: Path) -> None:
     assert found.figures["losses"].registered == "first.losses"
 
 
-def test_numbers_that_are_equal_are_no_change(folder: Path) -> None:
-    same = {"initialization": {"scale": "1e-1"}, "times": {"steps": [1.0, "20"]}}
+def test_equal_numbers_and_an_empty_section_are_no_change(folder: Path) -> None:
+    same = {"initialization": {"scale": "1e-1"}, "times": {"steps": [1.0, "20"]}, "sweep": {}}
     assert study(folder, {"first": {"experiments": {"rate": same}}}).papers["first"].changes == {}
 
 

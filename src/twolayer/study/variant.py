@@ -137,8 +137,8 @@ def numbered(rows: Sequence[Any]) -> dict[str, Any]:
 
 
 def flat(section: Any, path: str = "") -> dict[str, Any]:
-    """The settings of a section by dotted path, numbers as numbers; a list is one value."""
-    if isinstance(section, Mapping) and section:
+    """The settings of a section by dotted path, numbers as numbers; a list is one value, an empty section none."""
+    if isinstance(section, Mapping):
         return {
             place: value
             for key, part in section.items()
