@@ -57,7 +57,7 @@ def parser() -> argparse.ArgumentParser:
         return added
 
     one = verb(generate)
-    one.add_argument("--run", required=True, help="the run, as JSON")
+    one.add_argument("--run", required=True, help="the run, as JSON, or @FILE that holds it")
     one.add_argument("--output", required=True, type=Path, help="problem.nc")
     one = verb(train)
     one.add_argument("--problem", required=True, type=Path, help="problem.nc, which carries the run")
@@ -136,7 +136,10 @@ def generate(options: argparse.Namespace) -> None:
     from twolayer.study.registry import load
 
     try:
-        run = json.loads(options.run)
+        text = options.run
+        run = json.loads(Path(text[1:]).read_text(encoding="utf-8") if text.startswith("@") else text)
+    except OSError as error:
+        raise DataError(f"--run: {text[1:]} cannot be read: {error.strerror}") from error
     except json.JSONDecodeError as error:
         raise DataError(f"--run: is not JSON: {error}") from error
     needed = {"paper", "experiment", "name", "swept", "problem", "network", "initialization", "seeds"}

@@ -475,10 +475,6 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"seeds": [-1]}, r"\.seeds: one or more different whole numbers"),
     ({"seeds": [2**63]}, r"\.seeds: one or more different whole numbers"),
     ({"seeds": "two"}, r"\.seeds: must be a list"),
-    (
-        {"problem": {"name": "points", "inputs": [[0.1]] * 20_000, "targets": [0.1] * 20_000}},
-        r": the run 'default' takes more than 100000 bytes to describe; put its numbers into a netCDF file",
-    ),
     ({"metrics": "loss"}, r"\.metrics: must be a list"),
     ({"metrics": ["lost"]}, r"\.metrics: there is no metric 'lost'\. Did you mean 'loss'"),
     ({"metric": ["loss"]}, r"\.metric: there is no key 'metric'\. Did you mean 'metrics'"),

@@ -12,8 +12,11 @@ from twolayer.core.trajectory import Clock
 
 __all__ = ["Times"]
 
-MOST_STEPS = 1e15
-"""Above, a float no longer counts steps one by one."""
+MOST_STEPS = 10**13
+"""Weeks of the fastest kernel, for the smallest network."""
+
+MOST_TIMES = 1_000_000
+"""Saved times of a run."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,8 @@ class Times:
         if saved is not None:
             if not saved:
                 raise ValueError("at least one time is needed")
+            if len(saved) > MOST_TIMES:
+                raise ValueError(f"{len(saved)} times; a run saves at most {MOST_TIMES}")
             if saved[0] < 0:
                 raise ValueError(f"times begin at 0 or later, not at {saved[0]!r}")
             for earlier, later in pairwise(saved):
@@ -53,6 +58,8 @@ class Times:
             raise ValueError(f"{', '.join(missing)} missing")
         if self.count < 2:
             raise ValueError(f"count: at least 2 times, not {self.count}")
+        if self.count > MOST_TIMES:
+            raise ValueError(f"count: at most {MOST_TIMES} times, not {self.count}")
         if not self.stop > self.start:
             raise ValueError(f"stop: must be later than start ({self.start!r}), is {self.stop!r}")
         if self.start < 0 or (self.spacing == "log" and self.start == 0):
@@ -66,13 +73,16 @@ class Times:
             return Clock(with_zero(self._moments()))
         if self.steps is not None:
             if not self.steps[-1] < MOST_STEPS:
-                raise ValueError(f"steps: {self.steps[-1]} are more than can be run")
+                raise ValueError(
+                    f"steps: {self.steps[-1]} are more than can be run, which is {MOST_STEPS:.0e}"
+                )
             step = np.asarray(self.steps, dtype=np.int64)
         else:
             step = np.rint(self._moments() / step_size)
             if not step[-1] < MOST_STEPS:
                 raise ValueError(
-                    f"{step[-1]:.3g} steps of {step_size!r} until the last time: more than can be run"
+                    f"{step[-1]:.3g} steps of {step_size!r} until the last time: more than can be run, which is "
+                    f"{MOST_STEPS:.0e}"
                 )
             step = np.unique(step.astype(np.int64))
         step = with_zero(step)

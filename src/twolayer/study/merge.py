@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ import yaml
 
 from twolayer.errors import ConfigError, unknown_name
 from twolayer.study.job import PLUGIN_SECTIONS
+from twolayer.study.sizes import refuse_deep, refuse_unfolded
 
 __all__ = []
 
@@ -20,13 +22,23 @@ Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's, ten ti
 
 def load_yaml(stream: Any) -> Any:
     """YAML in which a key given twice is an error; plain YAML lets the last one win silently."""
-    loader = Loader(stream)
+    text, name = stream.read(), stream.name
+    refuse_deep(yaml.parse(named(text, name), Loader))
+    loader = Loader(named(text, name))
     try:
         node = loader.get_single_node()
+        refuse_unfolded(node)
         refuse_repeated_keys(node, set())
         return None if node is None else loader.construct_document(node)
     finally:
         loader.dispose()
+
+
+def named(text: str, name: str) -> Any:
+    """A text as a file of a name, which errors of YAML say."""
+    file: Any = io.StringIO(text)
+    file.name = name
+    return file
 
 
 def refuse_repeated_keys(node: Any, seen: set[int]) -> None:

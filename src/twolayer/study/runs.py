@@ -19,6 +19,7 @@ from twolayer.study.job import PLUGIN_SECTIONS, refuse_inapplicable, selected_me
 from twolayer.study.network import build_network, described
 from twolayer.study.registry import RESERVED, Registry
 from twolayer.study.schema import build, canonical, convert, number
+from twolayer.study.sizes import refuse_frames
 from twolayer.study.sweep import get_path, refuse_taken, set_path, sweep_points
 from twolayer.training.stop import StopRule
 
@@ -33,7 +34,7 @@ EXPERIMENT_KEYS = (*RUN_KEYS, "metrics", "sweep")
 MOST_SEEDS = 100_000
 
 
-LONGEST_RUN = 100_000  # bytes of JSON; an argument of a command ends at 128 KiB
+LONGEST_RUN = 10_000_000  # bytes of JSON, which every file of the run carries
 
 
 LONGEST_NAME = 200  # bytes; file systems end at 255
@@ -170,7 +171,8 @@ def make_run(
         sections[key] = {"name": found.name, **canonical(built[key])}
     network = build_network(raw["network"], registry, f"{where}.network")
     times = build(Times, raw["times"], f"{where}.times")
-    checked(lambda: refuse_one_frame(built["dynamics"].clock(times), times), f"{where}.times")
+    seeds = make_seeds(raw.get("seeds", 1), f"{where}.seeds")
+    clock = checked(lambda: refuse_one_frame(built["dynamics"].clock(times), times), f"{where}.times")
     problem, initialization, dynamics = (built[key] for key in PLUGIN_SECTIONS)
     registry.find("losses", problem.loss, f"{where}.problem.loss")
     checked(lambda: problem.validate(network), f"{where}.problem")
@@ -178,6 +180,7 @@ def make_run(
     checked(lambda: dynamics.validate(problem, network), f"{where}.dynamics")
     checked(lambda: dynamics.validate_last_stage(problem, network), f"{where}.dynamics")
     refuse_reduced(built, sections, network, where)
+    refuse_frames(len(clock.time), len(seeds), network, problem, initialization, f"{where}.times")
     for key in ("problem", "initialization"):
         path = sections[key].get("path")
         if path and not Path(path).is_file() and not Path(path).is_relative_to("results"):
@@ -188,7 +191,7 @@ def make_run(
     sections |= {
         "network": described(network, raw["network"], registry, f"{where}.network"),
         "times": {key: value for key, value in canonical(times).items() if value is not None},
-        "seeds": make_seeds(raw.get("seeds", 1), f"{where}.seeds"),
+        "seeds": seeds,
         "dtype": dtype,
     }
     if raw.get("stop") is not None and raw["stop"] is not False:
@@ -220,23 +223,24 @@ def refuse_reduced(
         )
 
 
-def checked(action: Callable[[], Any], where: str) -> None:
-    """Make a check; an error names the place in the config."""
+def checked(action: Callable[[], Any], where: str) -> Any:
+    """Make a check and give what it returns; an error names the place in the config."""
     try:
-        action()
+        return action()
     except (ValueError, MemoryError) as error:
         about_key = re.match(r"[\w.\[\]]+: ", str(error))
         raise ConfigError(f"{where}.{error}" if about_key else f"{where}: {error}") from None
 
 
-def refuse_one_frame(clock: Clock, times: Times) -> None:
-    """Refuse times that all become step 0: nothing would be trained."""
+def refuse_one_frame(clock: Clock, times: Times) -> Clock:
+    """The clock; times that all become step 0 are refused: nothing would be trained."""
     last = times.stop if times.values is None else times.values[-1]
     if len(clock.time) == 1 and last:
         raise ValueError(
             f"all of them round to step 0, as the last, {last!r}, is less than half a step; ask for later times, or "
             "for steps: […]"
         )
+    return clock
 
 
 def make_seeds(seeds: Any, where: str) -> list[int]:

@@ -12,6 +12,7 @@ from twolayer.errors import ConfigError, unknown_name
 from twolayer.study.job import PLUGIN_SECTIONS
 from twolayer.study.merge import mapping
 from twolayer.study.schema import number
+from twolayer.study.sizes import refuse_runs
 
 __all__ = ["sweep_points"]
 
@@ -36,6 +37,7 @@ def sweep_points(sweep: Any, where: str) -> list[dict[str, tuple[Any, Any]]]:
     if isinstance(sweep, list):
         if not sweep:
             raise ConfigError(f"{where}: an empty list; leave sweep out instead")
+        refuse_runs({"rows": sweep}, where)
         points = [
             {path: labelled(value, f"{where}[{index}].{path}") for path, value in mapping(row, where).items()}
             for index, row in enumerate(sweep)
@@ -45,6 +47,7 @@ def sweep_points(sweep: Any, where: str) -> list[dict[str, tuple[Any, Any]]]:
         paths = list(points[0])
     else:
         axes = {path: axis(values, f"{where}.{path}") for path, values in mapping(sweep, where).items()}
+        refuse_runs(axes, where)
         paths = list(axes)
         points = [dict(zip(paths, values, strict=True)) for values in itertools.product(*axes.values())]
     words: dict[str, str] = {}
