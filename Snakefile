@@ -27,6 +27,7 @@ include: "workflow/rules/papers.smk"
 
 onstart:
     internals.lift_rate_limit(workflow)
+    internals.end_jobs_on_sigterm(workflow)
 
 
 onsuccess:

@@ -6,9 +6,14 @@ locked.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import os
+import signal
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+import psutil  # type: ignore[import-untyped]
 from snakemake.io import IOFile
 
 CHECKED = "9.27.1"
@@ -73,3 +78,46 @@ def reruns_for_params(workflow: Any) -> bool:
 def is_recorded(workflow: Any, path: str) -> bool:
     """Whether Snakemake knows how a file was made."""
     return workflow.persistence.metadata(IOFile(path)) is not None
+
+
+LOCKS = Path(".snakemake", "locks")
+"""Where Snakemake keeps the locks of a working folder, which outlive a run that is killed."""
+
+RUNNING = Path(".snakemake", "twolayer", "running")
+"""A file that each run holds open and locked as long as its process lives, however that ends."""
+
+
+def release_dead_locks(workflow: Any) -> tuple[IO[str] | None, bool]:
+    """Take away the locks of runs that were killed, where no run of this folder is alive.
+
+    Returns the file by which this run is known to be alive, to be kept open, None in a process of a single job; and
+    whether there were such locks.
+    """
+    if not is_first_process(workflow):
+        return None, False
+    released = False
+    RUNNING.parent.mkdir(parents=True, exist_ok=True)
+    held = RUNNING.open("a")
+    with contextlib.suppress(OSError):  # another run is alive, or the file system has no such locks
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        for lock in LOCKS.glob("*.lock"):
+            lock.unlink(missing_ok=True)
+            released = True
+    with contextlib.suppress(OSError):
+        fcntl.flock(held, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    return held, released
+
+
+def end_jobs_on_sigterm(workflow: Any) -> None:
+    """Have SIGTERM end the jobs on this machine, and not wait for them: each writes its result at once when it is
+    whole, so that nothing half done stays. Jobs of a cluster go on."""
+
+    def end(number: int, frame: Any) -> None:
+        workflow.scheduler.exit_gracefully()
+        if runs_here(workflow):
+            for job in psutil.Process(os.getpid()).children(recursive=True):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    job.terminate()
+
+    with contextlib.suppress(ValueError):  # not in the main thread
+        signal.signal(signal.SIGTERM, end)

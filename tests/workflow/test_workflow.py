@@ -365,6 +365,34 @@ def test_what_is_killed_leaves_nothing_half_done(tmp_path: Path) -> None:
     assert left == {"metrics.nc", "problem.nc", "trajectory.nc"}
     assert [file.name for file in folder.glob("sleeps=True/*.nc")] == ["problem.nc"]
 
+    # SIGTERM to Snakemake alone, as a cluster or an init sends it: its jobs end too, and are not waited for
+    process = project.start("sleepers")
+    pid = sleeper(process)
+    process.terminate()
+    told, _ = process.communicate(timeout=60)  # the job would sleep for two minutes
+    assert process.returncode != 0
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    assert "Traceback" not in told
+
+    # SIGKILL to all, as when a machine stops: the locks stay, and the next run takes them away
+    process = project.start("sleepers")
+    sleeper(process)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert list(project.folder.glob(".snakemake/locks/*.lock"))
+
+    # so this run starts; a second one while it is alive is refused, and takes no lock away
+    process = project.start("sleepers")
+    sleeper(process)
+    second = project.start("sleepers")
+    told, _ = second.communicate()
+    assert second.returncode != 0
+    assert "LockException" in told
+    assert process.poll() is None
+    os.killpg(process.pid, signal.SIGINT)
+    process.communicate()
+
     # what is finished stays, the rest is made
     project.write("awake", "")
     assert planned(project.snakemake("sleepers")) == {"train": 1, "measure": 1, "gather": 1}

@@ -36,6 +36,12 @@ if internals.is_first_process(workflow):
         print(f"warning: {warning}", file=sys.stderr)
 
 internals.share_card(workflow)
+alive, had_locks = internals.release_dead_locks(workflow)
+if had_locks:
+    print(
+        "a run of this folder was killed; its locks are taken away, and this run goes on from it",
+        file=sys.stderr,
+    )
 
 RUN = "results/{paper}/{experiment}/{run}"
 STYLE = os.path.relpath(Path(workflow.basedir) / "workflow" / "figures.mplstyle")
