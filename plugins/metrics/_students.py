@@ -9,22 +9,28 @@ import numpy as np
 
 from twolayer import Problem, Weights, metric
 from twolayer.core.trajectory import Trajectory
-from twolayer.population.closed_form import angles, unit
+from twolayer.population.closed_form import unit
+from twolayer.population.closest import closest_teachers as of_arrays
+from twolayer.population.closest import student_angles
 
 
 def teacher_angles(problem: Problem, weights: Weights) -> Any:
     """θ between each student and each teacher, up to sign where σ is even, (seed, neuron, teacher); NaN at w = 0."""
-    theta = angles(weights.hidden, problem.data.teacher.hidden)
-    if problem.network.activation.even:
-        theta = np.minimum(theta, angles(-weights.hidden, problem.data.teacher.hidden))
-    return np.where((weights.hidden != 0).any(-1)[..., None], theta, np.nan)
+    return student_angles(weights.hidden, problem.data.teacher.hidden, problem.network.activation.even)
+
+
+def closest_teachers(problem: Any, weights: Weights) -> tuple[Any, Any, Any]:
+    """Index, angle and height of the closest teacher of each student, (seed, neuron): see
+    `population.closest.closest_teachers`."""
+    if problem.on_population:
+        found: tuple[Any, Any, Any] = problem.closest_teachers(weights)
+        return found
+    return of_arrays(weights.hidden, problem.data.teacher.hidden, problem.network.activation.even)
 
 
 def closest_teacher(problem: Problem, weights: Weights) -> Any:
     """The index of the closest teacher at that time, −1 where w = 0 or is not finite, (seed, neuron)."""
-    theta = teacher_angles(problem, weights)
-    finite = np.isfinite(theta).all(-1)
-    return np.where(finite, np.where(np.isfinite(theta), theta, np.inf).argmin(-1), -1)
+    return closest_teachers(problem, weights)[0]
 
 
 def heights(problem: Problem, weights: Weights) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from twolayer import EmpiricalProblem, Weights, metric
-from twolayer.analysis.metric import frames
+from twolayer.analysis.metric import each_decay
 from twolayer.core.trajectory import Trajectory
 
 
@@ -30,9 +30,11 @@ def loss(problem: EmpiricalProblem, weights: Weights) -> Any:
 )
 def objective(problem: EmpiricalProblem, trajectory: Trajectory) -> Any:
     """L + (λ/2)|θ|² with the λ of each time, (seed, time): θ = (a, W), or W alone where outputs are fixed."""
-    moments = zip(frames(trajectory), trajectory.weight_decay, strict=True)
-    values = [problem.loss(weights) + problem.penalty(weights, decay) for weights, decay in moments]
-    return np.stack(values, axis=1)
+
+    def at(problem: EmpiricalProblem, weights: Weights, decay: float) -> Any:
+        return problem.loss(weights) + problem.penalty(weights, decay)
+
+    return each_decay(at, problem, trajectory)
 
 
 @metric("gradient_norm", ("seed", "time"), "Frobenius norm of the objective's gradient")
@@ -43,13 +45,11 @@ def gradient_norm(problem: EmpiricalProblem, trajectory: Trajectory) -> Any:
     activation boundaries (`finite.subgradient`).
     """
     flows = trajectory.dynamics is not None and "flow" in trajectory.dynamics.kinds
-    gradient_of = problem.least_gradient if flows else problem.gradient
-    values = []
-    for weights, decay in zip(frames(trajectory), trajectory.weight_decay, strict=True):
-        gradient = gradient_of(weights, decay)
-        squares = (gradient.hidden**2).sum((-2, -1)) + (gradient.output**2).sum(-1)
-        values.append(np.sqrt(squares))
-    return np.stack(values, axis=1)
+
+    def at(problem: EmpiricalProblem, weights: Weights, decay: float) -> Any:
+        return problem.gradient_norm(weights, decay, least=flows)
+
+    return each_decay(at, problem, trajectory)
 
 
 @metric("regularization", ("time",), "weight decay λ", by_default=False)

@@ -11,7 +11,7 @@ from twolayer import Weights, metric
 from twolayer.core.arrays import norm
 
 from ._homogeneous import of_degree_one, of_degree_one_with_teachers
-from ._students import closest_teacher, teacher_angles
+from ._students import closest_teachers
 
 of_masses = partial(metric, applies=of_degree_one_with_teachers, by_default=False, per_frame=True)
 """Register a metric of teachers' students by their masses, only where it is asked for."""
@@ -36,8 +36,9 @@ def weighted(problem: Any, weights: Weights, power: int) -> Any:
     A neuron that is 0 has no angle and no mass: it counts 0.
     """
     size = np.abs(mass(problem, weights))
-    theta = np.where(size > 0, teacher_angles(problem, weights).min(-1), 0.0)
-    member = closest_teacher(problem, weights)[..., None] == np.arange(len(problem.data.teacher.hidden))
+    closest, angle, _ = closest_teachers(problem, weights)
+    theta = np.where(size > 0, angle, 0.0)
+    member = closest[..., None] == np.arange(len(problem.data.teacher.hidden))
     lost = ~np.isfinite(size)[..., None]
     return np.where(lost, np.nan, np.where(member, (size * theta**power)[..., None], 0.0))
 

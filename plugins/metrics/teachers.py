@@ -12,6 +12,7 @@ from twolayer.core.trajectory import Trajectory
 from ._homogeneous import of_degree_one_with_teachers
 from ._students import (
     closest_teacher,
+    closest_teachers,
     further_of_students,
     heights,
     of_students,
@@ -37,7 +38,7 @@ def of_population(problem: Any, trajectory: Trajectory) -> bool:
 )
 def teacher_angle(problem: Problem, weights: Weights) -> Any:
     """The angle to the closest teacher, in radians, (seed, neuron)."""
-    return teacher_angles(problem, weights).min(-1)
+    return closest_teachers(problem, weights)[1]
 
 
 @of_students(
@@ -68,9 +69,7 @@ def all_angles(problem: Problem, weights: Weights) -> Any:
 )
 def projection(problem: Problem, weights: Weights) -> Any:
     """h_i = ⟨w_i, v̂⟩ on the closest teacher, (seed, neuron); NaN where there is none."""
-    closest = closest_teacher(problem, weights)
-    height = np.take_along_axis(heights(problem, weights), np.maximum(closest, 0)[..., None], axis=-1)[..., 0]
-    return np.where(closest >= 0, height, np.nan)
+    return closest_teachers(problem, weights)[2]
 
 
 @metric(
@@ -85,12 +84,12 @@ def teacher_deficit(problem: Problem, weights: Weights) -> Any:
 
     Float64 weights carry it to about 1e-16 |v_l|: what is below eight roundings of its largest term is NaN.
     """
-    closest = closest_teacher(problem, weights)
+    closest, _, height = closest_teachers(problem, weights)
     teachers = problem.data.teacher.hidden.shape[0]
     given = problem.data.teacher.output * np.linalg.norm(problem.data.teacher.hidden, axis=-1)
     member = closest[..., None] == np.arange(teachers)
-    heavy = problem.network.scale * weights.output[..., None] * heights(problem, weights)
-    left = given - np.where(member, heavy, 0.0).sum(-2)
+    heavy = problem.network.scale * weights.output * height
+    left = given - np.where(member, heavy[..., None], 0.0).sum(-2)
     floor = 8 * np.finfo(np.float64).eps * np.abs(given)
     lost = ~np.isfinite(weights.hidden).all((-2, -1))[..., None]
     return np.where((np.abs(left) < floor) | lost, np.nan, left)

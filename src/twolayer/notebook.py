@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
@@ -32,18 +33,22 @@ def run(
     backend: str = "numba",
     *,
     weights: bool = False,
-    threads: int = 1,
+    threads: int | None = None,
     plugin_paths: list[str] | None = None,
 ) -> xr.Dataset:
     """Run an experiment, written as in config.yaml, and return its metrics as a labelled dataset.
 
     experiment: a mapping, in which NumPy's numbers and arrays, tuples and ranges stand for numbers and lists; or a
     point of the variable `run` of a dataset, the run as JSON. Plugins are as their files are now.
+    threads: how many seeds are worked on at once; by default as many as there are cores.
     weights: add `hidden` (…, seed, time, neuron, feature) and `output` (…, seed, time, neuron).
     Raises ConfigError where the experiment is wrong, with the place in it.
     """
     import xarray as xr
 
+    threads = (
+        threads or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
     registry = load(plugin_paths or ())
     checked = make_experiment("notebook", "run", experiment_of(experiment), registry, "experiment")
     registry.find("backends", backend, "backend")
@@ -85,6 +90,7 @@ def run(
             job.metrics(checked.metrics),
             job.dynamics,
             loss,
+            threads,
         )
         notes += left_out
         if weights:
@@ -151,6 +157,11 @@ def figure(
 def runs_in(dataset: xr.Dataset) -> list[dict[str, Any]]:
     """The runs that a dataset carries."""
     return [json.loads(text) for text in dataset["run"].values.ravel() if text]
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def experiment_of(given: Any) -> dict[str, Any]:

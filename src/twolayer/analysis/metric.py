@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -70,7 +70,7 @@ def metric(
     """
 
     def register(function: Measuring) -> Measuring:
-        measured = each_frame(function) if per_frame else function
+        measured = each_frame(function, across_seeds) if per_frame else function
         made = Metric(measured, dimensions, long_name, units, applies, by_default, across_seeds)
         mark(function, "metrics", name, made, function.__module__)
         return function
@@ -78,15 +78,65 @@ def metric(
     return register
 
 
+AT_ONCE = 2**18
+"""Numbers in the weights, or in the activations on samples, of the networks that are measured in one call."""
+
+
 def each_frame(
-    observe: Callable[[Any, Weights], Any],
+    observe: Callable[[Any, Weights], Any], across_seeds: bool = False
 ) -> Callable[[Any, Trajectory], Any]:
-    """A measure over (seed, time, …) from one of a single frame: (problem, weights) -> (seed, …)."""
+    """A measure over (seed, time, …) from one of a single frame: (problem, weights) -> (seed, …).
+
+    Seeds and frames are networks alike, so that `observe` gets many of them along its axis of seeds; frame by frame
+    only where it compares seeds, or where seeds have different data.
+    """
 
     def measure(problem: Problem, trajectory: Trajectory) -> Any:
-        return np.stack([observe(problem, frame) for frame in frames(trajectory)], axis=1)
+        if across_seeds or problem.data.per_seed:
+            return np.stack([observe(problem, frame) for frame in frames(trajectory)], axis=1)
+        hidden, output = trajectory.weights.hidden, trajectory.weights.output
+        lead = hidden.shape[:2]
+        networks = Weights(hidden.reshape(-1, *hidden.shape[2:]), output.reshape(-1, output.shape[-1]))
+        count = networks_at_once(problem, hidden.shape)
+        parts = [
+            np.asarray(
+                observe(
+                    problem,
+                    Weights(networks.hidden[first : first + count], networks.output[first : first + count]),
+                )
+            )
+            for first in range(0, len(networks.hidden), count)
+        ]
+        values = np.concatenate(parts)
+        return values.reshape(*lead, *values.shape[1:])
 
     return measure
+
+
+def networks_at_once(problem: Problem, shape: tuple[int, ...]) -> int:
+    """How many networks of a trajectory of hidden weights of this shape are measured in one call."""
+    *_, neurons, features = shape
+    longest = max((np.shape(values)[0] for _, values, _ in problem.data.arrays().values()), default=1)
+    return max(1, AT_ONCE // (neurons * max(features, longest)))
+
+
+def each_decay(
+    observe: Callable[[Any, Weights, float], Any], problem: Problem, trajectory: Trajectory
+) -> Any:
+    """Values (seed, time) of a measure (problem, weights, λ) -> (seed,), with the λ of each time."""
+    decays = np.asarray(trajectory.weight_decay)
+    found = np.empty(trajectory.weights.hidden.shape[:2])
+    for decay in np.unique(decays).tolist():
+        chosen = decays == decay
+        weights = trajectory.weights
+        if not chosen.all():
+            weights = Weights(weights.hidden[:, chosen], weights.output[:, chosen])
+
+        def of_decay(problem: Any, networks: Weights, decay: float = decay) -> Any:
+            return observe(problem, networks, decay)
+
+        found[:, chosen] = each_frame(of_decay)(problem, replace(trajectory, weights=weights))
+    return found
 
 
 def frames(trajectory: Trajectory) -> list[Weights]:

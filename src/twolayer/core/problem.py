@@ -52,6 +52,17 @@ class Problem(ABC):
         """The element of least norm of the objective's subdifferential, on the host: the gradient if it exists."""
         return self.gradient(weights, weight_decay)
 
+    def gradient_norm(self, weights: Weights, weight_decay: float = 0.0, *, least: bool = False) -> Array:
+        """The Frobenius norm of `gradient`, (…,), or where `least` that of `least_gradient`."""
+        xp = array_namespace(weights.hidden)
+        slope = (self.least_gradient if least else self.gradient)(weights, weight_decay)
+        return xp.sqrt(xp.sum(slope.hidden**2, axis=(-2, -1)) + xp.sum(slope.output**2, axis=-1))
+
+    def for_measuring(self, networks: int, threads: int = 1) -> Problem:
+        """The problem on the host in the form that measures so many networks soonest, `threads` chunks of them at a
+        time: the array code, which is the reference, unless a compiled form is worth its start."""
+        return self
+
     def predict(self, weights: Weights) -> Array:
         """f(x) at each sample, (…, sample)."""
         raise TrainingError(f"{type(self).__name__} has no samples to predict")

@@ -28,6 +28,10 @@ __all__ = ["PopulationProblem", "Teacher", "lifted", "orthonormal", "reduced"]
 
 Array = Any
 
+COMPILED = 2**27
+"""Networks × pairs of units × features from which on compiled measures are worth their start: about 5 s of array code
+at (m, k, d) = (10, 3, 20), where loading them takes half a second, and compiling them once half a minute."""
+
 
 @dataclass(frozen=True, eq=False)
 class Teacher(Data, law="population"):
@@ -208,6 +212,19 @@ class PopulationProblem(TeacherProblem):
         field = self.network.scale * signs[..., None] * form.field(units, self.factors)
         output = xp.sum(weights.hidden * field, axis=-1)
         return self.to_trained_gradient(weights, weights.output[..., None] * field, output, weight_decay)
+
+    def for_measuring(self, networks: int, threads: int = 1) -> TeacherProblem:
+        """As `Problem.for_measuring`: compiled from `COMPILED` on."""
+        units = self.network.neurons + self.data.hidden.shape[-2]
+        if networks * units**2 * self.data.features < COMPILED:
+            return self
+        from twolayer.kernels.jit import compiles
+
+        if not compiles():
+            return self
+        from twolayer.population.numba_measures import MeasuredPopulationProblem
+
+        return MeasuredPopulationProblem(self.data, self.network, threads)
 
     @property
     def profiled(self) -> tuple[float, float]:

@@ -15,6 +15,7 @@ from twolayer.core.network import Weights
 from twolayer.core.problem import Problem
 from twolayer.finite.problem import EmpiricalProblem, FiniteData
 from twolayer.population.closed_form import unit
+from twolayer.population.closest import closest_teachers
 
 __all__ = ["TeacherProblem", "lifted", "orthonormal", "reduced"]
 
@@ -31,6 +32,10 @@ class TeacherProblem(Problem):
     @abstractmethod
     def removed(self, weights: Weights) -> tuple[Array, Array]:
         """α (…,) and β (…, feature) of α + β·x, which the profile removes of f − f*."""
+
+    def closest_teachers(self, weights: Weights) -> tuple[Array, Array, Array]:
+        """Of each student on the host, as `population.closest.closest_teachers`."""
+        return closest_teachers(weights.hidden, self.data.hidden, self.network.activation.even)
 
     def batch(self, weights: Weights, size: int, random: Sequence[Any]) -> EmpiricalProblem:
         """Fresh x ~ N(0, I_d) for each seed, with the teacher's labels.

@@ -29,18 +29,21 @@ def measure(
     metrics: Mapping[str, Metric],
     dynamics: Any = None,
     loss: Loss | None = None,
+    threads: int = 1,
 ) -> tuple[Variables, tuple[str, ...]]:
     """The variables of `metrics.nc`, in float64 whatever the run's precision, and notes on those left out.
 
     dynamics: the run's, for metrics that run it once more. loss: the plugin of the loss that the problem names; None
-    is enough for square losses.
+    is enough for square losses. threads: how many batches of networks compiled code measures at once.
     """
     data = unpack_problem(problem, attributes, loss)
     path = unpack_trajectory(trajectory)
     hidden = np.asarray(path.weights.hidden, dtype=np.float64)
     output = np.asarray(path.weights.output, dtype=np.float64)
     path = replace(path, weights=Weights(hidden, output), dynamics=dynamics)
-    problems = [part.problem(network) for part in data.by_teacher()]
+    parts = data.by_teacher()
+    networks = hidden.shape[0] * hidden.shape[1]
+    problems = [part.problem(network).for_measuring(networks // len(parts), threads) for part in parts]
     measured, notes = metric.measure(problems, path, metrics, bool(run["swept"]))
     kept = {name: trajectory[name] for name in KEPT if name in trajectory}
     return in_coordinates_of(data, measured) | kept, notes

@@ -7,6 +7,7 @@ have any other loss of that size.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,30 +22,36 @@ KEPT = 0.01
 """A loss that changes by no more than this share is trusted."""
 
 
-def last_trusted(problem: Any, frames: Sequence[Weights]) -> Any:
+def last_trusted(problem: Any, frames: Sequence[Weights], threads: int = 1) -> Any:
     """For each seed the last frame, by its index, that carries two digits of the loss in its precision.
 
-    Frames are on the host. Searched from the end, so that a run whose last loss is trusted costs one look.
+    Frames are on the host. Searched from the end, so that a run whose last loss is trusted costs one look. threads: as
+    of `Problem.for_measuring`.
     """
     host = problem.data.mapped(lambda array: to_host(array).astype(np.float64)).problem(problem.network)
+    host = host.for_measuring(len(frames) * len(frames[0].hidden), threads)
     last = np.zeros(len(frames[0].hidden), dtype=np.int64)
     with np.errstate(over="ignore", invalid="ignore"):
         for index in range(len(frames) - 1, 0, -1):
-            last[(last == 0) & trusted(host, frames[index])] = index
-            if last.all():
+            left = np.flatnonzero(last == 0)
+            if not len(left):
                 break
+            last[left[trusted(host, frames[index], left)]] = index
     return last
 
 
-def trusted(problem: Any, frame: Weights) -> Any:
-    """Whether L is known to `KEPT`, by the rounding of the loss, and where all weights move by one unit: away from 0,
-    towards it, and each at random, (seed,). A loss of 0 is not: terms that cancel and those too small for floats
-    print it as well as an exact solution does."""
+def trusted(problem: Any, frame: Weights, seeds: Any) -> Any:
+    """Whether L of some seeds, by their index, is known to `KEPT`, by the rounding of the loss, and where all weights
+    move by one unit: away from 0, towards it, and each at random, (seed,). A loss of 0 is not: terms that cancel and
+    those too small for floats print it as well as an exact solution does."""
+    coins = np.random.default_rng(0)
+    mixed = [coins.choice([-1.0, 1.0], array.shape)[seeds] for array in (frame.hidden, frame.output)]
+    frame = Weights(frame.hidden[seeds], frame.output[seeds])
+    away = [np.where(array < 0, -1.0, 1.0) for array in (frame.hidden, frame.output)]
+    data = problem.data.of_seeds(seeds)
+    problem = problem if data is problem.data else replace(problem, data=data)
     loss = loss_of(problem, frame)
     kept = np.isfinite(loss) & (loss > 0) & (problem.rounding(wide(frame)) <= KEPT * loss)
-    coins = np.random.default_rng(0)
-    away = [np.where(array < 0, -1.0, 1.0) for array in (frame.hidden, frame.output)]
-    mixed = [coins.choice([-1.0, 1.0], array.shape) for array in (frame.hidden, frame.output)]
     for signs in (away, [-sign for sign in away], mixed, [-sign for sign in mixed]):
         moved = []
         for array, sign in zip((frame.hidden, frame.output), signs, strict=True):

@@ -70,8 +70,10 @@ def train(
         reduced, reduced_start, lift = data.problem(network).in_span(full_start)
         reduced_data = reduced.data
     problem = backend.problem(reduced_data, network, dtype, threads)
-    on_host = reduced_data.mapped(lambda array: np.asarray(array, dtype)).problem(network)
     clock = dynamics.clock(times)
+    looked_at = len(clock.time) * len(seeds)
+    on_host = reduced_data.mapped(lambda array: np.asarray(array, dtype)).problem(network)
+    on_host = on_host.for_measuring(looked_at, threads)
 
     def begin() -> Weights:
         """The start on the backend, a copy: a dynamics may change it in place."""
@@ -113,7 +115,7 @@ def train(
                 "for each saved time, the start first"
             )
         losses = [on_host.loss(frame) for frame in frames]  # they overflow before the weights do
-        trusted = precision.last_trusted(on_host, frames)
+        trusted = precision.last_trusted(on_host, frames, threads)
     trajectory = Weights(
         np.stack([frame.hidden for frame in frames], axis=1),
         np.stack([frame.output for frame in frames], axis=1),
