@@ -61,10 +61,10 @@ def test_any_network_is_measured_as_by_the_array_code(
     problem = PopulationProblem(Teacher(teachers, np.array([1.0, -0.5, 2.0]), profile), network)
     hidden = random.standard_normal((13, 5, 6))
     hidden[0, 0] = 0.0
-    hidden[1] *= 1e-60
+    hidden[1] *= 1e-30
     hidden[2, 1], hidden[3, 1] = -hidden[2, 2], hidden[3, 2]
     hidden[4, 0], hidden[4, 1] = teachers[0], -teachers[1]
-    hidden[5] *= 1e60
+    hidden[5] *= 1e30
     weights = network.with_tied_outputs(Weights(hidden, random.standard_normal((13, 5))))
     assert_same_measures(problem, weights, 0.1)
 

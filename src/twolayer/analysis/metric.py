@@ -83,16 +83,16 @@ AT_ONCE = 2**18
 
 
 def each_frame(
-    observe: Callable[[Any, Weights], Any], across_seeds: bool = False
+    observe: Callable[[Any, Weights], Any], together: bool = False
 ) -> Callable[[Any, Trajectory], Any]:
     """A measure over (seed, time, …) from one of a single frame: (problem, weights) -> (seed, …).
 
     Seeds and frames are networks alike, so that `observe` gets many of them along its axis of seeds; frame by frame
-    only where it compares seeds, or where seeds have different data.
+    only where it looks at seeds `together`, or where seeds have different data.
     """
 
     def measure(problem: Problem, trajectory: Trajectory) -> Any:
-        if across_seeds or problem.data.per_seed:
+        if together or problem.data.per_seed:
             return np.stack([observe(problem, frame) for frame in frames(trajectory)], axis=1)
         hidden, output = trajectory.weights.hidden, trajectory.weights.output
         lead = hidden.shape[:2]
