@@ -15,6 +15,13 @@ from twolayer.errors import DataError
 
 __all__ = ["VERDICTS", "Case", "Family", "ShownFigure", "ShownPaper", "content", "count"]
 
+STATED = {
+    "published": "The paper states",
+    "second-hand": "The paper is quoted as stating",
+    "recalled": "The paper states, from memory, not checked against it",
+}
+"""How a statement is introduced, by its tag; derived ones are not the paper's."""
+
 VERDICTS = ("fails", "not reproduced under this reading", "inconclusive", "holds")
 """The worst first."""
 
@@ -90,9 +97,12 @@ class ShownFigure:
     in_paper: str = ""
 
     @property
-    def stated(self) -> list[str]:
-        """What the paper states of it, where it shows no such figure: the statements that are not derived here."""
-        return [family.statement for family in self.families if family.tag != "derived"]
+    def stated(self) -> tuple[str, list[str]]:
+        """What the paper states of it, where it shows no such figure, by the best known statements, and how."""
+        for tag, known in STATED.items():
+            if found := [family.statement for family in self.families if family.tag == tag]:
+                return known, found
+        return "", []
 
     @property
     def anchor(self) -> str:
