@@ -36,6 +36,7 @@ NAN = float("nan")
         (above(0.3, 0.0, (-0.1, 0.7)), "inconclusive"),
         (above(-0.3, 0.0, (-0.5, -0.1)), "fails"),
         (above(0.3, 0.0, (NAN, NAN)), "inconclusive"),
+        (above(0.3, 0.0, (-np.inf, np.inf)), "inconclusive"),
         (above(NAN, 0.0, (0.1, 0.5)), "inconclusive"),
         (equivalent(0.01, 0.0, (-0.05, 0.07), 0.1), "holds"),
         (equivalent(0.01, 0.0, (-0.5, 0.7), 0.1), "inconclusive"),

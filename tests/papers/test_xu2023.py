@@ -324,9 +324,9 @@ def test_claims_of_figure_1_are_failed_by_other_laws(
     ("name", "case", "reason"),
     [
         ("one_student", "n = 1", "at iteration 300 a loss of 'figure1' is above 0.0001"),
-        ("third_power_of_random_starts", "n = 5", "from t = 2000 on; 'figure1' ends at 500"),
-        ("lower_bound_of_random_starts", "n = 5", "from t = 2000 on; 'figure1' ends at 500"),
-        ("powers_of_n", "", "from t = 2000 on; 'figure1' ends at 500"),
+        ("third_power_of_random_starts", "n = 5", "the experiment 'figure1' ends at 500, before 2e+03"),
+        ("lower_bound_of_random_starts", "n = 5", "the experiment 'figure1' ends at 500, before 2e+03"),
+        ("powers_of_n", "", "the experiment 'figure1' ends at 500, before 2e+03"),
     ],
 )
 def test_what_a_smaller_step_does_not_reach_is_not_judged(name: str, case: str, reason: str) -> None:

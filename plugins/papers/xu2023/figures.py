@@ -190,7 +190,7 @@ def draw_phases(column: Any, run: Run) -> None:
     n, size, begin = students(run), measured.start_size(run), theory.aligned_by(students(run))
     error = float(measured.second_phase(run)[0].max())
     end = begin + np.log(1 / (36 * error)) / n
-    ended = end > begin  # else there is no phase 2 within its bounds
+    ended = bool(end > begin)  # else there is no phase 2 within its bounds
     sine, left, bound = np.sin(0.5 * run.teacher_angle) ** 2, measured.carried(run), measured.envelope(run)
     shrunk = theory.shrinking(run.time, size) * float(sine.isel(time=0).max())
     low, high = theory.lengths(run.time, size)

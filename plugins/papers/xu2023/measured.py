@@ -78,15 +78,6 @@ def at_step(run: Run, step: int) -> Run:
     return run.isel(time=int(found[0]))
 
 
-def refuse_early(run: Run, time: float) -> None:
-    """A DataError where a run ends before the time from which a statement on late times is read."""
-    if float(run.time[-1]) < time * (1 - 1e-9):
-        raise DataError(
-            f"the statement is about late times, from t = {time:g} on; '{run.experiment}' ends at "
-            f"{float(run.time[-1]):g}"
-        )
-
-
 def reached(run: Run, time: float) -> int:
     """The index of the first saved time that is not before another, but for rounding."""
     index = int(np.searchsorted(run.time.values, time * (1 - 1e-9)))

@@ -110,7 +110,7 @@ def figure1(canvas: Figure, runs: Run) -> None:
         kind = {"angles": "xy", "scale_units": "xy", "scale": 1.0, "zorder": 3}
         axes.quiver(*hidden[chosen].T, *(-towards[chosen].T), color="black", width=0.005, **kind)
         axes.quiver(*hidden[chosen].T, *(-0.14 * unit(gradient[chosen])).T, color=colour, width=0.008, **kind)
-        axes.set(xlabel="$w_1$", xlim=(-reach, reach), ylim=(-0.08 * reach, reach), aspect="equal")
+        axes.set(xlabel="$w_1$", xlim=(-reach, reach), ylim=(-0.15 * reach, reach), aspect="equal")
         axes.set_title("positive neurons, $a > 0$" if sign > 0 else "negative neurons, $a < 0$")
         axes.set_xticks(np.linspace(-reach, reach, 5).round(1))
     canvas.axes[0].set_ylabel("$w_2$")
@@ -504,6 +504,9 @@ def first_step(canvas: Figure, steps: Run, single: Run) -> None:
         ylabel=r"energy off the span $\times\,d$",
         ylim=(1e-3, 8),
     )
+    ticks = sorted({run.config.problem.dimension for run in every})
+    left.set_xticks(ticks, [str(tick) for tick in ticks])
+    left.tick_params(axis="x", which="minor", bottom=False, labelbottom=False)
     left.legend(loc="upper left")
     one = next(single.by("run")).isel(seed=0)
     vectors, masses = teachers_of(one)

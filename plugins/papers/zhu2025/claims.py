@@ -445,7 +445,7 @@ def exponential(run: Run) -> Result:
     teachers = run.config.problem.teachers
     rate = 2 * theory.slowest_rate(teachers, run.config.network.neurons / teachers)
     found = measured.decay(within_trust(run.dataset), 1e-19, 1e-9)
-    return close(found, rate, relative=0.01, detail="from L = 1e-9 to 1e-19")
+    return close(found, rate, relative=0.01, detail="from L = 1e-9 to 1e-19, as far as the loss is trusted")
 
 
 # ---- balance ----

@@ -22,8 +22,13 @@ if TYPE_CHECKING:
 
 
 def named(run: Run, words: Sequence[str] = (), separator: str = ", ") -> str:
-    """A run by its swept values, or those of some words: `$k$ = 2, $m$ = 20`; a label stands alone."""
+    """A run by its swept values, or those of some words: `$k$ = 2, $m$ = 20`; a label stands alone.
+
+    A run by itself, where nothing is swept, is named by its k and m.
+    """
     swept = {word: value for word, value in run.swept.items() if not words or word in words}
+    if not run.swept:
+        swept = {"teachers": run.config.problem.teachers, "neurons": run.config.network.neurons}
     labels = [value.replace("_", " ") for value in swept.values() if isinstance(value, str)]
     return separator.join(labels or [f"{symbol_of(word)} = {value:g}" for word, value in swept.items()])
 
@@ -262,7 +267,7 @@ FLOOR = 1e-14
 
 def decaying(values: Any, rate: float, level: float) -> Any:
     """e^(−rate t) through the point of values (time,) that is nearest to a level."""
-    apart = abs(np.log(values.values / level))
+    apart = abs(np.log(np.where(values > 0, values, math.nan) / level))
     index = int(np.argmin(np.where(np.isfinite(apart), apart, math.inf)))
     return float(values[index]) * np.exp(-rate * (values.time - float(values.time[index])))
 

@@ -72,6 +72,8 @@ def at_least(measured: Any, limit: Any, detail: str = "") -> Result:
 def above(measured: float, limit: float, interval: tuple[float, float], detail: str = "") -> Result:
     """Holds if the whole interval around measured lies above the limit, fails if it lies below; else inconclusive."""
     low, high = interval
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return inconclusive(f"no interval was measured. {detail}".strip())
     found = judged(limit, measured, f"above, by [{low:.4g}, {high:.4g}]", low > limit, detail, low, high)
     if found.verdict == "fails" and not high < limit:
         return replace(
