@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from twolayer import Paper, name_axes, reference
+from twolayer import Paper, bands, floored, name_axes, reference
+from twolayer.analysis.drawing import clipped
 from twolayer.analysis.intervals import chance_interval
 from twolayer.analysis.labels import marker_of, style_of, symbol_of
+from twolayer.analysis.runs import Varied
+from twolayer.errors import DataError
 
 from . import measured, theory
 
@@ -42,7 +45,7 @@ def setting(run: Run, theirs: xr.Dataset) -> str:
     data = f"{samples} points in {features} dimensions"
     if not measured.starts_like(measured.descent(run), theirs):
         return f"{data}, other weights than the authors'"
-    return f"{data}, the authors' initial weights, s = {theirs.attrs['init_scale']:g}"
+    return f"{data}, the authors' initial weights, $s$ = {theirs.attrs['init_scale']:g}"
 
 
 START = ("dynamics", "dtype", "loss", "output", "inputs", "targets")
@@ -73,10 +76,21 @@ def network_axes(axes: Axes, run: Run) -> tuple[Axes, Any]:
     return right, grid
 
 
-def label_network_axes(axes: Axes, right: Axes) -> None:
+def symmetric(axes: Axes, *values: Any) -> None:
+    """Limits with 0 in the middle: the zeros of both axes of a panel are at one height."""
+    bound = 1.15 * max(float(np.abs(value).max()) for value in values) or 1.0
+    axes.set_ylim(-bound, bound)
+
+
+def label_network_axes(axes: Axes, right: Axes, size: str = "|w|") -> None:
     """The labels of Figure 2: the axis below is x in green and the kink of a neuron in blue."""
-    axes.set_ylabel("network output h(x)", color=GREEN)
-    right.set_ylabel("neuron sign(a)|w|", color=BLUE)
+    axes.set_ylabel("network output $h(x)$", color=GREEN)
+    right.set_ylabel(rf"neuron $\mathrm{{sign}}(a)\,{size}$", color=BLUE)
+    label_inputs(axes)
+
+
+def label_inputs(axes: Axes) -> None:
+    """The axis below in two colours."""
     axes.set_xlabel(" ")  # the room for the two colours
     below: dict[str, Any] = {
         "xycoords": "axes fraction",
@@ -84,20 +98,12 @@ def label_network_axes(axes: Axes, right: Axes) -> None:
         "xytext": (0, -26),
         "fontsize": 9,
     }
-    axes.annotate("input x", (0.36, 0), color=GREEN, ha="right", **below)
+    axes.annotate("input $x$", (0.36, 0), color=GREEN, ha="right", **below)
     axes.annotate(r"kink $-w_{j,2}/w_{j,1}$", (0.46, 0), color=BLUE, ha="left", **below)
 
 
-def limits(values: Any, margin: float = 0.1) -> tuple[float, float]:
-    """Limits with a margin around the values and zero."""
-    low, high = min(float(np.min(values)), 0.0), max(float(np.max(values)), 0.0)
-    room = margin * (high - low or 1.0)
-    return low - room, high + room
-
-
-def stars(run: Run) -> tuple[Any, Any]:
-    """(time, neuron): the kinks −w_2/w_1, and sign(a)|w|."""
-    hidden, output = run.hidden.values, run.output.values
+def stars(hidden: Any, output: Any) -> tuple[Any, Any]:
+    """(…, neuron): the kinks −w_2/w_1, and sign(a)|w|."""
     with np.errstate(divide="ignore", invalid="ignore"):
         kinks = -hidden[..., 1] / hidden[..., 0]
     return kinks, np.sign(output) * np.linalg.norm(hidden, axis=-1)
@@ -105,124 +111,237 @@ def stars(run: Run) -> tuple[Any, Any]:
 
 def frame_title(run: Run, frame: int) -> str:
     """The title of a saved frame of a descent."""
-    return f"iteration {int(run.step[frame])}, L = {float(run.loss[frame]):.3g}"
+    return f"iteration {int(run.step[frame])}, $L$ = {float(run.loss[frame]):.3g}"
 
 
 @paper.figure(
     "published",
     lambda run, theirs: (
-        f"Snapshots of training by descent in float64: {setting(run, theirs)}. Data (dots) and network (curve) on the "
-        "left axis, neurons (stars; those with kinks in the window) on the right one."
+        f"Figure 2, training by descent: {setting(run, theirs)}. Data and network (green dots, line) on the left "
+        "axis, neurons (blue stars) on the right one."
     ),
     on={"orthogonal": (*START, "hidden")},
     check=measured.descent,
-    size=(9.0, 6.4),
+    size=(7.0, 4.9),
     files=[AUTHORS_RUNS["orthogonal"]],
+    details="Descent in float64. A neuron is a star where its kink lies in the window.",
 )
 def figure2(canvas: Figure, run: Run, theirs: xr.Dataset) -> None:
     descent = measured.descent(run).isel(seed=0)
-    kinks, sizes = stars(descent)
-    for axes, iteration in zip(canvas.subplots(2, 2).ravel(), theory.FIGURE_2, strict=True):
+    kinks, sizes = stars(descent.hidden.values, descent.output.values)
+    grid = canvas.subplots(2, 2, sharex=True)
+    for panel, (axes, iteration) in enumerate(zip(grid.ravel(), theory.FIGURE_2, strict=True)):
         frame = int(np.argmin(np.abs(descent.step.values - iteration)))
-        right, grid = network_axes(axes, descent)
-        values = curve(descent.hidden.values[frame], descent.output.values[frame], grid)
-        axes.plot(grid, values, color=GREEN)
+        right, x = network_axes(axes, descent)
+        values = curve(descent.hidden.values[frame], descent.output.values[frame], x)
+        axes.plot(x, values, color=GREEN)
         right.plot(kinks[frame], sizes[frame], "*", color=BLUE, markersize=6, alpha=0.7)
-        height = 1.15 * max(np.abs(values).max(), np.abs(descent.targets.values).max())
-        axes.set_ylim(-height, height)
-        bound = 1.15 * np.abs(sizes[frame]).max()
-        right.set_ylim(-bound, bound)
+        symmetric(axes, values, descent.targets.values)
+        symmetric(right, sizes[frame])
         axes.set_title(frame_title(descent, frame))
         label_network_axes(axes, right)
+        if panel % 2:
+            axes.set_ylabel("")
+        else:
+            right.set_ylabel("")
+        if panel < 2:
+            axes.set_xlabel("")
+            for text in axes.texts:
+                text.set_visible(False)
 
 
 def network_frames(canvas: Figure, run: Run) -> Iterator[list[Artist]]:
     """The animation of a one-dimensional run, a frame for each saved time."""
     run = measured.descent(run).isel(seed=0)
-    kinks, sizes = stars(run)
+    titles = [frame_title(run, frame) for frame in range(run.dataset.sizes["time"])]
+    yield from moving_network(canvas, run, run.hidden.values, run.output.values, titles)
+
+
+def moving_network(
+    canvas: Figure, run: Run, hidden: Any, output: Any, titles: Sequence[str], rescaled: bool = False
+) -> Iterator[list[Artist]]:
+    """Frames of a one-dimensional network by its weights; rescaled: neurons over the largest one of the frame."""
+    kinks, sizes = stars(hidden, output)
+    if rescaled:
+        sizes = sizes / np.abs(sizes).max(axis=-1, keepdims=True)
     axes = canvas.subplots()
     right, grid = network_axes(axes, run)
     still = [*axes.lines, *right.lines]  # the data and the line at zero, which lie above the curve
-    curves = np.stack(
-        [curve(*state, grid) for state in zip(run.hidden.values, run.output.values, strict=True)]
-    )
+    curves = np.stack([curve(*state, grid) for state in zip(hidden, output, strict=True)])
     (line,) = axes.plot(grid, curves[0], color=GREEN)
     (points,) = right.plot(kinks[0], sizes[0], "*", color=BLUE, markersize=6, alpha=0.7)
-    axes.set_ylim(limits([*run.targets.values, *curves.ravel()]))
-    bound = 1.1 * np.abs(sizes).max()
-    right.set_ylim(-bound, bound)
-    label_network_axes(axes, right)
+    symmetric(axes, run.targets.values, curves)
+    symmetric(right, sizes)
+    label_network_axes(axes, right, r"|w|/\mathrm{max}" if rescaled else "|w|")
     title = axes.set_title(" ")
-    for frame in range(len(curves)):
+    for frame, text in enumerate(titles):
         line.set_ydata(curves[frame])
         points.set_data(kinks[frame], sizes[frame])
-        title.set_text(frame_title(run, frame))
+        title.set_text(text)
         yield [line, *still, points, title]
 
 
 def film_caption(run: Run, theirs: xr.Dataset) -> str:
     """The caption of an animation."""
-    return f"Training by descent in float64, a frame for each saved iteration: {setting(run, theirs)}."
+    return f"Training by descent, a frame for each saved iteration: {setting(run, theirs)}."
 
 
-def film(experiment: str, *shown: str, **drawing: Any) -> Any:
+def film(experiment: str, *shown: str, caption: Any = film_caption, **drawing: Any) -> Any:
     """An animation of one of the runs from the authors' weights."""
     return paper.figure(
-        "published", film_caption, on={experiment: (*START, *shown)}, check=measured.descent,
-        files=[AUTHORS_RUNS[experiment]], **drawing,
+        "published", caption, on={experiment: (*START, *shown)}, check=measured.descent,
+        files=[AUTHORS_RUNS[experiment]], details="Descent in float64.", **drawing,
     )  # fmt: skip
 
 
-@film("orthogonal", "hidden", size=(6.0, 4.0), frames_per_second=15)
+@film("orthogonal", "hidden", size=(5.5, 3.7), frames_per_second=15)
 def animation_orthogonal(canvas: Figure, run: Run, theirs: xr.Dataset) -> Iterator[list[Artist]]:
     yield from network_frames(canvas, run)
 
 
-@film("nonorthogonal_small", "hidden", size=(6.0, 4.0), frames_per_second=15)
+@film("nonorthogonal_small", "hidden", size=(5.5, 3.7), frames_per_second=15)
 def animation_nonorthogonal_small(canvas: Figure, run: Run, theirs: xr.Dataset) -> Iterator[list[Artist]]:
     yield from network_frames(canvas, run)
 
 
-@film("nonorthogonal_large", "hidden", size=(6.0, 4.0), frames_per_second=15)
+@film("nonorthogonal_large", "hidden", size=(5.5, 3.7), frames_per_second=15)
 def animation_nonorthogonal_large(canvas: Figure, run: Run, theirs: xr.Dataset) -> Iterator[list[Artist]]:
     yield from network_frames(canvas, run)
 
 
+# ---- the same, even in progress ----
+
+EVEN_FRAMES = 240
+
+
+def even_frames(canvas: Figure, run: Run) -> Iterator[list[Artist]]:
+    """Frames even in progress, neurons over the largest one: early alignment, then each fit, at one pace."""
+    run = measured.descent(run).isel(seed=0)
+    hidden, output, loss, step, largest = (
+        measured.evenly(run, values, EVEN_FRAMES)
+        for values in (
+            run.hidden.values,
+            run.output.values,
+            run.loss.values,
+            run.step.values,
+            np.linalg.norm(run.hidden.values, axis=-1).max(-1),
+        )
+    )
+    titles = [
+        rf"iteration {step[frame]:.0f}, $L$ = {loss[frame]:.3g}, largest $|w|$ = {largest[frame]:.1e}"
+        for frame in range(EVEN_FRAMES)
+    ]
+    yield from moving_network(canvas, run, hidden, output, titles, rescaled=True)
+
+
+def even_film(experiment: str) -> Any:
+    """An animation even in progress."""
+    return paper.figure(
+        "inferred",
+        lambda run, theirs: (
+            f"Training by descent, frames even in progress, neurons over the largest one: {setting(run, theirs)}."
+        ),
+        on={experiment: (*START, "hidden")},
+        check=measured.descent,
+        files=[AUTHORS_RUNS[experiment]],
+        size=(5.5, 3.7),
+        details="Progress is half the mean angle that neurons have turned by, half the fall of the loss, each as a "
+        "share of the whole run's. Weights between saved iterations are interpolated linearly.",
+    )
+
+
+@even_film("orthogonal")
+def progress_orthogonal(canvas: Figure, run: Run, theirs: xr.Dataset) -> Iterator[list[Artist]]:
+    yield from even_frames(canvas, run)
+
+
+@even_film("nonorthogonal_small")
+def progress_nonorthogonal_small(canvas: Figure, run: Run, theirs: xr.Dataset) -> Iterator[list[Artist]]:
+    yield from even_frames(canvas, run)
+
+
 # ---- loss profiles ----
+
+KINDS: Mapping[str, dict[str, Any]] = {
+    "descent, float64": {"color": BLUE, "linestyle": "-", "zorder": 2.5},
+    "descent, float32": {"color": "#E69F00", "linestyle": (0, (4, 2)), "zorder": 2.6},
+    "exact flow": {"color": "black", "linestyle": ":", "zorder": 2.7},
+}
+"""Line and colour of each kind of run."""
+
+LEAST = 1e-10
+"""Of the differences that a loss profile shows, as a share of L(0)."""
 
 
 def loss_profile(canvas: Figure, run: Run, theirs: xr.Dataset) -> None:
-    """L against iterations: descent in both precisions, the losses that the authors saved, the flow."""
-    step = measured.descent(run).config.dynamics.step_size
-    linear, logarithmic = canvas.subplots(1, 2)
-    for axes in (linear, logarithmic):
-        for part in run.by("dynamics", "dtype"):
-            loss = part.loss.isel(seed=0)
-            if part.dynamics == "flow":
-                axes.plot(part.time / step, loss, ":k", label=f"exact flow, iteration = t/{step:g}")
-            else:
-                color, style = (BLUE, "-") if part.dtype == "float64" else ("#E69F00", "--")
-                axes.plot(part.step, loss, style, color=color, label=f"descent, {part.dtype}")
-        if measured.starts_like(measured.descent(run), theirs):
-            axes.plot(
-                theirs["iteration"] * (theirs.attrs["learning_rate"] / step), theirs["loss"], "o", color="#D55E00",
-                markersize=3, fillstyle="none", markevery=4, label="authors' run (float32), every 4th frame",
-            )  # fmt: skip
-        axes.set_xlabel(f"iteration (step size {step:g})")
-        name_axes(axes, y=run.loss)
-    linear.set_xlim(0, float(np.nanmax(run.time)) / step)
-    linear.set_ylim(0, 1.05 * float(run.loss.isel(time=0).max()))
-    logarithmic.set_xscale("log")
-    logarithmic.set_yscale("log")
-    logarithmic.legend(loc="lower left")
+    """L against iterations on the notebook's axes with a logarithmic inset, and the distance from the authors' losses.
+
+    From other weights than theirs: the distance from descent in float64.
+    """
+    from matplotlib.ticker import LogLocator, MaxNLocator
+
+    descent = measured.descent(run)
+    step = descent.config.dynamics.step_size
+    left, right = canvas.subplots(1, 2, width_ratios=[1.25, 1])
+    inset = left.inset_axes((0.54, 0.62, 0.45, 0.38))
+    alike = measured.starts_like(descent, theirs)
+    base = measured.losses_by_iteration(descent, step)
+    other = base
+    if alike:
+        iteration = theirs["iteration"] * (theirs.attrs["learning_rate"] / step)
+        other = theirs["loss"].drop_vars("iteration").assign_coords(iteration=iteration.values)
+        for axes in (left, inset):
+            reference(axes, other["iteration"], other, "authors' run (float32)")
+    start = float(other[0])
+    shares = []
+    for part in run.by("dynamics", "dtype"):
+        kind = "exact flow" if part.dynamics == "flow" else f"descent, {part.dtype}"
+        loss = measured.losses_by_iteration(part, step)
+        for axes in (left, inset):
+            axes.plot(loss["iteration"], loss, label=kind, **KINDS[kind])
+        if not alike and kind == "descent, float64":
+            continue
+        common, share = measured.distance(loss, other)
+        share = share / start
+        right.plot(common, np.where(share > LEAST, share, np.nan), label=kind, **KINDS[kind])
+        clipped(right, common[common > 0], share[common > 0], LEAST, KINDS[kind]["color"])
+        shares.append(share)
+    left.set(xlim=(0, float(base["iteration"].max())), ylim=(0, 1.05 * float(base[0])))
+    inset.set(xscale="log", yscale="log", xlim=(1, None))
+    inset.tick_params(labelsize=7)
+    inset.yaxis.set_major_locator(LogLocator(numticks=4))
+    inset.xaxis.set_major_locator(LogLocator(numticks=4))
+    inset.minorticks_off()
+    left.xaxis.set_major_locator(MaxNLocator(5))
+    left.xaxis.set_major_formatter(lambda iteration, _: f"{iteration / 1000:g}k" if iteration else "0")
+    right.axhspan(LEAST / 10, LEAST, color="0.55", alpha=0.15, lw=0, label="▽: below $10^{-10}$, or none")
+    right.set(
+        xscale="log", yscale="log", ylim=(LEAST / 10, 1.0 if not shares else None), xlim=(0.8, None),
+        ylabel=rf"$|\Delta L|/L(0)$ from {'the authors' if alike else 'float64'}",
+    )  # fmt: skip
+    name_axes(left, y=run.loss)
+    for axes in (left, right):
+        axes.set_xlabel(rf"iteration ($\eta$ = {step:g})")
+    handles, labels = left.get_legend_handles_labels()
+    zones, names = right.get_legend_handles_labels()
+    extra = [(zone, name) for zone, name in zip(zones, names, strict=True) if name.startswith("▽")]
+    canvas.legend(
+        [*handles, *(zone for zone, _ in extra)], [*labels, *(name for _, name in extra)],
+        loc="outside upper center", ncols=5, handlelength=2.2, columnspacing=1.2,
+    )  # fmt: skip
 
 
 def loss_caption(run: Run, theirs: xr.Dataset) -> str:
     """The caption of a loss profile."""
-    return (
-        f"Loss against iterations: {setting(run, theirs)}. Left: the notebook's axes; right: the same, logarithmic. "
-        "Lines join the saved iterations."
-    )
+    compared = f"its distance from {against(run, theirs)}"
+    return f"Loss by iteration on the notebook's axes (inset: logarithmic), and {compared}: {setting(run, theirs)}."
+
+
+def against(run: Run, theirs: xr.Dataset) -> str:
+    """What the losses are compared with."""
+    if measured.starts_like(measured.descent(run), theirs):
+        return "the losses that the authors saved"
+    return "descent in float64"
 
 
 def profile(experiment: str) -> Any:
@@ -232,8 +351,13 @@ def profile(experiment: str) -> Any:
         loss_caption,
         on={experiment: START},
         check=measured.descent,
-        size=(9.0, 3.6),
+        size=(7.0, 2.9),
         files=[AUTHORS_RUNS[experiment]],
+        details=lambda run, theirs: (
+            "Lines join the saved iterations. The flow is at iteration t/η, η = "
+            f"{measured.descent(run).config.dynamics.step_size:g}. Losses are compared at the iterations that "
+            "both saved."
+        ),
     )
 
 
@@ -264,16 +388,16 @@ def polar_axes(canvas: Figure, run: Run, frame: int) -> tuple[Any, list[Any]]:
     """The polar plot of the neurons in the two leading principal directions, with its artists."""
     axes: Any = canvas.add_subplot(projection="polar")
     points = []
-    for sign, color, label in ((1, VIOLET, "a > 0"), (-1, RED, "a < 0")):
+    for sign, color, marker, label in ((1, VIOLET, "*", "$a > 0$"), (-1, RED, "v", "$a < 0$")):
         chosen = np.sign(run.output.values[-1]) == sign
         angle, radius = polar(run, frame, chosen)
-        (drawn,) = axes.plot(angle, radius, "*", color=color, markersize=6, alpha=0.6, label=label)
+        (drawn,) = axes.plot(angle, radius, marker, color=color, markersize=5.5, alpha=0.6, label=label)
         points.append((drawn, chosen))
     largest = np.linalg.norm(run.principal_coordinates.values, axis=-1).max()
     axes.set_rlim(0, 1.08 * largest)
     axes.set_rorigin(-0.05 * 1.08 * largest)
     axes.set_rlabel_position(112)
-    axes.set_xlabel("angle: direction of w in the plane (PC1, PC2); radius: norm of w in that plane")
+    axes.set_xlabel("angle: direction of $w$ in the plane (PC1, PC2); radius: its length there")
     axes.legend(loc="upper left", bbox_to_anchor=(1.02, 1.0))
     return axes, points
 
@@ -287,21 +411,23 @@ def polar(run: Run, frame: int, chosen: Any) -> tuple[Any, Any]:
 @paper.figure(
     "published",
     "Neurons at the end of training in high dimension, in the two leading principal directions of the last hidden "
-    "weights (uncentred), by descent in float64. The inner circle is radius 0, as in the notebook.",
+    "weights, by descent.",
     on={
         "high_dimension": ["dynamics", "dtype", "output", "principal_coordinates", "explained_variance_ratio"]
     },
     check=measured.descent,
-    size=(6.4, 4.6),
+    size=(5.5, 4.2),
+    details="Descent in float64; principal directions without centering. The inner circle is radius 0, as in the "
+    "notebook.",
 )
 def high_dimension_directions(canvas: Figure, run: Run) -> None:
     descent = measured.descent(run).isel(seed=0)
     axes, _ = polar_axes(canvas, descent, -1)
     share = float(descent.explained_variance_ratio[:2].sum())
-    axes.set_title(f"two principal components hold {100 * share:.1f} % of |W|²")
+    axes.set_title(f"two principal components hold {100 * share:.1f} % of $|W|^2$")
 
 
-@film("high_dimension", "principal_coordinates", size=(6.4, 4.6), frames_per_second=12)
+@film("high_dimension", "principal_coordinates", size=(5.5, 4.2), frames_per_second=12)
 def animation_high_dimension(canvas: Figure, run: Run, theirs: xr.Dataset) -> Iterator[list[Artist]]:
     descent = measured.descent(run).isel(seed=0)
     axes, points = polar_axes(canvas, descent, 0)
@@ -320,23 +446,24 @@ def descent_and_flow(run: Any) -> None:
 
 @paper.figure(
     "published",
-    "Share of |W|² along each principal direction of the last hidden weights, uncentred.",
+    "Share of $|W|^2$ along each principal direction of the last hidden weights, by descent and by the exact flow.",
     on={"high_dimension": ["dynamics", "dtype", "explained_variance_ratio"]},
     check=descent_and_flow,
-    size=(6.0, 3.2),
+    size=(5.5, 2.9),
+    details="Principal directions without centering; descent in float64.",
 )
 def explained_variance(canvas: Figure, run: Run) -> None:
     axes = canvas.subplots()
     for name, part, marker, color in (
         ("descent", measured.descent(run), "o", BLUE),
-        ("flow", measured.flow(run), "x", "black"),
+        ("exact flow", measured.flow(run), "x", "black"),
     ):
         ratio = part.explained_variance_ratio.isel(seed=0).values[:12]
         label = f"{name}: first two {100 * ratio[:2].sum():.1f} %"
         axes.plot(np.arange(1, len(ratio) + 1), ratio, marker, color=color, label=label, fillstyle="none")
     axes.set_yscale("log")
     axes.set_xlabel("principal direction")
-    axes.set_ylabel("share of |W|²")
+    axes.set_ylabel("share of $|W|^2$")
     axes.legend()
 
 
@@ -345,22 +472,23 @@ def explained_variance(canvas: Figure, run: Run) -> None:
 
 @paper.figure(
     "theorem",
-    "Largest difference over time between the losses of descent and exact flow. The line has slope 1.",
+    "The largest difference over time between the losses of descent and of the exact flow, by the step size.",
     on={"step_error": ["dynamics", "loss"]},
     check=lambda run: measured.kinds(run),
-    size=(5.0, 3.4),
+    size=(5.5, 3.1),
+    details="The pale line has slope 1 through the smallest step.",
 )
 def step_error(canvas: Figure, run: Run) -> None:
     axes = canvas.subplots()
     errors = measured.step_errors(run)
     steps, smallest = errors["step_size"].values, errors[-1]
-    axes.loglog(steps, errors, "o", markersize=6, fillstyle="none", label="measured")
     reference(axes, steps, float(smallest) * steps / float(smallest["step_size"]), "first order")
+    axes.loglog(steps, errors, "o", markersize=6, fillstyle="none", label="measured")
     axes.margins(x=0.15, y=0.12)
     for step, error in zip(steps, errors.values, strict=True):
         axes.annotate(f"{error:.2g}", (step, error), textcoords="offset points", xytext=(6, -9), fontsize=7.5)
     axes.set_xlabel(f"step size {symbol_of('step_size')}")
-    axes.set_ylabel(r"max over $t$ of $|L_{descent} - L_{flow}|$")
+    axes.set_ylabel(r"$\max_t\,|L_\mathrm{descent} - L_\mathrm{flow}|$")
     axes.legend()
 
 
@@ -371,63 +499,91 @@ def scale_axis(axes: Axes) -> None:
     axes.set_xlabel(f"initial scale {symbol_of('scale', paper.symbols)}")
 
 
+def orthogonal_inputs(run: Any) -> None:
+    """Refuse inputs that are not orthogonal, of which the predictions are not."""
+    names = run.config.problem.name
+    for name in names.values if isinstance(names, Varied) else [names]:
+        if name != "orthogonal":
+            raise DataError(
+                f"its predictions are for the problem 'orthogonal', '{run.experiment}' has '{name}'"
+            )
+
+
+SIGNS = {"+": ("C0", "o", "-"), "−": ("C1", "s", (0, (5, 2)))}
+"""Colour, marker and line of what belongs to the labels of either sign."""
+
+EXCESS = r"excess $|\theta|^2/|\theta|^2_{\mathrm{min}} - 1$"
+
+
 @paper.figure(
     "theorem",
-    "Orthogonal points, exact flow from small scales λ. Left: when the labels of either sign are fitted, with lines "
-    "of slope ln 10/|D±| per decade through the smallest λ, D± = (1/n) Σ y x over ±y > 0. Middle: distance of the "
-    "loss from the plateau half way between. Right: excess of ½|θ|² over the minimum norm, with the slope at which "
-    "neurons blind to one sample die out.",
+    r"Exact flow from small scales $\lambda$: when the labels of either sign are fitted, the loss half way between "
+    "against the plateau, and the norm above the least.",
     on={"scale_sweep": ["scale", "loss", "path_norm", "inputs", "targets"]},
-    size=(9.6, 3.4),
+    check=orthogonal_inputs,
+    size=(7.0, 2.9),
+    details=r"Pale lines: slopes $\ln 10/|D_\pm|$ per decade through the smallest scale, "
+    r"$D_\pm = \frac{1}{n}\sum_{\pm y_k>0} y_k x_k$; and the power of $\lambda$ with which neurons that miss one "
+    "sample die out, through the middle scale.",
 )
 def scale_sweep(canvas: Figure, run: Run) -> None:
     left, middle, right = canvas.subplots(1, 3)
     first = next(run.by("scale"))
     inputs, targets = first.inputs.values, first.targets.values
     unit = measured.loss_unit(run)
-    for number, (sign, drive, level) in enumerate(theory.fit_stages(inputs, targets)):
+    for sign, drive, level in theory.fit_stages(inputs, targets):
         when = run.along("scale", partial(measured.time_below, level=unit * level))
         mean = when.mean("seed").sortby("scale")
-        scale, color = mean["scale"].values, f"C{number}"
-        left.plot(scale, mean, "os"[number], color=color, label=f"labels {sign}, measured", fillstyle="none")
+        scale, (color, marker, _) = mean["scale"].values, SIGNS[sign]
         line = mean.values[0] + np.log(scale[0] / scale) / drive / unit
-        reference(left, scale, line, f"slope {np.log(10) / drive / unit:.3f} per decade", color=color)
-    left.set_ylim(0, None)
-    left.set_ylabel("time $t$")
+        reference(left, scale, line, f"{np.log(10) / drive / unit:.3f} a decade", color=color)
+        left.plot(scale, mean, marker, color=color, label=f"labels {sign}", fillstyle="none")
+    left.set_ylim(0, 1.5 * left.get_ylim()[1])
+    left.set_ylabel("time $t$ of the fit")
     if targets.min() < 0 < targets.max():
         between, plateau = (
             run.along("scale", read) for read in (measured.loss_between, measured.plateau_between)
         )
         distance = abs(between / plateau - 1).transpose("scale", "seed")
+        middle.axhspan(1e-3, 10.0, color="0.55", alpha=0.15, lw=0, label="above 0.1 %")
         middle.plot(between["scale"], distance, "o", color="C0", markersize=3, fillstyle="none")
-        reference(
-            middle, [0, 1], [1e-3, 1e-3], "0.1 %, the tolerance", transform=middle.get_yaxis_transform()
-        )
-        middle.set_ylabel(f"|L/plateau − 1|, plateau {float(plateau[0]):.4g}")
+        middle.set(yscale="log", ylim=(0.1 * max(float(distance.min()), 1e-14), 1.0))
+        middle.set_ylabel(f"$|L/{float(plateau[0]):.4g} - 1|$ half way")
     else:
-        middle.set_title("all labels have one sign: no plateau")
+        middle.set_ylabel("all labels have one sign: no plateau")
     excess = run.along("scale", measured.norm_excess).transpose("scale", "seed")
-    right.plot(excess["scale"], excess, "o", color="C0", markersize=3, fillstyle="none")
     power, centre = theory.excess_exponent(inputs, targets), excess[excess.sizes["scale"] // 2]
     scale = np.sort(excess["scale"].values)
-    through = float(np.exp(np.log(centre).mean())) * (scale / float(centre["scale"])) ** power
-    if np.isfinite(power):
-        reference(right, scale, through, f"slope 2(1 − |D_A|/|D|) = {power:.3f}")
-    right.set_ylabel("½|θ|²/(|v₊| + |v₋|) − 1")
+    through = (
+        float(np.exp(np.log(centre.where(centre > 0)).mean())) * (scale / float(centre["scale"])) ** power
+    )
+    if np.isfinite(power) and np.isfinite(through).all():
+        reference(right, scale, through, rf"$\propto\lambda^{{{power:.3f}}}$")
+    right.plot(
+        excess["scale"], excess.where(excess > ROUNDING), "o", color="C0", markersize=3, fillstyle="none"
+    )
+    clipped(right, excess["scale"].values[:, None], excess.values, ROUNDING, "C0")
+    floored(right, excess, ROUNDING)
+    right.set_ylabel(EXCESS)
     for axes in (middle, right):
         axes.set_yscale("log")
-    right.set_ylim(1e-13, None)
+    right.set_ylim(ROUNDING / 30, None)
     for axes in (left, middle, right):
         scale_axis(axes)
-        axes.legend()
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend(loc="upper left" if axes is left else "upper right")
+
+
+ROUNDING = 1e-15
+"""What rounding leaves of the norm above the least."""
 
 
 @paper.figure(
     "theorem",
     lambda run: (
-        "Random orthogonal sets in which one neuron of each sign sees all samples of its sign, exact flow to "
-        f"t = {float(run.time.max()):g}. Lines, one per seed: from its value at the largest λ ≤ 1e-16 with the slope "
-        "2(1 − |D_A|/|D|) of the heaviest neuron that misses a sample."
+        r"Random orthogonal sets, exact flow to $t$ = "
+        f"{float(run.time.max()):g}: the norm above the least, and the directions that carry it, by the share "
+        r"$\lambda^p$ of the mass that neurons blind to a sample keep."
     ),
     on={
         "implicit_bias": [
@@ -440,39 +596,108 @@ def scale_sweep(canvas: Figure, run: Run) -> None:
             "seed_targets",
         ]
     },
-    size=(9.0, 3.6),
+    check=orthogonal_inputs,
+    size=(7.0, 3.1),
+    details=r"One point for each seed and $\lambda$; one neuron of each sign sees all samples of its sign. "
+    r"$p = \min 2(1 - |D_A|/|D_\pm|)$ over each seed's neurons that miss a sample, $A$ the samples they see. "
+    r"$\frac{1}{2}|\theta|^2_{\mathrm{min}} = |v_+| + |v_-|$. "
+    r"Directions are counted from 1 % of $\sum|a||w|$. A share below 1e-17 is at 1e-17.",
 )
 def implicit_bias(canvas: Figure, run: Run) -> None:
     left, right = canvas.subplots(1, 2)
     groups = list(run.by("samples"))
     counts = [group.samples for group in groups]
+    reference(left, [1e-17, 1], [1e-17, 1], r"$\propto\lambda^p$")
+    reference(right, [1e-17, 1], [2, 2], "2, the theorem")
     for number, group in enumerate(groups):
-        line, marker = style_of(group.samples, counts), marker_of(group.samples, counts)
-        style = {**line, "linestyle": "none", "marker": marker, "fillstyle": "none", "markersize": 3.5}
-        label = f"{symbol_of('samples')} = {group.samples}"
+        color, marker = style_of(group.samples, counts)["color"], marker_of(group.samples, counts)
         for index, part in enumerate(group.along("scale")):
-            excess = np.maximum(measured.norm_excess(part).values, 1e-16)
-            scale, style["label"] = np.full(excess.shape, part.scale), "" if index else label
-            left.plot(scale, excess, **style)
-            directions = part.carrying_directions.isel(time=-1)
-            shifted = scale * 10 ** (number - 0.5 * (len(groups) - 1))
-            right.plot(shifted, directions, **style)
-        small = measured.up_to(group, 1e-16)
-        if small:
-            scales = np.array([part.scale for part in small])
-            exponents = small[0].blind_exponent.values
-            predicted = measured.norm_excess(small[0]).values * (scales / scales[0])[:, None] ** exponents
-            left.plot(scales, predicted, linewidth=0.6, alpha=0.7, **line)
-    left.set_yscale("log")
-    left.set_ylim(1e-16, None)
-    left.set_ylabel("½|θ|²/(|v₊| + |v₋|) − 1")
-    reference(right, [0, 1], [2, 2], "2, the theorem", transform=right.get_yaxis_transform())
-    right.set_ylabel("directions with ≥ 1 % of Σ|a||w|")
-    right.set_ylim(0, None)
+            label = "" if index else f"{symbol_of('samples')} = {group.samples}"
+            share = np.maximum(part.scale**part.blind_exponent.values, 1e-17)
+            excess, many = measured.norm_excess(part).values, part.carrying_directions.isel(time=-1).values
+            style = {
+                "color": color,
+                "marker": marker,
+                "linestyle": "none",
+                "fillstyle": "none",
+                "markersize": 3.5,
+            }
+            left.plot(share, np.where(excess > ROUNDING, excess, np.nan), label=label, **style)
+            clipped(left, share, excess, ROUNDING, color)
+            right.plot(share, many * 1.03 ** (number - 0.5 * (len(groups) - 1)), label=label, **style)
+    floored(left, run.loss, ROUNDING, "▽: rounding")
+    left.set(xscale="log", yscale="log", ylim=(ROUNDING / 30, 3), ylabel=EXCESS)
+    right.axvspan(1e-2, 10.0, color="0.55", alpha=0.15, lw=0, label="blind neurons count")
+    right.set(xscale="log", yscale="log", ylabel="directions that carry it")
+    ticks = [2, 5, 10, 20, 40]
+    right.set_yticks(ticks, [str(tick) for tick in ticks])
+    right.minorticks_off()
     for axes in (left, right):
-        scale_axis(axes)
-        axes.legend()
-    right.set_xlabel(f"{right.get_xlabel()} (shifted by n, for clarity)")
+        axes.set_xlim(3e-18, 1.5)
+        axes.set_xlabel(r"share $\lambda^p$ that blind neurons keep")
+        axes.legend(loc="upper left")
+
+
+@paper.figure(
+    "theorem",
+    r"Saddle to saddle on the clock $t/\ln(1/\lambda)$: the loss, how far each group is aligned with $\pm D_\pm$, and "
+    r"its mass.",
+    on={"staircase": ["scale", "loss", "hidden", "output", "inputs", "targets"]},
+    check=orthogonal_inputs,
+    size=(5.5, 5.6),
+    details=r"Median and range of all seeds. Groups are $S_{\pm,1}$: neurons that see all samples of their sign at "
+    r"the start; cosines are weighted by mass. Pale: the limit $\lambda \to 0$, steps at $1/|D_\pm|$, from cosine "
+    r"1 to that of $v_\pm$ with $D_\pm$, and from no mass to $|v_\pm|$.",
+)
+def staircase(canvas: Figure, run: Run) -> None:
+    top, middle, bottom = canvas.subplots(3, 1, sharex=True)
+    parts = run.along("scale")
+    scales = [part.scale for part in parts]
+    first, unit = parts[0], measured.loss_unit(run)
+    inputs, targets = first.inputs.values, first.targets.values
+    stages = theory.fit_stages(inputs, targets)
+    steps = [1 / drive / unit for _, drive, _ in stages]
+    last = max(float(part.time[-1]) / -np.log(part.scale) for part in parts)
+    start = unit * float((targets**2).mean()) / 2
+    levels = (
+        [start]
+        + [unit * theory.plateau(targets, 1.0 if stages[0][0] == "+" else -1.0)] * (len(stages) - 1)
+        + [0.0]
+    )
+    reference(top, *stairs([0, *steps, last], levels), r"limit $\lambda \to 0$")
+    for (sign, _, _), step in zip(stages, steps, strict=True):
+        cosine, norm = theory.end_of_group(inputs, targets, 1.0 if sign == "+" else -1.0)
+        color = SIGNS[sign][0]
+        reference(middle, *stairs([0, step, last], [1.0, cosine]), color=color)
+        reference(bottom, *stairs([0, step, last], [0.0, norm]), color=color)
+        first_step = step == steps[0]
+        bottom.annotate(
+            f"group of labels {sign}", (step, 0.93 * norm if first_step else 0.5 * norm), color=color, va="center",
+            xytext=(-6 if first_step else 6, 0), textcoords="offset points", ha="right" if first_step else "left",
+            fontsize=8,
+        )  # fmt: skip
+    for part in parts:
+        style = style_of(part.scale, scales)
+        clock = part.time / -np.log(part.scale)
+        label = f"{symbol_of('scale', paper.symbols)} = {part.scale:.0e}"
+        bands(top, clock, part.loss, label, color="black", linestyle=style["linestyle"])
+        for sign, _, _ in stages:
+            color = SIGNS[sign][0]
+            for axes, values in zip(
+                (middle, bottom), measured.group(part, 1.0 if sign == "+" else -1.0), strict=True
+            ):
+                bands(axes, clock, values, color=color, linestyle=style["linestyle"])
+    middle.set_ylabel(r"cosine of $w_j$ to $\pm D_\pm$")
+    bottom.set_ylabel(r"group's $\sum|a_j||w_j|$")
+    bottom.set_xlabel(r"$t/\ln(1/\lambda)$")
+    bottom.set_xlim(0, last)
+    name_axes(top, y=run.loss)
+    top.legend()
+
+
+def stairs(edges: Any, levels: Any) -> tuple[Any, Any]:
+    """The corners of a staircase: a level between each two edges."""
+    return np.repeat(edges, 2)[1:-1], np.repeat(levels, 2)
 
 
 def points_on_a_line(*experiments: Any) -> None:
@@ -485,27 +710,26 @@ def points_on_a_line(*experiments: Any) -> None:
 @paper.figure(
     "theorem",
     lambda flow, descent: (
-        f"Points on a line. Left: when the exact flow leaves the plateau (L below 90 % of it), {flow.seeds} starts "
-        "each, mean and range, with a straight line through the means of λ < 1e-3. Right: the share of "
-        f"{descent.seeds} descents that leave it by t = {float(descent.time.max()):g}, with exact 95 % intervals; the "
-        "line is the flow's share. λ is the standard deviation of the weights."
+        f"Points on a line: when the exact flow leaves the plateau ({flow.seeds} starts, mean and range), and the "
+        f"share of {descent.seeds} descents that leave it by $t$ = {float(descent.time.max()):g}."
     ),
     on={"escape_of_flow": ["scale", "loss"], "escape_of_descent": ["scale", "step_size", "loss"]},
     check=points_on_a_line,
-    size=(9.0, 3.6),
+    size=(7.0, 3.0),
+    details=r"A run has left the plateau at $L$ below 90 % of it. Pale: a straight line through the means of "
+    r"$\lambda < 10^{-3}$; the flow's share. Bars on shares: exact 95 % intervals. $\lambda$ is the weights' standard "
+    "deviation.",
 )
 def escape(canvas: Figure, flow: Run, descent: Run) -> None:
     left, right = canvas.subplots(1, 2)
     when = flow.along("scale", lambda part: measured.time_below(part, measured.escape_level(part)))
     mean, scale = when.mean("seed"), when["scale"].values
-    spread = [mean - when.min("seed"), when.max("seed") - mean]
-    left.errorbar(
-        scale, mean, yerr=spread, fmt="o", color="C0", capsize=2, label="exact flow, mean and range"
-    )
     small = (scale < 1e-3) & np.isfinite(mean.values)
     if small.sum() > 1:
         fit = np.polyfit(-np.log10(scale[small]), mean.values[small], 1)
-        reference(left, scale, np.polyval(fit, -np.log10(scale)), f"{fit[0]:.1f} per decade")
+        reference(left, scale, np.polyval(fit, -np.log10(scale)), f"{fit[0]:.1f} a decade")
+    spread = [mean - when.min("seed"), when.max("seed") - mean]
+    left.errorbar(scale, mean, yerr=spread, fmt="o", color="C0", capsize=2, label="exact flow")
     scale_axis(left)
     left.set_ylim(0, None)
     left.set_ylabel("escape time $t$")
@@ -513,19 +737,20 @@ def escape(canvas: Figure, flow: Run, descent: Run) -> None:
     parts = list(descent.by("scale"))
     letter = symbol_of("scale", paper.symbols)
     scales = [part.scale for part in parts]
-    for part in parts:
+    reference(right, [0, 1], 2 * [float(when.notnull().mean())], f"exact flow, all {letter}",
+              transform=right.get_yaxis_transform())  # fmt: skip
+    for number, part in enumerate(parts):
         style, marker = style_of(part.scale, scales), marker_of(part.scale, scales)
+        aside = 1.04 ** (2 * number - len(parts) + 1)
         for index, run in enumerate(part.along("step_size")):
             escaped = run.loss.isel(time=-1) < measured.escape_level(run)
             share, low, high = chance_interval(int(escaped.sum()), run.seeds)
             right.errorbar(
-                run.step_size, share, yerr=[[share - low], [high - share]], fmt=marker, color=style["color"],
-                capsize=2, label="" if index else f"descent, {letter} = {part.scale:.2g}",
+                run.step_size * aside, share, yerr=[[share - low], [high - share]], fmt=marker,
+                color=style["color"], capsize=2, label="" if index else f"descent, {letter} = {part.scale:.2g}",
             )  # fmt: skip
-    reference(right, [0, 1], 2 * [float(when.notnull().mean())], "exact flow, all scales",
-              transform=right.get_yaxis_transform())  # fmt: skip
     right.set_xscale("log")
     right.set_ylim(-0.03, 1.05)
     right.set_xlabel(f"step size {symbol_of('step_size')} (in the paper's time)")
-    right.set_ylabel("share of starts that leave the plateau")
+    right.set_ylabel("share that leaves the plateau")
     right.legend()

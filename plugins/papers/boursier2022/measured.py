@@ -68,6 +68,14 @@ def starts_like(run: Run, theirs: xr.Dataset) -> bool:
     )
 
 
+def same_data(run: Run, theirs: xr.Dataset) -> bool:
+    """Whether a run has the inputs and targets of a saved run, to float32."""
+    pairs = ((run.inputs.values, theirs["inputs"].values), (run.targets.values, theirs["targets"].values))
+    return all(
+        ours.shape == saved.shape and np.allclose(ours, saved, rtol=1e-5, atol=0) for ours, saved in pairs
+    )
+
+
 def final_weights(run: Run) -> tuple[xr.DataArray, xr.DataArray]:
     """Hidden (neuron, feature) and output weights (neuron,) at the last time."""
     if "final_hidden" in run.dataset:
@@ -154,3 +162,60 @@ def kinds(run: Run) -> tuple[str, dict[str, float]]:
     if not (flows and steps):
         raise DataError(f"descents are compared with a flow, and the runs are {', '.join(found)}")
     return flows[0], steps
+
+
+def losses_by_iteration(run: Run, step: float) -> xr.DataArray:
+    """The loss of the first seed along t/step, the iteration of a descent with that step size."""
+    import xarray as xr
+
+    iteration = np.round(run.time.values / step, 6)
+    return xr.DataArray(run.loss.isel(seed=0).values, {"iteration": iteration}, name="loss")
+
+
+def distance(loss: xr.DataArray, other: xr.DataArray) -> tuple[Any, Any]:
+    """The iterations that two runs share, and |ΔL| there."""
+    here, there = np.round(loss["iteration"].values, 6), np.round(other["iteration"].values, 6)
+    common, first, second = np.intersect1d(here, there, return_indices=True)
+    return common, np.abs(loss.values[first] - other.values[second])
+
+
+def progress(run: Run) -> Any:
+    """How far a run of one seed has come, (time,), from 0 to 1.
+
+    Half the mean angle that neurons have turned by, half the fall of the loss, each as a share of the whole run's.
+    """
+    hidden, loss = run.hidden.transpose("time", "neuron", "feature").values, run.loss.values
+    length = np.linalg.norm(hidden, axis=-1, keepdims=True)
+    units = hidden / np.where(length > 0, length, 1.0)
+    turned = 2 * np.arcsin(np.clip(0.5 * np.linalg.norm(np.diff(units, axis=0), axis=-1), 0, 1)).mean(-1)
+    shares = [np.cumsum(moved) / (moved.sum() or 1.0) for moved in (turned, np.abs(np.diff(loss)))]
+    return np.concatenate([[0.0], 0.5 * sum(shares)])
+
+
+def evenly(run: Run, values: Any, count: int) -> Any:
+    """Values (time, …) of a run of one seed at `count` moments even in progress, between saved times linearly."""
+    known = progress(run)
+    place = np.interp(np.linspace(0, known[-1], count), known, np.arange(len(known)))
+    before = np.minimum(place.astype(int), len(known) - 2)
+    share = (place - before).reshape(-1, *[1] * (np.ndim(values) - 1))
+    return (1 - share) * values[before] + share * values[before + 1]
+
+
+def group(run: Run, sign: float) -> tuple[xr.DataArray, xr.DataArray]:
+    """Of S_{sign,1}: the cosine of w_j to sign · D_sign, weighted by mass, and Σ|a_j||w_j|, (seed, time).
+
+    These are the neurons with sign(a) = sign that see all samples of that sign at the start.
+    """
+    seen = run.inputs.values[sign * run.targets.values > 0]
+    drive = np.abs(run.targets.values[sign * run.targets.values > 0]) @ seen
+    hidden, output = (run.hidden, run.output)
+    start = hidden.isel(time=0).transpose("seed", "neuron", "feature").values
+    members = (start @ seen.T > 0).all(-1) & (
+        sign * output.isel(time=0).transpose("seed", "neuron").values > 0
+    )
+    masses = mass(hidden, output) * output.isel(time=0, drop=True).copy(data=members).astype(float)
+    length = np.sqrt((hidden**2).sum("feature"))
+    direction = hidden.isel(seed=0, time=0, neuron=0, drop=True).copy(data=drive / np.linalg.norm(drive))
+    along = hidden.dot(direction, dim="feature")
+    cosine = (masses * along / length.where(length > 0)).sum("neuron") / masses.sum("neuron")
+    return cosine, masses.sum("neuron")

@@ -7,14 +7,11 @@ The authors' notebooks minimise 2L: their time is half the paper's.
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from twolayer.errors import DataError
-
-if TYPE_CHECKING:
-    pass
 
 SETTING = {
     "problem.loss": ("half_mean_square", "mean_square"),
@@ -33,6 +30,15 @@ ROUNDING = 1e-13
 """A projection below this share of |w||x| is zero, but for the rounding of the weights."""
 
 
+def refuse_others(inputs: Any) -> None:
+    """A DataError where inputs (…, sample, feature) are not orthogonal, of which the formulas here are not."""
+    products = np.abs(np.asarray(inputs) @ np.swapaxes(inputs, -1, -2))
+    lengths = np.sqrt(np.diagonal(products, axis1=-2, axis2=-1))
+    across = products - lengths[..., None] * lengths[..., None, :] * np.eye(products.shape[-1])
+    if (np.abs(across) > 1e-9 * lengths[..., None] * lengths[..., None, :]).any():
+        raise DataError("the prediction is one for orthogonal inputs, and these are not")
+
+
 def drives(inputs: Any, targets: Any) -> tuple[float, float]:
     """|D_+| and |D_−|, D_± = (1/n) Σ_{±y_k>0} y_k x_k: the rates at which aligned neurons grow from zero."""
     directions = [np.where(sign * targets > 0, targets, 0.0) @ inputs / len(targets) for sign in (1, -1)]
@@ -46,6 +52,7 @@ def minimum_norm(inputs: Any, targets: Any) -> Any:
 
 def interpolators(inputs: Any, targets: Any) -> tuple[Any, Any]:
     """v_+ and v_−, the shortest vectors that fit the labels of one sign, inputs (…, sample, feature)."""
+    refuse_others(inputs)
     scaled = targets / (inputs**2).sum(-1)
     plus, minus = (
         (np.where(sign * targets > 0, scaled, 0.0)[..., None] * inputs).sum(-2) for sign in (1, -1)
@@ -60,6 +67,7 @@ def excess_exponent(inputs: Any, targets: Any) -> float:
     T = −ln λ/|D_±|, and keeps a share λ^{2(1 − |D_A|/|D_±|)} of the mass. The slowest A leaves out one sample;
     ∞ where each sign has one sample only.
     """
+    refuse_others(inputs)
     exponents = []
     for sign in (1, -1):
         parts = (targets * np.linalg.norm(inputs, axis=-1))[sign * targets > 0] ** 2
@@ -93,6 +101,7 @@ def plateau_of_one_sign(inputs: Any, targets: Any) -> float:
 def fit_stages(inputs: Any, targets: Any) -> list[tuple[str, float, float]]:
     """Orthogonal inputs, small scales: the signs of labels in the order in which they are fitted, for each its sign,
     |D_±|, and the loss half way down that stage."""
+    refuse_others(inputs)
     stages = [
         (name, drive, float((targets[sign * targets > 0] ** 2).sum() / (2 * len(targets))))
         for name, sign, drive in zip("+−", (1, -1), drives(inputs, targets), strict=True)
@@ -101,6 +110,14 @@ def fit_stages(inputs: Any, targets: Any) -> list[tuple[str, float, float]]:
     stages.sort(key=lambda stage: -stage[1])
     left = [sum(stage[2] for stage in stages[index + 1 :]) for index in range(len(stages))]
     return [(name, drive, 0.5 * loss + rest) for (name, drive, loss), rest in zip(stages, left, strict=True)]
+
+
+def end_of_group(inputs: Any, targets: Any, sign: float) -> tuple[float, float]:
+    """As λ → 0 the neurons of a sign end along v_sign: its cosine to D_sign, and |v_sign| = Σ|a_j||w_j|."""
+    v = interpolators(inputs, targets)[0 if sign > 0 else 1]
+    drive = np.where(sign * targets > 0, targets, 0.0) @ inputs
+    norm = float(np.linalg.norm(v))
+    return float(v @ drive / norm / np.linalg.norm(drive)), norm
 
 
 def residuals_once_separate(inputs: Any, targets: Any, hidden: Any, output: Any, time: Any) -> Any:

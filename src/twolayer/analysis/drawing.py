@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from twolayer.analysis.runs import Run
 
-__all__ = ["bands", "facets", "floored", "name_axes", "reference"]
+__all__ = ["bands", "clipped", "facets", "floored", "name_axes", "reference"]
 
 PALE = "0.55"
 """Grey, for values below a floor."""
@@ -64,6 +64,17 @@ def floored(axes: Axes, values: Any, floor: float, label: str = "") -> Any:
     """The values of a DataArray above a floor, NaN elsewhere, which the axes show as a grey zone with its label."""
     axes.axhspan(0.0, floor, color=PALE, alpha=0.15, lw=0, label=label)
     return values.where(values > floor)
+
+
+def clipped(axes: Axes, x: Any, values: Any, floor: float, color: Any = PALE, label: str = "") -> None:
+    """Values at or below a floor, 0 too, as ▽ on it, every other one where they are many."""
+    x, values = np.broadcast_arrays(x, values)
+    below = np.flatnonzero(values <= floor)
+    if below.size:
+        axes.plot(
+            x.flat[below], np.full(below.size, floor), "v", color=color, fillstyle="none", markersize=4,
+            markevery=max(1, below.size // 12), clip_on=False, in_layout=False, label=label,
+        )  # fmt: skip
 
 
 def name_axes(axes: Axes, x: Any = None, y: Any = None) -> None:
