@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from twolayer import Run, bands, name_axes, reference
-from twolayer.analysis.labels import marker_of, style_of
+from twolayer.analysis.drawing import clipped
+from twolayer.analysis.intervals import chance_interval
+from twolayer.analysis.labels import LINES, marker_of, style_of
 from twolayer.analysis.starts import same_start, starts_alike
 from twolayer.analysis.teachers import in_plane
 from twolayer.errors import DataError
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
 
 TEACHER, FIRST, SECOND, REGION = "C0", "C1", "C2", "C4"
 """Colours: teachers, the first and the second of two quantities, a shaded region."""
+
+DASHED = (0, (5, 2))
 
 REGIMES = {"ntk": "NTK", "mean_field": "mean-field", "local": "local convergence"}
 """The paper's names for the starts of its Figure 1."""
@@ -65,26 +70,34 @@ def planes(canvas: Figure, run: Run) -> Iterator[tuple[Axes, Any, Any, Any]]:
 
 
 FIGURE1 = (
-    "Zhou, Ge and Jin 2021, Figure 1: students in the plane by their starts (columns), on a sample and on the "
-    "population (rows). Blue: directions of the teachers. Black: trajectories of |w_j| w_j. Red: {end}. The paper "
-    "states m and r; angles and scales of starts are read off the print; η, ηT and N are ours. Axes differ in scale."
+    "Figure 1: students in the plane by their starts (columns), on a sample and on the population (rows): directions "
+    "of teachers (blue lines), paths of $|w_j|w_j$ (black), {end} (red circles)."
+)
+READ_OFF = (
+    "The first seed. The paper states $m$ and $r$; angles and scales of starts are read off the print; $\\eta$, "
+    "$\\eta T$ and $N$ are ours. Axes differ in scale."
 )
 NOTE: dict[str, Any] = {
     "xy": (0.03, 0.03),
     "xycoords": "axes fraction",
-    "fontsize": 6,
+    "fontsize": 7,
     "bbox": {"facecolor": "white", "alpha": 0.7, "linewidth": 0, "pad": 0.5},
 }
 
 
 @paper.figure(
-    "inferred", FIGURE1.format(end="end points"), on={"figure1": PLANES}, check=in_the_plane, size=(5.5, 3.9)
+    "inferred",
+    FIGURE1.format(end="end points"),
+    on={"figure1": PLANES},
+    check=in_the_plane,
+    size=(7.0, 4.9),
+    details=READ_OFF,
 )
 def figure1(canvas: Figure, run: Run) -> None:
     for axes, points, time, loss in planes(canvas, run):
         axes.plot(points[..., 0], points[..., 1], color="black", linewidth=0.6, zorder=2)
         axes.plot(*points[-1].T, "o", color="red", fillstyle="none", markersize=3.5, zorder=3)
-        axes.annotate(f"ηT = {time[-1]:.0f}, L = {loss[0]:.2g} → {loss[-1]:.0e}", **NOTE)
+        axes.annotate(rf"$\eta T$ = {time[-1]:.3g}, $L$ = {loss[0]:.2g} → {loss[-1]:.0e}", **NOTE)
 
 
 @paper.figure(
@@ -92,8 +105,9 @@ def figure1(canvas: Figure, run: Run) -> None:
     FIGURE1.format(end="where students are"),
     on={"figure1": PLANES},
     check=in_the_plane,
-    size=(5.5, 3.9),
+    size=(7.0, 4.9),
     frames_per_second=10,
+    details=READ_OFF,
 )
 def figure1_film(canvas: Figure, run: Run) -> Iterator[list[Any]]:
     panels = []
@@ -108,7 +122,7 @@ def figure1_film(canvas: Figure, run: Run) -> Iterator[list[Any]]:
             for neuron, path in enumerate(paths):
                 path.set_data(*points[: frame + 1, neuron].T)
             ends.set_data(*points[frame].T)
-            note.set_text(f"ηt = {time[frame]:.0f}, L = {loss[frame]:.1e}")
+            note.set_text(rf"$\eta t$ = {time[frame]:.3g}, $L$ = {loss[frame]:.1e}")
             moved += [*paths, ends, note]
         yield moved
 
@@ -146,13 +160,13 @@ def pair_of_one_teacher(run: Any) -> Any:
 
 @paper.figure(
     "inferred",
-    "Zhou, Ge and Jin 2021, Figure 2 (a sketch there), computed: one teacher and two students at ±δ with |w₁|w₁ + "
-    "|w₂|w₂ = w*. Left: a pair of the runs and the lines w·x = 0. Middle: f − f* on the circle; it is 0 but for the "
-    "sectors where signs differ (shaded). Right: L/δ³, and |∇L|/δ², of all pairs, and their limits 2/3π and 2/π "
-    "(Claim 2).",
+    r"Figure 2 (a sketch there), computed: two students at $\pm\delta$ of one teacher, $f - f^*$ on the circle, and "
+    r"Claim 2, $L \sim \delta^3$.",
     on={"states": ["initialization", "loss", "teacher_angles"]},
     check=pair_of_one_teacher,
-    size=(5.5, 2.2),
+    size=(7.0, 2.5),
+    details=r"$|w_1|w_1 + |w_2|w_2 = w^*$. Dotted: the lines $w \cdot x = 0$. Shaded: sectors where signs differ, "
+    r"outside of which $f = f^*$. Pale: the limits $2/3\pi$ and $2/\pi$.",
 )
 def figure2(canvas: Figure, run: Run) -> None:
     left, middle, right = canvas.subplots(1, 3)
@@ -169,24 +183,24 @@ def figure2(canvas: Figure, run: Run) -> None:
     ):
         left.annotate("", vector, (0, 0), arrowprops={"arrowstyle": "->", "color": colour})
         left.annotate(
-            name, vector, xytext=(2, 0), textcoords="offset points", color=colour, fontsize=6.5, va="center"
+            name, vector, xytext=(2, 0), textcoords="offset points", color=colour, fontsize=7.5, va="center"
         )
         left.axline((0, 0), (-vector[1], vector[0]), color=colour, linewidth=0.8, linestyle=":")
     left.set(xlim=(-0.45, 1.4), ylim=(-0.9, 0.9), aspect="equal", xlabel="$x_1$", ylabel="$x_2$")
-    left.set_title(f"δ = {angle:.3f}")
+    left.set_title(rf"$\delta$ = {angle:.3f}")
     middle.plot(np.degrees(CIRCLE), theory.residual(math.sqrt(mass) * pair, axis, CIRCLE), color="black")
     circle_axes(middle)
     for end in (-90, 90):
         middle.axvspan(*(end + np.degrees([-angle, angle])), color=REGION, alpha=0.3, linewidth=0)
     middle.set(ylabel="$f - f^*$")
     for marker, colour, ratio, name, limit, value in (
-        ("o", TEACHER, pairs.loss / delta**3, r"$L/\delta^3$", 2 / (3 * np.pi), "2/3π"),
-        ("s", FIRST, pairs.gradient_norm / delta**2, r"$|\nabla L|/\delta^2$", 2 / np.pi, "2/π"),
+        ("o", TEACHER, pairs.loss / delta**3, r"$L/\delta^3$", 2 / (3 * np.pi), r"$2/3\pi$"),
+        ("s", FIRST, pairs.gradient_norm / delta**2, r"$|\nabla L|/\delta^2$", 2 / np.pi, r"$2/\pi$"),
     ):
+        reference(right, [delta.min(), delta.max()], [limit, limit], color=colour)
         right.loglog(delta, ratio, marker, color=colour, fillstyle="none", markersize=2.5, label=name)
-        reference(right, [delta.min(), delta.max()], [limit, limit])
-        right.annotate(value, (delta.min(), limit), xytext=(0, 2), textcoords="offset points", fontsize=6.5)
-    right.set(xlabel="angle δ", ylabel="ratio", ylim=(0.1, 1.2))
+        right.annotate(value, (delta.min(), limit), xytext=(0, 4), textcoords="offset points", fontsize=8)
+    right.set(xlabel=r"angle $\delta$", ylabel="ratio", ylim=(0.1, 1.4))
     right.legend(loc="center right")
 
 
@@ -204,13 +218,14 @@ def population_of_figure1(run: Any, start: str) -> Any:
 
 @paper.figure(
     "inferred",
-    "Zhou, Ge and Jin 2021, Figure 3 (a sketch there), computed on a state of Figure 1 (NTK, its start, first seed): "
-    "R = f − f* on the circle. Vertical lines: where students' (grey) and teachers' (blue) signs change. Shaded: the "
-    "non-linear region |ψ| ≤ δ of the teacher that is farthest from all other lines. Right: there R is linear less "
-    "|v·x|; the test function g is |v·x| less its linear fit, and ½ E[Rg]²/E[g²] ≤ L.",
+    r"Figure 3 (a sketch there), computed: $R = f - f^*$ on the circle, and near one teacher's kink (shaded) the test "
+    r"function $g$ with $\frac{1}{2}E[Rg]^2/E[g^2] \leq L$.",
     on={"figure1": PLANES},
     check=lambda run: population_of_figure1(run, "ntk"),
-    size=(5.5, 2.4),
+    size=(7.0, 2.7),
+    details=r"A state of Figure 1: NTK, its start, first seed. Vertical lines: where signs of students (grey, thin) "
+    r"and teachers (blue) change. Shaded: $|\psi| \leq \delta$ of the teacher that is farthest from all other lines; "
+    r"there $R$ is linear less $|v \cdot x|$, and $g$ is $|v \cdot x|$ less its linear fit.",
 )
 def figure3(canvas: Figure, run: Run) -> None:
     left, right = canvas.subplots(1, 2)
@@ -227,20 +242,22 @@ def figure3(canvas: Figure, run: Run) -> None:
     left.set(ylabel="$R = f - f^*$")
     near = np.linspace(kink - 1.6 * delta, kink + 1.6 * delta, 1601)
     g = theory.test_function(teachers[teacher], delta, near)
-    right.plot(np.degrees(near), theory.residual(hidden, teachers, near), color="black", label="R")
+    right.plot(np.degrees(near), theory.residual(hidden, teachers, near), color="black", label="$R$")
     twin = right.twinx()
-    twin.plot(np.degrees(near), g, color=FIRST)
-    twin.set_ylabel("g", color=FIRST)
+    twin.plot(np.degrees(near), g, color=FIRST, linestyle=DASHED)
+    twin.set_ylabel("$g$", color=FIRST)
     twin.grid(False)
     reach = 1.3 * np.abs(g).max()
     twin.set_ylim(-reach, reach)
-    right.plot([], [], color=FIRST, label="test function g (right)")
+    twin.spines["right"].set_visible(True)
+    right.plot([], [], color=FIRST, linestyle=DASHED, label="test function $g$")
     for axes in (left, right):
         axes.axvspan(*np.degrees([kink - delta, kink + delta]), color=REGION, alpha=0.3, linewidth=0)
     right.set(
         xlabel=r"$\varphi$ [°]",
-        ylabel="R",
-        title=f"δ = {math.degrees(delta):.1f}°: L = {float(state.loss):.3g} ≥ {theory.kink_bound(delta):.1e}",
+        ylabel="$R$",
+        title=rf"$\delta$ = {math.degrees(delta):.1f}°: $L$ = {float(state.loss):.3g} ≥ "
+        rf"{theory.kink_bound(delta):.1e}",
     )
     right.legend(loc="lower left")
 
@@ -252,12 +269,13 @@ def sign_changes(vectors: Any) -> Any:
 
 @paper.figure(
     "inferred",
-    "Zhou, Ge and Jin 2021, Figure 4 (a sketch there), computed on states of Figure 1 (population, local convergence, "
-    "first seed): f − f* = R₁ + R₂ on the circle. R₁, students as their teachers' average neurons, is linear between "
-    "teachers' lines (blue); R₂ lives where a student's sign differs from its teacher's.",
+    r"Figure 4 (a sketch there), computed: $f - f^* = R_1 + R_2$ on the circle; $R_1$ is linear between teachers' "
+    r"lines (blue), $R_2$ lives where signs of students and teachers differ.",
     on={"figure1": PLANES},
     check=lambda run: population_of_figure1(run, "local"),
-    size=(5.5, 2.4),
+    size=(7.0, 2.6),
+    details="States of Figure 1: population, local convergence, first seed. $R_1$ takes students as their teachers' "
+    "average neurons.",
 )
 def figure4(canvas: Figure, run: Run) -> None:
     local = state_of_figure1(run, "local")
@@ -269,13 +287,13 @@ def figure4(canvas: Figure, run: Run) -> None:
         first, second = theory.split(hidden, teachers, CIRCLE)
         for turned in sign_changes(teachers):
             axes.axvline(turned, color=TEACHER, linewidth=0.6)
-        axes.plot(np.degrees(CIRCLE), first + second, color="0.6", linewidth=2.2, label="$f - f^*$")
-        axes.plot(np.degrees(CIRCLE), first, color=SECOND, label="$R_1$")
+        axes.plot(np.degrees(CIRCLE), first + second, color="0.75", linewidth=3.0, label="$f - f^*$")
+        axes.plot(np.degrees(CIRCLE), first, color=SECOND, linestyle=DASHED, label="$R_1$")
         axes.plot(np.degrees(CIRCLE), second, color=FIRST, label="$R_2$")
         circle_axes(axes)
-        axes.set_title(f"ηt = {float(state.time):.0f}, L = {float(state.loss):.0e}")
+        axes.set_title(rf"$\eta t$ = {float(state.time):.3g}, $L$ = {float(state.loss):.0e}")
     panels[0].set_ylabel("$f - f^*$ and its parts")
-    panels[0].legend()
+    panels[0].legend(loc="lower left")
 
 
 # ---- Theorem 4 ----
@@ -291,53 +309,65 @@ def styled(run: Run, word: str = "initialization") -> list[tuple[Run, str, dict[
     ]
 
 
-def scatter(axes: Axes, x: Any, y: Any, marker: str, style: dict[str, Any], label: str) -> None:
+def scatter(
+    axes: Axes, x: Any, y: Any, marker: str, style: dict[str, Any], label: str, size: float = 2.5
+) -> None:
     """Open points."""
     axes.plot(
-        x, y, marker, color=style["color"], fillstyle="none", markersize=2.5, markeredgewidth=0.7, label=label
+        x,
+        y,
+        marker,
+        color=style["color"],
+        fillstyle="none",
+        markersize=size,
+        markeredgewidth=0.7,
+        label=label,
     )
 
 
 @paper.figure(
     "theorem",
-    "Theorem 4, √(r w_max)|∇L|/L against L. Left: random states; triangles at the bottom: saddles on the bisector of "
-    "two teachers, with |∇L| = 0 and L = Δ³/3π. Right: along flows, a line for each seed. Dashed: the bound ½, which "
-    "is claimed up to half the loss of students on both bisectors (dotted), and the slopes −1/3 (|∇L| ~ L^{2/3}) of "
-    "near students and −1/4 (L^{3/4}) of far background neurons.",
+    r"Theorem 4: $\sqrt{r w_{\max}}\,|\nabla L|/L$ is at least a constant, here ½ (grey: below it), at random states "
+    r"and along flows.",
     on={
         "states": ["initialization", "loss"],
         "rates": ["initialization", "loss"],
         "bisector": ["angles", "loss"],
     },
     check=lambda states, rates, bisector: measured.lengths(rates),
-    size=(5.5, 3.4),
+    size=(7.0, 3.4),
+    details=r"A line for each seed. ▽: saddles on the bisector of two teachers, with $|\nabla L| = 0$ and "
+    r"$L = \Delta^3/3\pi$. The bound is claimed up to half the loss of students on both bisectors, the end of the "
+    r"grey zone. Pale: slopes $-1/3$ ($|\nabla L| \sim L^{2/3}$) of near students, $-1/4$ ($L^{3/4}$) of far "
+    r"background neurons.",
 )
 def lojasiewicz(canvas: Figure, states: Run, rates: Run, bisector: Run) -> None:
     left, right = canvas.subplots(1, 2, sharey=True, sharex=True)
     for run, marker, style in styled(states):
         start = run.isel(time=0)
         size, count = run.config.problem.dimension, len(measured.lengths(run))
-        label = f"d = {size}, r = {count}, m = {run.config.network.neurons}"
+        label = f"$d$ = {size}, $r$ = {count}, $m$ = {run.config.network.neurons}"
         scatter(left, start.loss, scaled_gradient(start), marker, style, label)
     for run, _, style in styled(rates):
         loss = measured.loss_of(run)
         lines(right, loss.where(loss > 1e-21), scaled_gradient(run), style, measured.spelled(run))
     saddles = [float(run.loss.isel(time=-1, seed=0)) for run in bisector.by("angles")]
-    left.plot(
-        saddles, np.full(len(saddles), 0.3), "v", color="black", markersize=3.5, label="bisector saddles"
-    )
+    clipped(left, saddles, np.zeros(len(saddles)), 0.25, "black", "bisector saddles, 0")
     ceiling = theory.ceiling(theory.smallest_angle(measured.teacher_weights(rates)))
     grid = np.geomspace(1e-20, 1e-2, 2)
     for axes in (left, right):
-        reference(axes, [1e-20, 3], [0.5, 0.5])
-        reference(axes, [ceiling] * 2, [0.2, 1e3], linestyle=":")
+        axes.fill_between([1e-20, ceiling], 0.1, 0.5, color="0.55", alpha=0.25, lw=0)
         reference(axes, grid, 2.0 * grid ** (-1 / 3))
         reference(axes, grid, 1.0 * grid ** (-1 / 4))
-        axes.set(xscale="log", yscale="log", xlim=(1e-20, 3), ylim=(0.2, 1e11))
+        axes.set(xscale="log", yscale="log", xlim=(1e-20, 3), ylim=(0.1, 1e11))
         name_axes(axes, rates.loss)
         axes.legend(loc="upper right")
-    left.annotate("slope −1/3", (1e-19, 2e7), fontsize=6.5)
-    left.annotate("slope −1/4", (1e-19, 2e3), fontsize=6.5)
+    for text, at in (
+        ("slope −1/3", (1e-19, 1.2e7)),
+        ("slope −1/4", (1e-19, 1.2e3)),
+        ("below ½", (1e-19, 0.16)),
+    ):
+        left.annotate(text, at, fontsize=8)
     left.set_ylabel(r"$\sqrt{r w_{\max}}\,|\nabla L|/L$")
 
 
@@ -365,15 +395,16 @@ def flows_and_descents(rates: Any, width: Any) -> None:
 
 @paper.figure(
     "theorem",
-    lambda rates, width: (
-        "How the loss falls; median and range of all seeds. Flows; by gradient descent with η = "
-        f"{width.config.dynamics.step_size} the student at right angles, and the crosses. Dashed: the envelope "
-        "r w_max/ηt of Theorem 5 (constant 1), the derived limits Σπ²/(48pq) (ηt)⁻³ of two students a teacher and "
-        "(ηt)⁻²/32κ of a student at right angles to all teachers, and e^{−2λt} for m = r."
-    ),
+    r"Theorem 5: how the loss falls, by flows and by gradient descent, below the envelope $r w_{\max}/\eta t$, and "
+    r"the derived limits (pale).",
     on={"rates": ["initialization", "loss", "closest_teacher", "mass"], "width": ["initialization", "loss"]},
     check=flows_and_descents,
     size=(5.5, 4.0),
+    details=lambda rates, width: (
+        rf"Median and range of all seeds; descent with $\eta$ = {width.config.dynamics.step_size:g}. Limits: "
+        r"$\sum\pi^2/(48pq)\,(\eta t)^{-3}$ of two students of each teacher, of masses $p$ and $q$; $(\eta "
+        r"t)^{-2}/32\kappa$ of a student at right angles to all teachers; $e^{-2\lambda t}$ for $m = r$."
+    ),
 )
 def rates(canvas: Figure, flows: Run, width: Run) -> None:
     axes = canvas.subplots()
@@ -381,7 +412,7 @@ def rates(canvas: Figure, flows: Run, width: Run) -> None:
     shown = [(run, style, "") for run, _, style in styled(flows)]
     descents = list(width.by("initialization"))
     shown += [
-        (run, {"color": "C4"}, " (descent)")
+        (run, {"color": "C4", "linestyle": (0, (10, 2, 2, 2))}, ", descent")
         for run in descents
         if measured.starts(run) == "one at right angles"
     ]
@@ -392,12 +423,12 @@ def rates(canvas: Figure, flows: Run, width: Run) -> None:
         if any(starts_alike(run, flow) for flow, _, _ in styled(flows)):
             later = run.isel(time=slice(1, None))
             median = measured.loss_of(later).median("seed")
-            label = f"{measured.spelled(run)} (descent)"
+            label = f"{measured.spelled(run)}, descent"
             axes.plot(later.time, median, "x", color="0.3", markersize=3, zorder=4, label=label)
     time = np.geomspace(0.3, float(flows.time.max()), 200)
     reference(axes, time, len(lengths) * lengths.max() / time)
-    axes.annotate("$r w_{max}/\\eta t$", (time[150], 10 * len(lengths) / time[150]), fontsize=6.5)
-    axes.set(ylim=(1e-26, 20), xlim=(0.09, 2 * time[-1]))
+    axes.annotate(r"$r w_{\max}/\eta t$", (time[150], 10 * len(lengths) / time[150]), fontsize=8)
+    axes.set(ylim=(1e-27, 20), xlim=(0.09, 2 * time[-1]))
     name_axes(axes, flows.time, flows.loss)
     axes.legend(loc="lower left")
 
@@ -416,7 +447,7 @@ def limits(axes: Axes, run: Run) -> None:
     if start == "one at right angles":
         late = np.geomspace(0.003 * stop, 10 * stop, 40)
         reference(axes, late, 1 / (32 * theory.orthogonal_curvature(teachers)) / late**2)
-        axes.annotate("$(\\eta t)^{-2}/32\\kappa$", (late[-1], 0.1 / late[-1] ** 2), fontsize=6.5)
+        axes.annotate(r"$(\eta t)^{-2}/32\kappa$", (late[-1], 0.1 / late[-1] ** 2), fontsize=8)
     elif start == "all near" and not measured.overparameterized(run):
         loss = measured.loss_of(run).median("seed")
         index = nearest_index(np.log(loss), math.log(1e-9))
@@ -424,56 +455,59 @@ def limits(axes: Axes, run: Run) -> None:
         line = np.linspace(begin, begin + 25, 40)
         reference(axes, line, float(loss[index]) * np.exp(-rate * (line - begin)))
         axes.annotate(
-            "$e^{-2\\lambda t}$", (line[-1], 1e-17), xytext=(4, 0), textcoords="offset points", fontsize=6.5
+            r"$e^{-2\lambda t}$", (line[-1], 1e-17), xytext=(4, 0), textcoords="offset points", fontsize=8
         )
     elif start == "all near" and np.isfinite(measured.pair_constant(run)).any():
         limit = float(measured.pair_constant(run).median("seed"))
         late = np.geomspace(3e-5 * stop, stop, 40)
         reference(axes, late, limit / late**3)
         axes.annotate(
-            f"{limit:.2f} $(\\eta t)^{{-3}}$",
+            rf"{limit:.2f} $(\eta t)^{{-3}}$",
             (late[30], 0.1 * limit / late[30] ** 3),
-            fontsize=6.5,
+            fontsize=8,
             ha="right",
         )
 
 
 @paper.figure(
     "theorem",
-    "Theorem 5, independence of m: gradient descent, median and range of all seeds. Left: a student for each teacher, "
-    "and background neurons of one whole mass for every m; dotted: the losses of the right panel. Right: the time to "
-    "a loss; open squares: all students around teachers, without background neurons.",
+    "Theorem 5, whose bound does not contain $m$: gradient descent by the number of students, and its time to a loss.",
     on={"width": ["initialization", "loss"]},
-    size=(5.5, 2.9),
+    size=(7.0, 3.0),
+    details="Median and range of all seeds. Left: a student for each teacher, and background neurons of one whole "
+    "mass for every $m$; dotted: the losses of the right panel. Open squares: all students around teachers.",
 )
 def width(canvas: Figure, run: Run) -> None:
     left, right = canvas.subplots(1, 2)
     starts = measured.by_start(run)
     with_background = starts.get("background", {})
     for m, part in with_background.items():
-        losses(left, part, style_of(m, list(with_background)), f"m = {m}")
+        losses(left, part, style_of(m, list(with_background)), f"$m$ = {m}")
     for number, level in enumerate(measured.LEVELS):
         left.axhline(level, color="0.6", linewidth=0.6, linestyle=":")
         for start, parts in starts.items():
-            marker, fill, shift = ("o", "full", 1.0) if start == "background" else ("s", "none", 1.06)
+            background = start == "background"
             times = np.array([measured.time_to(part, level).values for part in parts.values()])
+            if not np.isfinite(times).any():
+                continue
             middle = np.median(times, axis=1)
             reach = np.abs(np.stack([times.min(1), times.max(1)]) - middle)
             right.errorbar(
-                shift * np.array(list(parts)), middle, reach, fmt=marker, color=f"C{number}", capsize=2,
-                markersize=3.5, fillstyle=fill,
-                label=f"L = $10^{{{round(math.log10(level))}}}$" if parts is next(iter(starts.values())) else None,
+                np.array(list(parts)) * (1.0 if background else 1.07), middle, reach, fmt="o" if background else "s",
+                linestyle=LINES[number] if background else "none", linewidth=0.7, color=f"C{number}", capsize=2,
+                markersize=3.5, fillstyle="full" if background else "none",
+                label=f"$L = 10^{{{round(math.log10(level))}}}$" if background or len(starts) == 1 else None,
             )  # fmt: skip
     ends = [float(part.time[-1]) for part in with_background.values()]
     left.set(xlim=(1, min(ends, default=10.0)), ylim=(0.1 * min(measured.LEVELS), 2))
     name_axes(left, run.time, run.loss)
     left.legend()
-    right.set(xlabel="students m", ylabel=r"time $\eta t$ to the loss", xscale="log", yscale="log")
-    right.set_ylim(1, 2e4)
+    right.set(xlabel="students $m$", ylabel=r"time $\eta t$ to the loss", xscale="log", yscale="log")
+    right.set_ylim(None, 30 * right.get_ylim()[1])
     ticks = sorted({m for parts in starts.values() for m in parts})
     right.set_xticks(ticks, [str(m) for m in ticks])
     right.minorticks_off()
-    right.plot([], [], "s", color="0.3", fillstyle="none", markersize=3.5, label="no background")
+    right.plot([], [], "s", color="0.3", fillstyle="none", markersize=3.5, label="all near teachers")
     right.legend(ncols=2, loc="upper left")
 
 
@@ -487,21 +521,27 @@ def from_the_same_start(batches: Any, width: Any) -> None:
 @paper.figure(
     "theorem",
     lambda batches, width: (
-        f"Theorem 7: fresh batches of {batches.config.dynamics.batch_size} against gradient descent on the population "
-        f"from the same starts, m = {batches.config.network.neurons}, η = {batches.config.dynamics.step_size}; median "
-        "and range of all seeds. Dashed: r w_max/ηt."
+        f"Theorem 7: fresh batches of {batches.config.dynamics.batch_size} and gradient descent on the "
+        f"population from the same starts, $m$ = {batches.config.network.neurons}."
     ),
     on={"batches": "loss", "width": "loss"},
     check=from_the_same_start,
-    size=(5.5, 3.4),
+    size=(5.5, 3.1),
+    details=lambda batches, width: (
+        rf"$\eta$ = {batches.config.dynamics.step_size:g}; median and range of all seeds. Pale: the envelope "
+        r"$r w_{\max}/\eta t$ of Theorem 5."
+    ),
 )
 def batches(canvas: Figure, run: Run, width: Run) -> None:
     axes = canvas.subplots()
     descent = same_start(run, width)
     losses(axes, descent, {"color": "C0"}, "gradient descent")
-    losses(axes, run, {"color": "C1"}, f"batches of {run.config.dynamics.batch_size}")
-    lengths, time = measured.lengths(run), np.array([float(run.time[1]), float(descent.time[-1])])
-    reference(axes, time, len(lengths) * lengths.max() / time, "$r w_{max}/\\eta t$")
+    losses(axes, run, {"color": "C1", "linestyle": DASHED}, f"batches of {run.config.dynamics.batch_size}")
+    lengths, time = (
+        measured.lengths(run),
+        np.array([float(run.time[1]), float(max(descent.time[-1], run.time[-1]))]),
+    )
+    reference(axes, time, len(lengths) * lengths.max() / time, r"$r w_{\max}/\eta t$")
     axes.set(xlim=tuple(time))
     name_axes(axes, run.time, run.loss)
     axes.legend()
@@ -512,54 +552,54 @@ def batches(canvas: Figure, run: Run, width: Run) -> None:
 
 LEMMAS = (
     "initialization", "loss", "descent_progress", "teacher_angles", "average_neuron_residual", "r2_norm",
-    "mass_weighted_square_angle", "mass_weighted_angle",
+    "mass_weighted_square_angle", "mass",
 )  # fmt: skip
 """What the lemmas are about."""
+
+LEAST_SHARE = 1e-8
+"""Of what a lemma allows: shares below it, and none, are drawn at it."""
 
 
 @paper.figure(
     "theorem",
-    "The lemmas' ratios against L, to half the loss of students on both bisectors of two orthogonal teachers: random "
-    "states (grey), and flows with m > r, a line for each seed. Lemma 8: at least 1 (dashed), with δ_max = "
-    "(6πL)^{1/3}; the others: bounded as L falls, Lemma 9 in the plane by (6π)^{1/3} (dashed). Lemma 10: mirrored "
-    "random states, whose v_i = 0, are out of sight.",
+    "The lemmas: what is measured over what is allowed (grey: more), at random states and along flows.",
     on={"states": LEMMAS, "rates": LEMMAS},
-    size=(5.5, 3.8),
+    size=(7.0, 4.4),
+    details=r"Lemma 8: $L$ over the progress along the descent direction, with $\delta_{\max} = (6\pi L)^{1/3}$. "
+    r"Lemma 9: the angle within which half of a teacher's mass lies over $c\,r w_{\max} w_{\min}^{-5/3} L^{1/3}$, $c$ "
+    r"that of one teacher as $L \to 0$. The others are allowed as many times the power of $L$ as random states with "
+    r"$L \geq 10^{-5}$ reach. To half the loss of students on both bisectors of two teachers. ▽: below 1e-8, or none "
+    r"(mirrored states).",
 )
 def lemmas(canvas: Figure, states: Run, rates: Run) -> None:
-    grid = canvas.subplots(2, 3, sharex=True).ravel()
+    grid = canvas.subplots(2, 3, sharex=True, sharey=True).ravel()
     flows = [(run, style) for run, _, style in styled(rates) if measured.overparameterized(run)]
-    for axes, (title, measure, power) in zip(grid, MEASURES, strict=True):
-        for number, run in enumerate(states.by("initialization")):
-            start = run.isel(time=0)
-            ratio = measure(start) / start.loss**power
+    starts = [run.isel(time=[0]) for run in states.by("initialization")]
+    for axes, (title, share) in zip(grid, measured.shares_allowed(starts), strict=False):
+        axes.axhspan(1, 1e3, color="0.55", alpha=0.25, lw=0)
+        for number, run in enumerate(starts):
+            loss, found = measured.small_loss(run).values, share(run).values
+            label = "" if number else "random states"
             axes.plot(
-                start.loss, ratio, ".", color="0.65", markersize=2, zorder=1,
-                label="" if number else "random states",
-            )  # fmt: skip
+                loss,
+                np.where(found > LEAST_SHARE, found, np.nan),
+                ".",
+                color="0.65",
+                markersize=2.5,
+                label=label,
+            )
+            clipped(axes, loss[np.isfinite(loss)], found[np.isfinite(loss)], LEAST_SHARE, "0.5")
         for run, style in flows:
-            loss = measured.loss_of(run)
-            lines(axes, loss, measure(run) / loss**power, style, measured.spelled(run))
-        axes.set(xscale="log", yscale="log", title=title, xlim=(1e-20, theory.ceiling(math.pi / 2)))
-    grid[0].set(yscale="linear", ylim=(0, 3.6))
-    reference(grid[0], [1e-20, 1], [1, 1])
-    grid[1].set(ylim=(1e-3, 5))
-    reference(grid[1], [1e-20, 1], [float(np.cbrt(6 * np.pi))] * 2)
-    grid[2].set(ylim=(1e-9, 10))
-    for axes in grid[3:]:
+            lines(axes, measured.small_loss(run), share(run), style, measured.spelled(run))
+        axes.set(xscale="log", yscale="log", title=title, ylim=(LEAST_SHARE / 3, 30), xlim=(1e-20, 0.3))
+    for axes in (grid[2], grid[3], grid[4]):
         name_axes(axes, rates.loss)
-    grid[2].legend(loc="lower right", fontsize=5.5)
-
-
-MEASURES: tuple[tuple[str, Any, float], ...] = (
-    (r"Lemma 8: $\langle\nabla L, \cdot\rangle/L$", lambda run: run.descent_progress, 0.0),
-    (r"Lemma 9: $\delta_{\mathrm{near}}/L^{1/3}$", measured.nearest, 1 / 3),
-    (r"Lemma 10: $\max_i |v_i|/L^{3/8}$", lambda run: run.average_neuron_residual.max("teacher"), 3 / 8),
-    (r"Lemma 12: $|R_2|^2/L^{3/4}$", lambda run: run.r2_norm**2, 3 / 4),
-    (r"C.6: $\Sigma|w|^2\delta^2/L^{1/2}$", lambda run: run.mass_weighted_square_angle, 1 / 2),
-    (r"Theorem 3: $\Sigma|w|^2\delta$ [rad]", lambda run: run.mass_weighted_angle, 0.0),
-)
-"""What `lemmas` shows: title, measure, and the power of L that it is divided by."""
+        axes.tick_params(labelbottom=True)
+    for axes in (grid[0], grid[3]):
+        axes.set_ylabel("measured over allowed")
+    handles, labels = grid[0].get_legend_handles_labels()
+    grid[5].axis("off")
+    grid[5].legend(handles, labels, loc="center", markerscale=3)
 
 
 # ---- teachers and starts ----
@@ -567,58 +607,130 @@ MEASURES: tuple[tuple[str, Any, float], ...] = (
 
 @paper.figure(
     "theorem",
-    "Left: λ_min(M), M_ij = E[xxᵀ s_i s_j] of Lemma C.4, of r teachers at steps of Δ in the plane (points, computed "
-    "from M), and (2/π)(Δ − sin Δ) for r = 2 (dashed). Middle: the loss where all students sit on the bisector of two "
-    "teachers, a stationary point and so a ceiling on ε₀: flows of equal students (points), its closed form (dashed), "
-    "Δ³/3π (dotted). Right: the start of Appendix E, median and range of all seeds; dashed: m^{−2/d} of Theorem 6, d "
-    "the dimension that directions are drawn in, through the first medians.",
-    on={
-        "bisector": ["angles", "loss"],
-        "start": ["problem", "neurons", "loss"],
-        "subspace": ["initialization", "neurons", "loss"],
-    },
-    size=(5.5, 2.8),
+    r"Teachers at angle $\Delta$: $\lambda_{\min}(M)$ over $\Delta^3/r^3$, which Lemma C.4 bounds below, and the loss "
+    r"of flows on the bisector of two over $\Delta^3/3\pi$.",
+    on={"bisector": ["angles", "loss"]},
+    size=(7.0, 2.8),
+    details=r"$M_{ij} = E[xx^T s_i s_j]$, computed for $r$ teachers at steps of $\Delta$ in the plane; pale: "
+    r"$(2/\pi)(\Delta - \sin\Delta)$ for $r = 2$. The bisector is stationary, so its loss is a ceiling on "
+    r"$\varepsilon_0$ of Theorem 4; pale: its closed form, $1 + K(\Delta) - 2K(\Delta/2)^2$.",
 )
-def teachers(canvas: Figure, bisector: Run, start: Run, subspace: Run) -> None:
-    left, middle, right = canvas.subplots(1, 3)
+def teachers(canvas: Figure, bisector: Run) -> None:
+    left, right = canvas.subplots(1, 2)
     counts = (2, 3, 4, 6)
+    steps = np.geomspace(0.02, np.pi / 2, 60)
+    reference(left, steps, theory.smallest_of_two(steps) * (2 / steps) ** 3, "closed form, $r$ = 2")
     for count in counts:
         steps = np.geomspace(0.02, np.pi / count, 12)
-        found = [theory.smallest(in_plane(step * np.arange(count))) for step in steps]
-        scatter(left, steps, found, marker_of(count, counts), style_of(count, counts), f"r = {count}")
+        found = [theory.smallest(in_plane(step * np.arange(count))) * (count / step) ** 3 for step in steps]
+        scatter(left, steps, found, marker_of(count, counts), style_of(count, counts), f"$r$ = {count}", 4)
+    left.set(xscale="log", ylim=(0, None), ylabel=r"$\lambda_{\min}(M)\, r^3/\Delta^3$")
+    left.legend(ncols=2)
     steps = np.geomspace(0.02, np.pi / 2, 60)
-    reference(left, steps, theory.smallest_of_two(steps))
-    left.set(xlabel="separation Δ", ylabel=r"$\lambda_{\min}(M)$", xscale="log", yscale="log")
-    left.legend()
+    reference(right, steps, theory.bisector_loss(steps) * 3 * np.pi / steps**3, "closed form")
     for number, run in enumerate(bisector.by("angles")):
         delta, loss = theory.smallest_angle(measured.teacher_weights(run)), run.loss.isel(time=-1, seed=0)
-        scatter(middle, delta, loss, "o", {"color": "C0"}, "" if number else "flow")
-    steps = np.geomspace(0.05, np.pi / 2, 60)
-    reference(middle, steps, theory.bisector_loss(steps), "closed form")
-    reference(middle, steps, steps**3 / (3 * np.pi), "Δ³/3π", linestyle=":")
-    middle.set(xlabel="separation Δ", ylabel="loss on the bisector", xscale="log", yscale="log")
-    middle.legend()
+        ratio = float(loss) * 3 * np.pi / delta**3
+        scatter(right, delta, ratio, "o", {"color": "C0"}, "" if number else "end of the flow", 5)
+    right.set(xscale="log", ylabel=r"loss on the bisector over $\Delta^3/3\pi$")
+    right.legend(loc="lower left")
+    for axes in (left, right):
+        axes.set_xlabel(r"separation $\Delta$ of teachers [rad]")
+
+
+@paper.figure(
+    "theorem",
+    r"Theorem 6: the loss at the start of Appendix E by the number of students, and $m^{-2/d}$ (pale).",
+    on={"start": ["problem", "neurons", "loss"], "subspace": ["initialization", "neurons", "loss"]},
+    size=(5.5, 3.2),
+    details=r"Median and range of all seeds; pale: $m^{-2/d}$ through the first medians, $d$ the dimension that "
+    r"directions are drawn in.",
+)
+def starts(canvas: Figure, start: Run, subspace: Run) -> None:
+    axes = canvas.subplots()
     cases = {start_name(run): run for run in (*start.by("problem"), *subspace.by("initialization"))}
-    for name, run in cases.items():
+    for number, (name, run) in enumerate(cases.items()):
         students, fits = measured.fits(run)
-        median = np.median(fits, axis=1)
-        right.errorbar(
-            students, median, [median - fits.min(1), fits.max(1) - median], fmt=marker_of(name, list(cases)),
-            color=style_of(name, list(cases))["color"], fillstyle="none", markersize=3, capsize=2, label=name,
+        median, color = np.median(fits, axis=1), style_of(name, list(cases))["color"]
+        aside = 1.03 ** (2 * number - len(cases) + 1)
+        axes.errorbar(
+            students * aside, median, [median - fits.min(1), fits.max(1) - median], fmt=marker_of(name, list(cases)),
+            color=color, fillstyle="none", markersize=4, capsize=2, label=name,
         )  # fmt: skip
-        reference(
-            right, students, median[0] * (students / students[0]) ** (-2 / measured.drawn_dimension(run))
-        )
-    right.set(xlabel="students m", ylabel="loss at the start", xscale="log", yscale="log")
+        power = -2 / measured.drawn_dimension(run)
+        reference(axes, students * aside, median[0] * (students / students[0]) ** power, color=color)
+    axes.set(xlabel="students $m$", ylabel="loss $L$ at the start", xscale="log", yscale="log")
     ticks = sorted({int(m) for run in cases.values() for m in measured.fits(run)[0]})
-    right.set_xticks(ticks, [str(m) for m in ticks])
-    right.minorticks_off()
-    right.set_ylim(1e-7, 3e2)
-    right.legend(fontsize=5.5)
+    axes.set_xticks(ticks, [str(m) for m in ticks])
+    axes.minorticks_off()
+    axes.set_ylim(None, 30 * axes.get_ylim()[1])
+    axes.legend(ncols=2, loc="upper center")
+
+
+@paper.figure(
+    "theorem",
+    lambda run: (
+        rf"The basin: the loss of gradient descent at $\eta t$ = {float(run.time.max()):g} against that of its start, "
+        rf"and the "
+        "share of starts that end below the envelope of Theorem 5."
+    ),
+    on={"basin": ["neurons", "initialization", "loss"]},
+    check=lambda run: measured.lengths(run),
+    size=(7.0, 3.3),
+    details=lambda run: (
+        rf"$\eta$ = {run.config.dynamics.step_size:g}. Starts: students around teachers at every angle, and Gaussian "
+        rf"ones. "
+        r"Grey: what Theorem 5 forbids if $\varepsilon_0$ were half the loss of students on both bisectors of two "
+        r"teachers. Right: the share of starts that end below the envelope, by start loss, with exact 95 % intervals."
+    ),
+)
+def basin(canvas: Figure, run: Run) -> None:
+    left, right = canvas.subplots(1, 2, width_ratios=[1.3, 1])
+    parts = list(run.by("neurons"))
+    counts = [part.neurons for part in parts]
+    ceiling = theory.ceiling(theory.smallest_angle(measured.teacher_weights(run)))
+    floor = measured.FLOOR
+    envelope = min(measured.envelope_at_end(part) for part in run.by("run"))
+    for number, part in enumerate(parts):
+        first, last, relative = measured.ends(part)
+        color, marker = style_of(part.neurons, counts)["color"], marker_of(part.neurons, counts)
+        shown = np.where(last > floor, last, np.nan)
+        left.plot(first, shown, marker, color=color, markersize=2.5, fillstyle="none", markeredgewidth=0.6,
+                  label=f"$m$ = {part.neurons}")  # fmt: skip
+        clipped(left, first, last, floor, color)
+        edges = np.geomspace(1e-3, max(2.0, float(first.max())), 9)
+        for low, high in itertools.pairwise(edges):
+            inside = (first >= low) & (first < high)
+            if inside.any():
+                share, least, most = chance_interval(int((relative[inside] <= 1).sum()), int(inside.sum()))
+                right.errorbar(
+                    np.sqrt(low * high) * 1.05 ** (number - 1), share, [[share - least], [most - share]], fmt=marker,
+                    color=color, markersize=4, fillstyle="none", capsize=2,
+                )  # fmt: skip
+    left.fill_between([1e-12, ceiling], envelope, 1e3, color="0.55", alpha=0.25, lw=0)
+    reference(left, [1e-12, 1e3], [envelope] * 2, r"$r w_{\max}/\eta T$")
+    reference(left, [1e-12, 1e3], [1e-12, 1e3], "no change", linewidth=1.0)
+    left.set(
+        xscale="log",
+        yscale="log",
+        ylim=(floor / 10, 10),
+        xlabel="loss $L(0)$ of the start",
+        ylabel="loss $L(T)$ at the end",
+    )
+    left.set_xlim(1e-4, 10)
+    left.legend(loc="center left", bbox_to_anchor=(0, 0.45))
+    right.axvspan(1e-4, ceiling, color="0.55", alpha=0.15, lw=0)
+    right.set(
+        xscale="log",
+        xlim=(8e-4, 5),
+        ylim=(-0.03, 1.05),
+        xlabel="loss $L(0)$ of the start",
+        ylabel="share below the envelope",
+    )
 
 
 def start_name(run: Run) -> str:
-    """`d = 10, r = 3, subspace`."""
+    """`d = 10, r = 3, subspace`, with mathematics."""
     dimension = run.config.problem.dimension
-    name = f"d = {dimension}, r = {len(measured.lengths(run))}"
+    name = f"$d$ = {dimension}, $r$ = {len(measured.lengths(run))}"
     return name + ", subspace" * (measured.drawn_dimension(run) < dimension)

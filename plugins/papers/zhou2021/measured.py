@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -57,7 +58,7 @@ def overparameterized(run: Run) -> bool:
 
 def spelled(run: Run) -> str:
     """A run in words, by its config."""
-    return f"m = {run.config.network.neurons}, {starts(run)}"
+    return f"$m$ = {run.config.network.neurons}, {starts(run)}"
 
 
 def loss_of(run: Run) -> xr.DataArray:
@@ -76,17 +77,39 @@ def small_loss(run: Run) -> xr.DataArray:
     return loss.where((loss <= least * theory.ceiling(theory.smallest_angle(teachers))) & (loss > FLOOR))
 
 
-def exponent(run: Run, measure: xr.DataArray, high: float = 1e-6, low: float = FLOOR) -> xr.DataArray:
-    """p of measure ~ L^p while low < L < high, by least squares of the logarithms, (seed,)."""
+def exponent(
+    run: Run, measure: xr.DataArray, high: float = 1e-6, low: float = FLOOR, decades: float = 2.5
+) -> xr.DataArray:
+    """p of measure ~ L^p while low < L < high, by least squares of the logarithms, (seed,).
+
+    NaN where L goes through fewer than `decades` decades of that range.
+    """
     import xarray as xr
 
+    loss = loss_of(run)
+    inside = loss.where((loss > low) & (loss < high))
+    enough = np.log10(inside.max("time") / inside.min("time")) >= decades
     return xr.apply_ufunc(
         lambda loss, value: power_slope(loss, value, low, high),
-        loss_of(run),
+        loss.where(enough),
         measure.where(measure > 0),
         input_core_dims=[["time"], ["time"]],
         vectorize=True,
     )
+
+
+def limit(run: Run, values: xr.DataArray, relative: float) -> xr.DataArray:
+    """Values (seed, time) at the last time, as what they tend to; NaN where the last decade of time still moves them.
+
+    A correction ∝ 1/t that is `relative` at the end was 10 times that a decade before: it moves them by 9 times.
+    """
+    last, early = values.isel(time=-1), float(run.time[-1]) / 10
+    known = run.time.values > 0
+    if early < run.time.values[known].min():
+        return last.where(False)
+    order = values.transpose("seed", "time").values[:, known]
+    before = [np.interp(math.log(early), np.log(run.time.values[known]), row) for row in order]
+    return last.where(np.abs(np.array(before) / last - 1) <= 9 * relative)
 
 
 def last_decade(run: Run) -> xr.DataArray:
@@ -193,3 +216,64 @@ def most_isolated(hidden: Any, axes: Any) -> tuple[int, float]:
     others = theory.separation_angles(axes, axes) + np.pi * np.eye(len(axes))
     free = np.minimum(theory.separation_angles(hidden, axes).min(0), others.min(0))
     return int(free.argmax()), float(free.max())
+
+
+def shares_allowed(states: Sequence[Run]) -> list[tuple[str, Callable[[Run], xr.DataArray]]]:
+    """For each lemma its title, and what is measured over what it allows, (seed, time), of a run.
+
+    states: random ones. Lemmas without a constant of their own allow as many times their power of L as these reach
+    with L ≥ 1e-5.
+    """
+
+    def bounded(measure: Callable[[Run], xr.DataArray], power: float) -> Callable[[Run], xr.DataArray]:
+        largest = max(
+            float((measure(run) / loss**power).where(loss >= 1e-5).max())
+            for run in states
+            for loss in (small_loss(run),)
+        )
+        return lambda run: measure(run) / small_loss(run) ** power / largest
+
+    def average_neuron(run: Run) -> xr.DataArray:
+        return run.average_neuron_residual.max("teacher")
+
+    return [
+        (
+            "Lemma 8: descent direction",
+            lambda run: 1 / run.descent_progress.where(run.descent_progress > 0, 0.0),
+        ),
+        (r"Lemma 9: half the mass, $L^{1/3}$", half_mass_share),
+        (r"Lemma 10: $\max_i|v_i|$, $L^{3/8}$", bounded(average_neuron, 3 / 8)),
+        (r"Lemma 12: $|R_2|^2$, $L^{3/4}$", bounded(lambda run: run.r2_norm**2, 3 / 4)),
+        (
+            r"C.6: $\Sigma|w|^2\delta^2$, $L^{1/2}$",
+            bounded(lambda run: run.mass_weighted_square_angle, 1 / 2),
+        ),
+    ]
+
+
+def half_mass_share(run: Run) -> xr.DataArray:
+    """δ of Lemma 9 over c r w_max w_min^(−5/3) L^{1/3}, c that of r = w_max = 1 as L → 0, (seed, time)."""
+    length = lengths(run)
+    unit = len(length) * length.max() / length.min() ** (5 / 3)
+    angle = half_mass_angle(run).clip(max=np.pi).max("teacher")
+    return angle / np.cbrt(small_loss(run)) / unit / theory.half_mass_constant(run.config.problem.dimension)
+
+
+def envelope_at_end(run: Run) -> float:
+    """r w_max/ηT, Theorem 5's bound (constant 1) on the loss at the end of a single run."""
+    length = lengths(run)
+    return float(len(length) * length.max() / run.time[-1])
+
+
+def ends(run: Run) -> tuple[Any, Any, Any]:
+    """Of all seeds of runs taken together: L at the start, L at the end, and that over `envelope_at_end`, (start,).
+
+    ∞ at the end where descent diverged.
+    """
+    found = []
+    for part in run.by("run"):
+        first, last = (part.loss.isel(time=index).values for index in (0, -1))
+        last = np.where(np.isfinite(last), last, np.inf)
+        found.append((first, last, last / envelope_at_end(part)))
+    first, last, share = np.concatenate(found, axis=1)
+    return first, last, share
