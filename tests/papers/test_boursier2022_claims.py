@@ -14,12 +14,16 @@ from networks import network_of
 from paper_settings import in_setting
 from project import PROJECT
 
-from twolayer import EmpiricalProblem, FiniteData, Weights
+import twolayer
+from twolayer import EmpiricalProblem, FiniteData, Run, Weights
+from twolayer.analysis.runs import runs_of
+from twolayer.errors import DataError
 from twolayer.study.registry import load_file
 
 ORTHOGONAL = {"name": "orthogonal", "loss": "half_mean_square"}
 FOLDER = PROJECT / "plugins" / "papers" / "boursier2022"
 claims = load_file(FOLDER / "claims.py", "boursier2022_claims_tested.claims")
+measured = load_file(FOLDER / "measured.py", "boursier2022_claims_tested.measured")
 INPUTS, TARGETS = np.eye(5) * [1, 1.3, 0.8, 1.1, 0.9], np.array([1, 0.7, 1.2, -0.6, -0.9])
 
 
@@ -171,6 +175,60 @@ def test_the_stages_come_in_the_order_of_their_drives() -> None:
     plateau = claims.theory.plateau(TARGETS)
     assert (above, below) == pytest.approx(((plateau + (TARGETS**2).sum() / 10) / 2, plateau / 2))
     assert [stage[0] for stage in claims.theory.fit_stages(INPUTS, -TARGETS)] == ["−", "+"]
+
+
+def test_formulas_of_orthogonal_inputs_refuse_others() -> None:
+    tilted = INPUTS + 1e-3
+    for formula in (claims.theory.minimum_norm, claims.theory.excess_exponent, claims.theory.fit_stages):
+        formula(INPUTS, TARGETS)
+        with pytest.raises(DataError, match="orthogonal inputs, and these are not"):
+            formula(tilted, TARGETS)
+
+
+def test_a_group_aligns_and_grows_to_its_end() -> None:
+    """The flow from 1e-5 on two orthogonal points, along D_+ to v_+ and D_- to v_-."""
+    inputs, targets = np.array([[-0.5, 1.0], [2.0, 1.0]]), np.array([-1.0, 1.0])
+    section = {"name": "points", "inputs": inputs.tolist(), "targets": targets.tolist()}
+    found = twolayer.run(
+        {
+            "problem": section,
+            "network": {"neurons": 12},
+            "initialization": {"name": "gaussian", "scale": 1e-5, "balanced": True},
+            "dynamics": {"name": "gradient_flow"},
+            "times": {"values": [60]},
+            "metrics": ["loss", "hidden", "output", "inputs", "targets"],
+        }
+    )
+    (run,) = runs_of("staircase", found)
+    for sign in (1.0, -1.0):
+        cosine, mass = (part.isel(seed=0).values for part in measured.group(run, sign))
+        end, norm = claims.theory.end_of_group(inputs, targets, sign)
+        assert end == pytest.approx(1.0)  # one sample of each sign: v is along D
+        assert cosine[0] < 0.99
+        assert cosine[-1] == pytest.approx(end, abs=1e-3)
+        assert mass[0] < 1e-8
+        assert mass[-1] == pytest.approx(norm, rel=0.02)
+
+
+def test_progress_is_even_in_turning_and_in_the_fall_of_the_loss() -> None:
+    """A neuron that turns by a right angle in two steps, then a loss that falls in one step."""
+    hidden = np.array([[[1.0, 0.0]], [[1.0, 1.0]], [[0.0, 2.0]], [[0.0, 2.0]]])
+    dataset = xr.Dataset(
+        {"hidden": (("time", "neuron", "feature"), hidden), "loss": ("time", [1.0, 1.0, 1.0, 0.0])},
+        {"time": np.arange(4.0)},
+    )
+    run = Run("orthogonal", dataset, [{"swept": {}}])
+    assert measured.progress(run) == pytest.approx([0.0, 0.25, 0.5, 1.0])
+    assert measured.evenly(run, np.arange(4.0), 5) == pytest.approx([0.0, 1.0, 2.0, 2.5, 3.0])
+    assert measured.evenly(run, hidden, 3)[1] == pytest.approx(hidden[2])
+
+
+def test_losses_are_compared_at_common_iterations() -> None:
+    ours = xr.DataArray([3.0, 2.0, 1.0], {"iteration": [0.0, 10.0, 20.0]})
+    theirs = xr.DataArray([2.5, 1.5], {"iteration": [20.0, 10.0]})
+    common, apart = measured.distance(ours, theirs)
+    assert common.tolist() == [10.0, 20.0]
+    assert apart == pytest.approx([0.5, 1.5])
 
 
 def test_regression_of_the_error_of_descent() -> None:

@@ -286,6 +286,49 @@ def test_sharp_exponents_fail_where_the_exponent_is_the_published_one() -> None:
         assert found["four, |R₂|²/2L"].verdict == "holds"
 
 
+@pytest.mark.parametrize(
+    ("stop", "factor", "verdict"), [(1e5, 1.0, "holds"), (1e5, 1.1, "fails"), (1e2, 1.0, "inconclusive")]
+)
+def test_a_limit_is_decided_by_runs_that_have_come_to_it(stop: float, factor: float, verdict: str) -> None:
+    """Σ|w|²δ · t = (π/2)(1 + 5/t) of one teacher: within 1e-3 of its limit at t = 1e5, not at 100."""
+    time = np.geomspace(1, stop, 60)
+    angle = np.stack([factor * math.pi / 2 * (1 + 5 / time) / time] * 3)
+    run = {"loss": angle**3, "mass_weighted_angle": angle, "time": time}
+    found = claims.turning.evaluate({"rates": dataset("initialization", {"two": run})})
+    assert found["two"].verdict == verdict
+
+
+@pytest.mark.parametrize(("least", "verdict"), [(1e-12, "holds"), (1e-10, "inconclusive")])
+def test_an_exponent_is_not_read_off_a_few_decades(least: float, verdict: str) -> None:
+    loss = np.stack([np.geomspace(1e-1, least, 60)] * 3)
+    run = {"loss": loss, "mass_weighted_square_angle": loss**0.6, "time": np.arange(60.0)}
+    found = claims.directions_along.evaluate({"rates": dataset("initialization", {"four": run})})
+    assert found["four"].verdict == verdict
+
+
+def test_shares_of_what_lemmas_allow() -> None:
+    """One teacher, its own mass all at δ: the half-mass angle is δ, and a bounded measure is 1 where it is largest."""
+    loss = np.array([[1e-3, 1e-6]])
+    words = {"initialization": "pair"}
+    variables = {
+        "loss": loss,
+        "descent_progress": np.array([[2.0, -1.0]]),
+        "teacher_angles": np.full((1, 2, 2, 1), 0.01),
+        "mass": np.full((1, 2, 2), 0.5),
+        "average_neuron_residual": np.repeat(loss[..., None, None] ** (3 / 8), 2, axis=2),
+        "r2_norm": loss**0.5,
+        "mass_weighted_square_angle": loss**0.5,
+        "time": np.arange(2.0),
+    }
+    (run,) = runs_of("states", dataset("initialization", {"pair": variables}), list(words))
+    found = [share(run).values for _, share in measured.shares_allowed([run])]
+    limit = theory.half_mass_constant(2) * np.cbrt(loss)
+    assert found[0][0] == pytest.approx([0.5, math.inf])
+    assert found[1] == pytest.approx(0.01 / limit)
+    assert found[2] == pytest.approx(np.ones((1, 2, 2)))
+    assert found[3][0] == pytest.approx([1.0, 1e-3**0.25])
+
+
 def test_the_last_slope_is_that_of_the_start() -> None:
     """−3 with all students near teachers, −2 with one at right angles to all; runs that end early are left out."""
     time = np.geomspace(1, 1e4, 40)
