@@ -313,7 +313,8 @@ def loss_profile(canvas: Figure, run: Run, theirs: xr.Dataset) -> None:
     inset.xaxis.set_major_locator(LogLocator(numticks=4))
     inset.minorticks_off()
     left.xaxis.set_major_locator(MaxNLocator(5))
-    left.xaxis.set_major_formatter(lambda iteration, _: f"{iteration / 1000:g}k" if iteration else "0")
+    if base["iteration"].max() > 2000:
+        left.xaxis.set_major_formatter(lambda iteration, _: f"{iteration / 1000:g}k" if iteration else "0")
     right.axhspan(LEAST / 10, LEAST, color="0.55", alpha=0.15, lw=0, label="▽: below $10^{-10}$, or none")
     right.set(
         xscale="log", yscale="log", ylim=(LEAST / 10, 1.0 if not shares else None), xlim=(0.8, None),
@@ -571,7 +572,7 @@ def scale_sweep(canvas: Figure, run: Run) -> None:
     for axes in (left, middle, right):
         scale_axis(axes)
         if axes.get_legend_handles_labels()[0]:
-            axes.legend(loc="upper left" if axes is left else "upper right")
+            axes.legend(loc="upper left" if axes is left else "best")
 
 
 ROUNDING = 1e-15

@@ -324,7 +324,7 @@ def independence(run: Run) -> Mapping[str, Result]:
     "Theorem 5; the constant 1 and that ε₀ are ours",
     "published",
     on="basin",
-    by="neurons",
+    by="initialization",
     figures=["basin"],
 )
 def basin(run: Run) -> Result:

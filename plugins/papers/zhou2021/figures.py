@@ -674,59 +674,49 @@ def starts(canvas: Figure, start: Run, subspace: Run) -> None:
         rf"and the "
         "share of starts that end below the envelope of Theorem 5."
     ),
-    on={"basin": ["neurons", "initialization", "loss"]},
+    on={"basin": ["initialization", "neurons", "loss"]},
     check=lambda run: measured.lengths(run),
     size=(7.0, 3.3),
     details=lambda run: (
-        rf"$\eta$ = {run.config.dynamics.step_size:g}. Starts: students around teachers at every angle, and Gaussian "
-        rf"ones. "
-        r"Grey: what Theorem 5 forbids if $\varepsilon_0$ were half the loss of students on both bisectors of two "
-        r"teachers. Right: the share of starts that end below the envelope, by start loss, with exact 95 % intervals."
+        rf"$\eta$ = {run.config.dynamics.step_size:g}, $m$ = {run.config.network.neurons}. Starts: students around "
+        rf"teachers at "
+        "every angle, Gaussian ones, and all on one line. Grey: what Theorem 5 forbids, and where, if "
+        "$\\varepsilon_0$ is half the loss of students on both bisectors of two teachers. Bars: exact 95 % intervals. "
+        "▽: below 1e-20."
     ),
 )
 def basin(canvas: Figure, run: Run) -> None:
-    left, right = canvas.subplots(1, 2, width_ratios=[1.3, 1])
-    parts = list(run.by("neurons"))
-    counts = [part.neurons for part in parts]
+    left, right = canvas.subplots(1, 2, width_ratios=[1.2, 1], sharex=True)
+    parts = styled(run)
     ceiling = theory.ceiling(theory.smallest_angle(measured.teacher_weights(run)))
     floor = measured.FLOOR
     envelope = min(measured.envelope_at_end(part) for part in run.by("run"))
-    for number, part in enumerate(parts):
+    low, high = 1e-4, 30.0
+    left.fill_between([low / 10, ceiling], envelope, 1e3, color="0.55", alpha=0.25, lw=0)
+    right.axvspan(low / 10, ceiling, color="0.55", alpha=0.25, lw=0)
+    reference(left, [low, high], [envelope] * 2, r"$r w_{\max}/\eta T$")
+    edges = np.geomspace(low, high, 12)
+    for number, (part, marker, style) in enumerate(parts):
         first, last, relative = measured.ends(part)
-        color, marker = style_of(part.neurons, counts)["color"], marker_of(part.neurons, counts)
+        name = part.initialization.replace("_", " ")
         shown = np.where(last > floor, last, np.nan)
-        left.plot(first, shown, marker, color=color, markersize=2.5, fillstyle="none", markeredgewidth=0.6,
-                  label=f"$m$ = {part.neurons}")  # fmt: skip
-        clipped(left, first, last, floor, color)
-        edges = np.geomspace(1e-3, max(2.0, float(first.max())), 9)
-        for low, high in itertools.pairwise(edges):
-            inside = (first >= low) & (first < high)
+        scatter(left, first, shown, marker, style, name)
+        clipped(left, first, last, floor, style["color"])
+        for least, most in itertools.pairwise(edges):
+            inside = (first >= least) & (first < most)
             if inside.any():
-                share, least, most = chance_interval(int((relative[inside] <= 1).sum()), int(inside.sum()))
+                share, below, above = chance_interval(int((relative[inside] <= 1).sum()), int(inside.sum()))
                 right.errorbar(
-                    np.sqrt(low * high) * 1.05 ** (number - 1), share, [[share - least], [most - share]], fmt=marker,
-                    color=color, markersize=4, fillstyle="none", capsize=2,
+                    np.sqrt(least * most) * 1.1 ** (number - 1), share, [[share - below], [above - share]],
+                    fmt=marker, color=style["color"], markersize=4, fillstyle="none", capsize=2,
                 )  # fmt: skip
-    left.fill_between([1e-12, ceiling], envelope, 1e3, color="0.55", alpha=0.25, lw=0)
-    reference(left, [1e-12, 1e3], [envelope] * 2, r"$r w_{\max}/\eta T$")
-    reference(left, [1e-12, 1e3], [1e-12, 1e3], "no change", linewidth=1.0)
     left.set(
-        xscale="log",
-        yscale="log",
-        ylim=(floor / 10, 10),
-        xlabel="loss $L(0)$ of the start",
-        ylabel="loss $L(T)$ at the end",
+        xscale="log", yscale="log", xlim=(low, high), ylim=(floor / 10, 1e3), ylabel="loss $L(T)$ at the end"
     )
-    left.set_xlim(1e-4, 10)
-    left.legend(loc="center left", bbox_to_anchor=(0, 0.45))
-    right.axvspan(1e-4, ceiling, color="0.55", alpha=0.15, lw=0)
-    right.set(
-        xscale="log",
-        xlim=(8e-4, 5),
-        ylim=(-0.03, 1.05),
-        xlabel="loss $L(0)$ of the start",
-        ylabel="share below the envelope",
-    )
+    left.legend(loc="center left", bbox_to_anchor=(0, 0.4), markerscale=1.5)
+    right.set(xscale="log", ylim=(-0.03, 1.05), ylabel="share below the envelope")
+    for axes in (left, right):
+        axes.set_xlabel("loss $L(0)$ of the start")
 
 
 def start_name(run: Run) -> str:
