@@ -181,3 +181,42 @@ def test_large_weight_decay(output_layer: Any, weight_decay: float) -> None:
         scale = np.max(np.abs(force))
         assert np.max(np.abs(missing - share @ force[sliding])) < 1e-9 * scale
         assert np.all((share > -1e-6) & (share < 1.0 + 1e-6))
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("slopes", [(0.0, 0.0, 1.0), (-1.0, 0.0, 1.0)], ids=["relu", "abs"])
+@pytest.mark.parametrize("sizes", [(1e3, 1e-3), (1e2, 1e-2)], ids=str)
+def test_inputs_of_very_different_lengths(
+    sizes: tuple[float, float], slopes: tuple[float, float, float], seed: int
+) -> None:
+    # Outputs on the long input are small differences to the neurons that fit the short one.
+    rng = np.random.default_rng(seed)
+    inputs, targets = np.diag(sizes), np.ones(2)
+    hidden = 0.01 * rng.normal(size=(4, 2))
+    output = np.linalg.norm(hidden, axis=1) * rng.choice([-1.0, 1.0], 4)
+    times = [0.0, 1.0, 1e3, 1e4, 1e5, 1e6]
+    path = finite_flow(inputs, targets, hidden, output, times, slopes=slopes, loss_weight=0.25)
+    assert path.steps < 3000
+    before = path.hidden @ inputs.T
+    network = np.einsum(
+        "tj,tjk->tk", path.output, np.maximum(before, 0.0) + slopes[0] * np.minimum(before, 0.0)
+    )
+    length = np.linalg.norm(path.hidden, axis=2)
+    allowed = 1e-9 + 1e-10 * np.sum(np.abs(path.output) * length, axis=1)[:, None] * np.array(sizes)
+    assert np.all(np.abs(targets - network - path.residual) <= allowed)
+    np.testing.assert_allclose(np.abs(path.output), length, rtol=1e-12)
+
+
+def test_weights_that_follow_residuals_are_those_of_taylor_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    # So long inputs that stiff steps drift, and so short a time that Taylor steps arrive.
+    rng = np.random.default_rng(1)
+    inputs, targets = np.array([[300.0, 0.0], [30.0, 0.3]]), np.array([1.0, 1.1])
+    hidden = 0.01 * rng.normal(size=(4, 2))
+    output = np.linalg.norm(hidden, axis=1)
+    times = [0.0, 0.1, 1.0, 10.0]
+    path = finite_flow(inputs, targets, hidden, output, times, loss_weight=0.25)
+    monkeypatch.setattr(frames, "start_clock", impatient(never=True))
+    taylor = finite_flow(inputs, targets, hidden, output, times, loss_weight=0.25)
+    assert path.steps < 0.2 * taylor.steps
+    assert np.max(np.abs(path.hidden - taylor.hidden)) < 1e-8 * np.max(np.abs(taylor.hidden))
+    assert np.max(np.abs(path.residual - taylor.residual)) < 1e-7

@@ -14,6 +14,7 @@ from twolayer.finite.flow.events import next_event
 from twolayer.finite.flow.kernels import INNER_KERNEL, KERNEL, SEPARATE
 from twolayer.finite.flow.neurons import Neurons, normalize, outputs_of_network
 from twolayer.finite.flow.problem import FlowProblem
+from twolayer.finite.flow.relax import relax, resolution
 from twolayer.finite.flow.series import Series, advance, begin, extend, shift
 from twolayer.finite.flow.sliding import NOISE, settle
 from twolayer.finite.flow.status import ARRIVED, AT_ZERO, REPEATS, STATIONARY, STUCK, UNSETTLED
@@ -280,6 +281,15 @@ def choose_step(
     begin_step(problem, neurons, series, clock, rays, tolerance)
 
 
+@INNER_KERNEL
+def drift_limit(
+    response: int, output: float, rounding: float, problem: FlowProblem, clock: FlowClock, tolerance: float
+) -> float:
+    """How far y − h of the weights may be from a residual that a stiff step integrated."""
+    scale = max(clock.scale[response], abs(output))
+    return max(DRIFT * tolerance * scale, rounding * problem.response_norm[response])
+
+
 @SEPARATE
 def end_step(
     problem: FlowProblem, neurons: Neurons, series: Series, clock: FlowClock, length: float, tolerance: float
@@ -303,16 +313,27 @@ def end_step(
     outputs = np.empty(clock.residual.size)
     outputs_of_network(problem, neurons, outputs)
     stiff = clock.patience[0] == 1
+    rounding = 0.0
     if stiff:
         residual_at(length, series, clock.residual)
+        rounding = resolution(problem, neurons)
+        mismatch = np.empty(clock.residual.size)
+        drifts = False
+        for response in range(outputs.size):
+            mismatch[response] = problem.targets[response] - outputs[response] - clock.residual[response]
+            limit = drift_limit(response, outputs[response], rounding, problem, clock, tolerance)
+            drifts = drifts or abs(mismatch[response]) > limit
+        if drifts and relax(length, mismatch, problem, neurons, series):
+            outputs_of_network(problem, neurons, outputs)
     largest = 0.0
     for response in range(outputs.size):
+        limit = drift_limit(response, outputs[response], rounding, problem, clock, tolerance)
         scale = max(clock.scale[response], abs(outputs[response]))
         clock.scale[response] = scale
         size = abs(clock.residual[response])
         change = problem.targets[response] - outputs[response] - clock.residual[response]
         # The truncation of the weights would start a fast transient; it is made up for once Taylor steps go on.
-        if (abs(change) > DRIFT * tolerance * scale) if stiff else (size > carried * scale):
+        if (abs(change) > limit) if stiff else (size > carried * scale):
             clock.residual[response] = problem.targets[response] - outputs[response]
         if scale > 0.0:
             largest = max(largest, abs(clock.residual[response]) / scale)
