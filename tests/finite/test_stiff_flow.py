@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from twolayer.core.arrays import norm
 from twolayer.finite.flow import FlowPath, finite_flow, frames
 from twolayer.finite.flow.clock import FlowClock, start_clock
 from twolayer.finite.flow.stiff import build_collocation
@@ -201,7 +202,7 @@ def test_inputs_of_very_different_lengths(
     network = np.einsum(
         "tj,tjk->tk", path.output, np.maximum(before, 0.0) + slopes[0] * np.minimum(before, 0.0)
     )
-    length = np.linalg.norm(path.hidden, axis=2)
+    length = norm(path.hidden)
     allowed = 1e-9 + 1e-10 * np.sum(np.abs(path.output) * length, axis=1)[:, None] * np.array(sizes)
     assert np.all(np.abs(targets - network - path.residual) <= allowed)
     np.testing.assert_allclose(np.abs(path.output), length, rtol=1e-12)

@@ -160,6 +160,43 @@ def factor_system(
 
 
 @SEPARATE
+def keeps_direction(j: int, stages: int, problem: FlowProblem, neurons: Neurons, series: Series) -> bool:
+    """Whether balanced neuron j stays along the direction it starts with, given its forces at the points.
+
+    Against its force that is an unstable equilibrium, which no polynomial would keep through many e-foldings.
+    """
+    if problem.radial == 0 or not neurons.balanced[j]:
+        return False
+    gain = series.gain[j, 0]
+    for i in range(1, stages + 1):
+        power, terms = 0.0, 0.0
+        for k in range(problem.norm.size):
+            power += series.force[j, i, k] * series.projection[j, 0, k]
+            terms += abs(series.force[j, i, k]) * problem.norm[k]
+        if gain * power < 0.0 and neurons.outside[j] > 0.0:
+            return False
+        for k in range(problem.norm.size):
+            turning = gain * (series.drive[j, i, k] - power * series.projection[j, 0, k])
+            if not abs(turning) <= STILL * terms * problem.norm[k]:
+                return False
+    return True
+
+
+@SEPARATE
+def integrate_rate(j: int, length: float, rule: Collocation, problem: FlowProblem, series: Series) -> None:
+    """∫ b of neuron j at the points, and e^(2(ρ − ρ_0))."""
+    stages = rule.points.size
+    for i in range(stages):
+        value = 0.0
+        for m in range(stages):
+            value += rule.integral[i, m] * series.rate[j, m + 1]
+        series.mass[j, i + 1] = length * value
+        growth = problem.radial * (length * value - problem.weight_decay * length * rule.points[i])
+        # Room of Taylor steps, for e^(2(ρ − ρ_0)) at the points here.
+        series.load[j, i + 1] = np.exp(2.0 * growth)
+
+
+@SEPARATE
 def solve_neuron(
     j: int, length: float, rule: Collocation, problem: FlowProblem, neurons: Neurons, series: Series
 ) -> float:
@@ -176,11 +213,21 @@ def solve_neuron(
         for i in range(stages + 1):
             for k in range(lines):
                 scale = max(scale, abs(zeta[i, k]) / problem.norm[k])
+    changed = 0.0
+    if keeps_direction(j, stages, problem, neurons, series):
+        for i in range(1, stages + 1):
+            power = 0.0
+            for k in range(lines):
+                changed = max(changed, abs(zeta[i, k] - zeta[0, k]) / problem.norm[k])
+                zeta[i, k] = zeta[0, k]
+                power += series.force[j, i, k] * zeta[0, k]
+            rate[i] = gain[0] * power
+        integrate_rate(j, length, rule, problem, series)
+        return changed
     matrix = np.empty((stages, stages))
     right = np.empty((lines + 1, stages))
     powers = np.empty(stages)
     swaps = np.empty(stages, dtype=np.int64)
-    changed = 0.0
     for _ in range(3):
         for i in range(1, stages + 1):
             power = 0.0
@@ -217,14 +264,7 @@ def solve_neuron(
                 gain[i + 1] = right[lines, i]
         if not changed <= 1e300 or changed <= ROUNDING * scale:
             break
-    for i in range(stages):
-        value = 0.0
-        for m in range(stages):
-            value += rule.integral[i, m] * rate[m + 1]
-        series.mass[j, i + 1] = length * value
-        growth = problem.radial * (length * value - problem.weight_decay * length * rule.points[i])
-        # Room of Taylor steps, for e^(2(ρ − ρ_0)) at the points here.
-        series.load[j, i + 1] = np.exp(2.0 * growth)
+    integrate_rate(j, length, rule, problem, series)
     return changed / scale if scale > 0.0 else 0.0
 
 
@@ -532,5 +572,6 @@ def advance_stiff(
     if is_idle(j, problem, series):
         for k in range(room.projection.shape[1]):
             room.projection[j, k] *= shrink
-    room.outside[j] = neurons.outside[j] * shrink
-    room.skew[j] = neurons.skew[j] * shrink * shrink
+    # A neuron that has shrunk by e^−700 and more has an infinite factor here, and nothing for it to act on.
+    room.outside[j] = neurons.outside[j] * shrink if neurons.outside[j] > 0.0 else 0.0
+    room.skew[j] = neurons.skew[j] * shrink * shrink if neurons.skew[j] != 0.0 else 0.0
