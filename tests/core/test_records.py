@@ -1,5 +1,10 @@
 """Records and separately compiled kernels, against the same in Python."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -103,3 +108,39 @@ def test_a_kernel_is_compiled_once_however_many_call_it() -> None:
     # The entry knows the kernel by its symbol, and has no copy of it.
     assert "declare" in code
     assert not any("define" in line and "add_row" in line for line in code.splitlines())
+
+
+SCRIPT = """
+import numpy as np
+from twolayer.kernels.jit import njit
+from twolayer.kernels.record import Record, Vector
+from twolayer.kernels.separate import separate
+
+class Numbers(Record):
+    values: Vector
+
+@separate(cache=True)
+def first(record: Numbers) -> float:
+    return record.values[0]
+
+@njit(cache=True)
+def outer(record):
+    return 2.0 * first(record)
+
+print(outer(Numbers(np.array([21.0]))), sum(outer.stats.cache_hits.values()))
+"""
+
+
+def test_a_kernel_from_the_cache_finds_those_that_it_calls(tmp_path: Path) -> None:
+    if not compiles():
+        pytest.skip("kernels are not compiled here")
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    printed = [
+        subprocess.run(
+            [sys.executable, str(script)], env=environment, check=True, capture_output=True, text=True
+        ).stdout.split()
+        for _ in range(2)
+    ]
+    assert printed == [["42.0", "0"], ["42.0", "1"]]

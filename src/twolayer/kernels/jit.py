@@ -76,6 +76,10 @@ def load_array_functions() -> None:
         del modules[blas]
 
 
+before_reading: list[Callable[[Any], None]] = []
+"""What a kernel needs to be there before it is read: code from the cache knows some kernels by their symbols only."""
+
+
 class Cache(FunctionCache):
     """numba's cache of a kernel, from which one is read without what it takes to compile one.
 
@@ -84,6 +88,8 @@ class Cache(FunctionCache):
     """
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
+        for load in before_reading:
+            load(self._py_func)
         rtsys.initialize(target_context)  # arrays made inside a kernel
         with self._guard_against_spurious_io_errors():
             found = self._load_overload(sig, target_context)  # type: ignore[no-untyped-call]

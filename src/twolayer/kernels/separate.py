@@ -15,7 +15,7 @@ import llvmlite.binding as llvm
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from twolayer.kernels.jit import compiles, njit
+from twolayer.kernels.jit import before_reading, compiles, njit
 from twolayer.kernels.record import numba_type
 
 __all__ = ["load_separate", "separate"]
@@ -101,3 +101,6 @@ def load_separate(function: Any) -> None:
             kernel.load()
         elif hasattr(called, "py_func"):
             load_separate(called.py_func)
+
+
+before_reading.append(load_separate)
