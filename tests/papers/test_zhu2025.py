@@ -405,3 +405,19 @@ def test_students_of_one_teacher_are_as_even_as_in_earlier_runs() -> None:
     )
     h = run["projection"].isel(time=-1).transpose("seed", "neuron").values
     assert np.median(h.max(-1) / h.min(-1)) == pytest.approx(1.07, abs=0.03)
+
+
+def test_limits_of_the_rate_are_not_judged_early() -> None:
+    run = {
+        "problem": {"name": "gaussian_teacher", "dimension": 6, "teachers": 1},
+        "network": {"neurons": 2, "output": "fixed"},
+        "initialization": {"name": "aligned", "projections": [[0.5, 0.5]], "angle": 0.3},
+        "dynamics": {"name": "gradient_flow", "rtol": 1e-7},
+        "times": {"start": 0.1, "stop": 1e3, "count": 41, "spacing": "log"},
+        "metrics": ["loss", "projection", "closest_teacher", "spread"],
+    }
+    short = twolayer.run(run)
+    for name in ("constants", "slopes", "gradient_bound", "spreads"):
+        (result,) = claimed(name, rate=short).values()
+        assert result.verdict == "inconclusive", name
+        assert "ends at 1e+03, before 1e+05" in result.detail

@@ -359,6 +359,7 @@ def constants(run: Run) -> Result | Results:
     constant, end = measured.constant(run), run.isel(time=-1)
     if constant.isnull().all():
         return {}
+    run.at_time(theory.FAR)  # a DataError where it ends earlier
     return close(end.loss * end.time**3, constant, relative=1e-3, detail=f"ηT = {end.time:.0e}")
 
 
@@ -371,6 +372,7 @@ def constants(run: Run) -> Result | Results:
     figures=["rate"],
 )
 def slopes(run: Run) -> Result:
+    run.at_time(theory.FAR)
     slope = local_slope(run.dataset)  # NaN where the loss is not trusted
     last = run.time.where(slope.notnull()).max("time")
     late = slope.where(run.time > 0.0999 * last)
@@ -411,7 +413,7 @@ def offsets(run: Run) -> Result | Results:
     figures=["lower_bound"],
 )
 def gradient_bound(run: Run) -> Result | Results:
-    constant, late = measured.constant(run), run.at_time(1e5)
+    constant, late = measured.constant(run), run.at_time(theory.FAR)
     if constant.isnull().all():
         return {}
     ratio = late.gradient_norm / late.loss ** (2 / 3)
@@ -430,6 +432,7 @@ def spreads(run: Run) -> Result | Results:
     limits, end = measured.spread_limits(run), run.isel(time=-1)
     if limits.isnull().all():
         return {}
+    run.at_time(theory.FAR)
     return close(end.spread * end.time, limits, relative=1e-3, detail=f"ηT = {end.time:.0e}")
 
 

@@ -61,6 +61,9 @@ TINY = 1e-7
 LATE = 200.0
 """ηT from which the late slope is read."""
 
+FAR = 1e5
+"""ηT from which ηT/(ηT + t₀) is within 1e-3 of 1, for t₀ up to 100: limits of the rate are read there or later."""
+
 
 # ---- the statements as quoted ----
 
