@@ -36,8 +36,21 @@ papers:
         times: {{values: [1, 5]}}
         sweep: {{initialization: {{ntk: {{name: gaussian, scale: 0.2}}}}}}
         metrics: [loss, hidden]
-      states: {{seeds: 20}}
-      scaling: {{seeds: 3}}
+      states:
+        seeds: 20
+        sweep:
+          - problem: {{plane_1: {{name: gaussian_teacher, dimension: 2, teachers: 1}}}}
+            network.neurons: 2
+            initialization: {{pair: {{name: around_teachers, angle: [1.0e-4, 0.4636], mirrored: true}}}}
+          - problem: {{space_2: {{name: gaussian_teacher, dimension: 5, teachers: 2}}}}
+            network.neurons: 8
+            initialization: {{mirrored_2: {{name: around_teachers, angle: [2.0e-4, 0.7854], mirrored: true}}}}
+      scaling:
+        network: {{neurons: 2}}
+        seeds: 3
+        sweep:
+          initialization: {{near: {{name: around_teachers, angle: [1.0e-4, 0.1], mirrored: true}}}}
+          problem: {{r_1: {{name: gaussian_teacher, dimension: 10, teachers: 1}}}}
       rates:
         problem: {{teachers: 2, dimension: 4}}
         network: {{neurons: 4}}
@@ -68,11 +81,17 @@ papers:
       basin:
         seeds: 4
         times: {{values: [70]}}
-        sweep: {{network.neurons: [3, 9], initialization: {{gaussian: {{name: gaussian, scale: 0.3}}}}}}
-      start: {{seeds: 4}}
-      subspace: {{seeds: 4}}
+        sweep: {{network.neurons: [9], initialization: {{gaussian: {{name: gaussian, scale: 0.3}}}}}}
+      start:
+        seeds: 4
+        sweep: {{problem: {{plane: {{name: gaussian_teacher, dimension: 2, angles: [10, 100]}}}}, network.neurons: [8, 20]}}
+      subspace:
+        seeds: 4
+        sweep:
+          network.neurons: [8]
+          initialization: {{leading: {{name: nonnegative_least_squares, subspace: 2}}}}
       bisector:
-        sweep: {{problem.angles: {{"30": [0, 30], "70": [10, 80]}}}}
+        sweep: {{problem.angles: {{"70": [10, 80]}}}}
 """
 
 
@@ -98,7 +117,7 @@ def test_a_variant_of_a_paper_to_its_figures_and_claims(tmp_path: Path) -> None:
     assert "$m$ = 6" in faces["batches"]["caption"]
     assert "= 70 against" in faces["basin"]["caption"]
     rows = json.loads(project.result("zhou2021_small/claims.json").read_text())
-    assert {row["claim"] for row in rows} >= {"basin[gaussian]", "bisector[30]", "bisector[70]"}
+    assert {row["claim"] for row in rows} >= {"basin[around]", "bisector[70]"}
     for row in rows:
         told = f"{row['claim']}: {row['detail']}"
         assert "Error" not in told, told

@@ -325,6 +325,7 @@ def independence(run: Run) -> Mapping[str, Result]:
     "published",
     on="basin",
     by="initialization",
+    select={"initialization": "around"},
     figures=["basin"],
 )
 def basin(run: Run) -> Result:
