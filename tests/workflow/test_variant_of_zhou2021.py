@@ -84,7 +84,9 @@ papers:
         sweep: {{network.neurons: [9], initialization: {{gaussian: {{name: gaussian, scale: 0.3}}}}}}
       start:
         seeds: 4
-        sweep: {{problem: {{plane: {{name: gaussian_teacher, dimension: 2, angles: [10, 100]}}}}, network.neurons: [8, 20]}}
+        sweep:
+          problem: {{plane: {{name: gaussian_teacher, dimension: 2, angles: [10, 100]}}}}
+          network.neurons: [8, 20]
       subspace:
         seeds: 4
         sweep:
