@@ -607,7 +607,10 @@ def pipeline(canvas: Figure, *experiments: Run) -> None:
         rows[0].plot(time, one.loss, label=name, **style)
         rows[1].plot(time, one.suboptimality / one.regularization**2, **style)
         rows[2].plot(time, one.mass_weighted_square_angle, **style)
-        rows[3].plot(time, one.off_span_energy.median("neuron").clip(min=LEAST_ENERGY), **style)
+        energy = one.off_span_energy.median("neuron")
+        rows[3].plot(time, energy.where(energy > LEAST_ENERGY), **style)
+        lost = time[(energy <= LEAST_ENERGY).values]
+        rows[3].plot(lost, np.full(lost.size, LEAST_ENERGY), "v", color=style["color"], mfc="none", ms=4)
     floor_zone(rows[3], LEAST_ENERGY)
     first = every[0]
     fitted = measured.regression_end(first)
