@@ -33,7 +33,12 @@ class Gaussian(InitializationSpec):
             raise ValueError(f"scale: must be above 0, is {self.scale!r}")
 
     def validate(self, problem: ProblemSpec, network: Network) -> None:
-        """Refuse a full draw that memory does not hold."""
+        """Refuse balance where outputs do not start at what is drawn, and a full draw that memory does not hold."""
+        if self.balanced and network.output != "trained":
+            raise ValueError(
+                f"balanced: draws outputs a_j = ±|w_j|, but the network's outputs are {network.output}; leave "
+                "balanced out, or set network.output: trained"
+            )
         _, features = problem.size
         if self.draw == "full" and network.neurons * (features or 0) > LARGEST:
             raise ValueError(

@@ -167,6 +167,11 @@ def cores() -> int:
 def experiment_of(given: Any) -> dict[str, Any]:
     """The experiment that `run` is given, as config.yaml has it; of a run as JSON the sections that describe it."""
     found = plain(given)
+    if isinstance(found, str) and (isinstance(given, PurePath) or not found.lstrip().startswith("{")):
+        raise ConfigError(
+            f"experiment: {found!r} is a path or a name; must be {MUST_BE}. `yaml.safe_load(open(path))` reads a "
+            "config file; an experiment is one of its papers.<paper>.experiments"
+        )
     if isinstance(found, str):
         try:
             found = json.loads(found)

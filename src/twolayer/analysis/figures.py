@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from twolayer.analysis.claims import Claim, evaluate
 from twolayer.analysis.face import Face, run_summary
-from twolayer.errors import ConfigError
+from twolayer.errors import ConfigError, DataError
 from twolayer.storage import atomic
 
 if TYPE_CHECKING:
@@ -27,6 +27,9 @@ Draw = Callable[["Figure", Mapping[str, "xr.Dataset"]], Any]
 Text = str | Callable[[Mapping[str, "xr.Dataset"]], str]
 Planned = tuple[Sequence[Mapping[str, Any]], Sequence[str]]
 """An experiment before it is run: the sections of its runs, and its metrics."""
+
+STILL = (".pdf", ".png")
+"""What a still figure is written as."""
 
 FILM_RESOLUTION = 150
 """Pixels per inch."""
@@ -163,6 +166,8 @@ def write_face(face: Face, output: Path) -> None:
 
 def write_still(canvas: Figure, output: Path, face: Face) -> None:
     """Write a figure as it stands."""
+    if output.suffix not in STILL:
+        raise DataError(f"{output}: a figure is written as {', '.join(STILL)}; an animation as .mp4")
     if output.suffix == ".pdf":
         metadata = {"Title": face.name, "Subject": face.text(), "CreationDate": None}
     else:

@@ -16,6 +16,7 @@ from twolayer.core.problem import Problem
 from twolayer.core.problem_spec import ProblemSpec
 from twolayer.core.times import Times
 from twolayer.core.trajectory import Clock, FlowWeights
+from twolayer.errors import TrainingError
 
 __all__ = ["Descent", "Dynamics", "Flow", "InstantUpdate", "WeightDecay", "check_steps"]
 
@@ -229,8 +230,14 @@ class Descent(Dynamics):
         """The states of `steps` at the saved steps."""
         steps, done = self.steps(problem, weights, random), int(clock.step[0])
         for step in clock.step:
-            for _ in range(int(step) - done):
-                weights = problem.network.with_tied_outputs(next(steps))
+            for number in range(done + 1, int(step) + 1):
+                moved = next(steps, None)
+                if moved is None:
+                    raise TrainingError(
+                        f"{type(self).__name__}.steps: ended before step {number} of {int(clock.step[-1])}; it must "
+                        "yield weights without end: `while True:` around its step"
+                    )
+                weights = problem.network.with_tied_outputs(moved)
             done = int(step)
             yield weights
 

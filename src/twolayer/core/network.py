@@ -40,13 +40,43 @@ class Weights:
     """Set for the weights of a flow only (`trajectory.FlowWeights`)."""
 
     def __add__(self, other: Weights) -> Weights:
+        refuse_other(other, "+")
         return Weights(self.hidden + other.hidden, self.output + other.output)
 
     def __sub__(self, other: Weights) -> Weights:
+        refuse_other(other, "-")
         return Weights(self.hidden - other.hidden, self.output - other.output)
+
+    def __neg__(self) -> Weights:
+        return Weights(-self.hidden, -self.output)
+
+    def __mul__(self, factor: float) -> Weights:
+        if isinstance(factor, Weights):
+            raise TypeError(f"weights * weights: {ARITHMETIC}")
+        return Weights(self.hidden * factor, self.output * factor)
 
     def __rmul__(self, factor: float) -> Weights:
         return Weights(factor * self.hidden, factor * self.output)
+
+    def __truediv__(self, divisor: float) -> Weights:
+        if isinstance(divisor, Weights):
+            raise TypeError(f"weights / weights: {ARITHMETIC}")
+        return Weights(self.hidden / divisor, self.output / divisor)
+
+    def __pow__(self, power: Any) -> Weights:
+        raise TypeError(f"weights ** {power!r}: {ARITHMETIC}")
+
+
+ARITHMETIC = (
+    "weights add, subtract, and take a number as a factor or divisor; for anything else write "
+    "Weights(f(weights.hidden), f(weights.output))"
+)
+
+
+def refuse_other(other: object, sign: str) -> None:
+    """A TypeError where weights meet what has no two layers."""
+    if not isinstance(other, Weights):
+        raise TypeError(f"weights {sign} {type(other).__name__}: {ARITHMETIC}")
 
 
 @dataclass(frozen=True)

@@ -250,6 +250,8 @@ def make_seeds(seeds: Any, where: str) -> list[int]:
         if not 1 <= seeds <= MOST_SEEDS:
             raise ConfigError(f"{where}: from 1 to {MOST_SEEDS} seeds, not {seeds}")
         seeds = list(range(seeds))
+    if not isinstance(seeds, list):
+        raise ConfigError(f"{where}: must be a number of seeds, or a list of them, is {seeds!r}")
     found: list[int] = convert(seeds, list[int], where)
     if not found or min(found) < 0 or max(found) >= 2**63 or len(set(found)) < len(found):
         raise ConfigError(f"{where}: one or more different whole numbers from 0 on, not {seeds!r}")

@@ -16,6 +16,9 @@ from twolayer.study.sizes import refuse_runs
 
 __all__ = ["sweep_points"]
 
+SECTIONS = (*PLUGIN_SECTIONS, "network", "times", "stop")
+"""The sections of a run that have keys."""
+
 SAFE = r"[A-Za-z0-9_.+-]+"
 
 WORD = r"[A-Za-z0-9_]+(\[[0-9]+\])*"
@@ -53,8 +56,8 @@ def sweep_points(sweep: Any, where: str) -> list[dict[str, tuple[Any, Any]]]:
     words: dict[str, str] = {}
     for path in paths:
         word = str(path).rpartition(".")[2]
-        if str(path).partition(".")[0] not in (*PLUGIN_SECTIONS, "network", "times", "dtype", "stop"):
-            choices = (*PLUGIN_SECTIONS, "network", "times", "dtype", "stop")
+        choices = (*SECTIONS, "dtype")
+        if str(path).partition(".")[0] not in choices:
             raise ConfigError(f"{where}.{path}: {unknown_name('section to sweep', path, choices)}")
         if not re.fullmatch(WORD, word):
             raise ConfigError(
@@ -69,9 +72,21 @@ def sweep_points(sweep: Any, where: str) -> list[dict[str, tuple[Any, Any]]]:
     return points
 
 
+def refuse_settings(values: Mapping[Any, Any], where: str) -> None:
+    """Refuse settings of a section where its labelled variants are meant: a sweep writes them as a path."""
+    section = where.rpartition(".")[2]
+    for key, value in values.items():
+        if section in SECTIONS and not isinstance(value, Mapping):
+            raise ConfigError(
+                f"{where}: has {key}: {value!r}, which is no whole section; to sweep a setting of it write its path, "
+                f"{section}.{key}: [...]; a whole section by labels is {section}: {{label: {{...}}, ...}}"
+            )
+
+
 def axis(values: Any, where: str) -> list[tuple[Any, Any]]:
     """The (label, value) pairs along one swept path."""
     if isinstance(values, Mapping):
+        refuse_settings(values, where)
         pairs = [labelled({label: value}, where) for label, value in values.items()]
     elif isinstance(values, list):
         pairs = [labelled(value, where) for value in values]
