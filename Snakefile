@@ -1,6 +1,9 @@
 """Every paper's figures and claims: `snakemake --cores N`. One paper's: `snakemake --cores N <paper>`."""
 
 
+include: "workflow/rules/config.smk"
+
+
 configfile: "config.yaml"
 
 

@@ -34,8 +34,20 @@ def main(arguments: list[str] | None = None) -> int:
     parsed = parser().parse_args(arguments)
     try:
         parsed.verb(parsed)
+        sys.stdout.flush()
     except TwolayerError as error:
         print(f"twolayer {parsed.name}: error: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # the reader, such as `head`, has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        place = plugin_place(error)
+        if not place:
+            raise  # a mistake of ours, of which the traceback tells
+        target = getattr(parsed, "output", None)
+        where = f"{target[0] if isinstance(target, list) else target}: " if target else ""
+        print(f"twolayer {parsed.name}: error: {where}{place}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"twolayer {parsed.name}: stopped; nothing half-written was left", file=sys.stderr)
@@ -43,13 +55,25 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
+class Version(argparse.Action):
+    """`--version`: to look it up takes as long as a small job's reading, so only who asks pays."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from importlib.metadata import version
+
+        print(f"twolayer {version('twolayer')}")
+        parser.exit()
+
+
 def parser() -> argparse.ArgumentParser:
     """The verbs and their options."""
     top = argparse.ArgumentParser(prog="twolayer", description=(__doc__ or "").splitlines()[0])
+    top.add_argument("--version", action=Version, nargs=0, help="say which version this is")
     verbs = top.add_subparsers(dest="name", required=True, metavar="verb")
 
     def verb(function: Any) -> argparse.ArgumentParser:
-        added = verbs.add_parser(function.__name__, help=function.__doc__, description=function.__doc__)
+        name = function.__name__.rstrip("_")
+        added = verbs.add_parser(name, help=function.__doc__, description=function.__doc__)
         added.set_defaults(verb=function)
         added.add_argument(
             "--plugin-path", action="append", default=[], type=Path, help="a further folder of plugins"
@@ -89,7 +113,7 @@ def parser() -> argparse.ArgumentParser:
         "--output", required=True, nargs="+", type=Path, help=".pdf, .png, .mp4 for an animation, .json"
     )
     one = verb(claims)
-    one.add_argument("paper", nargs="?", help="the paper whose claims to evaluate")
+    one.add_argument("paper", nargs="?", help="the paper; to print: default all")
     one.add_argument(
         "--base", nargs="*", default=[], help="the papers that it is a variant of, the nearest first"
     )
@@ -98,6 +122,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--files", nargs="*", default=[], type=Path, help="further files they are held against")
     one.add_argument("--output", type=Path, help="claims.json")
     one.add_argument("--table", nargs="+", type=Path, help="only print these claims.json files")
+    one.add_argument("--failing", action="store_true", help="print those alone that do not hold")
     one = verb(chart)
     one.add_argument("claims", type=Path, help="claims.json")
     one.add_argument("--style", type=Path, help="a matplotlib style; default: the house style")
@@ -119,7 +144,26 @@ def parser() -> argparse.ArgumentParser:
         help="gallery.yaml: what papers show in their figures",
     )
     one.add_argument("--output", required=True, type=Path, help="index.html")
-    verb(plugins)
+    one = verb(plugins)
+    one.add_argument("kind", nargs="?", help="only this kind")
+    one.add_argument("plugin", nargs="?", help="only this one of it, with all that it says of itself")
+    for function in (list_, show, clean):
+        one = verb(function)
+        one.add_argument(
+            "--configfile", nargs="+", type=Path, help="config files, later ones first; default: config.yaml"
+        )
+        if function is show:
+            one.add_argument("figure", help="<paper>.<figure>")
+        if function is clean:
+            one.add_argument("--yes", action="store_true", help="remove them")
+    one = verb(new)
+    one.add_argument(
+        "kind", help="dynamics, activation, metric, problem, initialization, loss, paper or backend"
+    )
+    one.add_argument("plugin", metavar="name", help="its name")
+    one.add_argument(
+        "--folder", default=Path("plugins"), type=Path, help="the folder of plugins that it is written to"
+    )
     verb(schema)
     return top
 
@@ -286,18 +330,18 @@ def render(options: argparse.Namespace) -> None:
 
 
 def claims(options: argparse.Namespace) -> None:
-    """Evaluate the claims of a paper, or print those evaluated before as a table."""
+    """Evaluate the claims of a paper (--output), or print those evaluated before as a table."""
     from twolayer.analysis.claims import table
     from twolayer.stages.claims import evaluate
     from twolayer.storage import atomic
 
-    if options.table:
-        print(table(options.table))
+    if options.table or not options.output:
+        print(table(options.table or evaluated(options.paper), options.failing))
         return
     from twolayer.study.registry import inherited, load
 
-    if not options.paper or not options.output:
-        raise DataError("claims: needs a paper and --output, or --table")
+    if not options.paper:
+        raise DataError("claims: --output needs a paper")
     lineage = (options.paper, *options.base)
     registry = load(options.plugin_path, ("claims",), lineage)
     found = {
@@ -339,6 +383,20 @@ def gallery(options: argparse.Namespace) -> None:
     stage(options.output, options.figures, options.claims, options.failed, options.sentences)
 
 
+def evaluated(paper: str | None) -> list[Path]:
+    """The claims.json under results/, of one paper or of all."""
+    found = sorted(Path("results").glob("*/claims.json"))
+    if paper is not None:
+        found = [file for file in found if file.parent.name == paper]
+    if not found:
+        of = f" of '{paper}'" if paper else ""
+        raise DataError(
+            f"results: there is no claims.json{of}; `snakemake --cores all {paper or ''}".rstrip()
+            + "` makes it"
+        )
+    return found
+
+
 def changes_of(options: argparse.Namespace) -> dict[str, str]:
     """`--changed`: for each experiment whose settings are not the paper's, which."""
     try:
@@ -351,24 +409,12 @@ def changes_of(options: argparse.Namespace) -> dict[str, str]:
 
 
 def plugins(options: argparse.Namespace) -> None:
-    """List what is registered: kind, name, source, and parameters with their defaults."""
-    from dataclasses import is_dataclass
-
-    from twolayer.study.registry import KINDS, load
-    from twolayer.study.schema import parameters
+    """List plugins: what each is, its parameters with their defaults, and its file."""
+    from twolayer.reports import plugin_report
+    from twolayer.study.registry import load
 
     registry = load(options.plugin_path)
-    for kind in KINDS:
-        print(kind)
-        for name in registry.names(kind):
-            found = registry.find(kind, name) if (kind, name) not in registry.duplicates else None
-            print(f"  {name}  ({found.source if found else 'registered twice'})")
-            if found and isinstance(found.plugin, type) and is_dataclass(found.plugin):
-                for field, hint, default in parameters(found.plugin):
-                    print(
-                        f"      {field}: {hint}"
-                        + (f" = {default}" if default is not None else "   (required)")
-                    )
+    print(plugin_report(registry, options.kind, options.plugin))
     for warning in registry.warnings():
         print(f"warning: {warning}", file=sys.stderr)
 
@@ -379,6 +425,63 @@ def schema(options: argparse.Namespace) -> None:
     from twolayer.study.registry import load
 
     print(json.dumps(config_schema(load(options.plugin_path)), indent=1, ensure_ascii=False))
+
+
+def plugin_place(error: BaseException) -> str:
+    """Where in a plugin an exception rose, and what it says; empty where no plugin was at work."""
+    from twolayer.study.registry import blame
+
+    return blame(error)
+
+
+def studied(options: argparse.Namespace) -> Any:
+    """The study of the config files, as the workflow has it."""
+    from twolayer.study.study import load_study
+
+    files = options.configfile or [Path("config.yaml")]
+    return load_study(
+        files, {"plugin_paths": list(map(str, options.plugin_path))} if options.plugin_path else {}
+    )
+
+
+def list_(options: argparse.Namespace) -> None:
+    """List papers, experiments, figures and claims: which are up to date, and which are not and why."""
+    from twolayer.reports import study_report
+
+    print(study_report(studied(options)))
+
+
+def show(options: argparse.Namespace) -> None:
+    """Show what made a figure: settings, claims, files, and the command that makes it again."""
+    from twolayer.reports import figure_report
+
+    print(figure_report(studied(options), options.figure))
+
+
+def new(options: argparse.Namespace) -> None:
+    """Write a plugin that works, with its test, to begin with."""
+    from twolayer.templates import write
+
+    for file in write(options.kind, options.plugin, options.folder):
+        print(file)
+    print("Change them to what you mean; pytest says whether it is right, docs/plugins.md what it may have.")
+
+
+def clean(options: argparse.Namespace) -> None:
+    """Remove the folders of runs under results/ that no config asks for; without --yes only name them."""
+    import shutil
+
+    from twolayer.reports import abandoned
+
+    found = abandoned(studied(options))
+    for folder in found:
+        print(folder)
+        if options.yes:
+            shutil.rmtree(folder)
+    if not found:
+        print("There is no folder that the config does not ask for.")
+    elif not options.yes:
+        print(f"{len(found)} folders that the config does not ask for: twolayer clean --yes removes them.")
 
 
 @contextlib.contextmanager

@@ -30,6 +30,7 @@ LAYERS = (
     ("analysis",),
     ("study",),
     ("stages",),
+    ("reports", "templates"),
     ("cli", "notebook"),
     ("testing",),
 )

@@ -154,9 +154,12 @@ def test_everything_is_made_by_the_code_of_this_project_and_the_claims_are_told(
         "chart": 1,
         "gallery": 1,
     }
-    assert re.search(r"^tiny\.falls +derived .* holds$", told, re.MULTILINE)
-    assert re.search(r"^tiny\.negative\[flow\] +derived .* fails$", told, re.MULTILINE)
     assert "3 claims: 1 hold, 2 fail, 0 inconclusive" in told
+    assert re.search(r"^  fails: tiny\.negative\[flow\]: predicted .*, measured .*$", told, re.MULTILINE)
+    assert "tiny.falls" not in told  # it holds
+    assert len(told.splitlines()) < 60, told
+    (log,) = (pristine.folder / ".snakemake" / "log").glob("*.log")
+    assert "twolayer train" in log.read_text()  # what the terminal leaves out
     assert "papers.tiny.experiments.flow: no figure" not in told  # a claim uses it
     verdicts = {
         row["claim"]: row["verdict"] for row in json.loads(pristine.result("tiny/claims.json").read_text())
@@ -255,7 +258,7 @@ def test_an_edit_reruns_what_depends_on_it(pristine: Project, what: str) -> None
     kept = {file: file.read_text() for file in pristine.folder.glob("**/*.*") if file.suffix in TEXTS}
     try:
         edit(pristine)
-        told = pristine.snakemake("--dry-run", "tiny", "other")
+        told = pristine.snakemake("--dry-run", "--verbose", "tiny", "other")
     finally:
         for file, text in kept.items():
             if file.read_text() != text:
@@ -497,6 +500,23 @@ def test_mistakes_are_told_before_anything_runs(pristine: Project) -> None:
     assert "Traceback" not in told
     told = pristine.snakemake("--dry-run", "results/tiny/descent/neurons=9/metrics.nc", status=1)
     assert "there is no run 'neurons=9'. Did you mean" in told
+    pristine.write("tab.yaml", "papers:\n\ttiny: {}\n")
+    told = pristine.snakemake("--dry-run", "--configfile", "tab.yaml", status=1)
+    assert 'tab.yaml", line 2, column 1' in told
+    for target, message in (
+        ("nothing", "nothing: there is no such target. Targets are a paper's name, and the files"),
+        ("results/tiny/descent/data.nc", "results/tiny/descent/data.nc: there is no such target."),
+        (
+            "results/tiny/decent/dataset.nc",
+            "papers.tiny.experiments: there is no experiment 'decent'. Did you mean",
+        ),
+        ("results/tiny/figures/loses.pdf", "papers.tiny.figures: there is no figure 'loses'. Did you mean"),
+        ("results/tyni/claims.json", "papers: there is no paper 'tyni'. Did you mean 'tiny'?"),
+    ):
+        told = pristine.snakemake("--dry-run", target, status=1)
+        assert f"\n{message}" in told
+        assert "Traceback" not in told
+        assert ".smk" not in told
     for rule in ("all", "animate", "claims"):
         told = pristine.snakemake("--dry-run", "--config", f"papers={{{rule}: {{base: tiny}}}}", status=1)
         assert f"papers.{rule}: '{rule}' is a rule of the workflow; choose another name" in told

@@ -14,7 +14,7 @@ rule claims:
         contents=lambda wildcards: contents(tuple(study.claim_files(wildcards.paper))),
         failure=lambda wildcards: last_failure(wildcards.paper, "claims"),
     shell:
-        "(twolayer claims {resources.plugin_paths} {params.options} --datasets {input.datasets:q} --files {input.files:q} --output {output:q} 2>&1 | tee {log:q})"
+        "(twolayer claims {resources.plugin_paths} {params.options} --datasets {input.datasets:q} --files {input.files:q} --output {output:q} > {log:q} 2>&1)"
         f" || {noted('claims')}"
 
 
@@ -37,5 +37,5 @@ rule chart:
         contents=contents((STYLE,)),
         failure=lambda wildcards: last_failure(wildcards.paper, "chart"),
     shell:
-        "(twolayer chart {input.claims:q} --style {input.style:q} --output {output:q} 2>&1 | tee {log:q})"
+        "(twolayer chart {input.claims:q} --style {input.style:q} --output {output:q} > {log:q} 2>&1)"
         f" || {noted('chart')}"

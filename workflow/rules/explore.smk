@@ -16,4 +16,4 @@ rule explore:
     params:
         code=study.code("explore"),
     shell:
-        "twolayer explore --datasets {input:q} --output {output:q} 2>&1 | tee {log:q}"
+        "twolayer explore --datasets {input:q} --output {output:q} > {log:q} 2>&1"

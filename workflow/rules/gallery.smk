@@ -1,3 +1,5 @@
+import subprocess
+
 DESCRIPTIONS = [
     f"results/{paper.name}/figures/{figure.name}.{figure.suffixes[-1]}"
     for paper in study.papers.values()
@@ -35,7 +37,7 @@ rule gallery:
         code=study.code("gallery"),
     shell:
         "twolayer gallery --figures {input.figures:q} --claims {input.claims:q}"
-        " --sentences {input.sentences:q} --output {output:q} 2>&1 | tee {log:q}"
+        " --sentences {input.sentences:q} --output {output:q} > {log:q} 2>&1"
 
 
 def show_what_is_there():

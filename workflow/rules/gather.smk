@@ -3,16 +3,16 @@ rule gather:
         lambda wildcards: remade_if_stale("dataset", *wildcards),
         lambda wildcards: [
             f"results/{run.paper}/{run.experiment}/{run.name}/metrics.nc"
-            for run in study.papers[wildcards.paper].experiments[wildcards.experiment].runs.values()
+            for run in study.experiment(wildcards.paper, wildcards.experiment).runs.values()
         ],
     output:
         "results/{paper}/{experiment}/dataset.nc",
     log:
         "results/{paper}/{experiment}/gather.log",
     params:
-        runs=lambda wildcards: study.papers[wildcards.paper].experiments[wildcards.experiment].layout(),
+        runs=lambda wildcards: study.experiment(wildcards.paper, wildcards.experiment).layout(),
         digest=digest_of_runs,
         code=study.code("gather"),
     shell:
         "twolayer gather results/{wildcards.paper}/{wildcards.experiment} --runs {params.runs:q}"
-        " --digest {params.digest} --output {output:q} 2>&1 | tee {log:q}"
+        " --digest {params.digest} --output {output:q} > {log:q} 2>&1"

@@ -29,4 +29,4 @@ rule generate:
         run=lambda wildcards: run_argument(run_of(wildcards)),
         code=lambda wildcards: code_of("generate", *wildcards),
     shell:
-        "twolayer generate {resources.plugin_paths} --run {params.run:q} --output {output:q} 2>&1 | tee {log:q}"
+        "twolayer generate {resources.plugin_paths} --run {params.run:q} --output {output:q} > {log:q} 2>&1"

@@ -14,4 +14,4 @@ rule measure:
         code=lambda wildcards: code_of("measure", *wildcards),
     shell:
         "twolayer measure {resources.plugin_paths} --problem {input.problem:q} --trajectory {input.trajectory:q}"
-        " {params.metrics} --output {output:q} 2>&1 | tee {log:q}"
+        " {params.metrics} --output {output:q} > {log:q} 2>&1"

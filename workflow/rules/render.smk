@@ -1,5 +1,5 @@
 def figure_of(wildcards):
-    return study.papers[wildcards.paper].figures[wildcards.figure]
+    return study.figure(wildcards.paper, wildcards.figure)
 
 
 def figure_files(wildcards):
@@ -45,5 +45,5 @@ for rule_name, suffixes, face in (
         shell:
             "(twolayer render {resources.plugin_paths} {params.options} --datasets {input.datasets:q}"
             " --files {input.files:q} --claim-files {input.claim_files:q}"
-            " --style {input.style:q} --output {output:q} 2>&1 | tee {log:q})"
+            " --style {input.style:q} --output {output:q} > {log:q} 2>&1)"
             f" || {noted('figures', '{wildcards.figure}')}"

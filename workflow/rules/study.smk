@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import shlex
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -15,6 +14,7 @@ from snakemake.exceptions import WorkflowError
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
+from twolayer.analysis.claims import summary
 from twolayer.storage.verify import digest_of, why_stale
 from twolayer.study.study import load_study
 
@@ -107,7 +107,7 @@ def remade_if_stale(stage, paper, experiment, run=None):
 
 def reason_to_remake(path, stage, paper, experiment, run):
     """Why a file is not what the config asks for; its code counts where Snakemake has noted none."""
-    planned = study.papers[paper].experiments[experiment].runs
+    planned = study.experiment(paper, experiment).runs
     code = None
     if internals.reruns_for_params(workflow) and not internals.is_recorded(workflow, str(path)):
         code = study.code("gather") if run is None else study.code(STAGES[stage], planned[run])
@@ -134,7 +134,7 @@ def say_once(folder, message):
 def digest_of_runs(wildcards):
     """A hash of an experiment's runs."""
     return digest_of(
-        run.json() for run in study.papers[wildcards.paper].experiments[wildcards.experiment].runs.values()
+        run.json() for run in study.experiment(wildcards.paper, wildcards.experiment).runs.values()
     )
 
 
@@ -180,8 +180,11 @@ def failure_file(paper, *product):
 
 
 def print_claims():
-    """The claims that this run evaluated as a table, at its end."""
+    """How many of the claims that this run evaluated hold, and which do not, at its end."""
     files = [Path(f"results/{paper}/claims.json") for paper in study.papers]
     files = [file for file in files if file.is_file() and file.stat().st_mtime >= started]
-    if files:
-        subprocess.run(["twolayer", "claims", "--table", *files], check=False)
+    try:
+        text = summary(files) if files else ""
+    except Exception as error:  # it must not cost what comes after it
+        text = f"warning: {error}"
+    logger.info(text, extra={"ending": True})

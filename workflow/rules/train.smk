@@ -18,4 +18,4 @@ rule train:
         code=lambda wildcards: code_of("train", *wildcards),
     shell:
         "twolayer train {resources.plugin_paths} --problem {input.problem:q} --backend {resources.backend:q}"
-        " --threads {threads} --output {output:q} 2>&1 | tee {log:q}"
+        " --threads {threads} --output {output:q} > {log:q} 2>&1"

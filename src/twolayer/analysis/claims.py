@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from twolayer.errors import DataError
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["Claim", "Tag", "claim", "evaluate", "table"]
+__all__ = ["Claim", "Tag", "claim", "evaluate", "summary", "table"]
 
 Tag = Literal["published", "second-hand", "recalled", "derived"]
 
@@ -123,37 +124,65 @@ def read(file: Path) -> list[dict[str, Any]]:
         raise DataError(f"{file}: cannot be read as a claims.json: {error}") from error
 
 
-def table(files: Iterable[Path]) -> str:
-    """The claims of several papers as a table for the terminal, and below it why those that do not hold do not."""
+def table(files: Iterable[Path], failing: bool = False) -> str:
+    """The claims of several papers as a table for the terminal, and below it why those that do not hold do not.
+
+    failing: only those.
+    """
     rows = [("claim", "tag", "predicted", "measured", "compared", "verdict")]
-    count = dict.fromkeys(VERDICTS, 0)
+    found = [(file, row) for file in files for row in read(file)]
     reasons = []
-    for file in files:
-        for row in read(file):
-            name = f"{file.parent.name}.{row['claim']}"
-            bound = {"at most": "≤ ", "at least": "≥ ", "above": "> "}.get(row["tolerance"].split(",")[0], "")
-            rows.append(
-                (
-                    name,
-                    row["tag"] + (", changed setting" if row.get("changed") else ""),
-                    bound + cell(row["predicted"]),
-                    cell(row["measured"]),
-                    (row["tolerance"] or "–") + (" (chosen late)" if row.get("late") else ""),
-                    row["verdict"],
-                )
+    for file, row in found:
+        name = f"{file.parent.name}.{row['claim']}"
+        if row["verdict"] != "holds":
+            reasons.append(f"{row['verdict']}: {name}: {row['statement']}. Measured: {row['detail'] or '–'}")
+        elif failing:
+            continue
+        rows.append(
+            (
+                name,
+                row["tag"] + (", changed setting" if row.get("changed") else ""),
+                bounded(row),
+                cell(row["measured"]),
+                (row["tolerance"] or "–") + (" (chosen late)" if row.get("late") else ""),
+                row["verdict"],
             )
-            count[row["verdict"]] += 1
-            if row["verdict"] != "holds":
-                reasons.append(
-                    f"{row['verdict']}: {name}: {row['statement']}. Measured: {row['detail'] or '–'}"
-                )
+        )
     widths = [max(len(row[column]) for row in rows) for column in range(6)]
     lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-    total = ", ".join(
+    head = [lines[0], "-" * len(lines[0]), *lines[1:], ""] if len(rows) > 1 else []
+    return "\n".join([*head, *reasons, *[""] * bool(reasons), total(row for _, row in found)])
+
+
+def summary(files: Iterable[Path], most: int = 20) -> str:
+    """The end of a run: how many claims have which verdict, and at most `most` of those that do not hold."""
+    found = [(file, row) for file in files for row in read(file)]
+    failing = [(file, row) for file, row in found if row["verdict"] != "holds"]
+    lines = [
+        f"  {row['verdict']}: {file.parent.name}.{row['claim']}: predicted {bounded(row)}, measured "
+        f"{cell(row['measured'])}"
+        for file, row in failing[:most]
+    ]
+    if len(failing) > most:
+        lines.append(f"  and {len(failing) - most} more")
+    if failing:
+        lines.append("  why: twolayer claims --failing")
+    return "\n".join([total(row for _, row in found), *lines])
+
+
+def total(rows: Iterable[Mapping[str, Any]]) -> str:
+    """`39 claims: 32 hold, 7 fail, 0 inconclusive`."""
+    count = Counter(row["verdict"] for row in rows)
+    parts = [
         f"{count[verdict]} {text}" for verdict, text in VERDICTS.items() if count[verdict] or text in ALWAYS
-    )
-    head = [lines[0], "-" * len(lines[0]), *lines[1:], ""]
-    return "\n".join([*head, *reasons, *[""] * bool(reasons), f"{sum(count.values())} claims: {total}"])
+    ]
+    return f"{count.total()} claims: {', '.join(parts)}"
+
+
+def bounded(row: Mapping[str, Any]) -> str:
+    """What a row predicts, with the side of a bound."""
+    bound = {"at most": "≤ ", "at least": "≥ ", "above": "> "}.get(row["tolerance"].split(",")[0], "")
+    return bound + cell(row["predicted"])
 
 
 VERDICTS = {

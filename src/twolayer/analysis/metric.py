@@ -110,6 +110,7 @@ def each_frame(
         values = np.concatenate(parts)
         return values.reshape(*lead, *values.shape[1:])
 
+    measure.__doc__ = observe.__doc__
     return measure
 
 

@@ -425,6 +425,13 @@ def check(kind: str, name: str, plugin: Any) -> None:
             raise PluginError(
                 f"register_{kind}: '{name}' must be a dataclass (its fields are its config section)"
             )
+        fields = {field.name for field in dataclasses.fields(plugin)}
+        own = {key: str(hint) for key, hint in vars(plugin).get("__annotations__", {}).items()}
+        if forgotten := [key for key, hint in own.items() if key not in fields and "ClassVar" not in hint]:
+            raise PluginError(
+                f"register_{kind}: '{name}' has the field '{forgotten[0]}', but {plugin.__name__} is no dataclass; "
+                "write @dataclass(frozen=True) above the class"
+            )
         if missing := sorted(getattr(plugin, "__abstractmethods__", ())):
             raise PluginError(
                 f"register_{kind}: '{name}' ({plugin.__name__}) must define {', '.join(missing)}"
@@ -462,6 +469,28 @@ def check_variable(name: str, metric: Metric) -> None:
         )
     if len(set(metric.dimensions)) < len(metric.dimensions):
         raise PluginError(f"register_metrics: '{name}' has a dimension twice: {', '.join(metric.dimensions)}")
+
+
+def blame(error: BaseException) -> str:
+    """The plugin that an exception rose in, or that called what raised it; empty where there is none."""
+    found, step, last = None, error.__traceback__, error.__traceback__
+    while step is not None:
+        if step.tb_frame.f_globals.get("__name__", "").startswith("twolayer_plugins."):
+            found = step
+        step, last = step.tb_next, step
+    if found is None or last is None:
+        return ""
+    code = found.tb_frame.f_code
+    text = " ".join(str(error).split())
+    return (
+        f"the plugin {code.co_filename} failed in line {found.tb_lineno}, in {code.co_name}: "
+        f"{type(error).__name__}: {text}"
+        + (
+            f" (raised in {last.tb_frame.f_code.co_filename}, line {last.tb_lineno})"
+            if last is not found
+            else ""
+        )
+    )
 
 
 def reason_of(error: BaseException) -> str:

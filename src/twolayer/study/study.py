@@ -82,9 +82,29 @@ class Study:
             self.jobs[key] = Job(run.as_dict(), self.registry)
         return self.jobs[key]
 
+    def paper(self, name: str) -> PlannedPaper:
+        """A paper by its name; a ConfigError where the config has none of it."""
+        if name not in self.papers:
+            raise ConfigError(f"papers: {unknown_name('paper', name, self.papers)}")
+        return self.papers[name]
+
+    def experiment(self, paper: str, name: str) -> Experiment:
+        """An experiment by the parts of its path."""
+        experiments = self.paper(paper).experiments
+        if name not in experiments:
+            raise ConfigError(f"papers.{paper}.experiments: {unknown_name('experiment', name, experiments)}")
+        return experiments[name]
+
+    def figure(self, paper: str, name: str) -> Figure:
+        """A figure by the parts of its path."""
+        figures = self.paper(paper).figures
+        if name not in figures:
+            raise ConfigError(f"papers.{paper}.figures: {unknown_name('figure', name, figures)}")
+        return figures[name]
+
     def run(self, paper: str, experiment: str, name: str) -> PlannedRun:
         """A run by the parts of its path."""
-        runs = self.papers[paper].experiments[experiment].runs
+        runs = self.experiment(paper, experiment).runs
         if name not in runs:
             raise ConfigError(f"papers.{paper}.experiments.{experiment}: {unknown_name('run', name, runs)}")
         return runs[name]
@@ -108,13 +128,13 @@ class Study:
 
     def claims_of(self, paper: str) -> list[str]:
         """The full names of a paper's claims."""
-        return list(self.papers[paper].claims) if paper else []
+        return list(self.paper(paper).claims) if paper else []
 
     def claim_experiments(self, paper: str) -> list[str]:
         """The experiments that a paper's claims are held against, of those that the config has."""
-        held = self.papers[paper]
-        used = {experiment for experiments in held.claims.values() for experiment in experiments}
-        return [experiment for experiment in held.experiments if experiment in used]
+        planned = self.paper(paper)
+        used = {experiment for experiments in planned.claims.values() for experiment in experiments}
+        return [experiment for experiment in planned.experiments if experiment in used]
 
     def files_of(self, kind: str, name: str) -> list[str]:
         """The files beside a figure's or a claim's plugin that it reads."""
@@ -153,7 +173,7 @@ class Study:
 
     def claims_options(self, paper: str) -> str:
         """What `twolayer claims` is told of a paper: whose claims it has, and what was changed."""
-        _, *bases = self.papers[paper].lineage
+        _, *bases = self.paper(paper).lineage
         options = [paper, *(["--base", *bases] if bases else [])]
         return shlex.join([*options, *self.papers[paper].changed_option(self.claim_experiments(paper))])
 
