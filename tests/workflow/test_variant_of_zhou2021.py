@@ -66,8 +66,9 @@ papers:
         seeds: 3
         times: {{start: 1, stop: 70, count: 12, spacing: log}}
         sweep:
-          - network.neurons: 4
-            initialization: {{near_4: {{name: around_teachers, angle: 0.4}}}}
+          - network.neurons: 12
+            initialization:
+              background_12: {{name: around_teachers, angle: 0.4, shares: [0.8], background_neurons: 0.1}}
           - network.neurons: 6
             initialization:
               background_6: {{name: around_teachers, angle: 0.4, shares: [0.8], background_neurons: 0.1}}

@@ -469,10 +469,17 @@ def limits(axes: Axes, run: Run) -> None:
         )
 
 
+def several_numbers_of_students(width: Any) -> None:
+    """Refuse runs of which no kind of start has two numbers of students."""
+    if not measured.by_start(width):
+        raise DataError(f"compares numbers of students; '{width.experiment}' has no start with two of them")
+
+
 @paper.figure(
     "theorem",
     "Theorem 5, whose bound does not contain $m$: gradient descent by the number of students, and its time to a loss.",
     on={"width": ["initialization", "loss"]},
+    check=several_numbers_of_students,
     size=(7.0, 3.0),
     details="Median and range of all seeds. Left: a student for each teacher, and background neurons of one whole "
     "mass for every $m$; dotted: the losses of the right panel. Open squares: all students around teachers.",
@@ -480,9 +487,9 @@ def limits(axes: Axes, run: Run) -> None:
 def width(canvas: Figure, run: Run) -> None:
     left, right = canvas.subplots(1, 2)
     starts = measured.by_start(run)
-    with_background = starts.get("background", {})
-    for m, part in with_background.items():
-        losses(left, part, style_of(m, list(with_background)), f"$m$ = {m}")
+    shown = starts.get("background", next(iter(starts.values())))
+    for m, part in shown.items():
+        losses(left, part, style_of(m, list(shown)), f"$m$ = {m}")
     for number, level in enumerate(measured.LEVELS):
         left.axhline(level, color="0.6", linewidth=0.6, linestyle=":")
         for start, parts in starts.items():
@@ -498,7 +505,7 @@ def width(canvas: Figure, run: Run) -> None:
                 markersize=3.5, fillstyle="full" if background else "none",
                 label=f"$L = 10^{{{round(math.log10(level))}}}$" if background or len(starts) == 1 else None,
             )  # fmt: skip
-    ends = [float(part.time[-1]) for part in with_background.values()]
+    ends = [float(part.time[-1]) for part in shown.values()]
     left.set(xlim=(1, min(ends, default=10.0)), ylim=(0.1 * min(measured.LEVELS), 2))
     name_axes(left, run.time, run.loss)
     left.legend()
