@@ -329,6 +329,16 @@ def test_shares_of_what_lemmas_allow() -> None:
     assert found[3][0] == pytest.approx([1.0, 1e-3**0.25])
 
 
+def test_what_rounding_leaves_of_mirrored_states_is_no_constant() -> None:
+    run = {
+        "loss": np.array([[1e-3], [1e-6]]),
+        "average_neuron_residual": np.full((2, 1, 1, 1), 1e-16),
+        "time": np.zeros(1),
+    }
+    found = claims.average_neurons.evaluate({"states": dataset("problem", {"plane": run})})
+    assert found[""].verdict == "inconclusive"
+
+
 def test_the_last_slope_is_that_of_the_start() -> None:
     """−3 with all students near teachers, −2 with one at right angles to all; runs that end early are left out."""
     time = np.geomspace(1, 1e4, 40)

@@ -87,6 +87,12 @@ def study(folder: Path, papers: Any, **top: Any) -> Study:
             "sweep: 2 runs (paper: 3 runs)",
         ),
         (
+            "sweep",
+            [{"network.neurons": 3, "dtype": "float64"}, {"network.neurons": 4, "dtype": "float64"}],
+            {"network.neurons": [3, 4], "initialization.scale": [0.1, 0.2]},
+            "sweep: over initialization.scale and network.neurons (paper: 2 runs)",
+        ),
+        (
             "times",
             {"values": [0.1 * step for step in range(1, 101)]},
             {"values": [0.1 * step for step in range(1, 51)]},

@@ -352,7 +352,9 @@ def bounded(run: Run, measure: Callable[[Run], xr.DataArray], power: float) -> R
     loss = xr.concat([measured.small_loss(part).reset_coords(drop=True) for part in parts], "problem")
     found = xr.concat([measure(part).reset_coords(drop=True) for part in parts], "problem")
     share = found / loss**power
-    limit = float(share.where(loss >= 1e-5).max())
+    limit = float(share.where((loss >= 1e-5) & (found > measured.ROUNDING)).max())
+    if math.isnan(limit):
+        return inconclusive("no state with L ≥ 1e-5 has more of it than rounding, as mirrored states")
     return at_most(share.where(loss < 1e-5), limit, f"L < 1e-5, down to {loss.min():.0e}, against L above")
 
 

@@ -428,7 +428,8 @@ def rates(canvas: Figure, flows: Run, width: Run) -> None:
     time = np.geomspace(0.3, float(flows.time.max()), 200)
     reference(axes, time, len(lengths) * lengths.max() / time)
     axes.annotate(r"$r w_{\max}/\eta t$", (time[150], 10 * len(lengths) / time[150]), fontsize=8)
-    axes.set(ylim=(1e-27, 20), xlim=(0.09, 2 * time[-1]))
+    least = float(measured.loss_of(flows).where(flows.loss > 1e-30).min())
+    axes.set(ylim=(1e-6 * least, 20), xlim=(0.09, 2 * time[-1]))
     name_axes(axes, flows.time, flows.loss)
     axes.legend(loc="lower left")
 

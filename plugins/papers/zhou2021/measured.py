@@ -222,15 +222,11 @@ def shares_allowed(states: Sequence[Run]) -> list[tuple[str, Callable[[Run], xr.
     """For each lemma its title, and what is measured over what it allows, (seed, time), of a run.
 
     states: random ones. Lemmas without a constant of their own allow as many times their power of L as these reach
-    with L ≥ 1e-5.
+    with L ≥ 1e-5; NaN where none reaches more than rounding.
     """
 
     def bounded(measure: Callable[[Run], xr.DataArray], power: float) -> Callable[[Run], xr.DataArray]:
-        largest = max(
-            float((measure(run) / loss**power).where(loss >= 1e-5).max())
-            for run in states
-            for loss in (small_loss(run),)
-        )
+        largest = np.fmax.reduce([float(reached(run, measure, power).max()) for run in states])
         return lambda run: measure(run) / small_loss(run) ** power / largest
 
     def average_neuron(run: Run) -> xr.DataArray:
@@ -249,6 +245,16 @@ def shares_allowed(states: Sequence[Run]) -> list[tuple[str, Callable[[Run], xr.
             bounded(lambda run: run.mass_weighted_square_angle, 1 / 2),
         ),
     ]
+
+
+ROUNDING = 1e-12
+"""Of |v_i| and the other measures: mirrored states have less, and none but for rounding."""
+
+
+def reached(run: Run, measure: Callable[[Run], xr.DataArray], power: float) -> xr.DataArray:
+    """A measure over L^power where L ≥ 1e-5 and it is more than rounding, else NaN."""
+    loss, found = small_loss(run), measure(run)
+    return (found / loss**power).where((loss >= 1e-5) & (found > ROUNDING))
 
 
 def half_mass_share(run: Run) -> xr.DataArray:

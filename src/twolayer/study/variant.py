@@ -128,7 +128,18 @@ def comparable(now: Body, before: Body) -> tuple[dict[str, Any], dict[str, Any]]
     )
     if isinstance(first, list) and isinstance(second, list) and len(first) == len(second):
         return flat({**now, "sweep": numbered(first)}), flat({**before, "sweep": numbered(second)})
+    if (
+        isinstance(first, list | Mapping)
+        and isinstance(second, list | Mapping)
+        and type(first) is not type(second)
+    ):
+        return flat({**now, "sweep": sweep_summary(first)}), flat({**before, "sweep": sweep_summary(second)})
     return flat(now), flat(before)
+
+
+def sweep_summary(sweep: Sequence[Any] | Mapping[str, Any]) -> str:
+    """A sweep that is not of the other's kind, in words: `over network.neurons and dtype`, or `8 runs`."""
+    return f"over {' and '.join(sweep)}" if isinstance(sweep, Mapping) else f"{len(sweep)} runs"
 
 
 def numbered(rows: Sequence[Any]) -> dict[str, Any]:
