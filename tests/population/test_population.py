@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from twolayer import EmpiricalProblem, FiniteData, PopulationProblem, Problem, T
 from twolayer.core.arrays import to_host
 from twolayer.errors import ConfigError
 from twolayer.population.problem import reduced
+from twolayer.population.stability import step_limit
 from twolayer.storage.netcdf import pack_problem, read, unpack_problem, write
 from twolayer.study.registry import load
 
@@ -313,3 +315,9 @@ def test_opposite_teachers_are_one_for_abs_only() -> None:
     twolayer.run(experiment(problem=section))
     with pytest.raises(ConfigError, match="are opposite"):
         twolayer.run(experiment(problem=section, network={"neurons": 4, "activation": "abs"}))
+
+
+def test_teachers_of_coefficient_zero_have_no_step_limit() -> None:
+    teacher = Teacher(np.eye(2), np.zeros(2))
+    for output in ("trained", "fixed", "tied"):
+        assert step_limit(teacher, network_of(3, output=output)) == math.inf  # type: ignore[arg-type]

@@ -7,7 +7,7 @@ from typing import Any
 import array_api_compat
 from array_api_compat import is_cupy_array, is_numpy_array
 
-__all__ = ["array_namespace", "norm", "to_host"]
+__all__ = ["LARGEST", "array_namespace", "norm", "place_of_unusable", "to_host"]
 
 Array = Any
 
@@ -45,3 +45,19 @@ def to_host(array: Array) -> Any:
     if is_numpy_array(array):
         return array
     return array.get() if is_cupy_array(array) else np.from_dlpack(array, device="cpu")
+
+
+LARGEST = 1e60
+"""The largest number of data and of a start: products of four of them are finite."""
+
+
+def place_of_unusable(array: Any) -> tuple[str, float] | None:
+    """`[0, 3]` and the number there, the first of an array on the host that is not finite or above `LARGEST` in size;
+    None where all can be computed with."""
+    import numpy as np
+
+    usable = np.abs(array) <= LARGEST
+    if usable.all():
+        return None
+    spot = np.argwhere(~usable)[0].tolist()
+    return str(spot), float(array[tuple(spot)])

@@ -104,6 +104,10 @@ class Network:
             )
         if self.output != "fixed" and self.output_values != 1.0:
             raise ValueError(f"output_values: only with 'output: fixed', here it is '{self.output}'")
+        if not isinstance(self.output_scale, str) and not 0 < self.output_scale < math.inf:
+            raise ValueError(
+                f"output_scale: must be above 0, is {self.output_scale!r}; output_values have signs"
+            )
 
     @property
     def scale(self) -> float:

@@ -29,15 +29,16 @@ __all__ = ["step_limit"]
 def step_limit(teacher: Teacher, network: Network) -> float:
     """2/λ with the lower bound λ of the top Hessian eigenvalue at all minima with L = 0 and no student at 0.
 
-    Infinite where such minima need not exist or the bound is not known: fewer students than teachers, negative
-    fixed outputs, negative teachers of positive students, an activation that is not `TwoSlope`.
+    Infinite where such minima need not exist or the bound is not known: fewer students than teachers, teachers of
+    coefficient 0 alone, negative fixed outputs, negative teachers of positive students, an activation that is not
+    `TwoSlope`.
     """
     m, activation = network.neurons, network.activation
     if not isinstance(activation, TwoSlope):
         return math.inf
     p, q = activation.linear, activation.absolute
     count, positive = len(teacher.output), bool((teacher.output > 0).all())
-    if m < count or teacher.features < 2:
+    if m < count or teacher.features < 2 or not teacher.output.any():
         return math.inf
     start = Network(1, network.activation, "fixed", 0.0)
     left = 2.0 * float(teacher.problem(start).loss(Weights(np.zeros((1, teacher.features)), np.zeros(1))))

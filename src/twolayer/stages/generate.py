@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from twolayer.core.arrays import LARGEST, place_of_unusable
 from twolayer.core.data import Data
 from twolayer.core.network import Network
 from twolayer.core.problem_spec import ProblemSpec
@@ -33,9 +34,11 @@ def generate(
         data = stacked(drawn, seeds, where) if problem.per_seed else drawn[0]
     variables = in_coordinates_of(data, pack_problem(data, run["seeds"]))
     for name, (_, values, _) in variables.items():
-        if not np.isfinite(values).all():
-            spot = np.argwhere(~np.isfinite(values))[0].tolist()
-            raise DataError(f"{where}: {name}{spot} is {values[tuple(spot)]}; every number must be finite")
+        if (found := place_of_unusable(np.asarray(values))) is not None:
+            spot, value = found
+            raise DataError(
+                f"{where}: {name}{spot} is {value}; every number must be finite, and at most {LARGEST:g} in size"
+            )
     return variables, data.attributes
 
 

@@ -85,14 +85,20 @@ def broken_off(lost: Any, clock: Clock, seeds: Sequence[int], stalls: Sequence[s
     """
     unsaid = "its forces are rounding there, or its weights leave the finite numbers"
     return tuple(
-        f"seed {seed}: weights could be carried to time {clock.time[index - 1]:.6g}, not to {clock.time[index]:.6g}: "
-        f"{stall or unsaid}. Frames from there on are NaN."
+        f"seed {seed}: {reached(clock, index)}: {stall or unsaid}. Frames from there on are NaN."
         for seed, index, stall in (
             (seed, int(np.argmax(row)), stall)
             for seed, row, stall in zip(seeds, lost, stalls, strict=True)
             if row.any()
         )
     )
+
+
+def reached(clock: Clock, index: int) -> str:
+    """How far weights came whose frames are lost from an index on."""
+    if index == 0:
+        return "weights are not finite at the start"
+    return f"weights could be carried to time {clock.time[index - 1]:.6g}, not to {clock.time[index]:.6g}"
 
 
 def unfinished(lost: Any, seeds: Sequence[int], stalls: Sequence[str]) -> tuple[str, ...]:

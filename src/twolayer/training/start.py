@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from twolayer.core.arrays import LARGEST, place_of_unusable
 from twolayer.core.data import Data
 from twolayer.core.initialization import InitializationSpec
 from twolayer.core.network import Network, Weights
@@ -53,9 +54,11 @@ def numbers(drawn: Any, shape: tuple[int, ...], what: str) -> Any:
     if array.shape != shape:
         raise PluginError(f"{what} has shape {array.shape}; {wanted}")
     array = array.astype(np.float64)
-    if not np.isfinite(array).all():
-        spot = np.argwhere(~np.isfinite(array))[0].tolist()
-        raise PluginError(f"{what}{spot} is {array[tuple(spot)]}; every number must be finite")
+    if (found := place_of_unusable(array)) is not None:
+        spot, value = found
+        raise PluginError(
+            f"{what}{spot} is {value}; every number must be finite, and at most {LARGEST:g} in size"
+        )
     return array
 
 
