@@ -96,7 +96,14 @@ def identical(one: Weights, two: Weights) -> bool:
 
 # (samples, features): the compiled backend keeps weights where features are few, and pre-activations, in
 # groups of sixteen samples, where they are many
-SHAPES = {"few": (40, 3), "one": (1, 1), "many": (5, 40), "full": (16, 20), "over": (33, 50)}
+SHAPES = {
+    "few": (40, 3),
+    "several": (30, 11),
+    "one": (1, 1),
+    "many": (5, 40),
+    "full": (16, 20),
+    "over": (33, 50),
+}
 MODES = [
     pytest.param(activation, output, id=f"{name}-{output}")
     for (name, activation), output in itertools.product(TWO_SLOPES.items(), ["trained", "fixed", "tied"])
@@ -120,6 +127,20 @@ def test_descend_equals_the_reference(
             actual = descended(device, data, network, weights, dtype, 0.01, decay, steps)
             assert actual.hidden.dtype == actual.output.dtype == dtype
             assert_close(actual, expected, tolerance)
+
+
+@pytest.mark.parametrize("per_seed", [False, True])
+def test_much_data_is_left_to_the_array_code(per_seed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("numba")
+    monkeypatch.setattr("twolayer.finite.numba_descent.MOST_INPUTS", 0)
+    network = network_of(6, TWO_SLOPES["relu"], "trained")
+    data, weights = drawn(network, 7, 5, seeds=3, per_seed=per_seed)
+    expected = EmpiricalProblem(data, network).descend(weights, 0.01, 0.4, 10)
+    assert_close(
+        descended(backend("numba"), data, network, weights, "float64", 0.01, 0.4, 10, threads=2),
+        expected,
+        1e-14,
+    )
 
 
 def away_from_borders(

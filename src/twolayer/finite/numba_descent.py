@@ -2,8 +2,9 @@
 
 Two kernels for one seed. `descend_carried` keeps the pre-activations z_jk = w_j·x_k and the coefficients
 C of W(t) = keep^t W(0) + C X, so that a step costs one (neuron, sample) × (sample, sample) product whatever
-the input dimension. `descend_direct` keeps W, which is cheaper with fewer features than half the samples, and
-serves tied outputs, which need |w_j|. Neither calls BLAS in its loop, so bits do not depend on BLAS threads.
+the input dimension. `descend_direct` keeps W, which is cheaper with fewer features than three quarters of the samples
+and with many samples, and serves tied outputs, which need |w_j|. Neither calls BLAS in its loop, so bits do not
+depend on BLAS threads. For still more data the array code is run, one seed at a time.
 """
 
 from __future__ import annotations
@@ -28,6 +29,12 @@ FREE_ORDER = {"contract", "reassoc"}
 """Sums may be reordered (vectorised); NaN and infinity keep their meaning, as they show divergence."""
 
 
+MOST_CARRIED = 192
+"""Samples beyond which the tables of `descend_carried` leave the nearer caches. (Measured, as is 3/4 below.)"""
+MOST_INPUTS = 450_000
+"""Numbers in the inputs beyond which products of the array code, by BLAS, are faster. (Measured on one core.)"""
+
+
 @dataclass(frozen=True)
 class CompiledProblem(EmpiricalProblem):
     """An `EmpiricalProblem` on NumPy arrays whose descents are compiled, `threads` seeds at a time."""
@@ -46,7 +53,8 @@ class CompiledProblem(EmpiricalProblem):
         network = self.network
         kinks = two_slopes(network.activation, "the kernel of descent on finite data").slopes
         by_signs = kinks in ((0.0, 0.0, 1.0), (-1.0, 0.0, 1.0))
-        direct = network.output == "tied" or self.data.features <= max(8, self.data.samples // 2)
+        samples, features = self.data.samples, self.data.features
+        direct = network.output == "tied" or samples > MOST_CARRIED or 4 * features < 3 * samples
         slopes: Any = tuple(map(number, kinks))
         kernel: Any = descend_direct
         if by_signs and not direct:
@@ -59,6 +67,12 @@ class CompiledProblem(EmpiricalProblem):
         )
 
         def descend_seed(seed: int) -> None:
+            if samples * features > MOST_INPUTS:
+                problem = EmpiricalProblem(network=network, data=self.data.of_seed(seed))
+                start = Weights(hidden[seed : seed + 1], output[seed : seed + 1])
+                moved = problem.descend(start, step_size, weight_decay, count)
+                hidden[seed], output[seed] = moved.hidden[0], moved.output[0]
+                return
             index = seed if self.data.per_seed else ...
             kernel(
                 inputs[index],
