@@ -5,17 +5,21 @@ from __future__ import annotations
 import importlib.util
 import sys
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
+import xarray as xr
 from networks import activation_of, network_of
 from project import PROJECT
 
-from twolayer import PopulationProblem, Teacher, Weights
+from twolayer import PopulationProblem, Run, Teacher, Weights
 from twolayer.population.closed_form import unit
 from twolayer.population.optimum import optima
+from twolayer.study.registry import load_file
 
 PAPER = PROJECT / "plugins" / "papers" / "zhou2024"
+figures = load_file(PAPER / "figures.py", "zhou2024_tested.figures")
 
 
 @pytest.fixture(scope="module")
@@ -157,3 +161,25 @@ def test_the_energy_off_the_span_is_that_of_the_step(theory: ModuleType) -> None
     assert np.median(1280 * theory.off_span_energies(1280, np.ones(3), 100000)) == pytest.approx(
         0.59, rel=0.15
     )
+
+
+def test_the_stages_of_an_algorithm_are_columns_of_the_saved_states() -> None:
+    """A stage at once has no state of its own; a quantile counts each neuron with its mass."""
+    stages: list[dict[str, Any]] = [
+        {"name": "regularized_gradient_descent", "layers": "hidden", "weight_decay": 1.0, "until": 10},
+        {"name": "output_fit", "weight_decay": 0.1, "until": 11},
+        {"name": "balancing"},
+        {"name": "gradient_flow", "weight_decay": 0.01, "until": 30},
+        {"name": "gradient_flow", "weight_decay": 0.001},
+    ]
+    dataset = xr.Dataset(coords={"time": [0.0, 10.0, 11.0, 15.0, 30.0, 40.0]})
+    run = Run("pipeline", dataset, [{"swept": {}, "dynamics": {"name": "sequence", "stages": stages}}])
+    assert figures.stage_columns(run) == [
+        ("start", [0]),
+        ("step on $W$", [1]),
+        ("fit of $a$", [2]),
+        (r"$\lambda$ = 0.01", [3, 4]),
+        (r"$\lambda$ = 0.001", [5]),
+    ]
+    values, weights = np.array([3.0, 1.0, 2.0]), np.array([1.0, 8.0, 1.0])
+    np.testing.assert_array_equal(figures.quantiles(values, weights), [1.0, 1.0, 2.0])
