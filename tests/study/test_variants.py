@@ -96,7 +96,7 @@ def study(folder: Path, papers: Any, **top: Any) -> Study:
             "times",
             {"values": [0.1 * step for step in range(1, 101)]},
             {"values": [0.1 * step for step in range(1, 51)]},
-            "times.values: 50 values, 0.1 to 5.0 (paper: 100 values, 0.1 to 10.0)",
+            "times.values: 50 values, 0.1 to 5 (paper: 100 values, 0.1 to 10)",
         ),
     ],
 )

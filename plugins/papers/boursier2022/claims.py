@@ -143,6 +143,11 @@ def two_point_plateau(run: Run, *files: xr.Dataset) -> dict[str, Result]:
 def two_point_groups(run: Run) -> dict[str, Result]:
     hidden, output = measured.final_weights(run)
     masses = measured.mass(hidden, output)
+    share = float(run.path_norm.isel(time=0).max() / run.path_norm.isel(time=-1).max())
+    if share > 1e-4:
+        return {
+            "": inconclusive(f"λ is too large: the run starts with {100 * share:.2g} % of its final mass")
+        }
     plus, minus = map(np.linalg.norm, theory.interpolators(run.inputs.values, run.targets.values))
     return {
         "+": close(float(masses.where(output > 0).sum()), plus, relative=1e-4),
@@ -274,6 +279,8 @@ def plateau(run: Run) -> Result:
     between, level = (
         small.along("scale", read) for read in (measured.loss_between, measured.plateau_between)
     )
+    if not between.notnull().any():
+        return inconclusive("the saved times are too far apart to tell the loss between the two fits")
     return close(between, level, relative=1e-3, detail="half way in time")
 
 
@@ -491,6 +498,11 @@ def another_saddle(run: Run) -> Result:
     loss = run.loss.isel(seed=0)
     if not loss[-1] < 0.5 * loss[0]:
         return inconclusive(TOO_SHORT)
+    before = float(np.interp(0.9 * float(run.time[-1]), run.time, loss))
+    if before > 1.01 * float(loss[-1]):
+        return inconclusive(
+            "the run is too short: in the last tenth of its time the loss still falls by over 1 %"
+        )
     hidden, output = measured.final_weights(run)
     prediction = np.maximum(hidden.values @ run.inputs.values.T, 0).T @ output.values
     missed = (prediction - run.targets.values) ** 2

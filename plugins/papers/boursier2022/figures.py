@@ -536,8 +536,10 @@ def scale_sweep(canvas: Figure, run: Run) -> None:
         when = run.along("scale", partial(measured.time_below, level=unit * level))
         mean = when.mean("seed").sortby("scale")
         scale, (color, marker, _) = mean["scale"].values, SIGNS[sign]
-        line = mean.values[0] + np.log(scale[0] / scale) / drive / unit
-        reference(left, scale, line, f"{np.log(10) / drive / unit:.3f} a decade", color=color)
+        reached = np.flatnonzero(np.isfinite(mean.values))
+        if reached.size:
+            line = mean.values[reached[0]] + np.log(scale[reached[0]] / scale) / drive / unit
+            reference(left, scale, line, f"{np.log(10) / drive / unit:.3f} a decade", color=color)
         left.plot(scale, mean, marker, color=color, label=f"labels {sign}", fillstyle="none")
     left.set_ylim(0, 1.5 * left.get_ylim()[1])
     left.set_ylabel("time $t$ of the fit")
@@ -553,6 +555,7 @@ def scale_sweep(canvas: Figure, run: Run) -> None:
     else:
         middle.set_ylabel("all labels have one sign: no plateau")
     excess = run.along("scale", measured.norm_excess).transpose("scale", "seed")
+    excess = excess.where(excess > -ROUNDING)  # less than the least: not all labels are fitted yet
     power, centre = theory.excess_exponent(inputs, targets), excess[excess.sizes["scale"] // 2]
     scale = np.sort(excess["scale"].values)
     through = (

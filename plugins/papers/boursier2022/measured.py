@@ -112,8 +112,19 @@ def plateau_between(run: Run) -> xr.DataArray:
 
 
 def loss_between(run: Run) -> xr.DataArray:
-    """The loss half way in time between the fits of the labels of either sign, (seed,)."""
-    return along_time(lambda time, loss, when: np.interp(when, time, loss), run.loss, sum(fit_times(run)) / 2)
+    """The loss half way in time between the fits of the labels of either sign, (seed,).
+
+    NaN where the saved times around it are more than a fifth of that time apart.
+    """
+    early, late = fit_times(run)
+
+    def between(time: Any, loss: Any, early: float, late: float) -> float:
+        when = 0.5 * (early + late)
+        index = np.clip(np.searchsorted(time, when), 1, len(time) - 1)
+        coarse = not time[index] - time[index - 1] < 0.2 * (late - early)
+        return float("nan") if coarse else float(np.interp(when, time, loss))
+
+    return along_time(between, run.loss, early, late)
 
 
 def up_to(run: Run, largest: float) -> list[Run]:

@@ -163,9 +163,14 @@ def brief(settings: Mapping[str, Any], path: str) -> str:
     if path not in settings:
         return "not set"
     value = settings[path]
-    text = str(value)
+    text = f"[{', '.join(map(spelled, value))}]" if isinstance(value, list) else spelled(value)
     if len(text) > LONGEST and isinstance(value, list):
         if any(isinstance(item, Mapping | list) for item in value):
             return f"{len(value)} {'runs' if path == 'sweep' else 'values'}"
-        return f"{len(value)} values, {value[0]} to {value[-1]}"
+        return f"{len(value)} values, {spelled(value[0])} to {spelled(value[-1])}"
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+
+
+def spelled(value: Any) -> str:
+    """A number to six digits, other values as they are."""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
