@@ -313,7 +313,10 @@ def independence(run: Run) -> Mapping[str, Result]:
         for level in measured.LEVELS:
             medians = {m: float(np.median(measured.time_to(part, level))) for m, part in runs.items()}
             times = np.array(list(medians.values()))
-            detail = "medians: " + ", ".join(f"{time:.3g} at m = {m}" for m, time in medians.items())
+            detail = "medians: " + ", ".join(
+                f"{time:.3g} at m = {m}" if time < math.inf else f"not reached at m = {m}"
+                for m, time in medians.items()
+            )
             results[f"{start}, ε = {level:.0e}"] = at_most(float(times.max() / times.min()), 2.0, detail)
     return results or {"": inconclusive("no start was run with two values of m")}
 
