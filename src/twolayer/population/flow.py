@@ -1,15 +1,16 @@
 """Gradient flow on a teacher to long horizons: implicit Runge–Kutta with the exact Jacobian.
 
 The loss falls as T⁻³ while the overlap of students decays as 1/T, and other modes relax in a time of order one:
-the flow is stiff, and an explicit method would take T steps. Radau IIA of order 5 (scipy) takes the Hessian of
-`PopulationProblem`.
+the flow is stiff, and an explicit method would take T steps. Radau IIA takes the Hessian of `PopulationProblem`:
+scipy's of order 5, or a compiled one of order 13 (`numba_radau`).
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 from scipy.integrate import Radau
@@ -90,19 +91,21 @@ def flow_frames(
         yield from itertools.repeat(system.to_weights(state * np.nan, 0), len(times) - 1)
         return
     state = system.moved_from_zero(state, moved)
+    system.since = float(times[0])
     zero = AtZero(system, state, moved)
     time = float(times[0])
     state = zero.released(state)
-    part, coarse = Segment(system, time, state, stop, rtol, system.floors(atol, state)), 1.0
-    since, steps = time, 0
+    part, coarse = Segment(system, time, state, stop, rtol, atol, 1.0), 1.0
+    progress = Progress(time)
     final = state * np.nan
     while saved < len(times):
         solver = part.solver
-        solver.atol = coarse * system.floors(atol, solver.y)
-        solver.step()
-        steps += 1
+        quiet = not zero.dead.any() and not part.negligible.any() and coarse == 1.0
+        for vector in solver.advance(progress, times[saved:], zero.largest if quiet else None):
+            yield system.to_weights(vector, zero.forks)
+            saved += 1
         now = part.state(solver.y, solver.t)
-        if solver.status == "failed" or steps > STEPS:
+        if solver.failed or progress.steps > STEPS:
             state = zero.zero_dying_neurons(now)
             if state is None:
                 state, coarse = now, coarse * COARSER
@@ -110,14 +113,12 @@ def flow_frames(
                 if system.is_at_rest(state, stop - solver.t):
                     final = state
                 break
-            part = Segment(system, solver.t, state, stop, rtol, coarse * system.floors(atol, state))
-            since, steps = solver.t, 0
+            part = Segment(system, solver.t, state, stop, rtol, atol, coarse)
+            progress = Progress(solver.t)
             continue
-        system.project(solver, float(times[0]))
-        now = part.state(solver.y, solver.t)
-        if solver.t >= 2.0 * since:
-            since, steps = solver.t, 0
-            if coarse > 1.0 and system.tolerance_too_coarse(now, float(np.max(solver.atol))):
+        if solver.t >= 2.0 * progress.since:
+            progress.since, progress.steps = solver.t, 0
+            if coarse > 1.0 and system.tolerance_too_coarse(now, solver.coarsest):
                 before = part.state(solver.y_old, solver.t_old)
                 if system.is_at_rest(before, stop - solver.t_old):
                     final = before
@@ -129,16 +130,110 @@ def flow_frames(
         while saved < len(times) and end >= times[saved]:
             passed.append(np.array(now) if solver.t == times[saved] else between(times[saved]))
             saved += 1
-        size = solver.h_abs
+        size = solver.size
         arrived = zero.arrived(now) if left is None else None
         changed = left is not None or arrived is not None or not part.current()
         if changed and saved < len(times):
             state = between(left) if left is not None else now if arrived is None else arrived
             state = zero.released(state)
-            part = Segment(system, end, state, stop, rtol, coarse * system.floors(atol, state), size)
+            part = Segment(system, end, state, stop, rtol, atol, coarse, size)
         for vector in passed:
             yield system.to_weights(vector, zero.forks)
     yield from itertools.repeat(system.to_weights(final, zero.forks), len(times) - saved)
+
+
+@dataclass
+class Progress:
+    """From when steps are counted, and how many there were: the time has not doubled since."""
+
+    since: float
+    steps: int = 0
+
+
+class Integrator(Protocol):
+    """An implicit integrator from one event to the next."""
+
+    @property
+    def t(self) -> float:
+        """The time."""
+
+    @property
+    def y(self) -> Any:
+        """The state, (parameter,)."""
+
+    @property
+    def t_old(self) -> float:
+        """The time before the last step."""
+
+    @property
+    def y_old(self) -> Any:
+        """The state before the last step."""
+
+    @property
+    def size(self) -> float:
+        """The next step's size."""
+
+    @property
+    def failed(self) -> bool:
+        """Whether no step is within tolerance."""
+
+    @property
+    def coarsest(self) -> float:
+        """The largest absolute tolerance."""
+
+    def advance(self, progress: Progress, times: Any, largest: Any | None) -> list[Any]:
+        """One step, or with `largest` (neuron,) as many as end far from an event, where students' greatest lengths so
+        far are kept; the states at those of the times that all steps but the last have passed."""
+
+    def between(self) -> Callable[[float], Any]:
+        """The state as a function of time in the last step."""
+
+
+class ReferenceRadau:
+    """As `Integrator`: scipy's Radau IIA of order 5."""
+
+    def __init__(
+        self, system: OdeSystem, span: tuple[float, float], state: Any, rates: Any,
+        tolerance: tuple[float, float, float], size: float | None,
+    ) -> None:  # fmt: skip
+        self.system, self.first = system, span[0]
+        rtol, self.atol, self.coarse = tolerance
+        self.solver = Radau(
+            lambda _, y: system.velocity(y) + rates * y,
+            span[0],
+            state,
+            span[1],
+            first_step=None if size is None else min(size, span[1] - span[0]),
+            rtol=rtol,
+            atol=self.coarse * system.floors(self.atol, state),
+            jac=lambda _, y: system.jacobian(y) + np.diag(rates),
+        )
+        self.solver.newton_tol = max(self.solver.newton_tol, NEWTON)
+        self.t, self.y, self.t_old, self.y_old, self.failed = span[0], state, span[0], state, False
+        self.size = self.solver.h_abs
+
+    @property
+    def coarsest(self) -> float:
+        """As `Integrator.coarsest`."""
+        return float(np.max(self.solver.atol))
+
+    def advance(self, progress: Progress, times: Any, largest: Any | None) -> list[Any]:
+        """One step."""
+        solver = self.solver
+        solver.atol = self.coarse * self.system.floors(self.atol, solver.y)
+        solver.step()
+        progress.steps += 1
+        self.failed = solver.status == "failed"
+        if not self.failed:
+            self.system.project(solver, self.system.since)
+        self.t, self.y, self.t_old, self.y_old = solver.t, solver.y, solver.t_old, solver.y_old
+        self.size = solver.h_abs
+        return []
+
+    def between(self) -> Callable[[float], Any]:
+        """scipy's interpolation."""
+        dense: Callable[[float], Any] = self.solver.dense_output()
+        return dense
 
 
 class AtZero:
@@ -292,24 +387,17 @@ class Segment:
         state: Any,
         stop: float,
         rtol: float,
-        atol: Any,
+        atol: float,
+        coarse: float,
         size: float | None = None,
     ) -> None:
         self.system, self.start, self.first = system, start, state
         rates = system.shrinking(state)
         self.negligible = rates > 0
         self.rates = system.each(rates)
-        self.solver = Radau(
-            lambda _, y: system.velocity(y) + self.rates * y,
-            start,
-            state,
-            stop,
-            first_step=min(size, stop - start) if size is not None and self.negligible.any() else None,
-            rtol=rtol,
-            atol=atol,
-            jac=lambda _, y: system.jacobian(y) + np.diag(self.rates),
-        )
-        self.solver.newton_tol = max(self.solver.newton_tol, NEWTON)
+        if not self.negligible.any():
+            size = None
+        self.solver = system.integrator((start, stop), state, self.rates, (rtol, atol, coarse), size)
 
     def state(self, vector: Any, time: float) -> Any:
         """The parameters of the integrator's vector at a time."""
@@ -317,7 +405,7 @@ class Segment:
 
     def between(self) -> Any:
         """The parameters as a function of time in the last step."""
-        dense = self.solver.dense_output()
+        dense = self.solver.between()
         return lambda time: self.state(dense(time), time)
 
     def current(self) -> bool:
@@ -346,6 +434,8 @@ class OdeSystem:
         self.problem, self.start, self.weight_decay = problem, start, weight_decay
         self.trained = problem.network.output == "trained"
         self.shape = start.hidden.shape
+        self.since = 0.0
+        """The time at which |w|² − a² is that of the start."""
         length, output = norm(start.hidden), start.output
         excess = (length - output) * (length + output)
         self.excess = np.where(np.abs(excess) < BALANCED * (length**2 + output**2), 0.0, excess)
@@ -498,6 +588,14 @@ class OdeSystem:
         if not (np.isfinite(velocity).all() and np.isfinite(matrix).all()):
             return False
         return linear_fall(velocity, matrix, duration) <= AT_REST * loss
+
+    def integrator(
+        self, span: tuple[float, float], state: Any, rates: Any, tolerance: tuple[float, float, float],
+        size: float | None,
+    ) -> Integrator:  # fmt: skip
+        """The integrator of dy/dt = f(y) + κy over a span of time. tolerance: relative, absolute, and the factor of
+        the absolute one. size: of the first step, or None."""
+        return ReferenceRadau(self, span, state, rates, tolerance, size)
 
     def velocity(self, vector: Any) -> Any:
         """−∇ of the objective."""

@@ -1,386 +1,190 @@
-"""Compiled velocity and Jacobian of gradient flow on a teacher, one seed: the second implementation.
-
-The formulas are those of `closed_form` and, for orthogonal teachers, of `orthogonal_form`, written as loops over
-pairs: in the few dimensions of a flow the array code spends its time on calls. Tested against it to rounding.
-"""
+"""Gradient flow on a teacher by compiled code: velocity, Jacobian, and an integrator of many steps in a call."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from twolayer.core.network import TIED, TRAINED, Weights
-from twolayer.kernels.entry import entry
-from twolayer.kernels.jit import njit
-from twolayer.kernels.sphere import angle_between, dot, length_of
-from twolayer.population.flow import OdeSystem
-from twolayer.population.orthogonal_form import CLOSE, COARSE
+from twolayer.core.arrays import norm
+from twolayer.core.network import Weights
+from twolayer.population import flow, numba_radau
+from twolayer.population.flow import Integrator, OdeSystem, Progress
+from twolayer.population.numba_law import Law, Work
+from twolayer.population.numba_radau import Memory
+from twolayer.population.radau_tables import radau
 
 __all__ = ["CompiledOdeSystem"]
 
+STAGES = 7
+NO_TIMES, NO_FRAMES = np.zeros(0), np.zeros((0, 0))
+
 
 class CompiledOdeSystem(OdeSystem):
-    """An `OdeSystem` whose velocity and Jacobian are compiled."""
+    """An `OdeSystem` whose velocity, Jacobian and integrator are compiled."""
 
     def __init__(self, problem: Any, start: Weights, weight_decay: float) -> None:
         super().__init__(problem, start, weight_decay)
-        network, factor = problem.network, problem.factors
-        teachers = np.ascontiguousarray(problem.data.hidden)
-        numbers = (network.scale, factor.linear, factor.curved, factor.constant, weight_decay)
-        kind = (network.mode, network.activation.even, bool(problem.data.orthogonal))
-        self.law = (np.ascontiguousarray(start.output), teachers, problem.data.output, *kind, numbers)
+        network, factor, m = problem.network, problem.factors, self.shape[0]
+        teachers, outputs = (
+            np.asarray(part, dtype=np.float64) for part in (problem.data.hidden, problem.data.output)
+        )
+        numbers = np.array([network.scale, factor.linear, factor.curved, factor.constant, weight_decay])
+        given = np.array(start.output, dtype=np.float64)
+        self.law = Law(given, network.mode, network.activation.even, bool(problem.data.orthogonal), numbers)
+        self.work = Work.of(m, teachers, outputs)
+        self.memory = self.new_memory()
+        self.limits = (flow.DEAD, flow.VANISHED, flow.SLIGHT, float(norm(teachers).max()))
+
+    def new_memory(self) -> Memory:
+        """Memory for an integration."""
+        students, features = self.shape
+        return Memory.of(students * features + (students if self.trained else 0), students, STAGES)
+
+    def run(self, task: int, memory: Memory, times: Any = NO_TIMES, frames: Any = NO_FRAMES) -> None:
+        """As `numba_radau.run`."""
+        numba_radau.run(task, self.law, self.work, radau(STAGES), memory, times, frames, self.limits)
 
     def velocity(self, vector: Any) -> Any:
         """−∇ of the objective."""
-        return velocity(vector, *self.law)
+        self.memory.points[0] = vector
+        self.run(numba_radau.VELOCITY, self.memory)
+        return self.memory.slopes[0].copy()
 
     def jacobian(self, vector: Any) -> Any:
         """−∇∇ of the objective."""
-        return jacobian(vector, *self.law)
+        self.memory.y[:] = vector
+        self.run(numba_radau.JACOBIAN, self.memory)
+        return self.memory.basis.copy()
+
+    def integrator(
+        self, span: tuple[float, float], state: Any, rates: Any, tolerance: tuple[float, float, float],
+        size: float | None,
+    ) -> Integrator:  # fmt: skip
+        """As `OdeSystem.integrator`."""
+        return CompiledRadau(self, span, state, rates, tolerance, size)
 
 
-@njit(cache=True, nogil=True)
-def units_of(
-    vector: Any, given: Any, teachers: Any, teacher_output: Any, mode: int, turn: bool, scale: float
-) -> Any:
-    """Vectors u, directions û, lengths |u|, coefficients c of all units; output and sign of each student."""
-    m, (k, d) = given.size, teachers.shape
-    vectors = np.empty((m + k, d))
-    directions = np.zeros((m + k, d))
-    lengths, coefficients = np.empty(m + k), np.empty(m + k)
-    outputs, signs = np.empty(m), np.ones(m)
-    for p in range(m + k):
-        for a in range(d):
-            vectors[p, a] = vector[p * d + a] if p < m else teachers[p - m, a]
-        lengths[p] = length_of(vectors[p])
-        if lengths[p] > 0.0:
-            for a in range(d):
-                directions[p, a] = vectors[p, a] / lengths[p]
-    for i in range(m):
-        outputs[i] = given[i]
-        if mode == TRAINED:
-            outputs[i] = vector[m * d + i]
-        if mode == TIED:
-            outputs[i] = lengths[i]
-        coefficients[i] = scale * outputs[i]
-        if turn:
-            highest, lowest = -math.inf, math.inf
-            for q in range(m, m + k):
-                cosine = dot(vectors[i], directions[q])
-                highest, lowest = max(highest, cosine), min(lowest, cosine)
-            if highest < -lowest:
-                signs[i] = -1.0
-                for a in range(d):
-                    vectors[i, a] = -vectors[i, a]
-                    directions[i, a] = -directions[i, a]
-    for q in range(k):
-        coefficients[m + q] = -teacher_output[q]
-    return vectors, directions, lengths, coefficients, outputs, signs
+class CompiledRadau:
+    """As `Integrator`: Radau IIA of order 13, which at small tolerances takes a tenth of the steps of order 5."""
 
+    def __init__(
+        self, system: CompiledOdeSystem, span: tuple[float, float], state: Any, rates: Any,
+        tolerance: tuple[float, float, float], size: float | None,
+    ) -> None:  # fmt: skip
+        self.system, self.memory = system, system.new_memory()
+        memory, reals = self.memory, self.memory.reals
+        rtol = max(tolerance[0], 100.0 * np.finfo(np.float64).eps)
+        memory.y[:], memory.rates[:], memory.f[:] = state, rates, system.velocity(state) + rates * state
+        memory.excess[:], memory.watched[:] = system.excess, system.can_reach_zero
+        memory.rests[:] = not system.smooth
+        reals[numba_radau.TIME], reals[numba_radau.STOP] = span
+        reals[numba_radau.OLD_TIME] = span[0]
+        reals[numba_radau.RTOL], reals[numba_radau.ATOL], reals[numba_radau.COARSE] = rtol, *tolerance[1:]
+        reals[numba_radau.START], reals[numba_radau.DECAY] = system.since, system.weight_decay
+        reals[numba_radau.NEWTON] = max(flow.NEWTON, 10.0 * np.finfo(np.float64).eps / rtol)
+        reals[numba_radau.SIZE] = self.first_size(rtol) if size is None else min(size, span[1] - span[0])
 
-@njit(cache=True, nogil=True)
-def plain_field(vectors: Any, directions: Any, lengths: Any, coefficients: Any, m: int, numbers: Any) -> Any:
-    """F_i as `closed_form.field`, (student, feature)."""
-    _, linear, curved, constant, _ = numbers
-    units, d = vectors.shape
-    field = np.zeros((m, d))
-    residual = np.zeros(d)
-    total = 0.0
-    for p in range(units):
-        total += coefficients[p] * lengths[p]
-        for a in range(d):
-            residual[a] += coefficients[p] * vectors[p, a]
-    for i in range(m):
-        if lengths[i] == 0.0 and curved != 0.0:
-            continue
-        along = 0.0
-        for q in range(units):
-            theta = angle_between(directions[i], directions[q]) if q != i else 0.0
-            along += math.sin(theta) * coefficients[q] * lengths[q]
-            for a in range(d):
-                field[i, a] -= theta * coefficients[q] * vectors[q, a]
-        along = 2.0 * (curved * along - constant * total)
-        for a in range(d):
-            field[i, a] = 2.0 * (linear * residual[a] + curved * field[i, a]) + along * directions[i, a]
-    return field
+    def first_size(self, rtol: float) -> float:
+        """A size for the first step (Hairer, Nørsett and Wanner, Solving Ordinary Differential Equations I, II.4)."""
+        system, memory, reals = self.system, self.memory, self.memory.reals
+        most = reals[numba_radau.STOP] - reals[numba_radau.TIME]
+        atol, coarse = reals[numba_radau.ATOL], reals[numba_radau.COARSE]
+        scale = np.sqrt(memory.y.size) * (coarse * system.floors(atol, memory.y) + rtol * np.abs(memory.y))
+        size, slope = (float(np.linalg.norm(part / scale)) for part in (memory.y, memory.f))
+        first = min(most, 1e-6 if size < 1e-5 or slope < 1e-5 else 0.01 * size / slope)
+        moved = memory.y + first * memory.f
+        change = system.velocity(moved) + memory.rates * moved - memory.f
+        bend = max(slope, float(np.linalg.norm(change / scale)) / first)
+        second = max(1e-6, 1e-3 * first) if bend <= 1e-15 else (0.01 / bend) ** (1.0 / (STAGES + 1))
+        return min(100.0 * first, second, most)
 
+    @property
+    def t(self) -> float:
+        """The time."""
+        return float(self.memory.reals[numba_radau.TIME])
 
-@njit(cache=True, nogil=True)
-def xi(x: float) -> float:
-    """ξ = √(1 + X) − 1 without loss of digits."""
-    return x / (1.0 + math.sqrt(1.0 + x))
+    @property
+    def y(self) -> Any:
+        """The state, (parameter,)."""
+        return self.memory.y
 
+    @property
+    def t_old(self) -> float:
+        """The time before the last step."""
+        return float(self.memory.reals[numba_radau.OLD_TIME])
 
-@njit(cache=True, nogil=True)
-def beyond_sine(theta: float) -> float:
-    """θ − sin θ of small angles, by its series."""
-    square = theta * theta
-    series = 1.0 - square / 20.0 * (1.0 - square / 42.0 * (1.0 - square / 72.0))
-    return theta * square / 6.0 * series
+    @property
+    def y_old(self) -> Any:
+        """The state before the last step."""
+        return self.memory.old
 
+    @property
+    def size(self) -> float:
+        """The next step's size."""
+        return float(self.memory.reals[numba_radau.SIZE])
 
-@njit(cache=True, nogil=True)
-def grouped_field(
-    vectors: Any, directions: Any, lengths: Any, coefficients: Any, m: int, numbers: Any
-) -> Any:
-    """F_i as `orthogonal_form.field`, (student, feature)."""
-    _, linear, curved, constant, _ = numbers
-    units, d = vectors.shape
-    k = units - m
-    even = 0.5 * math.pi * curved
-    share = linear - even if abs(linear - even) > 1e-9 * linear else 0.0
-    field = np.zeros((m, d))
-    teacher = np.empty(units, dtype=np.int64)  # whose group a unit belongs to, or −1 of strays
-    signs, weight, square = np.ones(units), np.zeros(units), np.zeros(units)
-    turned, headed = np.empty((units, d)), np.empty((units, d))
-    rest, position, tilt = np.zeros((units, d)), np.zeros((units, d)), np.zeros((units, k))
-    for p in range(units):
-        highest, lowest, nearest, farthest = -math.inf, math.inf, 0, 0
-        for s in range(k):
-            along = dot(vectors[p], directions[m + s])
-            if along > highest:
-                highest, nearest = along, s
-            if along < lowest:
-                lowest, farthest = along, s
-        teacher[p], height = nearest, highest
-        if p >= m:
-            teacher[p], height = p - m, lengths[p]
-        elif highest < -lowest:
-            signs[p], teacher[p], height = -1.0, farthest, -lowest
-        for a in range(d):
-            turned[p, a], headed[p, a] = signs[p] * vectors[p, a], signs[p] * directions[p, a]
-        axis = directions[m + teacher[p]]
-        if p < m:
-            for a in range(d):
-                rest[p, a] = turned[p, a] - height * axis[a]
-            if not (height > 0.0 and length_of(rest[p]) <= CLOSE * height):
-                teacher[p] = -1
-                rest[p] = 0.0
-                continue
-            for a in range(d):
-                rest[p, a] /= height
-            square[p] = dot(rest[p], rest[p])
-            for s in range(k):
-                tilt[p, s] = dot(rest[p], directions[m + s])
-        weight[p] = coefficients[p] * height
-        for a in range(d):
-            position[p, a] = axis[a] + rest[p, a]
-    totals, residuals, everything, odd, mass = np.zeros(k), np.zeros((k, d)), np.zeros(d), np.zeros(d), 0.0
-    for p in range(units):
-        for a in range(d):
-            odd[a] += coefficients[p] * vectors[p, a]
-        if teacher[p] < 0:
-            mass += coefficients[p] * lengths[p]
-            for a in range(d):
-                everything[a] += coefficients[p] * turned[p, a]
-            continue
-        totals[teacher[p]] += weight[p]
-        mass += weight[p] * xi(square[p])
-        for a in range(d):
-            residuals[teacher[p], a] += weight[p] * rest[p, a]
-    for s in range(k):
-        mass += totals[s]
-        for a in range(d):
-            residuals[s, a] += totals[s] * directions[m + s, a]
-            everything[a] += residuals[s, a]
-    bare_xi, bare_omega = np.empty(k), np.empty(k)
-    thetas, sines, cosines = np.empty(k), np.empty(k), np.empty(k)
-    action = np.empty(d)
-    for i in range(m):
-        if lengths[i] == 0.0 and curved != 0.0:
-            continue
-        along, ahead, group = 0.0, 0.0, teacher[i]  # of y, and of û
-        action[:] = 0.0
-        for s in range(k):
-            if s == group:
-                continue
-            if group < 0:
-                thetas[s] = angle_between(headed[i], directions[m + s])
-                sines[s], cosines[s] = math.sin(thetas[s]), math.cos(thetas[s])
-                ahead += totals[s] * sines[s]
-                for a in range(d):
-                    action[a] -= thetas[s] * residuals[s, a]
-            else:
-                bare_xi[s] = xi(square[i] - tilt[i, s] ** 2)
-                bare_omega[s] = math.atan2(tilt[i, s], 1.0 + bare_xi[s])
-                along += (1.0 + bare_xi[s]) * totals[s] / (1.0 + square[i])
-                for a in range(d):
-                    action[a] += (bare_omega[s] - 0.5 * math.pi) * residuals[s, a]
-        for q in range(units):
-            s = teacher[q]
-            if q == i:
-                continue
-            if s < 0:
-                theta = angle_between(headed[i], headed[q])
-                ahead += math.sin(theta) * coefficients[q] * lengths[q]
-                for a in range(d):
-                    action[a] -= theta * coefficients[q] * turned[q, a]
-            elif s == group:
-                distance, inner, lean = 0.0, 0.0, 0.0
-                for a in range(d):
-                    apart = rest[i, a] - rest[q, a]
-                    distance += apart**2
-                    inner += rest[i, a] * rest[q, a]
-                    lean += rest[i, a] * apart
-                sine = max(distance + square[i] * distance - lean**2, 0.0)
-                theta = math.atan2(math.sqrt(sine), 1.0 + inner)
-                stretch = xi((square[q] - square[i]) / (1.0 + square[i]))
-                along += weight[q] * (math.sin(theta) * stretch - beyond_sine(theta))
-                for a in range(d):
-                    action[a] += weight[q] * theta * (rest[i, a] - rest[q, a])
-            elif q >= m:  # the teacher itself is bare
-                continue
-            elif group < 0:
-                lean = dot(headed[i], rest[q])
-                change = square[q] - lean * (lean + 2.0 * cosines[s])
-                if square[q] > (COARSE * sines[s]) ** 2:
-                    theta = angle_between(headed[i], headed[q])
-                    change = math.sqrt(1.0 + square[q]) * math.sin(theta) - sines[s]
-                    theta -= thetas[s]
-                else:
-                    after = math.sqrt(max(sines[s] ** 2 + change, 0.0))
-                    change /= sines[s] + after
-                    theta = math.atan2(
-                        change * cosines[s] - sines[s] * lean,
-                        cosines[s] * (cosines[s] + lean) + sines[s] * after,
-                    )
-                ahead += weight[q] * change
-                for a in range(d):
-                    action[a] -= weight[q] * theta * position[q, a]
-            else:
-                change = tilt[q, group] + dot(rest[i], rest[q])
-                more = square[q] * (1.0 + square[i]) - change * (2.0 * tilt[i, s] + change)
-                before = 1.0 + bare_xi[s]
-                after = math.sqrt(max(before**2 + more, 0.0))
-                more /= before + after
-                along += weight[q] * more / (1.0 + square[i])
-                turn = math.atan2(
-                    change * before - tilt[i, s] * more, after * before + (tilt[i, s] + change) * tilt[i, s]
-                )
-                for a in range(d):
-                    action[a] += weight[q] * turn * position[q, a]
-        for a in range(d):
-            value = even * everything[a] + curved * (action[a] + along * position[i, a])
-            value += (curved * ahead - constant * mass) * headed[i, a]
-            field[i, a] = 2.0 * (signs[i] * value + share * odd[a])
-    return field
+    @property
+    def failed(self) -> bool:
+        """Whether no step is within tolerance."""
+        return bool(self.memory.counts[numba_radau.PHASE] == numba_radau.FAILED)
 
+    @property
+    def coarsest(self) -> float:
+        """The largest absolute tolerance."""
+        reals = self.memory.reals
+        return float(reals[numba_radau.COARSE] * self.system.floors(reals[numba_radau.ATOL], self.y).max())
 
-@entry
-@njit(cache=True, nogil=True)
-def velocity(
-    vector: Any, given: Any, teachers: Any, teacher_output: Any, mode: int, turn: bool, orthogonal: bool, numbers: Any
-) -> Any:  # fmt: skip
-    """−∇ of the objective in the trained parameters, as `PopulationProblem.gradient`, (parameter,).
+    def advance(self, progress: Progress, times: Any, largest: Any | None) -> list[Any]:
+        """One step, or as many as end far from an event."""
+        system, memory = self.system, self.memory
+        reals, counts = memory.reals, memory.counts
+        counts[numba_radau.STEPS], counts[numba_radau.LIMIT], counts[numba_radau.SAVED] = (
+            progress.steps,
+            flow.STEPS,
+            0,
+        )
+        reals[numba_radau.SINCE], reals[numba_radau.MOST] = progress.since, system.most
+        if largest is None:
+            task, times, frames = numba_radau.STEP, NO_TIMES, NO_FRAMES
+        else:
+            task, frames = numba_radau.MANY, np.empty((len(times), memory.y.size))
+            memory.largest[:] = largest
+        while True:
+            system.run(task, memory, times, frames)
+            if counts[numba_radau.PHASE] != numba_radau.DECOMPOSE:
+                break
+            self.decompose()
+        if largest is not None:
+            largest[:] = memory.largest
+        progress.steps, progress.since = int(counts[numba_radau.STEPS]), float(reals[numba_radau.SINCE])
+        system.most = float(reals[numba_radau.MOST])
+        return list(frames[: counts[numba_radau.SAVED]])
 
-    mode: `core.network.OUTPUTS`. turn: |·|. numbers: s, A, B, D of the loss, weight decay.
-    """
-    m, d, scale, decay = given.size, teachers.shape[1], numbers[0], numbers[4]
-    vectors, directions, lengths, coefficients, outputs, signs = units_of(
-        vector, given, teachers, teacher_output, mode, turn, scale
-    )
-    if orthogonal:
-        field = grouped_field(vectors, directions, lengths, coefficients, m, numbers)
-    else:
-        field = plain_field(vectors, directions, lengths, coefficients, m, numbers)
-    slope = np.empty(vector.size)
-    for i in range(m):
-        by_output = scale * dot(vectors[i], field[i])
-        for a in range(d):
-            value = scale * outputs[i] * field[i, a]
-            if mode == TIED:
-                value += by_output * directions[i, a] + decay * vectors[i, a]
-            slope[i * d + a] = -signs[i] * (value + decay * vectors[i, a])
-        if mode == TRAINED:
-            slope[m * d + i] = -(by_output + decay * outputs[i])
-    return slope
+    def decompose(self) -> None:
+        """The eigenvectors of the Jacobian, by LAPACK."""
+        memory, counts = self.memory, self.memory.counts
+        if not np.isfinite(memory.basis).all():
+            counts[numba_radau.PHASE] = numba_radau.FAILED
+            return
+        memory.values[:], memory.basis[:] = np.linalg.eigh(memory.basis)
+        memory.transposed[:] = memory.basis.T
+        counts[numba_radau.PHASE], counts[numba_radau.FRESH] = numba_radau.TRY, 1
+        counts[numba_radau.BEST] = numba_radau.UNKNOWN
 
+    def between(self) -> Callable[[float], Any]:
+        """The state as a function of time in the last step."""
+        nodes, memory = radau(STAGES).nodes, self.memory
+        start, size = float(memory.reals[numba_radau.OLD_TIME]), float(memory.reals[numba_radau.OLD_SIZE])
+        old, stages = memory.old.copy(), memory.last.copy()
 
-@entry
-@njit(cache=True, nogil=True)
-def jacobian(
-    vector: Any, given: Any, teachers: Any, teacher_output: Any, mode: int, turn: bool, orthogonal: bool, numbers: Any
-) -> Any:  # fmt: skip
-    """−∇∇ of the objective, as `PopulationProblem.hessian`, (parameter, parameter); arguments as `velocity`."""
-    m, d = given.size, teachers.shape[1]
-    scale, linear, curved, constant, decay = numbers
-    vectors, directions, lengths, coefficients, _, signs = units_of(
-        vector, given, teachers, teacher_output, mode, turn, scale
-    )
-    units = len(vectors)
-    field = plain_field(vectors, directions, lengths, coefficients, m, numbers)
-    total = 0.0
-    for p in range(units):
-        total += coefficients[p] * lengths[p]
-    both = np.zeros((m * d, m * d))
-    cross, last = np.zeros((m * d, m)), np.zeros((m, m))
-    normal, by_output = np.empty(d), np.empty(d)
-    for i in range(m):
-        if lengths[i] == 0.0 and curved != 0.0:
-            continue
-        u, c = directions[i], coefficients[i]
-        diagonal = both[i * d : (i + 1) * d, i * d : (i + 1) * d]
-        for a in range(d):
-            cross[i * d + a, i] += scale * field[i, a]
-        for q in range(units):
-            v = directions[q]
-            theta = angle_between(u, v) if q != i else 0.0
-            sine, cosine = math.sin(theta), math.cos(theta)
-            product = dot(u, v)
-            for a in range(d):
-                normal[a] = v[a] - product * u[a]
-            size = length_of(normal)
-            if size > 0.0:
-                for a in range(d):
-                    normal[a] /= size
-            bend = 2.0 * curved * coefficients[q] * lengths[q] * sine
-            if q == i:
-                bend = -2.0 * constant * total
-            bend *= c / lengths[i] if lengths[i] > 0.0 else 0.0
-            for a in range(d):
-                diagonal[a, a] += bend
-                for b in range(d):
-                    inner = -u[a] * u[b]
-                    if q != i:
-                        inner += normal[a] * normal[b]
-                    diagonal[a, b] += bend * inner
-            if q >= m:
-                continue
-            heavy = c * coefficients[q]
-            block = both[i * d : (i + 1) * d, q * d : (q + 1) * d]
-            for a in range(d):
-                block[a, a] += 2.0 * heavy * (linear - curved * theta)
-                for b in range(d):
-                    turned = sine * (sine * u[a] * normal[b] - cosine * normal[a] * normal[b] + v[a] * u[b])
-                    block[a, b] += 2.0 * heavy * (curved * turned - constant * u[a] * v[b])
-                by_output[a] = 2.0 * lengths[q] * (
-                    linear * v[a] + curved * (sine * u[a] - theta * v[a]) - constant * u[a]
-                )  # fmt: skip
-                cross[i * d + a, q] += scale * c * by_output[a]
-            last[i, q] = scale**2 * dot(vectors[i], by_output)
-    size_of = m * d + (m if mode == TRAINED else 0)
-    matrix = np.empty((size_of, size_of))
-    for i in range(m):
-        radial = scale * dot(vectors[i], field[i]) / lengths[i] if lengths[i] > 0.0 else 0.0
-        for j in range(m):
-            for a in range(d):
-                for b in range(d):
-                    value = both[i * d + a, j * d + b]
-                    if mode == TIED:
-                        value += (
-                            cross[i * d + a, j] * directions[j, b] + cross[j * d + b, i] * directions[i, a]
-                        )
-                        value += last[i, j] * directions[i, a] * directions[j, b]
-                        if i == j:
-                            value += radial * ((1.0 if a == b else 0.0) - directions[i, a] * directions[i, b])
-                    matrix[i * d + a, j * d + b] = -signs[i] * signs[j] * value
-                if mode == TRAINED:
-                    matrix[i * d + a, m * d + j] = -signs[i] * cross[i * d + a, j]
-                    matrix[m * d + j, i * d + a] = -signs[i] * cross[i * d + a, j]
-            if mode == TRAINED:
-                matrix[m * d + i, m * d + j] = -last[i, j]
-    for p in range(size_of):
-        matrix[p, p] -= decay * (2.0 if mode == TIED else 1.0)
-    return matrix
+        def state(time: float) -> Any:
+            theta = (time - start) / size
+            weights = [
+                np.prod(np.delete(theta - nodes, j)) / np.prod(np.delete(nodes[j] - nodes, j))
+                for j in range(1, len(nodes))
+            ]
+            return old + weights @ stages
+
+        return state

@@ -42,7 +42,13 @@ ACCELERATIONS = {
         "population/cuda_descent.cu",
         "kernels/minibatch.py",
     ),
-    ("population", "flow"): ("population/flow.py", "population/numba_flow.py"),
+    ("population", "flow"): (
+        "population/flow.py",
+        "population/numba_flow.py",
+        "population/numba_law.py",
+        "population/numba_radau.py",
+        "population/radau_tables.py",
+    ),
 }
 """What computes for one law of data and one kind of dynamics. All backends' count: which one ran is no part of a run's
 identity. Whatever else is imported counts for all."""

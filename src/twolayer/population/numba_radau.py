@@ -1,0 +1,501 @@
+"""A compiled integrator of stiff gradient flows on a teacher: Radau IIA with the exact Jacobian, many steps in a call.
+
+The Jacobian is symmetric, so that its eigenvectors turn the equations of a step, for any step size, into one small
+system per eigenvalue. Simplified Newton iteration, estimate of the error and choice of the step size are those of
+Hairer and Wanner, Solving Ordinary Differential Equations II, IV.8, with more stages.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from twolayer.core.network import FIXED, TRAINED
+from twolayer.kernels.entry import entry
+from twolayer.kernels.jit import njit
+from twolayer.population.numba_law import fill_jacobian, fill_velocity, inner
+
+__all__ = ["Memory", "run"]
+
+VELOCITY, JACOBIAN, STEP, MANY = range(4)
+"""What a call does: the velocity of `points[0]` into `slopes[0]`, the Jacobian of y into `basis`, one step, or steps
+until an event may be near."""
+
+BEGIN, DECOMPOSE, TRY, ITERATE, FAILED = range(5)
+"""What comes next: a new step; the Jacobian's eigenvectors; a step of a given size; the next iterate of its stages,
+whose velocities are known; nothing, as no step is within tolerance."""
+
+(
+    TIME, SIZE, OLD_TIME, OLD_SIZE, TRIAL, STOP, RTOL, ATOL, COARSE, MOST, SINCE, START, DECAY, ERROR, NEWTON, LAST,
+    NEXT,
+) = range(17)  # fmt: skip
+"""Numbers of `Memory.reals`: t and the next step's size; those of the last step; the size that is tried; the horizon,
+tolerances and the factor of the absolute one; the greatest weight so far; the time from which steps are counted; the
+first time; weight decay; the last step's error; the error left in a step's equations
+as a share of the tolerance; the size of the last correction; the time at the end of the step."""
+
+PHASE, STEPS, LIMIT, SAVED, FRESH, BEST, STARTED, ITERATES, EVALUATIONS, DECOMPOSITIONS = range(10)
+"""Numbers of `Memory.counts`: what comes next; steps since `SINCE`, and most of them; saved times so far; whether the
+eigenvectors are those of y; iterates of the first step with them, 0 where new ones are wanted; whether there is a last
+step; iterates of this one; velocities and decompositions so far."""
+
+GROWTH, SHRINKAGE = 10.0, 0.2
+"""By how much a step may be longer or shorter than the one before."""
+
+SMALL = 16
+"""Up to so many parameters eigenvectors are found here, by Jacobi's rotations, and by LAPACK beyond."""
+
+UNKNOWN = 1000
+
+ROUNDING = 2.0**-49
+TINY = 1e-300
+
+
+class Memory(NamedTuple):
+    """State of an integration. y, dy/dt, the state before the last step, κ, tolerances and a spare vector
+    (parameter,); Z of the last step and of this one, states, velocities and spares of the stages (stage, parameter);
+    a number for each stage; the Jacobian's eigenvalues (parameter,), eigenvectors and their transpose (parameter,
+    parameter); |w|² − a², the greatest length so far, and whether it can reach 0 and rests there, of each student;
+    0 for parameters of those that rest, else 1; and the numbers named above."""
+
+    y: Any
+    f: Any
+    old: Any
+    rates: Any
+    scale: Any
+    spare: Any
+    last: Any
+    stages: Any
+    points: Any
+    slopes: Any
+    modes: Any
+    weights: Any
+    values: Any
+    basis: Any
+    transposed: Any
+    excess: Any
+    largest: Any
+    watched: Any
+    rests: Any
+    moving: Any
+    reals: Any
+    counts: Any
+
+    @classmethod
+    def of(cls, parameters: int, students: int, stages: int) -> Memory:
+        """For so many parameters, students and stages."""
+        arrays = [
+            *np.zeros((6, parameters)),
+            *np.zeros((5, stages, parameters)),
+            np.zeros(stages),
+            np.zeros(parameters),
+            np.zeros((parameters, parameters)),
+            np.zeros((parameters, parameters)),
+            np.zeros(students),
+            np.zeros(students),
+            *np.zeros((2, students), dtype=np.bool_),
+            np.ones(parameters),
+            np.zeros(17),
+            np.zeros(10, dtype=np.int64),
+        ]
+        return cls._make(arrays)
+
+
+@inner
+def fill_weights(nodes: Any, theta: float, out: Any) -> None:
+    """The Lagrange polynomials of the nodes but the first, at θ."""
+    for j in range(1, nodes.size):
+        value = 1.0
+        for k in range(nodes.size):
+            if k != j:
+                value *= (theta - nodes[k]) / (nodes[j] - nodes[k])
+        out[j - 1] = value
+
+
+@inner
+def rotate(vectors: Any, matrix: Any, out: Any) -> None:
+    """vectors (row, parameter) times a matrix (parameter, parameter)."""
+    rows, n = vectors.shape
+    for i in range(rows):
+        for b in range(n):
+            out[i, b] = 0.0
+    for a in range(n):
+        for i in range(rows):
+            x = vectors[i, a]
+            for b in range(n):
+                out[i, b] += x * matrix[a, b]
+
+
+@inner
+def diagonalize(memory: Any) -> None:
+    """Eigenvalues and eigenvectors of the matrix in `basis`, by Jacobi's rotations."""
+    matrix, basis = memory.transposed, memory.basis
+    n = memory.values.size
+    for p in range(n):
+        for q in range(n):
+            matrix[p, q] = basis[p, q]
+            basis[p, q] = 1.0 if p == q else 0.0
+    for _ in range(30):
+        outside, inside = 0.0, 0.0
+        for p in range(n):
+            inside += matrix[p, p] ** 2
+            for q in range(p):
+                outside += matrix[p, q] ** 2
+        if not outside > 1e-30 * inside:
+            break
+        for p in range(n - 1):
+            for q in range(p + 1, n):
+                if matrix[p, q] == 0.0:
+                    continue
+                slant = 0.5 * (matrix[q, q] - matrix[p, p]) / matrix[p, q]
+                t = 1.0 / (abs(slant) + math.sqrt(slant * slant + 1.0))
+                if slant < 0.0:
+                    t = -t
+                cosine = 1.0 / math.sqrt(t * t + 1.0)
+                sine = t * cosine
+                for a in range(n):
+                    x, y = matrix[a, p], matrix[a, q]
+                    matrix[a, p], matrix[a, q] = cosine * x - sine * y, sine * x + cosine * y
+                for a in range(n):
+                    x, y = matrix[p, a], matrix[q, a]
+                    matrix[p, a], matrix[q, a] = cosine * x - sine * y, sine * x + cosine * y
+                    x, y = basis[a, p], basis[a, q]
+                    basis[a, p], basis[a, q] = cosine * x - sine * y, sine * x + cosine * y
+    for p in range(n):
+        memory.values[p] = matrix[p, p]
+    for p in range(n):
+        for q in range(n):
+            matrix[q, p] = basis[p, q]
+
+
+@inner
+def length_at(y: Any, i: int, d: int) -> float:
+    """|w| of a student."""
+    largest, square = 0.0, 0.0
+    for a in range(i * d, (i + 1) * d):
+        largest = max(largest, abs(y[a]))
+    if largest == 0.0:
+        return 0.0
+    for a in range(i * d, (i + 1) * d):
+        square += (y[a] / largest) ** 2
+    return largest * math.sqrt(square)
+
+
+@inner
+def fill_scale(mode: int, d: int, memory: Any) -> None:
+    """The tolerance of each parameter, with absolute parts as of `OdeSystem.floors`."""
+    y, scale, reals = memory.y, memory.scale, memory.reals
+    for p in range(y.size):
+        reals[MOST] = max(reals[MOST], abs(y[p]))
+    floor = reals[COARSE] * max(max(reals[ATOL], ROUNDING * reals[MOST]), TINY)
+    m = memory.excess.size
+    for p in range(y.size):
+        if mode != FIXED and p < m * d and p % d == 0:
+            size = length_at(y, p // d, d)
+            if mode == TRAINED:
+                size = max(size, abs(y[m * d + p // d]))
+            floor = reals[COARSE] * max(max(reals[ATOL], ROUNDING * size), TINY)
+            if mode == TRAINED:
+                scale[m * d + p // d] = floor + reals[RTOL] * abs(y[m * d + p // d])
+        if p < m * d:
+            scale[p] = floor + reals[RTOL] * abs(y[p])
+    for i in range(m):
+        alive = 1.0 if memory.rests[i] == 0 or length_at(y, i, d) > 0.0 else 0.0
+        for a in range(i * d, (i + 1) * d):
+            memory.moving[a] = alive
+
+
+@inner
+def guess(size: float, table: Any, memory: Any) -> None:
+    """Z of the stages, to begin with: the last step's polynomial, or the linear flow where the step is much longer."""
+    stages, n = memory.stages.shape
+    ratio = size / memory.reals[OLD_SIZE] if memory.counts[STARTED] else math.inf
+    if ratio < table.reach:
+        for i in range(stages):
+            fill_weights(table.nodes, 1.0 + table.nodes[i + 1] * ratio, memory.weights)
+            for p in range(n):
+                value = -memory.last[stages - 1, p]
+                for j in range(stages):
+                    value += memory.weights[j] * memory.last[j, p]
+                memory.stages[i, p] = value
+        return
+    for b in range(n):
+        value = 0.0
+        for p in range(n):
+            value += memory.transposed[b, p] * memory.f[p]
+        for i in range(stages):
+            exponent = table.nodes[i + 1] * size * memory.values[b]
+            share = math.expm1(exponent) / exponent if abs(exponent) > 1e-9 else 1.0
+            memory.modes[i, b] = table.nodes[i + 1] * size * share * value
+    rotate(memory.modes, memory.transposed, memory.stages)
+
+
+@inner
+def correct(size: float, table: Any, memory: Any) -> int:
+    """One of Newton's iterations for Z: 1 where it has converged, −1 where it will not, else 0."""
+    z, slopes, modes, weights = memory.stages, memory.slopes, memory.modes, memory.weights
+    counts, reals = memory.counts, memory.reals
+    stages, n = z.shape
+    for p in range(n):
+        for i in range(stages):
+            value = size * (slopes[i, p] + memory.rates[p] * memory.points[i, p])
+            for j in range(stages):
+                value -= table.slopes[i, j] * z[j, p]
+            slopes[i, p] = value
+    rotate(slopes, memory.basis, modes)
+    for b in range(n):
+        steep = size * memory.values[b]
+        for i in range(stages):
+            weights[i] = 0.0
+            for j in range(stages):
+                weights[i] += table.inverse[i, j] * modes[j, b]
+        weights[0] /= table.real - steep
+        for pair in range(table.pairs.shape[0]):
+            real, imaginary = table.pairs[pair, 0] - steep, table.pairs[pair, 1]
+            below = real * real + imaginary * imaginary
+            x, y = weights[2 * pair + 1], weights[2 * pair + 2]
+            weights[2 * pair + 1] = (real * x - imaginary * y) / below
+            weights[2 * pair + 2] = (imaginary * x + real * y) / below
+        for i in range(stages):
+            modes[i, b] = 0.0
+            for j in range(stages):
+                modes[i, b] += table.vectors[i, j] * weights[j]
+    rotate(modes, memory.transposed, slopes)
+    square = 0.0
+    for i in range(stages):
+        for p in range(n):
+            slopes[i, p] *= memory.moving[p]
+            square += (slopes[i, p] / memory.scale[p]) ** 2
+            z[i, p] += slopes[i, p]
+    norm = math.sqrt(square / (stages * n))
+    if not norm < math.inf:
+        return -1
+    tolerance, left, rate = reals[NEWTON], table.iterations - counts[ITERATES], 0.0
+    if counts[ITERATES] > 1:
+        rate = norm / reals[LAST]
+        if rate >= 1.0 or rate**left / (1.0 - rate) * norm > tolerance:
+            return 1 if norm <= tolerance else -1
+    reals[LAST] = norm
+    if norm == 0.0 or (0.0 < rate < 1.0 and rate / (1.0 - rate) * norm < tolerance):
+        return 1
+    return 0 if left > 0 else -1
+
+
+@inner
+def error_of(size: float, table: Any, memory: Any) -> float:
+    """The error of the step in units of the tolerance, from the polynomial of the stages' velocities at its start."""
+    z, error, modes, reals = memory.stages, memory.spare, memory.modes, memory.reals
+    stages, n = z.shape
+    for p in range(n):
+        error[p] = memory.f[p]
+        for i in range(stages):
+            error[p] -= table.errors[i] * z[i, p] / size
+    for b in range(n):
+        value = 0.0
+        for p in range(n):
+            value += memory.transposed[b, p] * error[p]
+        modes[0, b] = value / (table.real / size - memory.values[b])
+    square = 0.0
+    for p in range(n):
+        value = 0.0
+        for b in range(n):
+            value += memory.basis[p, b] * modes[0, b]
+        growth = abs(memory.y[p] + z[stages - 1, p]) - abs(memory.y[p])
+        square += (value / (memory.scale[p] + reals[RTOL] * max(0.0, growth))) ** 2
+    return math.sqrt(square / n)
+
+
+@inner
+def accept(size: float, error: float, mode: int, d: int, table: Any, memory: Any) -> None:
+    """Go to the end of the step, whose velocity the stages give, and choose the next one's size."""
+    reals, counts, z = memory.reals, memory.counts, memory.stages
+    stages, n = z.shape
+    power, safety = (
+        1.0 / (stages + 1),
+        0.9 * (2 * table.iterations + 1) / (2 * table.iterations + counts[ITERATES]),
+    )
+    factor = max(error, 1e-30) ** -power
+    if counts[STARTED] and error > 0.0 and reals[ERROR] > 0.0:
+        factor *= min(1.0, size / reals[OLD_SIZE] * (reals[ERROR] / error) ** power)
+    if counts[BEST] == UNKNOWN:
+        counts[BEST] = counts[ITERATES]
+    elif counts[ITERATES] >= counts[BEST] + table.patience:
+        counts[BEST] = 0
+    counts[FRESH], counts[STARTED] = 0, 1
+    reals[OLD_TIME], reals[OLD_SIZE], reals[ERROR] = reals[TIME], size, error
+    reals[TIME] = reals[NEXT]
+    reals[SIZE] = size * min(GROWTH, safety * factor)
+    for p in range(n):
+        memory.old[p] = memory.y[p]
+        memory.y[p] += z[stages - 1, p]
+        memory.f[p] = 0.0
+        for i in range(stages):
+            memory.last[i, p] = z[i, p]
+            memory.f[p] += table.slopes[stages - 1, i] * z[i, p] / size
+    if mode == TRAINED:
+        project(d, memory)
+
+
+@inner
+def project(d: int, memory: Any) -> None:
+    """Put y back to |w|² − a² of the start, which shrinks as e^(−2λt): errors in it grow as students shrink, and
+    decide whether w or a reaches 0."""
+    m, y = memory.excess.size, memory.y
+    kept = math.exp(-2.0 * memory.reals[DECAY] * (memory.reals[TIME] - memory.reals[START]))
+    for i in range(m):
+        for _ in range(2):
+            length, output = length_at(y, i, d), y[m * d + i]
+            size = math.hypot(length, output)
+            if size == 0.0:
+                size = 1.0
+            off = (length - output) / size * ((length + output) / size)
+            off = 0.5 * (off - memory.excess[i] * kept / size / size)
+            for a in range(i * d, (i + 1) * d):
+                y[a] *= 1.0 - off
+            y[m * d + i] = output * (1.0 + off)
+
+
+@inner
+def near_event(mode: int, d: int, memory: Any, limits: Any) -> bool:
+    """Whether a student may have come to 0 or is too small for others to feel it, at y.
+
+    limits: `flow.DEAD`, `flow.VANISHED` and `flow.SLIGHT`, and the longest teacher.
+    """
+    dead, vanished, slight, longest = limits
+    m, y, most, biggest = memory.excess.size, memory.y, 0.0, longest
+    for i in range(m):
+        length = length_at(y, i, d)
+        memory.largest[i] = max(memory.largest[i], length)
+        most = max(most, length)
+        biggest = max(biggest, length)
+        if mode == TRAINED:
+            biggest = max(biggest, abs(y[m * d + i]))
+    for i in range(m):
+        length = length_at(y, i, d)
+        if length == 0.0:
+            continue
+        size = abs(y[m * d + i]) if mode == TRAINED else length
+        least = dead * size if mode == TRAINED else max(dead * memory.largest[i], 4.0 * ROUNDING * most)
+        if (memory.watched[i] and length < least) or length < vanished:
+            return True
+        weightless = mode != FIXED and (mode != TRAINED or memory.excess[i] == 0.0)
+        if weightless and max(length, size) < slight * biggest:
+            return True
+    return False
+
+
+@inner
+def save(table: Any, memory: Any, times: Any, frames: Any) -> None:
+    """The frames of the last step."""
+    reals, counts = memory.reals, memory.counts
+    stages, n = memory.last.shape
+    while counts[SAVED] < times.size and times[counts[SAVED]] <= reals[TIME]:
+        time, frame = times[counts[SAVED]], counts[SAVED]
+        fill_weights(table.nodes, (time - reals[OLD_TIME]) / reals[OLD_SIZE], memory.weights)
+        for p in range(n):
+            value = memory.old[p]
+            for j in range(stages):
+                value += memory.weights[j] * memory.last[j, p]
+            frames[frame, p] = memory.y[p] if time == reals[TIME] else value
+        counts[SAVED] += 1
+
+
+@inner
+def proceed(
+    task: int, mode: int, d: int, table: Any, memory: Any, times: Any, frames: Any, limits: Any
+) -> int:
+    """Go on until velocities or eigenvectors are needed, or what only Python can do: of how many stages, 0, or −1."""
+    reals, counts = memory.reals, memory.counts
+    stages, n = memory.stages.shape
+    while True:
+        least = 10.0 * max(abs(reals[TIME]) * 2.0**-52, 5e-324)
+        if counts[PHASE] == BEGIN:
+            fill_scale(mode, d, memory)
+            reals[TRIAL] = max(reals[SIZE], least)
+            counts[PHASE] = TRY
+        if counts[PHASE] == TRY:
+            if not reals[TRIAL] >= least:
+                counts[PHASE] = FAILED
+                counts[STEPS] += 1
+                return -1
+            reals[NEXT] = min(reals[TIME] + reals[TRIAL], reals[STOP])
+            reals[TRIAL] = reals[NEXT] - reals[TIME]
+            if not counts[FRESH] and counts[BEST] == 0:
+                counts[PHASE] = DECOMPOSE
+                return 0
+            guess(reals[TRIAL], table, memory)
+            counts[PHASE], counts[ITERATES] = ITERATE, 0
+        else:
+            size = reals[TRIAL]
+            counts[ITERATES] += 1
+            verdict = correct(size, table, memory)
+            error = 0.0
+            if verdict > 0:
+                error = error_of(size, table, memory)
+            if verdict < 0 or not error <= 1.0:
+                factor = 0.5
+                if verdict < 0 and not counts[FRESH]:
+                    factor = 1.0
+                elif verdict > 0 and error < math.inf:
+                    factor = max(SHRINKAGE, 0.9 * error ** (-1.0 / (stages + 1)))
+                reals[TRIAL] *= factor
+                if not counts[FRESH]:
+                    counts[BEST] = 0
+                counts[PHASE] = TRY
+                continue
+            if verdict > 0:
+                accept(size, error, mode, d, table, memory)
+                counts[PHASE] = BEGIN
+                counts[STEPS] += 1
+                if task == STEP or counts[STEPS] > counts[LIMIT] or reals[TIME] >= reals[STOP]:
+                    return -1
+                if near_event(mode, d, memory, limits):
+                    return -1
+                if reals[TIME] >= 2.0 * reals[SINCE]:
+                    reals[SINCE], counts[STEPS] = reals[TIME], 0
+                save(table, memory, times, frames)
+                continue
+        for i in range(stages):
+            for p in range(n):
+                memory.stages[i, p] *= memory.moving[p]
+                memory.points[i, p] = memory.y[p] + memory.stages[i, p]
+        return stages
+
+
+@entry
+@njit(cache=True, nogil=True, error_model="numpy", no_cfunc_wrapper=True)
+def run(
+    task: int, law: Any, work: Any, table: Any, memory: Any, times: Any, frames: Any, limits: Any
+) -> None:
+    """One of the tasks above; it also returns where eigenvectors are needed that are to be found elsewhere.
+
+    frames (time, parameter): the states at `times`, from number `SAVED` on, but for those of the last step.
+    """
+    counts, wanted = memory.counts, 1 if task == VELOCITY else 0
+    while True:
+        if task != JACOBIAN and counts[PHASE] != DECOMPOSE:
+            for i in range(wanted):
+                fill_velocity(memory.points[i], law, work, memory.slopes[i])
+            counts[EVALUATIONS] += wanted
+            if task == VELOCITY:
+                return
+        else:
+            fill_jacobian(memory.y, law, work, memory.basis)
+            counts[DECOMPOSITIONS] += 1
+            if task == JACOBIAN:
+                return
+            total = 0.0
+            for p in range(memory.y.size):
+                memory.basis[p, p] += memory.rates[p]
+                for q in range(memory.y.size):
+                    memory.basis[p, q] *= memory.moving[q]  # what others feel of its motion
+                    total += memory.basis[p, q]
+            if memory.y.size > SMALL or not abs(total) < math.inf:
+                return
+            diagonalize(memory)
+            counts[PHASE], counts[FRESH], counts[BEST] = TRY, 1, UNKNOWN
+        wanted = proceed(task, law.mode, work.vectors.shape[2], table, memory, times, frames, limits)
+        if wanted < 0:
+            return
