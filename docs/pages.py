@@ -45,6 +45,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     registry = load([])
     config.nav = [
         {"Home": "index.md"},
+        {"Tutorial": "tutorial.md"},
         {"The config": "config.md"},
         {"Writing plugins": "plugins.md"},
         {"Papers": [{citation_of(registry, paper): f"papers/{paper}.md"} for paper in papers(registry)]},
@@ -57,7 +58,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages that are made here."""
     registry = load([])
-    made = {"index.md": home()}
+    made = {"index.md": home(), "tutorial.md": notebook_page(ROOT / "docs" / "tutorial.ipynb")}
     made |= {f"reference/{kind}.md": plugin_page(registry, kind) for kind in KINDS}
     made |= {f"papers/{paper}.md": paper_page(registry, paper) for paper in papers(registry)}
     made["reference/api.md"] = api_page()
@@ -70,6 +71,15 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def home() -> str:
     """The README, its links into docs/ as links within the site."""
     return (ROOT / "README.md").read_text(encoding="utf-8").replace("](docs/", "](")
+
+
+def notebook_page(file: Path) -> str:
+    """A notebook as a page, with a link to it."""
+    parts = []
+    for cell in json.loads(file.read_text(encoding="utf-8"))["cells"]:
+        text = "".join(cell["source"])
+        parts.append(text if cell["cell_type"] == "markdown" else f"```python\n{text}\n```")
+    return "\n\n".join([*parts, f"[This page as a notebook]({file.name})\n"])
 
 
 def papers(registry: Registry) -> list[str]:
