@@ -31,6 +31,7 @@ from twolayer.study.registry import load
         ("in phase 2 s1/2 ≤ h_i", [r"s_{1}/2 \leq  h_{i}"]),
         ("the slope of log Z against log t", [r"\log  Z", r"\log  t"]),
         ("1e-6 away", ["10^{-6}"]),
+        ("at seed = 4; median 2.51e-8", [r"2.51\times 10^{-8}"]),
         ("λ (twice the paper's L)", [r"\lambda ", "L"]),
         ("set in dollars: $\\lambda_{1}$ and w_1", ["\\lambda_{1}", "w_{1}"]),
     ],

@@ -15,7 +15,7 @@ __all__ = ["formulas", "typeset"]
 FUNCTIONS = ("arccos", "arcsin", "cos", "exp", "ln", "log", "max", "min", "sin", "tan")
 """Names that TeX sets upright."""
 
-NAMES = (*FUNCTIONS, "median", "poly", "sgn", "sign", "dt", "dr")
+NAMES = (*FUNCTIONS, "poly", "sgn", "sign", "dt", "dr")
 """Words that are part of a formula; all others are prose."""
 
 SUPERSCRIPTS = {
