@@ -21,6 +21,9 @@ MOST_NUMBERS = 10**9
 """Of the inputs of a sample."""
 
 
+FIFTEEN_DEGREES = np.pi / 12
+
+
 @problem("gaussian_teacher")
 @dataclass(frozen=True)
 class GaussianTeacher(ProblemSpec):
@@ -95,6 +98,14 @@ class GaussianTeacher(ProblemSpec):
             raise ValueError(
                 f"profile: '{self.profile}' is removed from the population's loss only; leave it or samples out"
             )
+
+    def remarks(self) -> list[str]:
+        """Angles that are multiples of π/12 to two digits look like radians."""
+        turned = [abs(angle) for angle in self.angles or () if angle]
+        apart = [abs(angle - FIFTEEN_DEGREES * round(angle / FIFTEEN_DEGREES)) for angle in turned]
+        if not turned or max(turned) > 2.01 * np.pi or max(apart) > 0.005:
+            return []
+        return [f"angles: {self.angles} look like radians and are read as degrees"]
 
     @property
     def per_seed(self) -> bool:

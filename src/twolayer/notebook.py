@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from collections.abc import Mapping
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
@@ -65,6 +66,8 @@ def run(
     for one in checked.runs.values():
         described = one.as_dict()
         job = Job(described, registry)
+        for remark in job.problem.remarks():
+            warnings.warn(f"experiment.problem.{remark}", stacklevel=2)
         problem, attributes = generate(
             job.problem, job.network, described, job.initialization.in_reduced_coordinates
         )

@@ -15,6 +15,7 @@ from twolayer import Weights
 from twolayer.cli import main
 from twolayer.errors import ConfigError
 from twolayer.study.registry import load
+from twolayer.study.study import load_study
 
 EXPERIMENT: dict[str, Any] = {
     "problem": {"name": "points", "inputs": [[1.0, 0.0], [0.0, 1.0]], "targets": [1.0, -1.0]},
@@ -145,3 +146,18 @@ def test_a_figure_is_written_as_pdf_or_png(tmp_path: Path) -> None:
         DataError, match=r"x\.svg: a figure is written as \.pdf, \.png; an animation as \.mp4"
     ):
         write_still(Figure(), tmp_path / "x.svg", face)
+
+
+def test_angles_in_radians_are_doubted() -> None:
+    teacher = {"name": "gaussian_teacher", "dimension": 3}
+    with pytest.warns(UserWarning, match=r"experiment\.problem\.angles: \[0\.0, 1\.57\] look like radians"):
+        twolayer.run({**EXPERIMENT, "problem": {**teacher, "angles": [0.0, 1.57]}}, "numpy")
+    section = {**EXPERIMENT, "problem": {**teacher, "angles": [0.0, 1.0472, 2.0944]}}
+    (warning,) = load_study([], {"papers": {"mine": {"experiments": {"e": section}}}}).warnings[:1]
+    assert warning.startswith(
+        "papers.mine.experiments.e.problem.angles: [0.0, 1.0472, 2.0944] look like radians"
+    )
+    for angles in ([0.0, 1.0], [0.0, 0.5, 90.0], [0.0, 60.0], [3.0, -3.0]):
+        section = {**EXPERIMENT, "problem": {**teacher, "angles": angles}}
+        told = load_study([], {"papers": {"mine": {"experiments": {"e": section}}}}).warnings
+        assert not any("radians" in line for line in told), angles

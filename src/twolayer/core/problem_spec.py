@@ -58,5 +58,9 @@ class ProblemSpec(ABC):
         """The step size above which gradient descent has no stable minimum; infinite where none is known."""
         return math.inf
 
+    def remarks(self) -> list[str]:
+        """What is allowed and likely not meant, each beginning with a key: it is said as a warning."""
+        return []
+
     def validate(self, network: Network) -> None:
         """Refuse, by a ValueError that begins with a key, what does not go with the network."""

@@ -232,6 +232,10 @@ def make_paper(name: str, composed: Composed, registry: Registry, warnings: list
     experiments = {
         key: make_experiment(name, key, section, registry) for key, section in composed.experiments.items()
     }
+    for key, experiment in experiments.items():
+        problems = (Job(run.as_dict(), registry).problem for run in experiment.runs.values())
+        remarks = dict.fromkeys(remark for problem in problems for remark in problem.remarks())
+        warnings += [f"{place}.experiments.{key}.problem.{remark}" for remark in remarks]
     figures = make_figures(name, composed, experiments, registry, warnings)
     claims = {
         full: tuple(registry.find("claims", full).plugin.experiments)
