@@ -101,7 +101,7 @@ class Face:
             self.status,
             color="white" if self.status == "published" else "0.1",
             ha="right",
-            bbox={"boxstyle": "round,pad=0.25", "linewidth": 0.7, **BADGES.get(self.status, {})},
+            bbox={"boxstyle": "round,pad=0.12", "linewidth": 0.7, **BADGES.get(self.status, {})},
             **common,  # type: ignore[arg-type]
         )
         for row, line in enumerate(self._fitted(width)):
