@@ -183,9 +183,9 @@ def test_a_loss_of_0_is_not_trusted() -> None:
     problem = Teacher(np.eye(2, 3), np.ones(2)).problem(network_of(3))
     weights = Weights(np.eye(3)[None], np.array([[1.0, 1.0, 0.0]]))
     assert problem.loss(weights)[0] == 0
-    assert not precision.trusted(problem, weights)[0]
+    assert not precision.trusted(problem, weights, np.arange(1))[0]
     finite = FiniteData(np.array([[1.0, 0.0]]), np.array([0.0])).problem(network_of(1))
-    assert not precision.trusted(finite, Weights(np.array([[[-1.0, 0.0]]]), np.ones((1, 1))))[0]
+    assert not precision.trusted(finite, Weights(np.array([[[-1.0, 0.0]]]), np.ones((1, 1))), np.arange(1))[0]
 
 
 def with_background_neurons(background_neurons: float, seed: int) -> xr.Dataset:

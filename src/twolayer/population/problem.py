@@ -28,9 +28,9 @@ __all__ = ["PopulationProblem", "Teacher", "lifted", "orthonormal", "reduced"]
 
 Array = Any
 
-COMPILED = 2**27
-"""Networks × pairs of units × features from which on compiled measures are worth their start: about 5 s of array code
-at (m, k, d) = (10, 3, 20), where loading them takes half a second, and compiling them once half a minute."""
+COMPILED = 2**25
+"""Networks × pairs of units × features from which on compiled measures are worth their start: some 3 s of array code,
+where loading them takes half a second, and compiling them, once, half a minute."""
 
 
 @dataclass(frozen=True, eq=False)

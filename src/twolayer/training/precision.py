@@ -44,14 +44,18 @@ def trusted(problem: Any, frame: Weights, seeds: Any) -> Any:
     """Whether L of some seeds, by their index, is known to `KEPT`, by the rounding of the loss, and where all weights
     move by one unit: away from 0, towards it, and each at random, (seed,). A loss of 0 is not: terms that cancel and
     those too small for floats print it as well as an exact solution does."""
-    coins = np.random.default_rng(0)
-    mixed = [coins.choice([-1.0, 1.0], array.shape)[seeds] for array in (frame.hidden, frame.output)]
-    frame = Weights(frame.hidden[seeds], frame.output[seeds])
+    whole, frame = frame, Weights(frame.hidden[seeds], frame.output[seeds])
+    loss = loss_of(of_seeds(problem, seeds), frame)
+    rounding = of_seeds(problem, seeds).rounding(wide(frame))
+    kept = np.isfinite(loss) & (loss > 0) & (rounding <= KEPT * loss)
+    left = np.flatnonzero(kept)
+    if not len(left):
+        return kept
+    problem, loss = of_seeds(problem, seeds[left]), loss[left]
+    frame = Weights(frame.hidden[left], frame.output[left])
+    coins, chosen = np.random.default_rng(0), seeds[left]
+    mixed = [coins.choice([-1.0, 1.0], array.shape)[chosen] for array in (whole.hidden, whole.output)]
     away = [np.where(array < 0, -1.0, 1.0) for array in (frame.hidden, frame.output)]
-    data = problem.data.of_seeds(seeds)
-    problem = problem if data is problem.data else replace(problem, data=data)
-    loss = loss_of(problem, frame)
-    kept = np.isfinite(loss) & (loss > 0) & (problem.rounding(wide(frame)) <= KEPT * loss)
     for signs in (away, [-sign for sign in away], mixed, [-sign for sign in mixed]):
         moved = []
         for array, sign in zip((frame.hidden, frame.output), signs, strict=True):
@@ -59,8 +63,14 @@ def trusted(problem: Any, frame: Weights, seeds: Any) -> Any:
             moved.append(np.where(array == 0, array, step))  # what is 0 is exact, and no unit but 5e-324
         if problem.network.output == "fixed":
             moved[1] = frame.output
-        kept &= np.abs(loss_of(problem, Weights(*moved)) - loss) <= KEPT * loss
+        kept[left] &= np.abs(loss_of(problem, Weights(*moved)) - loss) <= KEPT * loss
     return kept
+
+
+def of_seeds(problem: Any, seeds: Any) -> Any:
+    """The problem of some seeds, by their index."""
+    data = problem.data.of_seeds(seeds)
+    return problem if data is problem.data else replace(problem, data=data)
 
 
 def loss_of(problem: Any, frame: Weights) -> Any:
