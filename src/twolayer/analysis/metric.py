@@ -16,7 +16,7 @@ from twolayer.core.trajectory import Trajectory
 from twolayer.errors import PluginError
 from twolayer.storage.netcdf import Variables
 
-__all__ = ["ALWAYS", "Metric", "always", "each_frame", "frames", "measure", "metric", "needs"]
+__all__ = ["ALWAYS", "Metric", "always", "each_decay", "each_frame", "frames", "measure", "metric", "needs"]
 
 ALWAYS = ("loss", "gradient_norm")
 """Metrics of every run."""
