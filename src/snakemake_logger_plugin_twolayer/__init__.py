@@ -257,7 +257,8 @@ class LogHandler(LogHandlerBase):
             more = len(self.noted) - NOTES
             lines = [f"{len(self.noted)} job{'s' if len(self.noted) > 1 else ''} left a note:"]
             for job in self.noted[:NOTES]:
-                note = " ".join(line for log in job.logs for line in text_of(log).split("\n")).strip()
+                text = " ".join(line for log in job.logs for line in text_of(log).split("\n")).strip()
+                note = re.sub(r"\A\S+\.nc: ", "", text)
                 lines.append(f"  {job.name()}: {note[:SHOWN]}{'…' * (len(note) > SHOWN)}")
             self.say("\n".join([*lines, *[f"  and {more} more; see their logs"] * (more > 0)]))
         self.failed, self.noted = [], []
