@@ -753,8 +753,9 @@ def escape(canvas: Figure, flow: Run, descent: Run) -> None:
                 run.step_size * aside, share, yerr=[[share - low], [high - share]], fmt=marker,
                 color=style["color"], capsize=2, label="" if index else f"descent, {letter} = {part.scale:.2g}",
             )  # fmt: skip
+    steps = [run.step_size for part in parts for run in part.along("step_size")]
     right.set_xscale("log")
-    right.set_ylim(-0.03, 1.05)
+    right.set(xlim=(min(steps) / 4, 4 * max(steps)), ylim=(-0.03, 1.05))
     right.set_xlabel(f"step size {symbol_of('step_size')} (in the paper's time)")
     right.set_ylabel("share that leaves the plateau")
     right.legend()
