@@ -58,10 +58,10 @@ class Problem(ABC):
         slope = (self.least_gradient if least else self.gradient)(weights, weight_decay)
         return xp.sqrt(xp.sum(slope.hidden**2, axis=(-2, -1)) + xp.sum(slope.output**2, axis=-1))
 
-    def for_measuring(self, networks: int, threads: int = 1) -> Problem:
-        """The problem on the host in the form that measures so many networks soonest, `threads` chunks of them at a
-        time: the array code, which is the reference, unless a compiled form is worth its start."""
-        return self
+    def measures_compiled(self, networks: int) -> bool:
+        """Whether so many networks are measured sooner by a compiled form, in spite of its start, than by the array
+        code, which is the reference (`training.measuring`)."""
+        return False
 
     def predict(self, weights: Weights) -> Array:
         """f(x) at each sample, (…, sample)."""

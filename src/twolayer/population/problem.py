@@ -213,18 +213,10 @@ class PopulationProblem(TeacherProblem):
         output = xp.sum(weights.hidden * field, axis=-1)
         return self.to_trained_gradient(weights, weights.output[..., None] * field, output, weight_decay)
 
-    def for_measuring(self, networks: int, threads: int = 1) -> TeacherProblem:
-        """As `Problem.for_measuring`: compiled from `COMPILED` on."""
+    def measures_compiled(self, networks: int) -> bool:
+        """From `COMPILED` on."""
         units = self.network.neurons + self.data.hidden.shape[-2]
-        if networks * units**2 * self.data.features < COMPILED:
-            return self
-        from twolayer.kernels.jit import compiles
-
-        if not compiles():
-            return self
-        from twolayer.population.numba_measures import MeasuredPopulationProblem
-
-        return MeasuredPopulationProblem(self.data, self.network, threads)
+        return bool(networks * units**2 * self.data.features >= COMPILED)
 
     @property
     def profiled(self) -> tuple[float, float]:

@@ -14,6 +14,7 @@ from twolayer.core.loss import Loss
 from twolayer.core.network import Network, Weights
 from twolayer.core.trajectory import MARKS
 from twolayer.storage.netcdf import Variables, in_coordinates_of, unpack_problem, unpack_trajectory
+from twolayer.training.measuring import for_measuring
 
 __all__ = ["measure"]
 
@@ -43,7 +44,7 @@ def measure(
     path = replace(path, weights=Weights(hidden, output), dynamics=dynamics)
     parts = data.by_teacher()
     networks = hidden.shape[0] * hidden.shape[1]
-    problems = [part.problem(network).for_measuring(networks // len(parts), threads) for part in parts]
+    problems = [for_measuring(part.problem(network), networks // len(parts), threads) for part in parts]
     measured, notes = metric.measure(problems, path, metrics, bool(run["swept"]))
     kept = {name: trajectory[name] for name in KEPT if name in trajectory}
     return in_coordinates_of(data, measured) | kept, notes

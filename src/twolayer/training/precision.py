@@ -15,6 +15,7 @@ import numpy as np
 from twolayer.core.arrays import to_host
 from twolayer.core.network import Weights
 from twolayer.core.trajectory import Clock
+from twolayer.training.measuring import for_measuring
 
 __all__ = ["last_trusted", "rounding_notes"]
 
@@ -26,10 +27,10 @@ def last_trusted(problem: Any, frames: Sequence[Weights], threads: int = 1) -> A
     """For each seed the last frame, by its index, that carries two digits of the loss in its precision.
 
     Frames are on the host. Searched from the end, so that a run whose last loss is trusted costs one look. threads: as
-    of `Problem.for_measuring`.
+    of `for_measuring`.
     """
     host = problem.data.mapped(lambda array: to_host(array).astype(np.float64)).problem(problem.network)
-    host = host.for_measuring(len(frames) * len(frames[0].hidden), threads)
+    host = for_measuring(host, len(frames) * len(frames[0].hidden), threads)
     last = np.zeros(len(frames[0].hidden), dtype=np.int64)
     with np.errstate(over="ignore", invalid="ignore"):
         for index in range(len(frames) - 1, 0, -1):

@@ -19,6 +19,7 @@ from twolayer.errors import PluginError
 from twolayer.training import precision
 from twolayer.training.diagnosis import blown_up, broken_off, diagnose, risen, unfinished
 from twolayer.training.frames import kept
+from twolayer.training.measuring import for_measuring
 from twolayer.training.start import refuse_out_of_range, start
 from twolayer.training.stop import StopRule, Watch, stopped_path
 from twolayer.training.twins import EndedRun, shared_with_descent_twin, shared_with_flow_twin
@@ -73,7 +74,7 @@ def train(
     clock = dynamics.clock(times)
     looked_at = len(clock.time) * len(seeds)
     on_host = reduced_data.mapped(lambda array: np.asarray(array, dtype)).problem(network)
-    on_host = on_host.for_measuring(looked_at, threads)
+    on_host = for_measuring(on_host, looked_at, threads)
 
     def begin() -> Weights:
         """The start on the backend, a copy: a dynamics may change it in place."""

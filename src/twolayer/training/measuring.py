@@ -1,0 +1,21 @@
+"""The form of a problem that measures its networks soonest."""
+
+from __future__ import annotations
+
+from twolayer.core.problem import Problem
+
+__all__ = ["for_measuring"]
+
+
+def for_measuring(problem: Problem, networks: int, threads: int = 1) -> Problem:
+    """A problem on the host as it measures so many networks soonest, `threads` batches at a time: itself, unless
+    a compiled form is worth its start."""
+    if not problem.measures_compiled(networks):
+        return problem
+    from twolayer.kernels.jit import compiles
+
+    if not compiles():
+        return problem
+    from twolayer.population.numba_measures import MeasuredPopulationProblem
+
+    return MeasuredPopulationProblem(problem.data, problem.network, threads)
