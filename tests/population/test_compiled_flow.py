@@ -119,3 +119,25 @@ def test_a_student_at_zero_is_left_out_of_the_equations() -> None:
     path = population_flow(system, np.array([0.0, 0.1, 0.2]), 1e-9, 0.0, np.ones(4, dtype=bool))
     assert (path.hidden[:, 1] == 0).all()
     assert (path.hidden[1:, 0] != hidden[0]).all()
+
+
+@pytest.mark.parametrize("output", ["tied", "trained", "fixed"])
+def test_equal_students_stay_equal(output: str) -> None:
+    """Solutions are unique: equal students act as one, and come to rest on the bisector of two teachers, a saddle that
+    only rounding could let them leave."""
+    run = twolayer.run(
+        {
+            "problem": {"name": "gaussian_teacher", "dimension": 2, "angles": [0, 40]},
+            "network": {"neurons": 4, "activation": "abs", "output": output},
+            "initialization": {"name": "identical", "scale": 0.3},
+            "dynamics": {"name": "gradient_flow", "rtol": 1e-8},
+            "times": {"start": 1, "stop": 200, "count": 20, "spacing": "log"},
+            "seeds": 4,
+            "metrics": ["loss", "gradient_norm"],
+        },
+        weights=True,
+    )
+    assert (run["hidden"] == run["hidden"].isel(neuron=0)).all()
+    assert (run["output"] == run["output"].isel(neuron=0)).all()
+    assert (run["gradient_norm"].isel(time=-1) < 1e-10).all()
+    assert (run["loss"].isel(time=-1) > 0.01).all()

@@ -38,25 +38,39 @@ def least_gradient(problem: Any, weights: Weights, weight_decay: float) -> Weigh
     kinks = (np.abs(preactivation) <= TOUCHING * lengths) & (lengths > 0)
     if not kinks.any():
         return gradient
-    from scipy.optimize import lsq_linear  # loads much of SciPy
-
     slope = data.criterion.derivative(problem.predict(weights), data.targets)[..., None, :]
     force = problem.network.scale / data.samples * weights.output[..., None] * slope  # (…, neuron, sample)
     kinks &= force * (slopes[2] - slopes[0]) > 0
     used = problem.network.activation.derivative(preactivation)
     low, high = min(slopes[0], slopes[2]), max(slopes[0], slopes[2])
     hidden = np.array(gradient.hidden)
-    for spot in map(tuple, np.argwhere(kinks.any(-1))):
+    count = kinks.sum(-1)
+    single = np.argwhere(count == 1)
+    if len(single):
+        spots, kink = tuple(single.T), kinks[count == 1].argmax(-1)
+        inputs = data.inputs[single[:, 0], kink] if data.per_seed else data.inputs[kink]
+        forces = np.take_along_axis(force[spots], kink[:, None], -1) * inputs
+        before = np.take_along_axis(used[spots], kink[:, None], -1)
+        size = np.linalg.norm(forces, axis=-1, keepdims=True)
+        direction = forces / size
+        along = -np.sum(direction * hidden[spots], axis=-1, keepdims=True)
+        hidden[spots] += direction * np.clip(along, size * (low - before), size * (high - before))
+    for spot in map(tuple, np.argwhere(count > 1)):
         chosen = kinks[spot]
         inputs = data.inputs[spot[0]] if data.per_seed else data.inputs
         forces = (force[spot][chosen, None] * inputs[chosen]).T  # (feature, kink)
         size = np.linalg.norm(forces, axis=0)
-        found = lsq_linear(
-            forces / size,
-            -hidden[spot],
-            (size * (low - used[spot][chosen]), size * (high - used[spot][chosen])),
-            method="bvls",
-            tol=1e-15,
-        )
-        hidden[spot] += (forces / size) @ found.x
+        bounds = size * (low - used[spot][chosen]), size * (high - used[spot][chosen])
+        hidden[spot] += (forces / size) @ least_within(forces / size, -hidden[spot], bounds)
     return Weights(hidden, gradient.output)
+
+
+def least_within(directions: Any, wanted: Any, bounds: tuple[Any, Any]) -> Any:
+    """The x within bounds with the least |directions x − wanted|: without them where that x lies within, as it does of
+    a neuron that slides."""
+    free = np.linalg.lstsq(directions, wanted, rcond=None)[0]
+    if (free >= bounds[0]).all() and (free <= bounds[1]).all():
+        return free
+    from scipy.optimize import lsq_linear  # loads much of SciPy
+
+    return lsq_linear(directions, wanted, bounds, method="bvls", tol=1e-15).x

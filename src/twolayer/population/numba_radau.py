@@ -58,7 +58,8 @@ class Memory(NamedTuple):
     (parameter,); Z of the last step and of this one, states, velocities and spares of the stages (stage, parameter);
     a number for each stage; the Jacobian's eigenvalues (parameter,), eigenvectors and their transpose (parameter,
     parameter); |w|² − a², the greatest length so far, and whether it can reach 0 and rests there, of each student;
-    0 for parameters of those that rest, else 1; and the numbers named above."""
+    0 for parameters of those that rest, else 1; the first student that is equal to each, which it stays equal to, as
+    solutions are unique, though rounding would part them; and the numbers named above."""
 
     y: Any
     f: Any
@@ -80,6 +81,7 @@ class Memory(NamedTuple):
     watched: Any
     rests: Any
     moving: Any
+    twins: Any
     reals: Any
     counts: Any
 
@@ -97,6 +99,7 @@ class Memory(NamedTuple):
             np.zeros(students),
             *np.zeros((2, students), dtype=np.bool_),
             np.ones(parameters),
+            np.arange(students),
             np.zeros(17),
             np.zeros(10, dtype=np.int64),
         ]
@@ -171,6 +174,21 @@ def diagonalize(memory: Any) -> None:
 
 
 @inner
+def unite(vectors: Any, d: int, memory: Any) -> None:
+    """Give students that are equal what the first of them has, in vectors (stage, parameter)."""
+    m = memory.twins.size
+    for i in range(m):
+        twin = memory.twins[i]
+        if twin == i:
+            continue
+        for stage in range(vectors.shape[0]):
+            for a in range(d):
+                vectors[stage, i * d + a] = vectors[stage, twin * d + a]
+            if memory.y.size > m * d:
+                vectors[stage, m * d + i] = vectors[stage, m * d + twin]
+
+
+@inner
 def length_at(y: Any, i: int, d: int) -> float:
     """|w| of a student."""
     largest, square = 0.0, 0.0
@@ -233,7 +251,7 @@ def guess(size: float, table: Any, memory: Any) -> None:
 
 
 @inner
-def correct(size: float, table: Any, memory: Any) -> int:
+def correct(size: float, d: int, table: Any, memory: Any) -> int:
     """One of Newton's iterations for Z: 1 where it has converged, −1 where it will not, else 0."""
     z, slopes, modes, weights = memory.stages, memory.slopes, memory.modes, memory.weights
     counts, reals = memory.counts, memory.reals
@@ -263,6 +281,7 @@ def correct(size: float, table: Any, memory: Any) -> int:
             for j in range(stages):
                 modes[i, b] += table.vectors[i, j] * weights[j]
     rotate(modes, memory.transposed, slopes)
+    unite(slopes, d, memory)
     square = 0.0
     for i in range(stages):
         for p in range(n):
@@ -430,7 +449,7 @@ def proceed(
         else:
             size = reals[TRIAL]
             counts[ITERATES] += 1
-            verdict = correct(size, table, memory)
+            verdict = correct(size, d, table, memory)
             error = 0.0
             if verdict > 0:
                 error = error_of(size, table, memory)
@@ -457,6 +476,7 @@ def proceed(
                     reals[SINCE], counts[STEPS] = reals[TIME], 0
                 save(table, memory, times, frames)
                 continue
+        unite(memory.stages, d, memory)
         for i in range(stages):
             for p in range(n):
                 memory.stages[i, p] *= memory.moving[p]
