@@ -8,6 +8,8 @@ configfile: "config.yaml"
 
 
 include: "workflow/rules/study.smk"
+include: "workflow/rules/arguments.smk"
+include: "workflow/rules/pages.smk"
 
 
 rule all:

@@ -1,11 +1,3 @@
-def explored(paper):
-    """The experiments of a paper that a figure or a claim uses: the others are not made unless they are asked for."""
-    planned = study.papers[paper]
-    used = {name for figure in planned.figures.values() for name in figure.experiments}
-    used |= {name for names in planned.claims.values() for name in names}
-    return [name for name in planned.experiments if name in used]
-
-
 rule explore:
     input:
         lambda wildcards: datasets_of(wildcards.paper, explored(wildcards.paper)),
