@@ -699,7 +699,7 @@ def register_figures(register):
             "--runs: neither names nor the JSON of a product",
         ),
         (["gather", "e", "--runs", '{"a": 1}', "--output", "x.nc"], "--runs: neither names nor the JSON"),
-        (["claims"], "claims: needs a paper and --output, or --table"),
+        (["claims", "--output", "claims.json"], "claims: --output needs a paper"),
         (
             ["render", "no.figure", "--datasets", "x.nc", "--output", "x.png"],
             "there is no figure 'no.figure'",

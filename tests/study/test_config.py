@@ -476,7 +476,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"seeds": [1, 1]}, r"\.seeds: one or more different whole numbers"),
     ({"seeds": [-1]}, r"\.seeds: one or more different whole numbers"),
     ({"seeds": [2**63]}, r"\.seeds: one or more different whole numbers"),
-    ({"seeds": "two"}, r"\.seeds: must be a list"),
+    ({"seeds": "two"}, r"\.seeds: must be a number of seeds, or a list of them, is 'two'"),
     ({"metrics": "loss"}, r"\.metrics: must be a list"),
     ({"metrics": ["lost"]}, r"\.metrics: there is no metric 'lost'\. Did you mean 'loss'"),
     ({"metric": ["loss"]}, r"\.metric: there is no key 'metric'\. Did you mean 'metrics'"),

@@ -47,8 +47,8 @@ def to_host(array: Array) -> Any:
     return array.get() if is_cupy_array(array) else np.from_dlpack(array, device="cpu")
 
 
-LARGEST = 1e60
-"""The largest number of data and of a start: products of four of them are finite."""
+LARGEST = 1e100
+"""The largest number of data and of a start: products of three of them are finite."""
 
 
 def place_of_unusable(array: Any) -> tuple[str, float] | None:
