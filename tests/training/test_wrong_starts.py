@@ -114,7 +114,10 @@ BAD_STARTS = {
     "one feature more": (drawing(hidden=np.ones((3, 3))), "hidden has shape (3, 3); must be"),
     "one output more": (drawing(output=np.ones(4)), "output has shape (4,); must be"),
     "not a number": (drawing(hidden=np.full((3, 2), np.nan)), "hidden[0, 0] is nan; every number must be finite"),
-    "too large": (drawing(hidden=np.full((3, 2), 1e120)), "hidden[0, 0] is 1e+120; every number must be finite, and at"),
+    "too large": (
+        drawing(hidden=np.full((3, 2), 1e120)),
+        "hidden[0, 0] is 1e+120; every number must be finite, and at",
+    ),
     "infinite": (drawing(output=np.array([0.0, -np.inf, 1.0])), "output[1] is -inf; every number must be finite"),
     "text": (drawing(hidden=np.full((3, 2), "1.0")), "hidden is ndarray of dtype <U3; must be an array of numbers"),
     "complex": (drawing(hidden=np.full((3, 2), 1j)), "hidden is ndarray of dtype complex128; must be"),
