@@ -108,7 +108,7 @@ def write_study(folder: Path, changed: Mapping[str, str] | None = None) -> tuple
         ("unclaimed", mark(draw), ("pdf", "png", "json")),
     ):
         outputs = [figures / f"{name}.{suffix}" for suffix in suffixes]
-        render(drawing, f"study.{name}", data, outputs, None, changed)
+        render(drawing, f"study.{name}", data, outputs=outputs, style=None, changed=changed)
         descriptions.append(outputs[-1])
     claims = folder / "study" / "claims.json"
     claims.with_suffix(".png").write_bytes((figures / "still.png").read_bytes())

@@ -321,11 +321,11 @@ def render(options: argparse.Namespace) -> None:
         registry.find("figures", options.figure).plugin,
         options.face or options.figure,
         opened(options.datasets, options.files),
-        options.output,
-        options.style or style_file(),
-        changes_of(options),
-        {name.partition(".")[2]: registry.find("claims", name).plugin for name in options.claims},
-        opened([], options.claim_files),
+        outputs=options.output,
+        style=options.style or style_file(),
+        changed=changes_of(options),
+        claims={name.partition(".")[2]: registry.find("claims", name).plugin for name in options.claims},
+        claim_data=opened([], options.claim_files),
     )
 
 

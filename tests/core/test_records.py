@@ -98,9 +98,14 @@ def test_an_array_that_does_not_fit_is_refused(kind: str) -> None:
         Everything(**fields)
 
 
+UNCOMPILED = (
+    "NUMBA_DISABLE_JIT is set, so no kernel is compiled: unset it and run `pytest tests/core/test_records.py`"
+)
+
+
 def test_a_kernel_is_compiled_once_however_many_call_it() -> None:
     if not compiles():
-        pytest.skip("kernels are not compiled here")
+        pytest.skip(UNCOMPILED)
     load_separate(run.__wrapped__.py_func)
     run(everything())
     assert len(run.__wrapped__.overloads) == 1
@@ -133,7 +138,7 @@ print(outer(Numbers(np.array([21.0]))), sum(outer.stats.cache_hits.values()))
 
 def test_a_kernel_from_the_cache_finds_those_that_it_calls(tmp_path: Path) -> None:
     if not compiles():
-        pytest.skip("kernels are not compiled here")
+        pytest.skip(UNCOMPILED)
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
     environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from project import PROJECT
+from project import PROJECT, install
 
 EXAMPLES = PROJECT / "docs" / "examples"
 PASSED = re.compile(r"^(\d+) passed in ", re.MULTILINE)
@@ -42,17 +42,7 @@ def test_the_plugin_that_is_a_file_conforms() -> None:
 
 
 def test_the_plugin_that_is_a_package_conforms(tmp_path: Path) -> None:
-    install = [
-        sys.executable,
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--no-deps",
-        "--no-build-isolation",
-        "--no-index",
-    ]
-    subprocess.run([*install, "--target", str(tmp_path), str(EXAMPLES / "twolayer-swish")], check=True)
+    install(EXAMPLES / "twolayer-swish", tmp_path)
     paths = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
     assert passed_in(EXAMPLES / "twolayer-swish", PYTHONPATH=paths) == 4
 

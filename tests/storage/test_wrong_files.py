@@ -45,6 +45,11 @@ RUNS = [run_of(neurons, step_size) for neurons in (2, 3) for step_size in (0.1, 
 NAMES = [run["name"] for run in RUNS]
 
 
+def training(at: Path, output: Path) -> list[str]:
+    """The command that trains a run into a file."""
+    return ["train", "--problem", f"{at}/problem.nc", "--backend", "numpy", "--output", str(output)]
+
+
 def measuring(at: Path, output: Path) -> list[str]:
     """The command that measures a run."""
     return [
@@ -254,16 +259,12 @@ def test_train_and_measure_refuse_a_wrong_problem(
     at = experiment / NAMES[0]
     change, message = WRONG_PROBLEMS[what]
     rewritten(at / "problem.nc", change)
-    training = [
-        "train",
-        "--problem",
-        f"{at}/problem.nc",
-        "--backend",
-        "numpy",
-        "--output",
-        f"{experiment}/made.nc",
-    ]
-    assert main(training if verb == "train" else measuring(at, experiment / "made.nc")) == 2
+    assert (
+        main(
+            training(at, experiment / "made.nc") if verb == "train" else measuring(at, experiment / "made.nc")
+        )
+        == 2
+    )
     assert f"error: {at}/problem.nc: {message}" in one_line(capsys)
     assert not (experiment / "made.nc").exists()
 
@@ -373,16 +374,12 @@ def test_a_job_that_outlives_its_workflow_overwrites_nothing(
         return made
 
     monkeypatch.setattr(stage, verb, slowly)
-    training = [
-        "train",
-        "--problem",
-        f"{at}/problem.nc",
-        "--backend",
-        "numpy",
-        "--output",
-        f"{experiment}/made.nc",
-    ]
-    assert main(training if verb == "train" else measuring(at, experiment / "made.nc")) == 2
+    assert (
+        main(
+            training(at, experiment / "made.nc") if verb == "train" else measuring(at, experiment / "made.nc")
+        )
+        == 2
+    )
     assert (
         f'{at}/{name}.nc: has been made again for another run since it was read: dtype is "float32", not'
         in (one_line(capsys))

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import yaml
 from plugin_files import MOMENTUM, place
+from project import install
 
 import twolayer
 from twolayer.cli import main
@@ -356,17 +357,7 @@ def test_an_installed_package(tmp_path: Path) -> None:
     (package / "__init__.py").write_text(MOMENTUM)
     (package / "damaged.py").write_text("import nothing_of_that_name\n")
     site = tmp_path / "site"
-    install = [
-        sys.executable,
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--no-deps",
-        "--no-build-isolation",
-        "--no-index",
-    ]
-    subprocess.run([*install, "--target", str(site), str(package.parent)], check=True)
+    install(package.parent, site)
     environment = {**os.environ, "PYTHONPATH": str(site)}
 
     def listed(*arguments: str) -> subprocess.CompletedProcess[str]:

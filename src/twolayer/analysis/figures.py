@@ -116,6 +116,7 @@ def render(
     changed: Mapping[str, str] | None = None,
     claims: Mapping[str, Claim] | None = None,
     claim_data: Mapping[str, xr.Dataset] | None = None,
+    made: Mapping[str, Any] | None = None,
 ) -> None:
     """Draw a figure and write it to each output (.pdf, .png, .mp4, and .json: what its face says); the same data give
     the same bytes.
@@ -123,6 +124,7 @@ def render(
     style: a matplotlib style on top of matplotlib's own defaults: nobody's settings change a figure.
     changed: by experiment, the settings that are not the paper's, which the face says.
     claims: those whose verdicts stand on the face. claim_data: what they are evaluated on besides `data`.
+    made: how the figure was made, further entries of the .json (`analysis.description`).
     """
     rows = evaluate(claims or {}, {**data, **(claim_data or {})}, changed)
     face = drawing.face(name, data, changed, rows)
@@ -144,7 +146,7 @@ def render(
             write_still(canvas, output, face)
     for output in outputs:
         if output.suffix == ".json":
-            write_face(face, output)
+            write_record({**face.record(), **(made or {})}, output)
 
 
 def styled(style: Path | None) -> AbstractContextManager[None]:
@@ -154,9 +156,9 @@ def styled(style: Path | None) -> AbstractContextManager[None]:
     return styles.context([style] if style else [], after_reset=True)
 
 
-def write_face(face: Face, output: Path) -> None:
-    """Write what a face says."""
-    text = json.dumps(face.record(), indent=1, ensure_ascii=False) + "\n"
+def write_record(record: Mapping[str, Any], output: Path) -> None:
+    """Write what a face says, and how the figure was made."""
+    text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
 
     def produce(aside: Path) -> None:
         aside.write_text(text, encoding="utf-8")
@@ -173,9 +175,8 @@ def write_still(canvas: Figure, output: Path, face: Face) -> None:
     else:
         metadata = {"Title": face.name, "Description": face.text(), "Software": None}
     atomic.write(output, lambda aside: canvas.savefig(aside, metadata=metadata), verify=not_empty)
-    canvas.set_layout_engine(
-        None
-    )  # laid out once, so that all files are the same; "none" would draw each twice
+    # laid out once, so that all files are the same; "none" would draw each twice
+    canvas.set_layout_engine(None)
 
 
 def letter_panels(canvas: Figure) -> None:
