@@ -317,6 +317,11 @@ def render(options: argparse.Namespace) -> None:
     matplotlib.use("agg")
     kinds = ("figures", "claims") if options.claims else ("figures",)
     registry = load_named(options.plugin_path, kinds, (options.figure, *options.claims))
+    shown = [path.parent.name for path in options.datasets]
+    claims = {
+        name.partition(".")[2]: registry.find("claims", name).plugin.on_these(shown)
+        for name in options.claims
+    }
     stage(
         registry.find("figures", options.figure).plugin,
         options.face or options.figure,
@@ -324,7 +329,7 @@ def render(options: argparse.Namespace) -> None:
         outputs=options.output,
         style=options.style or style_file(),
         changed=changes_of(options),
-        claims={name.partition(".")[2]: registry.find("claims", name).plugin for name in options.claims},
+        claims={name: claim for name, claim in claims.items() if claim is not None},
         claim_data=opened([], options.claim_files),
     )
 

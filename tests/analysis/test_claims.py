@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from twolayer.analysis.claims import table
+from twolayer.analysis.claims import Claim, table
 from twolayer.analysis.comparison import (
     Result,
     above,
@@ -69,3 +70,23 @@ def test_the_table_counts_every_verdict(tmp_path: Path) -> None:
     file.write_text(json.dumps(rows[:1]))
     assert table([file]).endswith("1 claims: 1 hold, 0 fail, 0 inconclusive")
     assert np.isfinite(rows[0]["measured"])
+
+
+@pytest.mark.parametrize(
+    ("apart", "these", "kept"),
+    [
+        (("a", "b"), ["a"], ("a",)),
+        (("a", "b"), ["b", "x"], ("b",)),
+        (("a", "b"), ["a", "b"], ("a", "b")),
+        (("a", "b"), ["x"], None),
+        ((), ["a"], None),
+        ((), ["a", "b", "x"], ("a", "b")),
+        (("a",), ["a"], None),
+        (("a",), ["b"], None),
+    ],
+)
+def test_a_figure_bears_the_cases_on_its_experiments(apart: Any, these: list[str], kept: Any) -> None:
+    """All of `experiments` = a, b that are not taken apart are needed."""
+    whole = Claim(lambda data: {}, "", "", "derived", ("a", "b"), apart=apart)
+    found = whole.on_these(these)
+    assert (found and found.experiments) == kept

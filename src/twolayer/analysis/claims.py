@@ -6,7 +6,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -34,6 +34,7 @@ class Claim:
     files: netCDF files, relative to the plugin's file, that it also reads; given under their stems.
     late: why a threshold was chosen after the number was seen; empty where it was stated before the run.
     figures: the figures of the paper that show it.
+    apart: those of `experiments` that it is evaluated on one after the other, each as cases of its own.
     """
 
     evaluate: Evaluate
@@ -44,6 +45,16 @@ class Claim:
     files: tuple[str, ...] = ()
     late: str = ""
     figures: tuple[str, ...] = ()
+    apart: tuple[str, ...] = ()
+
+    def on_these(self, experiments: Iterable[str]) -> Claim | None:
+        """The claim on those of its experiments that are among these: what a figure of them bears. None where it needs
+        others, or is on none of them."""
+        kept = tuple(name for name in self.experiments if name in set(experiments))
+        lacking = set(self.experiments) - set(kept)
+        if not kept or not lacking <= set(self.apart) or (self.apart and lacking >= set(self.apart)):
+            return None
+        return replace(self, experiments=kept)
 
 
 def claim(

@@ -101,7 +101,7 @@ class Paper:
                 if not experiments:
                     found = check(*further, *stored)
                     return {"": found} if isinstance(found, Result) else found
-                for experiment in experiments:
+                for experiment in (name for name in experiments if name in data):
                     prefix = [experiment] if len(experiments) > 1 else []
                     cases = self.cases(experiment, data[experiment], words, select)
                     for case, run in self.parts(experiment, cases, of):
@@ -120,6 +120,7 @@ class Paper:
                 read,
                 late,
                 tuple(figures),
+                tuple(name for name in experiments if name not in others),
             )
             mark(claim, "claims", f"{self.name}.{check.__name__}", claim, check.__module__)
             return claim

@@ -148,13 +148,13 @@ class Study:
         return list(dict.fromkeys(files))
 
     def face_claims(self, figure: Figure) -> list[str]:
-        """The full names of the claims whose verdicts stand on a figure's face: those that name it and are about its
+        """The full names of the claims whose verdicts stand on a figure's face: those that name it, on its
         experiments alone, so that a figure waits for no other."""
         found = {name: self.registry.find("claims", name).plugin for name in self.claims_of(figure.paper)}
         return [
             name
             for name, claim in found.items()
-            if figure.name in claim.figures and set(claim.experiments) <= set(figure.experiments)
+            if figure.name in claim.figures and claim.on_these(figure.experiments) is not None
         ]
 
     def face_files(self, figure: Figure) -> list[str]:
