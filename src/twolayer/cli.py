@@ -11,13 +11,15 @@ import argparse
 import contextlib
 import gc
 import json
+import re
+import shlex
 import signal
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from twolayer.errors import DataError, TwolayerError
+from twolayer.errors import ConfigError, DataError, TwolayerError
 
 __all__ = ["main"]
 
@@ -31,7 +33,10 @@ CHANGED = "{experiment: what is changed from the paper's settings} as JSON"
 def main(arguments: list[str] | None = None) -> int:
     """Run one verb; errors that a user can cause are one message and exit status 2."""
     gc.set_threshold(RARELY)
-    parsed = parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    given, making = cut(given) if given[:1] == ["set"] else (given, [])
+    parsed = parser().parse_args(given)
+    parsed.making = making
     try:
         parsed.verb(parsed)
         sys.stdout.flush()
@@ -53,6 +58,12 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"twolayer {parsed.name}: stopped; nothing half-written was left", file=sys.stderr)
         return 130
     return 0
+
+
+def cut(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """The arguments before and after `--`."""
+    place = arguments.index("--") if "--" in arguments else len(arguments)
+    return arguments[:place], arguments[place + 1 :]
 
 
 class Version(argparse.Action):
@@ -164,8 +175,28 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument(
         "--folder", default=Path("plugins"), type=Path, help="the folder of plugins that it is written to"
     )
+    one = verb(set_)
+    one.usage = "twolayer set PATH=VALUE [PATH=VALUE ...] -- TARGET [options of snakemake]"
+    one.epilog = SET_EXAMPLES
+    one.formatter_class = argparse.RawDescriptionHelpFormatter
+    one.add_argument(
+        "settings", nargs="*", metavar="PATH=VALUE", help="a setting; with commas between values a sweep"
+    )
+    one.add_argument("--variant", help="the name of the variant; default: made of the settings")
+    one.add_argument("--configfile", nargs="+", type=Path, default=[], help="config files over config.yaml")
     verb(schema)
     return top
+
+
+SET_EXAMPLES = """\
+TARGET is a paper, <paper>.<figure>, <paper>.<experiment>, or a path under results/. Its results are those of a variant
+of the paper, results/<paper>_<settings>; the paper's stay as they are.
+
+A figure with another setting; a sweep of 3 x 2 runs; a paper with one experiment changed and one figure less:
+  twolayer set initialization.scale=0.3 -- xu2023.figure1
+  twolayer set network.neurons=2,5,10 dynamics.step_size=0.1,0.2 -- mystudy.rate
+  twolayer set figure1.seeds=4 figures.toys=false -- xu2023 --cores 4
+"""
 
 
 TRAINED_BY = ("backends", "activations", "losses", "problems", "initializations", "dynamics")
@@ -354,16 +385,7 @@ def claims(options: argparse.Namespace) -> None:
         for name, full in inherited("claims", lineage, registry).items()
     }
     rows = evaluate(found, opened(options.datasets, options.files), changes_of(options))
-    text = json.dumps(rows, indent=1, ensure_ascii=False) + "\n"
-
-    def produce(aside: Path) -> None:
-        aside.write_text(text, encoding="utf-8")
-
-    def verify(aside: Path) -> None:
-        if aside.read_text(encoding="utf-8") != text:
-            raise ValueError("it reads back otherwise than it was written")
-
-    atomic.write(options.output, produce, verify)
+    atomic.write_text(options.output, json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
 
 
 def chart(options: argparse.Namespace) -> None:
@@ -470,6 +492,50 @@ def new(options: argparse.Namespace) -> None:
     for file in write(options.kind, options.plugin, options.folder):
         print(file)
     print("Change them to what you mean; pytest says whether it is right, docs/plugins.md what it may have.")
+
+
+def set_(options: argparse.Namespace) -> None:
+    """Make a paper, figure or experiment with other settings, as a variant: PATH=VALUE ... -- TARGET."""
+    import subprocess
+
+    import yaml
+
+    from twolayer.storage import atomic
+    from twolayer.study import settings
+    from twolayer.study.study import composed_paper, load_study
+
+    if not options.making or not options.settings:
+        raise ConfigError(
+            "set: needs PATH=VALUE ... -- TARGET: twolayer set network.neurons=50 -- mystudy.rate"
+        )
+    target_text, *passed = options.making
+    given = [settings.read_setting(text) for text in options.settings]
+    files = [*[Path("config.yaml")][: Path("config.yaml").is_file()], *options.configfile]
+    paths = {"plugin_paths": list(map(str, options.plugin_path))} if options.plugin_path else {}
+    name = re.sub(r"\Aresults/", "", target_text).partition("/")[0].partition(".")[0]
+    study = load_study(files, paths | {"papers": {name: {}}})
+    target = settings.read_target(target_text, study)
+    composed = composed_paper(files, target.paper, study.plugin_paths)
+    changed = settings.changed_paper(target, given, composed, tuple(study.papers[target.paper].figures))
+    variant = settings.variant_name(target.paper, given, options.variant)
+    load_study(files, paths | {"papers": {variant: changed}})  # refused here, before it is a file
+    file = Path("results", variant, "config.yaml")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    content: dict[str, Any] = {"papers": {variant: settings.relative_to(changed, file.parent)}}
+    if options.plugin_path:
+        content["plugin_paths"] = [os.path.relpath(path, file.parent) for path in study.plugin_paths]
+    atomic.write_text(
+        file, yaml.safe_dump(content, sort_keys=False, allow_unicode=True, default_flow_style=None)
+    )
+    if not any(re.match(r"(-c|-j|-e|--cores|--jobs|--executor|--profile)", option) for option in passed):
+        passed += ["--cores", "all"]
+    configs = map(str, [*options.configfile, file])
+    command = ["snakemake", *passed, "--configfile", *configs, "--", *target.of(variant)]
+    print(
+        f"{shlex.join(command)}\nWith what {file} says in config.yaml, it joins the gallery.", file=sys.stderr
+    )
+    if status := subprocess.run([sys.executable, "-m", *command], check=False).returncode:
+        raise SystemExit(status)
 
 
 def clean(options: argparse.Namespace) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from twolayer.errors import DataError
 
-__all__ = ["locked", "write"]
+__all__ = ["locked", "write", "write_text"]
 
 
 def write(path: Path, produce: Callable[[Path], None], verify: Callable[[Path], None]) -> None:
@@ -36,6 +36,19 @@ def write(path: Path, produce: Callable[[Path], None], verify: Callable[[Path], 
         finally:
             with contextlib.suppress(OSError):
                 aside.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, UTF-8."""
+
+    def produce(aside: Path) -> None:
+        aside.write_text(text, encoding="utf-8")
+
+    def verify(aside: Path) -> None:
+        if aside.read_text(encoding="utf-8") != text:
+            raise ValueError("it reads back otherwise than it was written")
+
+    write(path, produce, verify)
 
 
 @contextlib.contextmanager

@@ -160,7 +160,7 @@ def make_run(
     """One run of an experiment, every section built and checked, defaults filled in."""
     raw = copy.deepcopy({key: section[key] for key in RUN_KEYS if key in section})
     for path, (_, value) in point.items():
-        set_path(raw, path, value, where)
+        set_path(raw, path, value, f"{where}.sweep.{path}")
     missing = [key for key in (*PLUGIN_SECTIONS, "network", "times") if key not in raw]
     if missing:
         raise ConfigError(f"{where}: missing {', '.join(missing)}")

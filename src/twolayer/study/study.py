@@ -21,7 +21,7 @@ from twolayer.study.schema import convert
 from twolayer.study.variant import Composed, compose, paper_files
 from twolayer.training.placement import Placement
 
-__all__ = ["Figure", "PlannedPaper", "Study", "load_study"]
+__all__ = ["Figure", "PlannedPaper", "Study", "composed_paper", "load_study"]
 
 
 @dataclass(frozen=True)
@@ -183,11 +183,32 @@ class Study:
         return "" if metrics is None else f"--metrics {' '.join(metrics)}"
 
 
-def load_study(files: Sequence[Path | str], overrides: Mapping[str, Any] | None = None) -> Study:
-    """Read, merge and check configs; later files override earlier ones, `overrides` all of them."""
-    layers = [(str(file), read_config(Path(file))) for file in files]
+Layer = tuple[str, Mapping[str, Any]]
+"""A config and what it is called in errors."""
+
+
+def layers_of(files: Sequence[Path | str], overrides: Mapping[str, Any] | None = None) -> list[Layer]:
+    """The configs, later ones over earlier ones, `overrides` over all of them."""
+    layers: list[Layer] = [(str(file), read_config(Path(file))) for file in files]
     if overrides:
         layers.append(("--config", anchored(dict(overrides), Path.cwd())))
+    return layers
+
+
+def asked_of(layers: Iterable[Layer]) -> list[Layer]:
+    """What each config says of papers."""
+    return [(source, mapping(layer.get("papers"), f"{source}: papers")) for source, layer in layers]
+
+
+def composed_paper(files: Sequence[Path | str], name: str, plugin_paths: Sequence[str]) -> Composed:
+    """A paper's experiments and figures as the configs have them, unchecked."""
+    folders = paper_files((plugin_folder(), *map(Path, plugin_paths)))
+    return compose(name, asked_of(layers_of(files)), folders)
+
+
+def load_study(files: Sequence[Path | str], overrides: Mapping[str, Any] | None = None) -> Study:
+    """Read, merge and check configs; later files override earlier ones, `overrides` all of them."""
+    layers = layers_of(files, overrides)
     top: dict[str, Any] = {"backend": "numba", "plugin_paths": [], "papers": {}}
     for source, layer in layers:
         for key, value in layer.items():
@@ -199,7 +220,7 @@ def load_study(files: Sequence[Path | str], overrides: Mapping[str, Any] | None 
     registry = load(paths)
     registry.find("backends", top["backend"], "backend")
     folders = paper_files((plugin_folder(), *map(Path, paths)))
-    asked = [(source, mapping(layer.get("papers"), f"{source}: papers")) for source, layer in layers]
+    asked = asked_of(layers)
     warnings, papers = registry.warnings(), {}
     names = list(dict.fromkeys(name for _, named in asked for name in named))
     for name in names:

@@ -116,7 +116,10 @@ def labelled(value: Any, where: str) -> tuple[Any, Any]:
 
 
 def set_path(raw: dict[str, Any], path: str, value: Any, where: str) -> None:
-    """Set a dotted path in nested sections; `stages[1]` is the second section of a list."""
+    """Set a dotted path in nested sections; `stages[1]` is the second section of a list.
+
+    where: how errors begin.
+    """
     *parents, last = words_of(path)
     section: Any = raw
     for parent in parents:
@@ -125,11 +128,11 @@ def set_path(raw: dict[str, Any], path: str, value: Any, where: str) -> None:
         elif isinstance(section, dict) and isinstance(parent, str):
             section = section.setdefault(parent, {})
         else:
-            raise ConfigError(f"{where}.sweep.{path}: there is no [{parent}]")
+            raise ConfigError(f"{where}: there is no [{parent}]")
         if not isinstance(section, dict | list):
-            raise ConfigError(f"{where}.sweep.{path}: '{parent}' is not a section")
+            raise ConfigError(f"{where}: '{parent}' is not a section")
     if not isinstance(section, dict) or isinstance(last, int):
-        raise ConfigError(f"{where}.sweep.{path}: must end in a key of a section")
+        raise ConfigError(f"{where}: must end in a key of a section")
     section[last] = copy.deepcopy(value)
 
 
