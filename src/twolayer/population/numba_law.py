@@ -8,20 +8,24 @@ All that is computed on the way lies in `Work`, so that nothing is allocated.
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from twolayer.core.arrays import norm
 from twolayer.core.network import TIED, TRAINED
 from twolayer.kernels.jit import njit
+from twolayer.kernels.record import Cube, Integers, Matrix, Record, Vector
+from twolayer.kernels.separate import separate
 from twolayer.population.closed_form import unit
 from twolayer.population.orthogonal_form import CLOSE, COARSE
 
-__all__ = ["Law", "Work", "fill_jacobian", "fill_velocity", "inner"]
+__all__ = ["SEPARATE", "Law", "Work", "fill_jacobian", "fill_velocity", "inner"]
 
 inner = njit(cache=True, nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 """Of what only kernels call: without the code that takes arguments from Python, a third of the compile time."""
+SEPARATE: Any = separate(cache=True, nogil=True, error_model="numpy")
+"""Of what several kernels call, or what would be compiled once more with each."""
 
 VECTOR, DIRECTION, TURNED, HEADED, REST, POSITION, FIELD, NORMAL = range(8)
 """Vectors of units: u, û, σu, σû, ζ, v̂ + ζ (0 for strays), F; and one at right angles to û in the plane of a pair."""
@@ -36,32 +40,32 @@ SAFE = 1e100
 """Lengths between the inverse of this and this are squared as they are."""
 
 
-class Law(NamedTuple):
+class Law(Record):
     """What the velocity depends on but for the teachers: a (student,) where it is given; mode: `core.network.OUTPUTS`;
     turn: |·|; orthogonal: whether digits are kept by groups; numbers: s, A, B, D of the loss, weight decay."""
 
-    given: Any
+    given: Vector
     mode: int
     turn: bool
     orthogonal: bool
-    numbers: Any
+    numbers: Vector
 
 
-class Work(NamedTuple):
+class Work(Record):
     """Memory of the formulas: vectors (plane, unit, feature) and numbers (plane, unit) of units, in which teachers
     stay as they are; numbers of teachers (plane, teacher); rows (teacher + 3, feature); ζ·v̂ (unit, teacher); the
     teacher whose group a unit belongs to, or −1 (unit,); the Hessian's blocks in (W, a), (student feature, student
     feature), (student feature, student) and (student, student)."""
 
-    vectors: Any
-    numbers: Any
-    teachers: Any
-    rows: Any
-    tilt: Any
-    group: Any
-    both: Any
-    cross: Any
-    last: Any
+    vectors: Cube
+    numbers: Matrix
+    teachers: Matrix
+    rows: Matrix
+    tilt: Matrix
+    group: Integers
+    both: Matrix
+    cross: Matrix
+    last: Matrix
 
     @classmethod
     def of(cls, students: int, teachers: Any, outputs: Any) -> Work:
@@ -121,8 +125,8 @@ def angle(vectors: Any, plane: int, i: int, other: int, j: int) -> float:
     return 2.0 * math.atan2(math.sqrt(apart), math.sqrt(together))
 
 
-@inner
-def fill_units(vector: Any, law: Any, work: Any) -> None:
+@SEPARATE
+def fill_units(vector: Vector, law: Law, work: Work) -> None:
     """The units of a vector of parameters: u, û, |u|, c; a and the sign of each student."""
     vectors, numbers = work.vectors, work.numbers
     m, (units, d) = law.given.size, vectors.shape[1:]
@@ -153,8 +157,8 @@ def fill_units(vector: Any, law: Any, work: Any) -> None:
                     vectors[DIRECTION, p, a] = -vectors[DIRECTION, p, a]
 
 
-@inner
-def fill_plain_field(m: int, law: Any, work: Any) -> None:
+@SEPARATE
+def fill_plain_field(m: int, law: Law, work: Work) -> None:
     """F_i as `closed_form.field`: each pair of students once."""
     vectors, numbers = work.vectors, work.numbers
     linear, curved, constant = law.numbers[1], law.numbers[2], law.numbers[3]
@@ -378,8 +382,8 @@ def fill_grouped_field(m: int, law: Any, work: Any) -> None:
             vectors[FIELD, i, a] = 2.0 * (numbers[FLIP, i] * value + share * rows[ODD, a])
 
 
-@inner
-def fill_velocity(vector: Any, law: Any, work: Any, out: Any) -> None:
+@SEPARATE
+def fill_velocity(vector: Vector, law: Law, work: Work, out: Vector) -> None:
     """−∇ of the objective in the trained parameters into `out` (parameter,), as `PopulationProblem.gradient`."""
     m, d, scale, decay = law.given.size, work.vectors.shape[2], law.numbers[0], law.numbers[4]
     fill_units(vector, law, work)
@@ -400,8 +404,8 @@ def fill_velocity(vector: Any, law: Any, work: Any, out: Any) -> None:
             out[m * d + i] = -(by_output + decay * output)
 
 
-@inner
-def fill_jacobian(vector: Any, law: Any, work: Any, matrix: Any) -> None:
+@SEPARATE
+def fill_jacobian(vector: Vector, law: Law, work: Work, matrix: Matrix) -> None:
     """−∇∇ of the objective into `matrix` (parameter, parameter), as `PopulationProblem.hessian`."""
     m, (units, d) = law.given.size, work.vectors.shape[1:]
     scale, linear, curved, constant = law.numbers[0], law.numbers[1], law.numbers[2], law.numbers[3]

@@ -8,14 +8,16 @@ Hairer and Wanner, Solving Ordinary Differential Equations II, IV.8, with more s
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from twolayer.core.network import FIXED, TRAINED
 from twolayer.kernels.entry import entry
 from twolayer.kernels.jit import njit
-from twolayer.population.numba_law import fill_jacobian, fill_velocity, inner
+from twolayer.kernels.record import Flags, Integers, Matrix, Record, Vector
+from twolayer.population.numba_law import SEPARATE, fill_jacobian, fill_velocity, inner
+from twolayer.population.radau_tables import Radau
 
 __all__ = ["Memory", "run"]
 
@@ -53,7 +55,7 @@ ROUNDING = 2.0**-49
 TINY = 1e-300
 
 
-class Memory(NamedTuple):
+class Memory(Record):
     """State of an integration. y, dy/dt, the state before the last step, κ, tolerances and a spare vector
     (parameter,); Z of the last step and of this one, states, velocities and spares of the stages (stage, parameter);
     a number for each stage; the Jacobian's eigenvalues (parameter,), eigenvectors and their transpose (parameter,
@@ -61,29 +63,29 @@ class Memory(NamedTuple):
     0 for parameters of those that rest, else 1; the first student that is equal to each, which it stays equal to, as
     solutions are unique, though rounding would part them; and the numbers named above."""
 
-    y: Any
-    f: Any
-    old: Any
-    rates: Any
-    scale: Any
-    spare: Any
-    last: Any
-    stages: Any
-    points: Any
-    slopes: Any
-    modes: Any
-    weights: Any
-    values: Any
-    basis: Any
-    transposed: Any
-    excess: Any
-    largest: Any
-    watched: Any
-    rests: Any
-    moving: Any
-    twins: Any
-    reals: Any
-    counts: Any
+    y: Vector
+    f: Vector
+    old: Vector
+    rates: Vector
+    scale: Vector
+    spare: Vector
+    last: Matrix
+    stages: Matrix
+    points: Matrix
+    slopes: Matrix
+    modes: Matrix
+    weights: Vector
+    values: Vector
+    basis: Matrix
+    transposed: Matrix
+    excess: Vector
+    largest: Vector
+    watched: Flags
+    rests: Flags
+    moving: Vector
+    twins: Integers
+    reals: Vector
+    counts: Integers
 
     @classmethod
     def of(cls, parameters: int, students: int, stages: int) -> Memory:
@@ -103,7 +105,7 @@ class Memory(NamedTuple):
             np.zeros(17),
             np.zeros(10, dtype=np.int64),
         ]
-        return cls._make(arrays)
+        return cls(*arrays)
 
 
 @inner
@@ -131,8 +133,8 @@ def rotate(vectors: Any, matrix: Any, out: Any) -> None:
                 out[i, b] += x * matrix[a, b]
 
 
-@inner
-def diagonalize(memory: Any) -> None:
+@SEPARATE
+def diagonalize(memory: Memory) -> None:
     """Eigenvalues and eigenvectors of the matrix in `basis`, by Jacobi's rotations."""
     matrix, basis = memory.transposed, memory.basis
     n = memory.values.size
@@ -225,8 +227,8 @@ def fill_scale(mode: int, d: int, memory: Any) -> None:
             memory.moving[a] = alive
 
 
-@inner
-def guess(size: float, table: Any, memory: Any) -> None:
+@SEPARATE
+def guess(size: float, table: Radau, memory: Memory) -> None:
     """Z of the stages, to begin with: the last step's polynomial, or the linear flow where the step is much longer."""
     stages, n = memory.stages.shape
     ratio = size / memory.reals[OLD_SIZE] if memory.counts[STARTED] else math.inf
@@ -250,8 +252,8 @@ def guess(size: float, table: Any, memory: Any) -> None:
     rotate(memory.modes, memory.transposed, memory.stages)
 
 
-@inner
-def correct(size: float, d: int, table: Any, memory: Any) -> int:
+@SEPARATE
+def correct(size: float, d: int, table: Radau, memory: Memory) -> int:
     """One of Newton's iterations for Z: 1 where it has converged, −1 where it will not, else 0."""
     z, slopes, modes, weights = memory.stages, memory.slopes, memory.modes, memory.weights
     counts, reals = memory.counts, memory.reals
@@ -326,8 +328,8 @@ def error_of(size: float, table: Any, memory: Any) -> float:
     return math.sqrt(square / n)
 
 
-@inner
-def accept(size: float, error: float, mode: int, d: int, table: Any, memory: Any) -> None:
+@SEPARATE
+def accept(size: float, error: float, mode: int, d: int, table: Radau, memory: Memory) -> None:
     """Go to the end of the step, whose velocity the stages give, and choose the next one's size."""
     reals, counts, z = memory.reals, memory.counts, memory.stages
     stages, n = z.shape

@@ -8,28 +8,29 @@ eigenvalue and (s − 1)/2 complex pairs (Hairer and Wanner, Solving Ordinary Di
 from __future__ import annotations
 
 from functools import cache
-from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.polynomial import Legendre
 
+from twolayer.kernels.record import Matrix, Record, Vector
+
 __all__ = ["Radau", "radau"]
 
 
-class Radau(NamedTuple):
+class Radau(Record):
     """nodes: 0 and c, (s + 1,). slopes: L_j'(c_i), (s, s). vectors, inverse: T and T⁻¹, (s, s), in which the slopes
     are γ, then blocks ((α, β), (−β, α)). real: γ. pairs: α and β, ((s − 1)/2, 2). errors: h times the polynomial of
     the stages' velocities at 0, of Z, (s,): its difference from the velocity there estimates the error.
     iterations: how many of Newton's at most. reach: the ratio of two steps' sizes up to which the last one's
     polynomial is followed. patience: so many more iterations than with a new Jacobian, and a new one is taken."""
 
-    nodes: Any
-    slopes: Any
-    vectors: Any
-    inverse: Any
+    nodes: Vector
+    slopes: Matrix
+    vectors: Matrix
+    inverse: Matrix
     real: float
-    pairs: Any
-    errors: Any
+    pairs: Matrix
+    errors: Vector
     iterations: int
     reach: float
     patience: int
