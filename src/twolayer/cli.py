@@ -38,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
     parsed = parser().parse_args(given)
     parsed.making = making
     try:
-        parsed.verb(parsed)
+        status = parsed.verb(parsed)
         sys.stdout.flush()
     except TwolayerError as error:
         print(f"twolayer {parsed.name}: error: {error}", file=sys.stderr)
@@ -57,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"twolayer {parsed.name}: stopped; nothing half-written was left", file=sys.stderr)
         return 130
-    return 0
+    return int(status or 0)
 
 
 def cut(arguments: list[str]) -> tuple[list[str], list[str]]:
@@ -158,13 +158,18 @@ def parser() -> argparse.ArgumentParser:
     one = verb(plugins)
     one.add_argument("kind", nargs="?", help="only this kind")
     one.add_argument("plugin", nargs="?", help="only this one of it, with all that it says of itself")
-    for function in (list_, show, clean):
+    for function in (list_, verify, show, clean):
         one = verb(function)
         one.add_argument(
             "--configfile", nargs="+", type=Path, help="config files, later ones first; default: config.yaml"
         )
         if function is show:
             one.add_argument("figure", help="<paper>.<figure>")
+        if function is verify:
+            one.add_argument("paper", nargs="?", help="only this paper")
+            one.add_argument(
+                "--files", action="store_true", help="print the files to make again, nothing else"
+            )
         if function is clean:
             one.add_argument("--yes", action="store_true", help="remove them")
     one = verb(new)
@@ -255,6 +260,7 @@ def train(options: argparse.Namespace) -> None:
         )
     made = netcdf.provenance("trajectory", run, job.code("train"))
     made |= {"backend": placed.backend, "notes": "\n".join(notes), **netcdf.coordinates(variables)}
+    made |= netcdf.made_from({"problem.nc": attributes})
     refuse_changed(options.problem, attributes, "problem")
     netcdf.write(options.output, variables, made)
     for note in notes:
@@ -293,6 +299,7 @@ def measure(options: argparse.Namespace) -> None:
     verify.refuse_trajectory(trajectory, options.trajectory, run, clock, data.features)
     made = netcdf.provenance("metrics", run, job.code("measure", options.metrics))
     made |= {"backend": trained["backend"], "notes": trained["notes"], "trained_by": trained["code"]}
+    made |= netcdf.made_from({"problem.nc": attributes, "trajectory.nc": trained})
     variables, messages = stage(
         problem,
         attributes,
@@ -312,7 +319,7 @@ def measure(options: argparse.Namespace) -> None:
 def gather(options: argparse.Namespace) -> None:
     """Gather the metrics of all runs of an experiment into one dataset."""
     from twolayer.stages.gather import gather as stage
-    from twolayer.storage import netcdf, verify
+    from twolayer.storage import checksum, netcdf, verify
     from twolayer.study.fingerprint import code_of
     from twolayer.study.runs import run_names
 
@@ -332,6 +339,8 @@ def gather(options: argparse.Namespace) -> None:
     made = netcdf.provenance("dataset", {**runs[0], "name": "all runs"}, code_of("gather"))
     for key in ("backend", "trained_by", "notes"):
         made[key] = "\n".join(dict.fromkeys(attributes[key] for _, attributes in files if attributes[key]))
+    carried = checksum.of_list(attributes.get(checksum.KEY, "") for _, attributes in files)
+    made |= netcdf.made_from({"metrics.nc": {checksum.KEY: carried}})
     del made["run"]  # a variable here: each point of the sweep has its own
     gathered = stage(runs, [variables for variables, _ in files])
     netcdf.write(options.output, gathered, made | netcdf.coordinates(gathered, runs[0]["swept"]))
@@ -343,6 +352,8 @@ def render(options: argparse.Namespace) -> None:
 
     from twolayer.analysis.figures import style_file
     from twolayer.stages.render import render as stage
+    from twolayer.storage import netcdf
+    from twolayer.study.fingerprint import code_of
     from twolayer.study.registry import load_named
 
     matplotlib.use("agg")
@@ -353,10 +364,14 @@ def render(options: argparse.Namespace) -> None:
         name.partition(".")[2]: registry.find("claims", name).plugin.on_these(shown)
         for name in options.claims
     }
+    drawing = registry.find("figures", options.figure)
+    files = [drawing.file, *(registry.find("claims", name).file for name in options.claims)]
     stage(
-        registry.find("figures", options.figure).plugin,
+        drawing.plugin,
         options.face or options.figure,
         opened(options.datasets, options.files),
+        netcdf.checksums_of(options.datasets, (*options.files, *options.claim_files)),
+        code_of("render", files),
         outputs=options.output,
         style=options.style or style_file(),
         changed=changes_of(options),
@@ -369,7 +384,8 @@ def claims(options: argparse.Namespace) -> None:
     """Evaluate the claims of a paper (--output), or print those evaluated before as a table."""
     from twolayer.analysis.claims import table
     from twolayer.stages.claims import evaluate
-    from twolayer.storage import atomic
+    from twolayer.storage import atomic, checksum, netcdf
+    from twolayer.study.fingerprint import code_of
 
     if options.table or not options.output:
         print(table(options.table or evaluated(options.paper), options.failing))
@@ -380,12 +396,17 @@ def claims(options: argparse.Namespace) -> None:
         raise DataError("claims: --output needs a paper")
     lineage = (options.paper, *options.base)
     registry = load(options.plugin_path, ("claims",), lineage)
-    found = {
-        name: registry.find("claims", full).plugin
-        for name, full in inherited("claims", lineage, registry).items()
+    entries = {
+        name: registry.find("claims", full) for name, full in inherited("claims", lineage, registry).items()
     }
+    found = {name: entry.plugin for name, entry in entries.items()}
     rows = evaluate(found, opened(options.datasets, options.files), changes_of(options))
-    atomic.write_text(options.output, json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
+    signed = checksum.signed_rows(
+        rows,
+        netcdf.checksums_of(options.datasets, options.files),
+        code_of("claims", [entry.file for entry in entries.values()]),
+    )
+    atomic.write_text(options.output, json.dumps(signed, indent=1, ensure_ascii=False) + "\n")
 
 
 def chart(options: argparse.Namespace) -> None:
@@ -399,15 +420,19 @@ def chart(options: argparse.Namespace) -> None:
 def explore(options: argparse.Namespace) -> None:
     """Show the neurons of a paper's runs over time on one page."""
     from twolayer.stages.explore import explore as stage
+    from twolayer.study.fingerprint import code_of
 
-    stage(options.datasets, options.output)
+    stage(options.datasets, options.output, code_of("explore"))
 
 
 def gallery(options: argparse.Namespace) -> None:
     """Show all figures with their claims on one page."""
     from twolayer.stages.gallery import gallery as stage
+    from twolayer.study.fingerprint import code_of
 
-    stage(options.output, options.figures, options.claims, options.failed, options.sentences)
+    stage(
+        options.output, options.figures, options.claims, options.failed, options.sentences, code_of("gallery")
+    )
 
 
 def evaluated(paper: str | None) -> list[Path]:
@@ -476,6 +501,15 @@ def list_(options: argparse.Namespace) -> None:
     from twolayer.reports import study_report
 
     print(study_report(studied(options)))
+
+
+def verify(options: argparse.Namespace) -> int:
+    """Say which results are cut short, altered, stale or misplaced, and how to make them again; exit status 1 then."""
+    from twolayer.verification import report, verification
+
+    found = verification(studied(options), options.paper)
+    print("\n".join(map(str, found.to_remake)) if options.files else report(found))
+    return int(bool(found.wrong))
 
 
 def show(options: argparse.Namespace) -> None:

@@ -21,7 +21,7 @@ from applicable import applicable_metrics
 from twolayer.cli import main
 from twolayer.errors import DataError
 from twolayer.stages.gather import gather
-from twolayer.storage import atomic, netcdf
+from twolayer.storage import atomic, checksum, netcdf
 from twolayer.study.registry import load
 
 RUN: dict[str, Any] = {
@@ -139,6 +139,7 @@ def test_every_number_stays_the_same_on_its_way_to_the_file(tmp_path: Path) -> N
     }
     netcdf.write(tmp_path / "file.nc", variables, {"note": "x"})
     back, attributes = netcdf.read(tmp_path / "file.nc")
+    assert attributes.pop("checksum") == checksum.of_arrays(back, attributes)
     assert attributes == {"note": "x"}
     for name, array in values.items():
         found = back[name][1]

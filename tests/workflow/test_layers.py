@@ -30,7 +30,7 @@ LAYERS = (
     ("analysis",),
     ("study",),
     ("stages",),
-    ("reports", "templates"),
+    ("reports", "templates", "verification"),
     ("cli", "notebook"),
     ("testing",),
 )

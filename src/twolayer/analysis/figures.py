@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from twolayer.analysis.claims import Claim, evaluate
 from twolayer.analysis.face import Face, run_summary
 from twolayer.errors import ConfigError, DataError
-from twolayer.storage import atomic
+from twolayer.storage import atomic, checksum
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -146,7 +146,8 @@ def render(
             write_still(canvas, output, face)
     for output in outputs:
         if output.suffix == ".json":
-            write_record({**face.record(), **(made or {})}, output)
+            files = {path.name: checksum.of_file(path) for path in outputs if path != output}
+            write_record({**face.record(), **(made or {}), "checksums": files}, output)
 
 
 def styled(style: Path | None) -> AbstractContextManager[None]:
@@ -158,12 +159,8 @@ def styled(style: Path | None) -> AbstractContextManager[None]:
 
 def write_record(record: Mapping[str, Any], output: Path) -> None:
     """Write what a face says, and how the figure was made."""
-    text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
-
-    def produce(aside: Path) -> None:
-        aside.write_text(text, encoding="utf-8")
-
-    atomic.write(output, produce, verify=not_empty)
+    text = json.dumps(checksum.signed_record(record), indent=1, ensure_ascii=False) + "\n"
+    atomic.write_text(output, text)
 
 
 def write_still(canvas: Figure, output: Path, face: Face) -> None:

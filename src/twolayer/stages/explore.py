@@ -12,7 +12,7 @@ import xarray as xr
 
 from twolayer.analysis.explorer import FEWEST_FRAMES, explorer, scene, seeds_shown
 from twolayer.errors import DataError
-from twolayer.storage import atomic
+from twolayer.storage import atomic, checksum
 
 __all__ = ["explore"]
 
@@ -23,8 +23,11 @@ BUDGET = 3_500_000
 """Bytes of positions on a page, about."""
 
 
-def explore(datasets: Sequence[Path], output: Path) -> None:
-    """Write the page of the experiments whose datasets are given; their runs' trajectories lie below their folders."""
+def explore(datasets: Sequence[Path], output: Path, code: str = "") -> None:
+    """Write the page of the experiments whose datasets are given; their runs' trajectories lie below their folders.
+
+    code: the fingerprint of the code that makes it, which it carries.
+    """
     runs = {dataset.parent.name: list(runs_of(dataset)) for dataset in datasets}
     filmed = {name: found for name, found in runs.items() if found}
     sizes = [size for found in filmed.values() for _, _, size in found]
@@ -34,15 +37,14 @@ def explore(datasets: Sequence[Path], output: Path) -> None:
         for name, found in filmed.items()
     }
     text = explorer(output.parent.name, experiments, "../index.html")
+    sources = {dataset.parent.name: checksum_of(dataset) for dataset in datasets}
+    atomic.write_text(output, checksum.signed_page(text, sources, code))
 
-    def produce(aside: Path) -> None:
-        aside.write_text(text, encoding="utf-8")
 
-    def verify(aside: Path) -> None:
-        if aside.read_text(encoding="utf-8") != text:
-            raise ValueError("it reads back otherwise than it was written")
-
-    atomic.write(output, produce, verify)
+def checksum_of(path: Path) -> str:
+    """The checksum that a dataset carries; empty where it carries none."""
+    with opened(path) as dataset:
+        return str(dataset.attrs.get(checksum.KEY, ""))
 
 
 def runs_of(dataset: Path) -> Iterator[tuple[dict[str, Any], Path, tuple[int, int, int]]]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from twolayer.analysis.gallery.content import content
 from twolayer.analysis.gallery.page import page
-from twolayer.storage import atomic
+from twolayer.storage import atomic, checksum
 
 __all__ = ["gallery"]
 
@@ -18,15 +19,13 @@ def gallery(
     claims: Sequence[Path],
     failed: Iterable[Path] = (),
     sentences: Iterable[Path] = (),
+    code: str = "",
 ) -> None:
-    """Write the page of what these files hold, see `content`."""
+    """Write the page of what these files hold, see `content`.
+
+    code: the fingerprint of the code that makes it, which it carries.
+    """
     text = page(content(output.parent, figures, claims, failed, sentences))
-
-    def produce(aside: Path) -> None:
-        aside.write_text(text, encoding="utf-8")
-
-    def verify(aside: Path) -> None:
-        if aside.read_text(encoding="utf-8") != text:
-            raise ValueError("it reads back otherwise than it was written")
-
-    atomic.write(output, produce, verify)
+    files = [file for file in (*figures, *claims) if file.is_file()]
+    sources = {os.path.relpath(file, output.parent): checksum.of_file(file) for file in files}
+    atomic.write_text(output, checksum.signed_page(text, sources, code))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from twolayer.analysis import figures
 from twolayer.analysis.description import describe
+from twolayer.storage import checksum
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -14,6 +15,17 @@ if TYPE_CHECKING:
 __all__ = ["render"]
 
 
-def render(drawing: figures.Drawing, name: str, data: Mapping[str, xr.Dataset], **options: Any) -> None:
-    """As `analysis.figures.render`; a .json among the outputs also says how the figure was made."""
-    figures.render(drawing, name, data, **options, made=describe(drawing, data))
+def render(
+    drawing: figures.Drawing,
+    name: str,
+    data: Mapping[str, xr.Dataset],
+    sources: Mapping[str, str] | None = None,
+    code: str = "",
+    **options: Any,
+) -> None:
+    """As `analysis.figures.render`; a .json among the outputs also says how the figure was made.
+
+    sources: the checksums of what it is drawn from. code: the fingerprint of the code that draws it.
+    """
+    made = {**describe(drawing, data), "code": code, checksum.SOURCES: dict(sources or {})}
+    figures.render(drawing, name, data, **options, made=made)

@@ -22,12 +22,14 @@ from twolayer.core.loss import Loss
 from twolayer.core.network import Weights
 from twolayer.core.trajectory import STOP_REASONS, Clock, Trajectory
 from twolayer.errors import DataError, unknown_name
-from twolayer.storage import atomic
+from twolayer.storage import atomic, checksum
 
 __all__ = [
     "Variables",
+    "checksums_of",
     "coordinates",
     "in_coordinates_of",
+    "made_from",
     "pack_problem",
     "pack_trajectory",
     "read",
@@ -94,6 +96,22 @@ def provenance(stage: str, run: Mapping[str, Any], code: str) -> dict[str, Any]:
             sort_keys=True,
         ),
     }
+
+
+def made_from(sources: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """The attribute that says which files a file was made from: their names with the checksums that they carry."""
+    carried = {name: str(attributes.get(checksum.KEY, "")) for name, attributes in sources.items()}
+    return {checksum.SOURCES: json.dumps(carried)}
+
+
+def checksums_of(datasets: Iterable[Path], files: Iterable[Path] = ()) -> dict[str, str]:
+    """The checksums of what a figure or a claim is made from: those that datasets carry, by their experiment, which is
+    the name of their folder, and those of further files, by their stem."""
+    found = {}
+    for path in datasets:
+        _, attributes = read(path, ())
+        found[path.parent.name] = str(attributes.get(checksum.KEY, ""))
+    return found | {path.stem: checksum.of_file(path) for path in files}
 
 
 def coordinates(variables: Variables, swept: Iterable[str] = ()) -> dict[str, str]:
@@ -215,13 +233,18 @@ def storable(values: Any) -> Any:
 
 
 def write(path: Path, variables: Variables, attributes: Mapping[str, Any]) -> None:
-    """Write a netCDF file that is whole or absent; the same content gives the same bytes."""
+    """Write a netCDF file that is whole or absent, with a checksum of what it holds; the same content gives the same
+    bytes."""
+    stored = {
+        name: (dimensions, storable(values), described_as)
+        for name, (dimensions, values, described_as) in variables.items()
+    }
+    attributes = {**attributes, checksum.KEY: checksum.of_arrays(stored, attributes)}
 
     def produce(aside: Path) -> None:
         with netCDF4.Dataset(aside, "w", format="NETCDF4") as file:
             file.setncatts(dict(attributes))
-            for name, (dimensions, values, described_as) in variables.items():
-                array = storable(values)
+            for name, (dimensions, array, described_as) in stored.items():
                 for dimension, size in zip(dimensions, array.shape, strict=True):
                     if dimension not in file.dimensions:
                         file.createDimension(dimension, size)
@@ -235,8 +258,7 @@ def write(path: Path, variables: Variables, attributes: Mapping[str, Any]) -> No
 
     def verify(aside: Path) -> None:
         back, _ = read(aside)
-        for name, (_, values, _) in variables.items():
-            array = storable(values)
+        for name, (_, array, _) in stored.items():
             same = (
                 (back[name][1].astype(str) == array.astype(str)).all()
                 if array.dtype.kind in "UO"
