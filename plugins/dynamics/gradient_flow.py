@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from twolayer import Flow, Problem, Weights, dynamics
 from twolayer.core.arrays import norm, to_host
 from twolayer.core.dynamics import WeightDecay
 from twolayer.core.network import placed_like
+from twolayer.core.progress import reached
 from twolayer.core.seeds import over_seeds
 from twolayer.core.trajectory import Clock, FlowWeights
 from twolayer.errors import TrainingError
@@ -110,12 +112,18 @@ class GradientFlow(Flow):
             begin = FlowWeights(hidden[seed], output[seed], resting=resting[seed])
             return self.flow_of_seed(problem, seed, begin, clock.time)
 
+        def said(seed: int) -> Iterator[FlowWeights]:
+            """The path, which says how far it is: the frames of all seeds come at the end."""
+            for time, frame in zip(clock.time.tolist(), path(seed), strict=True):
+                reached(time, 1, partial(loss_of_seed, problem, seed, frame))
+                yield frame
+
         seeds = hidden.shape[0]
         frames: Iterable[Sequence[FlowWeights]]
         if seeds == 1:  # each frame as soon as it is reached
             frames = ([frame] for frame in path(0))
         else:
-            frames = zip(*over_seeds(lambda seed: list(path(seed)), seeds, problem.threads), strict=True)
+            frames = zip(*over_seeds(lambda seed: list(said(seed)), seeds, problem.threads), strict=True)
         for frame in frames:
             yield FlowWeights(
                 placed_like(np.stack([one.hidden for one in frame]), weights.hidden),
@@ -147,6 +155,12 @@ class GradientFlow(Flow):
                 here = replace(frame, forks=forks, stall=stall)  # where λ changes, saved or not
                 if moment in saved:
                     yield here
+
+
+def loss_of_seed(problem: Problem, seed: int, weights: Weights) -> Any:
+    """The loss of one seed, (1,): hidden (neuron, feature), output (neuron,)."""
+    data = problem.data.of_seed(seed).mapped(to_host)
+    return data.problem(problem.network).loss(Weights(weights.hidden[None], weights.output[None]))
 
 
 def refuse_tiny(problem: Problem, hidden: Any) -> None:

@@ -7,10 +7,12 @@ command among it, stands in the log file under `.snakemake/log`; with `--verbose
 from __future__ import annotations
 
 import logging
+import math
 import os
 import re
 import shutil
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,10 +23,15 @@ from typing import Any
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
+from twolayer.training import progress as training
+
 __all__ = ["LogHandler", "message_of"]
 
 EVERY = 20.0
 """Seconds between two lines on progress, where they cannot overwrite one another."""
+
+OFTEN, SELDOM = 1.0, 60.0
+"""Seconds between two looks at how far running jobs are: on a terminal, and where lines cannot be overwritten."""
 
 SCREEN = 16
 """Lines that a dry run takes for what would run; where there are more experiments, each paper takes one."""
@@ -67,7 +74,12 @@ class Job:
     wildcards: Mapping[str, str]
     reason: str
     logs: list[str]
+    outputs: list[str] = field(default_factory=list)
     started: float = 0.0
+
+    def state(self) -> training.State | None:
+        """How far it is, where it says so."""
+        return training.read(training.file_of(self.outputs[0])) if self.outputs else None
 
     def name(self) -> str:
         """`train zhu2025/rate/neurons=2`."""
@@ -121,14 +133,16 @@ class Progress:
         return work / at_once
 
     def line(self, failed: int) -> str:
-        """`317 of 749 jobs, 2 failed, 2 min left: train zhu2025/rate/neurons=2, …`."""
+        """`317 of 749 jobs, 2 failed, 2 min left: train zhu2025/rate/neurons=2 at t = 3e+04 (45 %), …`."""
         parts = [f"{self.finished} of {self.total} jobs"]
         if failed:
             parts.append(f"{failed} failed")
-        left = self.left()
+        states = [(job.name(), job.state()) for job in self.running.values()]
+        known = [self.left(), *(state.left for _, state in states if state)]
+        left = max((each for each in known if each is not None and math.isfinite(each)), default=None)
         if left is not None and self.finished < self.total:
-            parts.append(f"{duration(left)} left")
-        running = ", ".join(job.name() for job in self.running.values())
+            parts.append(f"{training.duration(left)} left")
+        running = ", ".join(f"{name} at {state}" if state else name for name, state in states)
         return ", ".join(parts) + (f": {running}" if running else "")
 
 
@@ -146,6 +160,9 @@ class LogHandler(LogHandlerBase):
         self.last = time.monotonic()
         self.bar = False
         self.whole = whole_output(self.common_settings, self.stream)
+        self.closed = threading.Event()
+        if self.whole is None and not self.dry:
+            threading.Thread(target=self.keep_saying, daemon=True).start()
 
     @property
     def writes_to_stream(self) -> bool:
@@ -185,7 +202,14 @@ class LogHandler(LogHandlerBase):
         if event == LogEvent.RUN_INFO:
             self.plan(record)
         elif event == LogEvent.JOB_INFO:
-            job = Job(record.rule_name, dict(record.wildcards or {}), str(record.reason), list(record.log))
+            outputs = list(map(str, getattr(record, "output", ())))
+            job = Job(
+                record.rule_name,
+                dict(record.wildcards or {}),
+                str(record.reason),
+                list(record.log),
+                outputs,
+            )
             self.announced[record.jobid] = job
             if not self.dry:
                 self.progress.start(record.jobid, job)
@@ -244,6 +268,15 @@ class LogHandler(LogHandlerBase):
             self.last = time.monotonic()
             self.say(line)
 
+    def keep_saying(self) -> None:
+        """The line on progress from time to time while jobs run, as a long one says how far it is."""
+        while not self.closed.wait(OFTEN if self.overwrites else SELDOM):
+            with self.lock or threading.Lock():
+                if self.progress.running and not self.closed.is_set():
+                    if not self.overwrites:
+                        self.last = time.monotonic() - EVERY
+                    self.say_progress()
+
     def say_failures(self) -> None:
         """The jobs that failed, each with its message and its log, and those that have something to note."""
         if self.failed:
@@ -274,6 +307,7 @@ class LogHandler(LogHandlerBase):
 
     def close(self) -> None:
         """The end: the terminal is left on a fresh line."""
+        self.closed.set()
         if self.bar:
             self.stream.write("\n")
             self.bar = False
@@ -365,14 +399,6 @@ def error_in_yaml(arguments: Sequence[str]) -> str:
             except ConfigError as error:
                 return str(error)
     return ""
-
-
-def duration(seconds: float) -> str:
-    """`40 s`, `3 min`, `2 h 10 min`."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def whole_output(settings: Any, stream: Any) -> Any:

@@ -246,7 +246,7 @@ def train(options: argparse.Namespace) -> None:
     placed, backend = job.placed(options.backend, "--backend")
     if placed.note:
         print(f"{options.output}: {placed.note}", file=sys.stderr)
-    with prompt_interrupt():
+    with prompt_interrupt(), progress_of(options.output, job):
         variables, notes = stage(
             problem,
             attributes,
@@ -265,6 +265,26 @@ def train(options: argparse.Namespace) -> None:
     netcdf.write(options.output, variables, made)
     for note in notes:
         print(f"{options.output}: {note}", file=sys.stderr)
+
+
+@contextlib.contextmanager
+def progress_of(output: Path, job: Any) -> Iterator[None]:
+    """While a training runs, how far it is: on a terminal in a line, in a workflow's folder in a file for its line."""
+    from twolayer.core.times import Times
+    from twolayer.training import progress
+
+    clock = job.dynamics.clock(Times(**job.run["times"]))
+    with contextlib.ExitStack() as stack:
+        if sys.stderr.isatty():
+            show = stack.enter_context(progress.on_line(sys.stderr))
+        elif progress.FOLDER.parent.is_dir():
+            show = stack.enter_context(progress.written_to(progress.file_of(output)))
+        else:
+            yield
+            return
+        meter = progress.Meter(len(job.run["seeds"]), clock.time.tolist(), clock.step is not None, show)
+        stack.enter_context(meter.listening())
+        yield
 
 
 def refuse_changed(path: Path, attributes: Mapping[str, Any], stage: str) -> None:

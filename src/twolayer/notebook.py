@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from twolayer.analysis.figures import Drawing, letter_panels, style_file, styled
+from twolayer.core.times import Times
 from twolayer.errors import ConfigError, DataError
 from twolayer.stages.gather import gather
 from twolayer.stages.generate import generate
@@ -21,6 +24,7 @@ from twolayer.storage import netcdf
 from twolayer.study.job import Job
 from twolayer.study.registry import load
 from twolayer.study.runs import make_experiment
+from twolayer.training.progress import Meter, on_line, wanted
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -36,6 +40,7 @@ def run(
     weights: bool = False,
     threads: int | None = None,
     plugin_paths: list[str] | None = None,
+    progress: bool | None = None,
 ) -> xr.Dataset:
     """Run an experiment, written as in config.yaml, and return its metrics as a labelled dataset.
 
@@ -43,13 +48,13 @@ def run(
     point of the variable `run` of a dataset, the run as JSON. Plugins are as their files are now.
     threads: how many seeds are worked on at once; by default as many as there are cores.
     weights: add `hidden` (…, seed, time, neuron, feature) and `output` (…, seed, time, neuron).
+    progress: show time reached, loss and time left in one line of stderr; by default on a terminal and in a notebook.
     Raises ConfigError where the experiment is wrong, with the place in it.
     """
     import xarray as xr
 
-    threads = (
-        threads or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
+    threads = threads or cores()
+    progress = wanted(sys.stderr) if progress is None else progress
     registry = load(plugin_paths or ())
     checked = make_experiment("notebook", "run", experiment_of(experiment), registry, "experiment")
     registry.find("backends", backend, "backend")
@@ -73,17 +78,18 @@ def run(
         )
         loss = job.loss(problem, attributes)
         placed, chosen = job.placed(backend)
-        trajectory, told = train(
-            problem,
-            attributes,
-            job.network,
-            described,
-            job.initialization,
-            job.dynamics,
-            chosen,
-            threads,
-            loss,
-        )
+        with shown(job, one.name) if progress else contextlib.nullcontext():
+            trajectory, messages = train(
+                problem,
+                attributes,
+                job.network,
+                described,
+                job.initialization,
+                job.dynamics,
+                chosen,
+                threads,
+                loss,
+            )
         measured, left_out = measure(
             problem,
             attributes,
@@ -100,13 +106,23 @@ def run(
             measured |= {name: trajectory[name] for name in ("hidden", "output")}
         runs.append(described)
         files.append(measured)
-        notes += told
+        notes += messages
         trained_on |= {placed.backend: None}
     gathered: netcdf.Variables = gather(runs, files)
     dataset = xr.Dataset({name: variable for name, variable in gathered.items() if name not in ("seed",)})
     coordinates = [name for name in ("seed", "time", "step", *runs[0]["swept"]) if name in gathered]
     dataset = dataset.assign_coords({name: gathered[name] for name in coordinates})
     return dataset.assign_attrs(backend="\n".join(trained_on), notes="\n".join(notes))
+
+
+@contextlib.contextmanager
+def shown(job: Job, name: str) -> Iterator[None]:
+    """While a run is trained, how far it is."""
+    clock = job.dynamics.clock(Times(**job.run["times"]))
+    with on_line(sys.stderr, name) as show:
+        meter = Meter(len(job.run["seeds"]), clock.time.tolist(), clock.step is not None, show)
+        with meter.listening():
+            yield
 
 
 def figure(

@@ -15,11 +15,11 @@ from snakemake_logger_plugin_twolayer import (
     LogHandler,
     Progress,
     causes_of,
-    duration,
     error_in_yaml,
     message_of,
     plain_error,
 )
+from twolayer.training.progress import FOLDER, State, duration, file_of, written_to
 
 
 def handler(monkeypatch: pytest.MonkeyPatch, dryrun: bool = False) -> tuple[LogHandler, io.StringIO]:
@@ -84,6 +84,26 @@ def test_notes_are_shown_at_the_end(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     shown.emit(record("", LogEvent.JOB_FINISHED, job_id=1))
     shown.emit(record("", ending=True))
     assert "1 job left a note:\n  train p/e/default: seed 0 diverged at step 3\n" in stream.getvalue()
+
+
+def test_a_long_training_says_how_far_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    output = "results/p/e/default/trajectory.nc"
+    shown, stream = handler(monkeypatch)
+    shown.overwrites = True
+    running = job(1, "train", paper="p", experiment="e", run="default")
+    running.output = [output]
+    shown.emit(record("Job stats:", LogEvent.RUN_INFO, stats={"train": 1, "total": 1}))
+    with written_to(file_of(output)) as show:
+        show(State(3.2e5, 0.45, 1.2e-9, 400.0))
+        shown.emit(running)
+    line = "0 of 1 jobs, 7 min left: train p/e/default at t = 3.2e+05 (45 %), loss 1.2e-09, 7 min left"
+    assert line[:70] in stream.getvalue()  # the width of the terminal cuts the rest
+    shown.say_progress()
+    assert stream.getvalue().endswith("\r\033[K0 of 1 jobs: train p/e/default")
+    assert not list(FOLDER.iterdir())
+    shown.close()
+    assert shown.closed.is_set()
 
 
 def test_a_dry_run_takes_a_screenful(monkeypatch: pytest.MonkeyPatch) -> None:

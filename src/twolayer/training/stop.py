@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,6 +20,7 @@ from twolayer.core.arrays import array_namespace
 from twolayer.core.dynamics import Dynamics
 from twolayer.core.network import Weights
 from twolayer.core.problem import Problem
+from twolayer.core.progress import reached
 from twolayer.core.seeds import over_seeds
 from twolayer.core.trajectory import Clock
 from twolayer.training.frames import kept
@@ -55,6 +57,9 @@ class Judge(Protocol):
     def stopping(self, index: int, weights: Weights) -> Any:
         """The number of the reason why each seed ends, (seed,), 0 where it goes on: index of the check, weights on
         the host of the seeds that are left."""
+
+    def loss(self, weights: Weights) -> Any:
+        """The loss of the seeds that are left, (seed,): weights as of `stopping`."""
 
     def keep(self, going: Any) -> None:
         """Go on with some of the seeds that are left, by their place among them."""
@@ -104,6 +109,12 @@ class Watch:
                 reason[np.sqrt(squares) <= self.rule.gradient_norm] = 1
         return reason
 
+    def loss(self, weights: Weights) -> Any:
+        """As `Judge.loss`."""
+        return self.problem.loss(
+            Weights(weights.hidden.astype(np.float64), weights.output.astype(np.float64))
+        )
+
     def change(self, time: float, weights: Weights) -> Any:
         """The largest change of a weight since half of the time, over the largest weight, (seed,); ∞ before a check
         at or before that."""
@@ -136,6 +147,10 @@ class Replay:
     def stopping(self, index: int, weights: Weights) -> Any:
         """As `Judge.stopping`."""
         return np.where(self.checks == index, self.reasons, 0)
+
+    def loss(self, weights: Weights) -> Any:
+        """As `Judge.loss`: that of the other run was shown."""
+        return np.full(len(weights.hidden), np.nan)
 
 
 @dataclass(frozen=True)
@@ -179,6 +194,7 @@ def stopped_path(
         for index, frame in enumerate(path):
             state = kept(frame, start, dynamics, index, len(clock.time))
             forks, stalls = frame.forks, frame.stall or stalls
+            reached(float(clock.time[index]), 1, partial(judge.loss, state))
             if saved[index]:
                 frames.append(state)
             reason = int(judge.stopping(index, state)[0])
@@ -230,11 +246,13 @@ def together(
                 )
                 next(path)  # the state it begins with
             start, state = state, next(path, None)
-            reached = kept(state, start, dynamics, index, last + 1)
+            arrived = kept(state, start, dynamics, index, last + 1)
             current = Weights(current.hidden.copy(), current.output.copy())
-            current.hidden[left], current.output[left] = reached.hidden, reached.output
+            current.hidden[left], current.output[left] = arrived.hidden, arrived.output
         if len(left):
-            reason = judge.stopping(index, Weights(current.hidden[left], current.output[left]))
+            going_on = Weights(current.hidden[left], current.output[left])
+            reached(float(clock.time[index]), seeds, partial(judge.loss, going_on))
+            reason = judge.stopping(index, going_on)
             if reason.any():
                 checks[left], reasons[left] = np.where(reason > 0, index, -1), reason
                 going = np.flatnonzero(reason == 0)

@@ -12,6 +12,7 @@ from twolayer.core.data import Data
 from twolayer.core.dynamics import Dynamics
 from twolayer.core.initialization import InitializationSpec
 from twolayer.core.network import Network, Weights
+from twolayer.core.progress import reached
 from twolayer.core.seeds import over_seeds, random_of
 from twolayer.core.times import Times
 from twolayer.core.trajectory import Trajectory
@@ -93,6 +94,7 @@ def train(
         if stop is None:
             for frame in dynamics.trajectory(problem, begin(), clock, random()):
                 frames.append(kept(frame, reduced_start, dynamics, len(frames), len(clock.time)))
+                reached(float(clock.time[len(frames) - 1]), len(seeds), lambda: on_host.loss(frames[-1]))
                 forks = None if frame.forks is None else np.asarray(frame.forks, dtype=np.int64)
                 stalls = frame.stall or stalls
         else:
