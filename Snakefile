@@ -33,6 +33,7 @@ include: "workflow/rules/papers.smk"
 onstart:
     internals.lift_rate_limit(workflow)
     internals.end_jobs_on_sigterm(workflow)
+    start_server_for_jobs()
 
 
 onsuccess:

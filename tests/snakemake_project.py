@@ -25,7 +25,9 @@ class Project:
             for part in ("src", "plugins", "workflow", "profiles"):
                 shutil.copytree(PROJECT / part, folder / part, ignore=unwanted)
             shutil.copy(PROJECT / "Snakefile", folder)
-            self.write("bin/twolayer", f'#!/bin/sh\nexec "{sys.executable}" -m twolayer.cli "$@"\n')
+            self.write(
+                "bin/twolayer", f'#!/bin/sh\nexec "{sys.executable}" -m twolayer.launch.command "$@"\n'
+            )
             (folder / "bin" / "twolayer").chmod(0o755)
         self.environment = {
             **os.environ,

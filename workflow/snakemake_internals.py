@@ -49,6 +49,11 @@ def share_card(workflow: Any) -> None:
         workflow.global_resources.setdefault("gpu", 1)
 
 
+def number_of_jobs(workflow: Any) -> int:
+    """Jobs that are to run."""
+    return len(workflow.dag)
+
+
 def rule_names(workflow: Any) -> set[str]:
     """The rules that exist so far."""
     return {rule.name for rule in workflow.rules}

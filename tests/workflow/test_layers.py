@@ -32,7 +32,7 @@ LAYERS = (
     ("stages",),
     ("reports", "templates", "verification"),
     ("cli", "notebook"),
-    ("testing",),
+    ("launch", "testing"),
 )
 LEVEL = {room: level for level, row in enumerate(LAYERS) for room in row}
 
@@ -134,6 +134,7 @@ def test_kinds_that_compute_do_not_draw() -> None:
 ALLOWED = {
     "twolayer.analysis.claims",
     "twolayer.errors",
+    "twolayer.launch.start",
     "twolayer.storage.verify",
     "twolayer.study.merge",
     "twolayer.study.registry",

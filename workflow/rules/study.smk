@@ -15,6 +15,7 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
 from twolayer.analysis.claims import summary
+from twolayer.launch.start import start_server
 from twolayer.storage.verify import digest_of, why_stale
 from twolayer.study.study import load_study
 
@@ -53,6 +54,16 @@ wildcard_constraints:
     experiment=r"(?!figures/)\w+",
     figure=r"\w+",
     run=r"[^/]+",
+
+
+WORTH_A_SERVER = 10  # jobs: to load all libraries once takes as long as some jobs take to start
+
+
+def start_server_for_jobs():
+    """Have many jobs on this machine start as copies of a process that has loaded the libraries."""
+    here = internals.runs_here(workflow) and internals.is_first_process(workflow)
+    if here and internals.number_of_jobs(workflow) >= WORTH_A_SERVER:
+        start_server(study.plugin_paths)
 
 
 def run_of(wildcards):
