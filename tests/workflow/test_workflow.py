@@ -345,7 +345,9 @@ def gone(pid: int) -> bool:
 @pytest.mark.parametrize("served", [False, True], ids=["jobs by themselves", "jobs of the server"])
 def test_what_is_killed_leaves_nothing_half_done(tmp_path: Path, served: bool) -> None:
     project = Project(tmp_path / "project")
-    project.edit("workflow/rules/study.smk", "WORTH_A_SERVER = 10", f"WORTH_A_SERVER = {1 if served else 100}")
+    project.edit(
+        "workflow/rules/study.smk", "WORTH_A_SERVER = 10", f"WORTH_A_SERVER = {1 if served else 100}"
+    )
     project.write("config.yaml", SLEEPERS)
     project.write("plugins/dynamics/nap.py", NAP)
     asleep, folder = project.folder / "asleep", project.result("sleepers/naps")
