@@ -373,24 +373,27 @@ def render(options: argparse.Namespace) -> None:
     from twolayer.analysis.figures import style_file
     from twolayer.stages.render import render as stage
     from twolayer.storage import netcdf
+    from twolayer.storage.layout import experiment_of
     from twolayer.study.fingerprint import code_of
     from twolayer.study.registry import load_named
 
     matplotlib.use("agg")
     kinds = ("figures", "claims") if options.claims else ("figures",)
     registry = load_named(options.plugin_path, kinds, (options.figure, *options.claims))
-    shown = [path.parent.name for path in options.datasets]
+    name = options.face or options.figure
+    paper = name.partition(".")[0]
+    shown = [experiment_of(path, paper) for path in options.datasets]
     claims = {
-        name.partition(".")[2]: registry.find("claims", name).plugin.on_these(shown)
-        for name in options.claims
+        claim.partition(".")[2]: registry.find("claims", claim).plugin.on_these(shown)
+        for claim in options.claims
     }
     drawing = registry.find("figures", options.figure)
-    files = [drawing.file, *(registry.find("claims", name).file for name in options.claims)]
+    files = [drawing.file, *(registry.find("claims", claim).file for claim in options.claims)]
     stage(
         drawing.plugin,
-        options.face or options.figure,
-        opened(options.datasets, options.files),
-        netcdf.checksums_of(options.datasets, (*options.files, *options.claim_files)),
+        name,
+        opened(options.datasets, options.files, paper),
+        netcdf.checksums_of(options.datasets, (*options.files, *options.claim_files), paper),
         code_of("render", files),
         outputs=options.output,
         style=options.style or style_file(),
@@ -621,12 +624,16 @@ def prompt_interrupt() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def opened(netcdf: list[Path], files: list[Path]) -> dict[str, Any]:
-    """Datasets by the name of their experiment, which is that of their folder, and files by their stem."""
+def opened(netcdf: list[Path], files: list[Path], paper: str = "") -> dict[str, Any]:
+    """Datasets by the name of their experiment, in a figure of a paper (`experiment_of`), and files by their stem."""
     import xarray as xr
 
+    from twolayer.storage.layout import experiment_of
+
     found = {}
-    named = [(path.parent.name, path) for path in netcdf] + [(path.stem, path) for path in files]
+    named = [(experiment_of(path, paper) if paper else path.parent.name, path) for path in netcdf] + [
+        (path.stem, path) for path in files
+    ]
     for name, path in named:
         if not path.is_file():
             raise DataError(f"{path}: there is no such file")

@@ -14,6 +14,7 @@ from twolayer.analysis import claims
 from twolayer.analysis.figures import Drawing
 from twolayer.analysis.metric import Metric, always
 from twolayer.errors import ConfigError, unknown_name
+from twolayer.storage.layout import RESULTS, dataset_file
 from twolayer.storage.verify import why_stale
 from twolayer.study.registry import KINDS, Registered, Registry
 from twolayer.study.runs import Experiment, PlannedRun
@@ -21,8 +22,6 @@ from twolayer.study.schema import parameters
 from twolayer.study.study import Figure, PlannedPaper, Study
 
 __all__ = ["abandoned", "figure_report", "plugin_report", "study_report"]
-
-RESULTS = Path("results")
 
 STAGES = (("problem", "generate"), ("trajectory", "train"), ("metrics", "measure"))
 """The files of a run, and the stage that makes each."""
@@ -90,7 +89,7 @@ def files_of(figure: Figure) -> list[Path]:
 
 def datasets_of(paper: str, experiments: Iterable[str]) -> list[Path]:
     """The datasets of experiments."""
-    return [RESULTS / paper / experiment / "dataset.nc" for experiment in experiments]
+    return [dataset_file(paper, experiment) for experiment in experiments]
 
 
 def figure_state(figure: Figure) -> str:
@@ -135,7 +134,7 @@ def figure_report(study: Study, name: str) -> str:
     lines.append(f"  drawn by: {drawing.source}")
     lines.append("  files: " + ", ".join(map(str, files_of(figure))))
     for key in figure.experiments:
-        experiment = paper.experiments[key]
+        experiment = study.experiment(paper_name, key)
         lines.append(
             f"  experiment {key} ({experiment_state(study, experiment)}), {len(experiment.runs)} runs"
         )

@@ -18,13 +18,12 @@ from typing import Any
 
 from twolayer.errors import DataError
 from twolayer.storage import checksum, netcdf
+from twolayer.storage.layout import RESULTS, dataset_file
 from twolayer.storage.verify import why_stale
 from twolayer.study.runs import Experiment, PlannedRun
 from twolayer.study.study import Figure, PlannedPaper, Study
 
 __all__ = ["Verification", "Wrong", "report", "verification"]
-
-RESULTS = Path("results")
 
 STAGES = {"problem": ("generate", ()), "trajectory": ("train", ("problem.nc",))}
 STAGES |= {"metrics": ("measure", ("problem.nc", "trajectory.nc"))}
@@ -206,7 +205,7 @@ def read_json(path: Path) -> Any:
 
 def datasets(paper: str, experiments: Iterable[str]) -> dict[str, str | None]:
     """The checksums of the datasets that are there."""
-    return {name: carried(RESULTS / paper / name / "dataset.nc") for name in experiments}
+    return {name: carried(dataset_file(paper, name)) for name in experiments}
 
 
 def files(paths: Iterable[str]) -> dict[str, str | None]:

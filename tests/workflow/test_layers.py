@@ -135,6 +135,7 @@ ALLOWED = {
     "twolayer.analysis.claims",
     "twolayer.errors",
     "twolayer.launch.start",
+    "twolayer.storage.layout",
     "twolayer.storage.verify",
     "twolayer.study.merge",
     "twolayer.study.registry",

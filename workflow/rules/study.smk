@@ -16,6 +16,7 @@ sys.dont_write_bytecode = False
 
 from twolayer.analysis.claims import summary
 from twolayer.launch.start import start_server
+from twolayer.storage.layout import dataset_file
 from twolayer.storage.verify import digest_of, why_stale
 from twolayer.study.study import load_study
 
@@ -158,7 +159,7 @@ def contents(files):
 
 
 def datasets_of(paper, experiments):
-    return [f"results/{paper}/{experiment}/dataset.nc" for experiment in experiments]
+    return [str(dataset_file(paper, experiment)) for experiment in experiments]
 
 
 def products(paper):

@@ -10,6 +10,7 @@ import numpy as np
 from twolayer import Run, bands, fit_rate, floored, name_axes, reference
 from twolayer.analysis.intervals import mean_interval
 from twolayer.analysis.labels import marker_of, style_of, symbol_of
+from twolayer.analysis.rates import local_slope, power_slope, within_trust
 from twolayer.errors import DataError
 from twolayer.population.asymptotics import (
     gradient_limit,
@@ -481,3 +482,68 @@ def draw_by_students(row: Any, runs: Run) -> None:
     row[1].yaxis.set_major_formatter("{x:g}")
     row[1].set_ylabel(r"$|\nabla L|\,/\,L^{2/3}$ at the end")
     row[0].legend(loc="lower left")
+
+
+# ---- the law of three papers ----
+
+
+SOURCES = {"xu2023": "Xu and Du 2023", "zhu2025": "Zhu et al. 2025", "zhou2021": "Zhou et al. 2021"}
+"""The papers whose losses fall as t⁻³, by the first part of an experiment's full name."""
+
+NEAR_CUBIC = 0.3
+"""How far the slope of the last decade may lie from −3 for a run to be shown."""
+
+
+def late_slope(run: Run) -> float:
+    """The slope of log L against log t over the last decade that is trusted, the median over seeds."""
+    loss = within_trust(run.dataset).transpose("seed", "time").values
+    time = run.time.values
+    slopes = []
+    for one in loss:
+        known = np.isfinite(one) & (one > 0)
+        last = time[known].max(initial=0.0)
+        slopes.append(power_slope(time[known], one[known], last / 10, last) if known.sum() > 1 else math.nan)
+    return float(np.median(slopes))
+
+
+def cubic_runs(runs: Run) -> list[Run]:
+    """The runs of an experiment whose loss ends as t⁻³."""
+    return [run for run in runs.by("run") if abs(late_slope(run) + 3) < NEAR_CUBIC]
+
+
+def drawn_of(name: str, runs: Run) -> str:
+    """`Xu and Du 2023 (9 of 12 runs)`."""
+    every = list(runs.by("run"))
+    return f"{SOURCES.get(name, name)} ({len(cubic_runs(runs))} of {len(every)} runs)"
+
+
+@paper.figure(
+    "theorem",
+    "One law of three papers: where several students share a teacher, the loss falls as $t^{-3}$, for relu and "
+    "$|\\cdot|$, one teacher and several, small starts and starts near the teachers.",
+    details=lambda *runs: (
+        "a: the loss times t³, the median over the seeds of each run; b: the local slope, pale: −3. Of each paper the "
+        f"runs whose loss falls over its last decade with an exponent within {NEAR_CUBIC} of −3: "
+        + ", ".join(drawn_of(key, each) for key, each in zip(SOURCES, runs, strict=True))
+        + ". Each in the units of its paper, so that levels of different papers are not compared."
+    ),
+    on={"figure1": "loss", "zhu2025.rate": "loss", "zhou2021.rates": "loss"},
+    size=(7.0, 3.2),
+)
+def one_law(canvas: Figure, *experiments: Run) -> None:
+    left, right = canvas.subplots(1, 2)
+    for key, runs in zip(SOURCES, experiments, strict=True):
+        style, label = style_of(SOURCES[key], list(SOURCES.values())), SOURCES[key]
+        for run in cubic_runs(runs):
+            later = run.isel(time=slice(1, None))
+            loss = within_trust(later.dataset).median("seed")
+            left.plot(later.time, loss * later.time**3, label=label, linewidth=0.9, **style)
+            slope = local_slope(later.dataset).median("seed")
+            right.plot(later.time, slope, label=label, linewidth=0.9, **style)
+            label = ""
+    reference(right, [1e-1, 1e8], [-3, -3])
+    left.set(xscale="log", yscale="log", ylabel="$L\\,t^3$", ylim=(1e-2, None), xlim=(0.5, None))
+    right.set(xscale="log", ylabel=r"local slope of $\log L$", ylim=(-4.2, 0.2), xlim=(0.5, None))
+    for axes in (left, right):
+        name_axes(axes, x=experiments[0].time)
+    left.legend(loc="lower right")

@@ -145,8 +145,8 @@ class Paper:
         may ask. Each is a text, or a function of the same runs, which says what was run from them.
         on: the experiments it is drawn from, each given as a `Run` of all its runs, in this order, with the metrics
         and swept words that it takes: {"rate": ["loss", "neurons"]}; it gets no other but
-        those of every run. A config may name others
-        in their place.
+        those of every run. `zhu2025.rate` is an experiment of another paper: the figure is drawn where a config has
+        that paper too. A config may name others in their place.
         Named swept words must tell all its runs apart; without any the figure takes each run, whatever was swept.
         check: a function of the `RunConfigs` of each experiment that raises a DataError where the figure could not
         show them. All this is checked before anything runs.
@@ -159,7 +159,8 @@ class Paper:
             def validate(planned: Mapping[str, Planned]) -> None:
                 refuse_number(draw, experiments, planned)
                 for index, (experiment, (runs, metrics)) in enumerate(planned.items()):
-                    self.refuse_outside(experiment, Config(runs))
+                    if "." not in experiment:
+                        self.refuse_outside(experiment, Config(runs))
                     if taken:
                         refuse_missing(experiment, taken[min(index, len(taken) - 1)], runs, metrics)
                 if check is not None:

@@ -23,6 +23,7 @@ from twolayer.core.network import Weights
 from twolayer.core.trajectory import STOP_REASONS, Clock, Trajectory
 from twolayer.errors import DataError, unknown_name
 from twolayer.storage import atomic, checksum
+from twolayer.storage.layout import experiment_of
 
 __all__ = [
     "Variables",
@@ -104,13 +105,14 @@ def made_from(sources: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     return {checksum.SOURCES: json.dumps(carried)}
 
 
-def checksums_of(datasets: Iterable[Path], files: Iterable[Path] = ()) -> dict[str, str]:
-    """The checksums of what a figure or a claim is made from: those that datasets carry, by their experiment, which is
-    the name of their folder, and those of further files, by their stem."""
+def checksums_of(datasets: Iterable[Path], files: Iterable[Path] = (), paper: str = "") -> dict[str, str]:
+    """The checksums of what a figure or a claim is made from: those that datasets carry, by their experiment
+    (`experiment_of`, of a figure of `paper`), and those of further files, by their stem."""
     found = {}
     for path in datasets:
         _, attributes = read(path, ())
-        found[path.parent.name] = str(attributes.get(checksum.KEY, ""))
+        name = experiment_of(path, paper) if paper else path.parent.name
+        found[name] = str(attributes.get(checksum.KEY, ""))
     return found | {path.stem: checksum.of_file(path) for path in files}
 
 

@@ -48,7 +48,9 @@ class PlannedPaper:
     """What one paper asks for.
 
     claims: by the full name of the plugin, the experiments that it is about. changes: for each experiment with a
-    setting that is not the paper's, which (`Composed.changes`). lineage: see `Composed`.
+    setting that is not the paper's, which (`Composed.changes`), of other papers' that
+    its figures show by their full names.
+    lineage: see `Composed`.
     """
 
     name: str
@@ -89,7 +91,9 @@ class Study:
         return self.papers[name]
 
     def experiment(self, paper: str, name: str) -> Experiment:
-        """An experiment by the parts of its path."""
+        """An experiment by the parts of its path; `name` may say another paper: `xu2023.rate`."""
+        if "." in name:
+            paper, _, name = name.partition(".")
         experiments = self.paper(paper).experiments
         if name not in experiments:
             raise ConfigError(f"papers.{paper}.experiments: {unknown_name('experiment', name, experiments)}")
@@ -225,8 +229,20 @@ def load_study(files: Sequence[Path | str], overrides: Mapping[str, Any] | None 
     names = list(dict.fromkeys(name for _, named in asked for name in named))
     for name in names:
         identifier(name, f"papers.{name}")
+    composed = {name: compose(name, asked, folders) for name in names}
+    experiments = {
+        f"{name}.{key}": make_experiment(name, key, section, registry)
+        for name in names
+        for key, section in composed[name].experiments.items()
+    }
+    changes = {
+        f"{name}.{key}": changes
+        for name in names
+        for key in composed[name].experiments
+        if (changes := composed[name].changes(key))
+    }
     for name in names:
-        papers[name] = make_paper(name, compose(name, asked, folders), registry, warnings)
+        papers[name] = make_paper(name, composed[name], experiments, changes, registry, warnings)
     return Study(top["backend"], tuple(paths), papers, registry, warnings)
 
 
@@ -242,22 +258,28 @@ def metrics_left_out(paper: str, composed: Composed) -> Iterator[str]:
             )
 
 
-def make_paper(name: str, composed: Composed, registry: Registry, warnings: list[str]) -> PlannedPaper:
-    """A paper's experiments and figures, checked."""
+def make_paper(
+    name: str,
+    composed: Composed,
+    planned: Mapping[str, Experiment],
+    changes: Mapping[str, str],
+    registry: Registry,
+    warnings: list[str],
+) -> PlannedPaper:
+    """A paper's experiments and figures, checked. planned, changes: the experiments of all papers by their full names,
+    and what is changed in them."""
     place = f"papers.{name}"
     for source, reason in registry.failures.items():
         folder, file = Path(source).parts[-2:] if len(Path(source).parts) > 1 else ("", "")
         if file == "claims.py" and folder in composed.lineage:
             raise ConfigError(f"{place}: its claims cannot be loaded: {source}: {reason}")
     warnings += metrics_left_out(name, composed)
-    experiments = {
-        key: make_experiment(name, key, section, registry) for key, section in composed.experiments.items()
-    }
+    experiments = {key: planned[f"{name}.{key}"] for key in composed.experiments}
     for key, experiment in experiments.items():
         problems = (Job(run.as_dict(), registry).problem for run in experiment.runs.values())
         remarks = dict.fromkeys(remark for problem in problems for remark in problem.remarks())
         warnings += [f"{place}.experiments.{key}.problem.{remark}" for remark in remarks]
-    figures = make_figures(name, composed, experiments, registry, warnings)
+    figures = make_figures(name, composed, {**planned, **experiments}, registry, warnings)
     claims = {
         full: tuple(registry.find("claims", full).plugin.experiments)
         for full in inherited("claims", composed.lineage, registry).values()
@@ -275,8 +297,9 @@ def make_paper(name: str, composed: Composed, registry: Registry, warnings: list
             warnings.append(
                 f"{place}.experiments.{key}: no figure or claim uses it; `snakemake {name}` makes it"
             )
-    changes = {key: changes for key in experiments if (changes := composed.changes(key))}
-    return PlannedPaper(name, experiments, figures, claims, changes, composed.lineage)
+    own = {key: changes[f"{name}.{key}"] for key in experiments if f"{name}.{key}" in changes}
+    others = {key: changes[key] for key in sorted(used) if "." in key and key in changes}
+    return PlannedPaper(name, experiments, figures, claims, own | others, composed.lineage)
 
 
 def make_figures(
@@ -288,7 +311,7 @@ def make_figures(
 ) -> dict[str, Figure]:
     """The figures of a paper: all that are registered for it but those that the config leaves out (`false`), each from
     its own experiments or from those that the config names in their place, and those of other papers that the config
-    lets it draw (`drawn_by`)."""
+    lets it draw (`drawn_by`). experiments: those of the paper, and of all papers by their full names."""
     place = f"papers.{paper}.figures"
     registered = inherited("figures", composed.lineage, registry)
     sections: dict[str, Mapping[str, Any]] = {key: {} for key in registered}
@@ -324,13 +347,19 @@ def make_figures(
             used[key] = convert(section["experiments"], list[str], where)
             for experiment in used[key]:
                 if experiment not in experiments:
-                    raise ConfigError(f"{where}: {unknown_name('experiment', experiment, experiments)}")
+                    near = [name for name in experiments if ("." in name) == ("." in experiment)]
+                    raise ConfigError(f"{where}: {unknown_name('experiment', experiment, near)}")
     figures = {}
     refused = {}
     for key, names in used.items():
         missing = [name for name in names if name not in experiments]
         if missing:
-            warnings.append(f"{place}.{key}: is not drawn; the config has no experiment {', '.join(missing)}")
+            if not all(
+                "." in name for name in missing
+            ):  # those of a paper that was not asked for are no mistake
+                warnings.append(
+                    f"{place}.{key}: is not drawn; the config has no experiment {', '.join(missing)}"
+                )
         elif names:
             figures[key] = Figure(paper, key, registered[key], tuple(names), drawings[key].animated)
             try:
