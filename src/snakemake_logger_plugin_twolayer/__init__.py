@@ -6,6 +6,8 @@ command among it, stands in the log file under `.snakemake/log`; with `--verbose
 
 from __future__ import annotations
 
+import importlib.util
+import itertools
 import logging
 import math
 import os
@@ -17,6 +19,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -380,7 +383,9 @@ def plain_error(text: str) -> str:
     if "Config file is not valid" in text:
         return error_in_yaml(sys.argv) or text
     if found := re.search(r"No rule to produce (.*?) \(if you use", text):
-        return f"{found[1]}: there is no such target. {TARGETS}"
+        papers = [folder.name for folder in Path("plugins", "papers").glob("[!_]*")]
+        near = [f"Did you mean '{name}'? " for name in get_close_matches(found[1], papers, 1)]
+        return f"{found[1]}: there is no such target. {''.join(near)}{TARGETS}"
     if found := re.search(r"Error:\n  \w*Error: (.*?)\nWildcards:", text, re.DOTALL):
         return found[1] if "ConfigError: " in found[0] else text
     text = re.sub(r"\AWorkflowError in file \"[^\n]*\.smk\", line \d+:\n", "", text)
@@ -401,6 +406,47 @@ def error_in_yaml(arguments: Sequence[str]) -> str:
     return ""
 
 
+def error_in_arguments(arguments: Sequence[str]) -> str:
+    """What is wrong with arguments of Snakemake that it answers with a traceback or all its options; "" if nothing.
+
+    Snakemake loads this module before it reads them.
+    """
+    values = iter(arguments)
+    for argument in values:
+        option, _, value = argument.partition("=")
+        if option in ("-C", "--config") or argument.startswith("--config="):
+            settings = (
+                [value] if value else itertools.takewhile(lambda each: not each.startswith("-"), values)
+            )
+            for setting in settings:
+                path, _, found = setting.partition("=")
+                if "." in path:
+                    nested = f"{found or 'VALUE'}"
+                    first, *words = path.split(".")
+                    for word in reversed(words):
+                        nested = f"{{{word}: {nested}}}"
+                    return (
+                        f"--config {setting}: a key has no dots; write --config '{first}={nested}', or "
+                        "`twolayer set PATH=VALUE -- TARGET`, which keeps the paper's results"
+                    )
+        if option == "--profile":
+            profile = value or next(values, "")
+            executor = executor_of(Path(profile))
+            package = f"snakemake_executor_plugin_{executor.replace('-', '_')}"
+            if executor not in ("", "local", "dryrun", "touch") and not importlib.util.find_spec(package):
+                extra = "-e '.[cluster]'" if executor == "slurm" else package.replace("_", "-")
+                return f"{profile}: its executor '{executor}' is not installed: pip install {extra}"
+    return ""
+
+
+def executor_of(profile: Path) -> str:
+    """The executor that a profile names; "" where it names none or is not there."""
+    for file in sorted(profile.glob("config*.y*ml")):
+        if found := re.search(r"^executor:\s*['\"]?([\w-]+)", text_of(str(file)), re.MULTILINE):
+            return found[1]
+    return ""
+
+
 def whole_output(settings: Any, stream: Any) -> Any:
     """Snakemake's handler, for those who want to see all or nothing; None for the rest."""
     if not (settings.verbose or settings.debug_dag or settings.quiet):
@@ -415,3 +461,13 @@ def whole_output(settings: Any, stream: Any) -> Any:
             settings.quiet, settings.debug_dag, settings.verbose, settings.dryrun, settings.printshellcmds
         ),
     )
+
+
+def is_snakemake(program: Path) -> bool:
+    """Whether a program is Snakemake's command, or `python -m snakemake`."""
+    return program.name == "snakemake" or program.parts[-2:] == ("snakemake", "__main__.py")
+
+
+if is_snakemake(Path(sys.argv[0])) and (wrong := error_in_arguments(sys.argv[1:])):
+    print(f"snakemake: error: {wrong}", file=sys.stderr)
+    raise SystemExit(2)

@@ -15,6 +15,7 @@ from snakemake_logger_plugin_twolayer import (
     LogHandler,
     Progress,
     causes_of,
+    error_in_arguments,
     error_in_yaml,
     message_of,
     plain_error,
@@ -187,3 +188,28 @@ def test_an_error_in_yaml_has_file_and_line(tmp_path: Path, text: str, place: st
     told = error_in_yaml(["snakemake", "--configfile", str(file)])
     assert told.startswith(f"{file}: is not valid YAML")
     assert told.endswith(f'in "{file}", {place}')
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--config", "a.b=1"], "--config a.b=1: a key has no dots; write --config 'a={b: 1}'"),
+        (["-n", "--config", "x=1", "papers.p.q=2", "--", "p"], "write --config 'papers={p: {q: 2}}'"),
+        (["--config=a.b=1"], "write --config 'a={b: 1}'"),
+        (["--config", "backend=numpy", "-n", "results/p/a.b=1/dataset.nc"], ""),
+        (["results/p/e/scale=0.1/metrics.nc"], ""),
+        (["--profile", "cloud"], "cloud: its executor 'nowhere-at-all' is not installed: pip install "),
+        (["--profile=here"], ""),
+        (["--profile", "missing"], ""),
+    ],
+)  # fmt: skip
+def test_arguments_that_snakemake_answers_with_a_traceback(
+    arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, executor in (("cloud", "nowhere-at-all"), ("here", "local")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.yaml").write_text(f"jobs: 3\nexecutor: {executor}  # as it is\n")
+    found = error_in_arguments(arguments)
+    assert message in found
+    assert bool(found) == bool(message)
