@@ -68,6 +68,12 @@ def test_a_single_run_is_without_padding_and_knows_what_it_was(dataset: xr.Datas
     assert [run.length.sizes["neuron"] for run in found] == [2, 2, 3, 3]
     assert found[0].config.dynamics.step_size == 0.1
     assert found[0].seeds == 2
+    loss = found[0].loss.isel(time=0)
+    assert (
+        found[0].range_over_seeds(loss, ".3g")
+        == f"median of 2 seeds from {loss.min():.3g} to {loss.max():.3g}"
+    )
+    assert found[0].isel(seed=[0]).range_over_seeds(loss, ".3g") == "one seed"
     assert np.array_equal(found[2].loss.sel(seed=7), 6 * (1 + TIMES))
 
 

@@ -108,6 +108,18 @@ def test_what_differs_in_a_long_setting_is_said(
     assert study(folder, papers).papers["wide"].changes == {"rate": said}
 
 
+def test_what_is_left_to_its_default_is_said_with_the_default(folder: Path) -> None:
+    changed = {"network": {"activation": "abs"}, "dtype": "float32", "stop": {"loss": 1e-9}}
+    found = study(folder, {"wide": {"base": "first", "experiments": {"rate": changed}}})
+    assert found.papers["wide"].changes == {
+        "rate": "network.activation: abs (paper: relu); dtype: float32 (paper: float64); stop.loss: 1e-09 (paper: none)"
+    }
+    same = study(
+        folder, {"wide": {"base": "first", "experiments": {"rate": {"network": {"activation": "relu"}}}}}
+    )
+    assert same.papers["wide"].changes == {}
+
+
 def test_a_variant_stands_beside_the_original(folder: Path) -> None:
     changed = {"experiments": {"rate": {"network": {"neurons": 5}}}}
     found = study(folder, {"first": {}, "wide": {"base": "first", **changed}})

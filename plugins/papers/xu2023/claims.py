@@ -58,7 +58,7 @@ READ_OFF = "Figure 1 (read off the print; d and seed are not stated)"
 def ends_left(run: Run) -> Result:
     found = np.log10(measured.at_step(run, theory.LEFT).loss)
     end = np.log10(theory.ENDS_LEFT[run.config.network.neurons])
-    detail = f"log10 of the loss, median of {run.seeds} seeds from {found.min():.2f} to {found.max():.2f}"
+    detail = f"log10 of the loss, {run.range_over_seeds(found, '.2f')}"
     return close(float(found.median()), float(end), absolute=0.3, detail=detail)
 
 
@@ -76,7 +76,7 @@ def ends_left(run: Run) -> Result:
 def ends_right(run: Run) -> Result:
     end = measured.at_step(run, theory.END)
     found = np.log(end.loss) / np.log(end.time)
-    detail = f"median of {run.seeds} seeds from {found.min():.3f} to {found.max():.3f}"
+    detail = f"{run.range_over_seeds(found, '.3f')}"
     return close(
         float(found.median()), theory.ENDS_RIGHT[run.config.network.neurons], absolute=0.1, detail=detail
     )

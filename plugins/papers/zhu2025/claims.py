@@ -483,9 +483,7 @@ def least_norm(run: Run) -> Result | Results:
         return {}
     excess = measured.norm_excess(run.isel(time=-1))
     median, low, high = median_interval(excess)
-    detail = (
-        f"Σ|w|² over its least, median of {run.seeds} seeds from {excess.min():.4f} to {excess.max():.4f}"
-    )
+    detail = f"Σ|w|² over its least, {run.range_over_seeds(excess, '.4f')}"
     return equivalent(median, 1.0, (low, high), 0.1, detail)
 
 
@@ -508,7 +506,7 @@ def small_starts(run: Run) -> Result | Results:
         return {}
     ratio = (h.max("neuron") / h.min("neuron")).where(h.min("neuron") > 0, math.inf)
     median, low, high = median_interval(ratio)
-    detail = f"h max/min, median of {run.seeds} seeds from {ratio.min():.3g} to {ratio.max():.3g}"
+    detail = f"h max/min, {run.range_over_seeds(ratio, '.3g')}"
     if scale >= 0.1:
         return above(median, EVEN, (low, high), detail)
     return equivalent(median, 1.0, (low, high), EVEN - 1.0, detail)

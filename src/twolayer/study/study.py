@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shlex
@@ -235,11 +236,18 @@ def load_study(files: Sequence[Path | str], overrides: Mapping[str, Any] | None 
         for name in names
         for key, section in composed[name].experiments.items()
     }
+
+    def complete(section: Mapping[str, Any]) -> dict[str, Any]:
+        """The sections of an experiment's first run."""
+        with contextlib.suppress(ConfigError):  # of a paper as it ships, which the config has mended
+            return dict(next(iter(make_experiment("paper", "it", section, registry).runs.values())).sections)
+        return {}
+
     changes = {
         f"{name}.{key}": changes
         for name in names
         for key in composed[name].experiments
-        if (changes := composed[name].changes(key))
+        if (changes := composed[name].changes(key, complete))
     }
     for name in names:
         papers[name] = make_paper(name, composed[name], experiments, changes, registry, warnings)

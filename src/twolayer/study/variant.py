@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,14 +34,23 @@ class Composed:
     lineage: tuple[str, ...]
     original: Mapping[str, Any]
 
-    def changes(self, experiment: str) -> str:
-        """`path: value (paper: value)` for each setting of an experiment that is not the paper's, or nothing."""
+    def changes(self, experiment: str, complete: Callable[[Body], Body] = lambda section: {}) -> str:
+        """`path: value (paper: value)` for each setting of an experiment that is not the paper's, or nothing.
+
+        complete: the settings of an experiment with those that it leaves to their defaults, which are said where only
+        one of the two has a setting.
+        """
         if experiment not in self.original:
             return ""
-        now, before = comparable(self.experiments[experiment], self.original[experiment])
+        sections = self.experiments[experiment], self.original[experiment]
+        now, before = comparable(*sections)
+        paths = [path for path in dict.fromkeys((*now, *before)) if now.get(path) != before.get(path)]
+        if any(path not in now or path not in before for path in paths):
+            usual_now, usual_before = (flat(complete(section)) for section in sections)
+            now, before = {**usual_now, **now}, {**usual_before, **before}
         return "; ".join(
             f"{path}: {brief(now, path)} (paper: {brief(before, path)})"
-            for path in dict.fromkeys((*now, *before))
+            for path in paths
             if now.get(path) != before.get(path)
         )
 
@@ -159,9 +168,9 @@ def flat(section: Any, path: str = "") -> dict[str, Any]:
 
 
 def brief(settings: Mapping[str, Any], path: str) -> str:
-    """A setting in a few letters; `not set` where it is missing."""
-    if path not in settings:
-        return "not set"
+    """A setting in a few letters; `none` where it is missing."""
+    if settings.get(path) is None:
+        return "none"
     value = settings[path]
     text = f"[{', '.join(map(spelled, value))}]" if isinstance(value, list) else spelled(value)
     if len(text) > LONGEST and isinstance(value, list):
