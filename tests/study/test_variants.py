@@ -112,7 +112,8 @@ def test_what_is_left_to_its_default_is_said_with_the_default(folder: Path) -> N
     changed = {"network": {"activation": "abs"}, "dtype": "float32", "stop": {"loss": 1e-9}}
     found = study(folder, {"wide": {"base": "first", "experiments": {"rate": changed}}})
     assert found.papers["wide"].changes == {
-        "rate": "network.activation: abs (paper: relu); dtype: float32 (paper: float64); stop.loss: 1e-09 (paper: none)"
+        "rate": "network.activation: abs (paper: relu); dtype: float32 (paper: float64); "
+        "stop.loss: 1e-09 (paper: none)"
     }
     same = study(
         folder, {"wide": {"base": "first", "experiments": {"rate": {"network": {"activation": "relu"}}}}}

@@ -76,7 +76,7 @@ def ends_left(run: Run) -> Result:
 def ends_right(run: Run) -> Result:
     end = measured.at_step(run, theory.END)
     found = np.log(end.loss) / np.log(end.time)
-    detail = f"{run.range_over_seeds(found, '.3f')}"
+    detail = run.range_over_seeds(found, ".3f")
     return close(
         float(found.median()), theory.ENDS_RIGHT[run.config.network.neurons], absolute=0.1, detail=detail
     )

@@ -146,8 +146,8 @@ class Run(RunConfigs):
         return int(self.dataset.sizes["seed"])
 
     def range_over_seeds(self, values: Any, digits: str) -> str:
-        """`median of 16 seeds from 0.5 to 0.9`, of a single one `one seed`: what values of each seed, of which the median
-        is given, range over; digits: how they are written, `.3g`."""
+        """`median of 16 seeds from 0.5 to 0.9`, of a single one `one seed`: what values of each seed, of which the
+        median is given, range over; digits: how they are written, `.3g`."""
         if self.seeds == 1:
             return "one seed"
         low, high = (format(float(value), digits) for value in (values.min(), values.max()))
