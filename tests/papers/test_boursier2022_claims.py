@@ -99,6 +99,35 @@ def test_the_exponent_of_the_excess(factor: float, seeds: int, verdict: str) -> 
     assert found["n = 5"].verdict == verdict
 
 
+@pytest.mark.parametrize(("stretch", "verdict"), [(1.0, "holds"), (1.05, "fails"), (3.0, "inconclusive")])
+def test_the_slope_of_growth_times(stretch: float, verdict: str) -> None:
+    """One neuron of each sign along D_±, whose mass is a logistic function that is half of |v_±| at ln(1/λ)/|D_±|."""
+    scales, time = np.array([1e-8, 1e-16]), np.linspace(0, 2.2 * np.log(1e16) / 0.3, 400)
+    hidden, output = np.zeros((2, 1, 400, 2, 5)), np.zeros((2, 1, 400, 2))
+    stages = {name: drive for name, drive, _ in measured.theory.fit_stages(INPUTS, TARGETS)}
+    for neuron, (sign, name) in enumerate(((1, "+"), (-1, "−"))):
+        seen = np.where(sign * TARGETS > 0, np.abs(TARGETS), 0) @ INPUTS
+        _, end = measured.theory.end_of_group(INPUTS, TARGETS, float(sign))
+        begin = stretch * np.log(1 / scales) / stages[name]
+        mass = end / (1 + np.exp(-2 * stages[name] * (time - begin[:, None])))
+        hidden[:, 0, :, neuron] = np.sqrt(mass)[..., None] * seen / np.linalg.norm(seen)
+        output[:, 0, :, neuron] = sign * np.sqrt(mass)
+    data = xr.Dataset(
+        {
+            "loss": (("scale", "seed", "time"), np.ones((2, 1, 400))),
+            "hidden": (("scale", "seed", "time", "neuron", "feature"), hidden),
+            "output": (("scale", "seed", "time", "neuron"), output),
+            "inputs": (("sample", "feature"), INPUTS),
+            "targets": (("sample",), TARGETS),
+        },
+        {"scale": scales, "time": time},
+    )
+    found = claims.growth_times.evaluate({"staircase": described(data, ORTHOGONAL)})
+    assert {name: result.verdict for name, result in found.items()} == dict.fromkeys(
+        ["group +", "group −"], verdict
+    )
+
+
 @pytest.mark.parametrize(("order", "verdict"), [(1, "holds"), (2, "fails")])
 def test_descent_of_another_order_fails(order: int, verdict: str) -> None:
     time = np.linspace(0.1, 5, 50)

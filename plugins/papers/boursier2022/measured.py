@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -230,3 +231,14 @@ def group(run: Run, sign: float) -> tuple[xr.DataArray, xr.DataArray]:
     along = hidden.dot(direction, dim="feature")
     cosine = (masses * along / length.where(length > 0)).sum("neuron") / masses.sum("neuron")
     return cosine, masses.sum("neuron")
+
+
+def half_grown(run: Run, sign: float) -> Any:
+    """The time at which Σ|a_j||w_j| of S_{sign,1} first is half of |v_sign|, its end as λ → 0, (seed,), between saved
+    times exponentially; NaN where it never is."""
+    _, end = theory.end_of_group(run.inputs.values, run.targets.values, sign)
+    mass_of_seed = group(run, sign)[1].transpose("seed", "time").values
+    with np.errstate(divide="ignore"):
+        return np.array(
+            [first_below(run.time.values, -np.log(row), -math.log(0.5 * end)) for row in mass_of_seed]
+        )
