@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from twolayer import Flow, Problem, Weights, dynamics
+from twolayer import Flow, Loss, Network, Problem, Weights, dynamics
 from twolayer.core.arrays import norm, to_host
 from twolayer.core.dynamics import WeightDecay
+from twolayer.core.loss import refuse_other_losses
 from twolayer.core.network import placed_like
 from twolayer.core.progress import reached
 from twolayer.core.seeds import over_seeds
@@ -63,6 +64,12 @@ class GradientFlow(Flow):
             raise ValueError(
                 f"atol: must lie in [0, {COARSEST:g}], as above the flow is not followed; is {self.atol!r}"
             )
+
+    def validate_loss(self, loss: Loss, name: str, network: Network) -> None:
+        """Refuse a loss that is not square where σ has a kink: the flow between its events is linear for no other."""
+        slopes = network.activation.slopes
+        if slopes is not None and slopes[0] != slopes[2]:
+            refuse_other_losses(loss, name, "the exact flow of an activation with a kink")
 
     @property
     def largest_rise(self) -> float:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from twolayer import InstantUpdate, Network, Problem, ProblemSpec, Weights, dynamics
+from twolayer import InstantUpdate, Loss, Network, Problem, ProblemSpec, Weights, dynamics
+from twolayer.core.loss import refuse_other_losses
 from twolayer.core.output_layer import OutputLayer
 
 
@@ -31,6 +32,10 @@ class OutputFit(InstantUpdate):
         """Refuse networks whose output weights are not parameters."""
         if network.output != "trained":
             raise ValueError(f"fits output weights, and those of this network are '{network.output}'")
+
+    def validate_loss(self, loss: Loss, name: str, network: Network) -> None:
+        """Refuse a loss that is not square, of which the fit is no linear solve."""
+        refuse_other_losses(loss, name, "output_fit")
 
     def weight_decay_at(self, time: float) -> float:
         """λ, at any time."""

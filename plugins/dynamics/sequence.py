@@ -10,8 +10,9 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from array_api_compat import array_namespace, device
 
-from twolayer import Dynamics, Network, Problem, ProblemSpec, Weights, dynamics
+from twolayer import Dynamics, Loss, Network, Problem, ProblemSpec, Weights, dynamics
 from twolayer.core.arrays import to_host
+from twolayer.core.loss import refuse_other_losses
 from twolayer.core.output_layer import OutputLayer
 from twolayer.core.times import Times
 from twolayer.core.trajectory import Clock, FlowWeights
@@ -133,6 +134,16 @@ class StageSequence(Dynamics):
                 stage.plugin.validate(problem, network)
             except ValueError as error:
                 raise ValueError(f"{place}: {error}") from None
+
+    def validate_loss(self, loss: Loss, name: str, network: Network) -> None:
+        """Refuse what a stage's dynamics refuses, and a loss without the quadratic form of output weights alone."""
+        for index, stage in enumerate(self.stages):
+            try:
+                if stage.layers == "output":
+                    refuse_other_losses(loss, name, "layers: output")
+                stage.plugin.validate_loss(loss, name, network)
+            except ValueError as error:
+                raise ValueError(f"stages[{index}]: {error}") from None
 
     def validate_last_stage(self, problem: ProblemSpec, network: Network) -> None:
         """Refuse a last stage that cannot end at a minimum; those before it, such as one big step, need not."""

@@ -17,6 +17,7 @@ from twolayer import EmpiricalProblem, FiniteData, Weights
 from twolayer.core.arrays import to_host
 from twolayer.errors import ConfigError, DataError, TrainingError
 from twolayer.study.registry import load
+from twolayer.study.runs import make_experiment
 
 LOSSES = load(kinds=["losses"])
 NAMES = LOSSES.names("losses")
@@ -197,22 +198,62 @@ def test_wrong_names_labels_and_flows_say_what_is_wrong() -> None:
         FiniteData(np.ones((1, 1)), np.ones(1), "logistic").problem(network_of(1)).loss(
             Weights(np.ones((1, 1)), np.ones(1))
         )
-    with pytest.raises(
-        (ConfigError, TrainingError), match=r"the exact flow .* square losses, not 'logistic'"
-    ):
-        twolayer.run(
-            section(
-                network={"neurons": 2, "activation": "relu"},
-                dynamics={"name": "gradient_flow"},
-                times={"values": [1.0]},
-            )
-        )
+
+
+SQUARE_ONLY: dict[str, tuple[Any, str, str]] = {
+    "flow of relu": ({"name": "gradient_flow"}, "relu", r"dynamics: the exact flow .* square losses, not 'logistic'"),
+    "flow of leaky relu": (
+        {"name": "gradient_flow"}, {"name": "leaky_relu", "slope": 0.2}, r"dynamics: the exact flow .* not 'logistic'"
+    ),
+    "fit": ({"name": "output_fit"}, "tanh", r"dynamics: output_fit knows square losses, not 'logistic'"),
+    "flow in a later stage": (
+        {
+            "name": "sequence",
+            "stages": [
+                {"name": "gradient_descent", "step_size": 0.1, "until": 1},
+                {"name": "gradient_flow"},
+            ],
+        },
+        "relu",
+        r"dynamics\.stages\[1\]: the exact flow .* not 'logistic'",
+    ),
+    "outputs alone": (
+        {"name": "sequence", "stages": [{"name": "gradient_descent", "step_size": 0.1, "layers": "output"}]},
+        "tanh",
+        r"dynamics\.stages\[0\]: layers: output knows square losses, not 'logistic'",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", SQUARE_ONLY)
+def test_what_knows_square_losses_only_is_refused_with_the_config(case: str) -> None:
+    dynamics, activation, message = SQUARE_ONLY[case]
+    chosen = section(
+        network={"neurons": 2, "activation": activation}, dynamics=dynamics, times={"values": [2.0]}
+    )
+    make_experiment("p", "run", chosen | {"problem": square(chosen["problem"])}, load(), "experiment")
+    with pytest.raises(ConfigError, match=message):
+        make_experiment("p", "run", chosen, load(), "experiment")
+
+
+def square(problem: dict[str, Any]) -> dict[str, Any]:
+    """The points with a square loss."""
+    return problem | {"loss": "mean_square"}
+
+
+@pytest.mark.parametrize("activation", ["linear", "tanh"])
+def test_a_flow_without_kinks_takes_any_loss(activation: str) -> None:
+    chosen = section(
+        network={"neurons": 2, "activation": activation},
+        dynamics={"name": "gradient_flow"},
+        times={"values": [2.0]},
+    )
+    make_experiment("p", "run", chosen, load(), "experiment")
 
 
 def test_a_problem_file_that_names_another_loss_is_refused() -> None:
     from twolayer.stages.generate import generate
     from twolayer.study.job import Job
-    from twolayer.study.runs import make_experiment
 
     registry = load()
     one = next(iter(make_experiment("p", "run", section(), registry, "experiment").runs.values())).as_dict()
@@ -227,7 +268,6 @@ def test_a_problem_file_that_names_another_loss_is_refused() -> None:
 
 def test_the_code_of_training_and_measuring_counts_the_loss() -> None:
     from twolayer.study.job import Job
-    from twolayer.study.runs import make_experiment
 
     registry = load()
     codes = {}

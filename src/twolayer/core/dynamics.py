@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from twolayer.core.loss import Loss
 from twolayer.core.network import Network, Weights
 from twolayer.core.problem import Problem
 from twolayer.core.problem_spec import ProblemSpec
@@ -171,6 +172,9 @@ class Dynamics(ABC):
 
     def validate(self, problem: ProblemSpec, network: Network) -> None:
         """Refuse, by a ValueError that begins with a key, what does not go with the problem or the network."""
+
+    def validate_loss(self, loss: Loss, name: str, network: Network) -> None:
+        """Refuse, by a ValueError, a loss of the problem, and its name, that it does not know."""
 
     def validate_last_stage(self, problem: ProblemSpec, network: Network) -> None:
         """Refuse what keeps a run that ends with it from ending at a minimum, such as a step that is too large."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from twolayer.errors import TrainingError, unknown_name
 
-__all__ = ["Loss", "SquareLoss", "loss_of"]
+__all__ = ["Loss", "SquareLoss", "loss_of", "refuse_other_losses"]
 
 Array = Any
 
@@ -68,3 +68,9 @@ def loss_of(name: str, given: Loss | None) -> Loss:
             "FiniteData(…, loss_function=…)"
         )
     return SquareLoss(FACTORS[name])
+
+
+def refuse_other_losses(loss: Loss, name: str, what: str) -> None:
+    """Refuse, by a ValueError, a loss that is not square, for what knows square losses only."""
+    if not isinstance(loss, SquareLoss):
+        raise ValueError(f"{what} knows square losses, not '{name}'")
