@@ -608,6 +608,39 @@ def test_results_of_another_step_size_are_made_again_whatever_snakemake_remember
     assert "made again" not in again
 
 
+def test_figures_and_claims_that_were_copied_without_their_datasets_are_made_again(project: Project) -> None:
+    """Younger than the datasets here, and of another config: what they carry of the runs tells."""
+    other = Project(project.folder.parent / "other", project.folder)
+    other.edit("config.yaml", DESCENT, DESCENT.replace("1.0e-1", "5.0e-2"))
+    other.snakemake("tiny")
+    figure, claims = "tiny/figures/losses.pdf", "tiny/claims.json"
+    right = {name: project.result(name).read_bytes() for name in (figure, claims)}
+    assert "Nothing to be done" in project.snakemake("tiny")
+    for name in ("figures", "claims.json", "claims.pdf", "claims.png"):
+        source, target = other.result(f"tiny/{name}"), project.result(f"tiny/{name}")
+        if source.is_dir():
+            shutil.copytree(source, target, dirs_exist_ok=True, copy_function=shutil.copyfile)
+        else:
+            shutil.copyfile(source, target)
+    assert project.result(figure).read_bytes() != right[figure]
+    output = project.snakemake("tiny", "--dry-run")
+    assert planned(output) == {"render": 1, "claims": 1, "chart": 1}
+    assert "results/tiny/figures/losses.json is of other runs of 'descent'; it is made again" in output
+    assert "results/tiny/claims.json is of other runs of 'descent'; it is made again" in output
+    project.snakemake("tiny")
+    assert {name: project.result(name).read_bytes() for name in right} == right
+    assert "Nothing to be done" in project.snakemake("tiny")
+
+
+def test_figures_that_were_copied_to_where_no_dataset_is_are_made_again(project: Project) -> None:
+    shutil.rmtree(project.folder / ".snakemake")
+    for folder in ("descent", "flow"):
+        shutil.rmtree(project.result(f"tiny/{folder}"))
+    plan = planned(project.snakemake("tiny", "--dry-run"))
+    assert plan["render"] == plan["claims"] == 1
+    assert plan["train"] == 3
+
+
 def test_a_clone_with_copied_results_has_nothing_to_do(project: Project) -> None:
     """Without Snakemake's memory, and with sources younger than the results."""
     shutil.rmtree(project.folder / ".snakemake")

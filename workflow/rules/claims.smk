@@ -1,5 +1,11 @@
 rule claims:
     input:
+        lambda wildcards: remade_if_foreign(
+            f"results/{wildcards.paper}/claims.json",
+            why_stale_claims,
+            wildcards.paper,
+            tuple(study.claim_experiments(wildcards.paper)),
+        ),
         datasets=lambda wildcards: datasets_of(wildcards.paper, study.claim_experiments(wildcards.paper)),
         files=ancient(lambda wildcards: study.claim_files(wildcards.paper)),
     output:

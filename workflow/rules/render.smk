@@ -10,6 +10,16 @@ def face_files(wildcards):
     return study.face_files(figure_of(wildcards))
 
 
+def remade_if_drawn_elsewhere(face):
+    """The input function that has a figure drawn again whose .json is of other runs."""
+    return lambda wildcards: remade_if_foreign(
+        f"results/{wildcards.paper}/figures/{wildcards.figure}.{face}",
+        why_stale_figure,
+        wildcards.paper,
+        tuple(figure_of(wildcards).experiments),
+    )
+
+
 # A still figure and an animation differ only in the files they are written to: the last is what the face says.
 for rule_name, suffixes, face in (
     ("render", ("pdf", "png"), "json"),
@@ -20,6 +30,7 @@ for rule_name, suffixes, face in (
         name:
             rule_name
         input:
+            remade_if_drawn_elsewhere(face),
             datasets=lambda wildcards: datasets_of(wildcards.paper, figure_of(wildcards).experiments),
             files=ancient(lambda wildcards: figure_files(wildcards)),
             claim_files=ancient(lambda wildcards: face_files(wildcards)),

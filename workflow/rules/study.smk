@@ -17,7 +17,7 @@ sys.dont_write_bytecode = False
 from twolayer.analysis.claims import summary
 from twolayer.launch.start import start_server
 from twolayer.storage.layout import dataset_file
-from twolayer.storage.verify import digest_of, why_stale
+from twolayer.storage.verify import digest_of, runs_digest, why_stale, why_stale_claims, why_stale_figure
 from twolayer.study.study import load_study
 
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow"))
@@ -125,6 +125,22 @@ def reason_to_remake(path, stage, paper, experiment, run):
         code = study.code("gather") if run is None else study.code(STAGES[stage], planned[run])
     runs = [each.json() for each in planned.values()] if run is None else [planned[run].json()]
     return why_stale(path, stage, runs, code)
+
+
+@functools.cache
+def runs_of(paper, experiment):
+    """The hash of an experiment's runs, which figures and claims of them carry."""
+    return runs_digest(run.json() for run in study.experiment(paper, experiment).runs.values())
+
+
+@functools.cache
+def remade_if_foreign(path, why, paper, experiments):
+    """As `remade_if_stale`, for a figure's .json or a claims.json: it may have been copied without its datasets."""
+    if internals.is_first_process(workflow) and Path(path).is_file():
+        if reason := why(Path(path), {name: runs_of(paper, name) for name in experiments}):
+            internals.force(workflow, path)
+            say_once(path, f"{path} {reason}; it is made again")
+    return []
 
 
 STAGES = {"problem": "generate", "trajectory": "train", "metrics": "measure"}

@@ -12,6 +12,7 @@ import numpy as np
 
 from twolayer import Paper, Result, at_least, at_most, close, equivalent, inconclusive
 from twolayer.analysis.intervals import chance_interval, mean_interval, slope_interval
+from twolayer.analysis.labels import counted
 from twolayer.analysis.rates import first_below
 from twolayer.errors import DataError
 
@@ -131,6 +132,14 @@ def two_point_plateau(run: Run, *files: xr.Dataset) -> dict[str, Result]:
     return results
 
 
+def starts_large(run: Run) -> str:
+    """Why a statement on small scales is not about a run that starts with over 1e-4 of its final mass, or ""."""
+    share = float(run.path_norm.isel(time=0).max() / run.path_norm.isel(time=-1).max())
+    return (
+        f"λ is too large: the run starts with {100 * share:.2g} % of its final mass" if share > 1e-4 else ""
+    )
+
+
 @paper.claim(
     "Two orthogonal points: two groups remain, Σ a|w| = |v_+| and −|v_−| over the positive and the negative outputs",
     "Theorem 1 (wording not checked)",
@@ -143,11 +152,8 @@ def two_point_plateau(run: Run, *files: xr.Dataset) -> dict[str, Result]:
 def two_point_groups(run: Run) -> dict[str, Result]:
     hidden, output = measured.final_weights(run)
     masses = measured.mass(hidden, output)
-    share = float(run.path_norm.isel(time=0).max() / run.path_norm.isel(time=-1).max())
-    if share > 1e-4:
-        return {
-            "": inconclusive(f"λ is too large: the run starts with {100 * share:.2g} % of its final mass")
-        }
+    if large := starts_large(run):
+        return {"": inconclusive(large)}
     plus, minus = map(np.linalg.norm, theory.interpolators(run.inputs.values, run.targets.values))
     return {
         "+": close(float(masses.where(output > 0).sum()), plus, relative=1e-4),
@@ -199,6 +205,10 @@ def balance(run: Run) -> Result:
     figures=["animation_orthogonal", "animation_nonorthogonal_small", "animation_nonorthogonal_large"],
 )
 def signs(run: Run) -> Result:
+    if not measured.starts_balanced(measured.flow(run)):
+        return inconclusive(
+            "is about starts with |a_j| ≥ |w_j|; the flow does not start from balanced weights"
+        )
     flow, descent = (
         int((np.sign(part.output) != np.sign(part.output.isel(time=0))).any("time").sum())
         for part in (measured.flow(run), measured.descent(run))
@@ -262,7 +272,8 @@ def times(run: Run) -> dict[str, Result]:
         decades = -np.log10(when["scale"].values)
         slope, low, high = slope_interval(decades, when.mean("seed").values)
         exact = np.log(10) / drive / measured.loss_unit(run)
-        detail = f"λ from 1e{-decades.min():g} to 1e{-decades.max():g}, mean over {run.seeds} seeds; the margin is 1 %"
+        seeds = counted(run.seeds, "seed")
+        detail = f"λ from 1e{-decades.min():g} to 1e{-decades.max():g}, mean over {seeds}; the margin is 1 %"
         results[sign] = equivalent(slope, exact, (low, high), 0.01 * exact, detail)
     return results
 
@@ -332,9 +343,9 @@ def implicit_bias(run: Run) -> dict[str, Result]:
     for name, slow in (("excess", left.where(excess > 1e-3)), ("directions", left.where(count > 2))):
         if slow.min() > 1e-2:
             results[name] = inconclusive(
-                f"{int(slow.count())} of {run.seeds} seeds keep up to {int(count.max())} directions at the smallest "
-                f"λ, where neurons that miss a sample have died only to λ^p = {float(slow.min()):.2g} of the mass; λ "
-                "is too large"
+                f"{int(slow.count())} of {counted(run.seeds, 'seed')} keep up to {int(count.max())} directions at the "
+                "smallest λ, where neurons that miss a sample have died only to "
+                f"λ^p = {float(slow.min()):.2g} of the mass; λ is too large"
             )
     return results
 
@@ -394,6 +405,8 @@ def excess_exponent_of_fixed_points(run: Run) -> Result:
     figures=["loss_nonorthogonal_small"],
 )
 def five_point_plateau(run: Run) -> Result:
+    if large := starts_large(run):
+        return inconclusive(large)
     level = measured.loss_unit(run) * theory.plateau_of_one_sign(run.inputs.values, run.targets.values)
     loss = run.loss.isel(seed=0).values
     if not (loss < 0.5 * loss[0]).any():
@@ -416,7 +429,7 @@ def flow_escapes(run: Run) -> Result:
         return inconclusive(f"by t = {float(run.time[-1]):g} not every seed has come down to the plateau")
     escaped = last < level
     _, low, high = chance_interval(int(escaped.sum()), run.seeds)
-    detail = f"of {run.seeds} seeds; 95 % interval of the fraction {low:.3f} to {high:.3f}"
+    detail = f"of {counted(run.seeds, 'seed')}; 95 % interval of the fraction {low:.3f} to {high:.3f}"
     return close(float(escaped.mean()), 1.0, detail=detail)
 
 
@@ -457,7 +470,9 @@ def descent_escapes(run: Run) -> Result:
     )
     counts = escaped.sortby("step_size", ascending=False)
     escapes = ", ".join(f"{int(count)} at {float(count['step_size']):.0e}" for count in counts)
-    detail = f"gain in the share from the largest step to the smallest; of {run.seeds} seeds: {escapes}"
+    detail = (
+        f"gain in the share from the largest step to the smallest; of {counted(run.seeds, 'seed')}: {escapes}"
+    )
     (large, large_low, large_high), (small, small_low, small_high) = (
         chance_interval(int(counts[end]), run.seeds) for end in (0, -1)
     )

@@ -11,7 +11,7 @@ import numpy as np
 from twolayer import Paper, bands, floored, name_axes, reference
 from twolayer.analysis.drawing import clipped
 from twolayer.analysis.intervals import chance_interval
-from twolayer.analysis.labels import marker_of, style_of, symbol_of
+from twolayer.analysis.labels import counted, marker_of, style_of, symbol_of
 from twolayer.analysis.runs import Varied
 from twolayer.errors import DataError
 
@@ -42,10 +42,11 @@ GREEN, BLUE, RED, VIOLET = "#1B7837", "#0072B2", "firebrick", "darkviolet"
 def setting(run: Run, theirs: xr.Dataset) -> str:
     """What was run from whose weights, in words."""
     samples, features = measured.descent(run).inputs.shape
-    data = f"{samples} points in {features} dimensions"
+    data = f"{counted(samples, 'point')} in {counted(features, 'dimension')}"
+    seed = "" if run.seeds == 1 else f"; the first of {run.seeds} seeds"
     if not measured.starts_like(measured.descent(run), theirs):
-        return f"{data}, other weights than the authors'"
-    return f"{data}, the authors' initial weights, $s$ = {theirs.attrs['init_scale']:g}"
+        return f"{data}, other weights than the authors'{seed}"
+    return f"{data}, the authors' initial weights, $s$ = {theirs.attrs['init_scale']:g}{seed}"
 
 
 START = ("dynamics", "dtype", "loss", "output", "inputs", "targets")
@@ -272,6 +273,9 @@ KINDS: Mapping[str, dict[str, Any]] = {
 LEAST = 1e-10
 """Of the differences that a loss profile shows, as a share of L(0)."""
 
+FEW = 12
+"""Fewer common iterations than this are shown as points, as a line through them would show what was not compared."""
+
 
 def loss_profile(canvas: Figure, run: Run, theirs: xr.Dataset) -> None:
     """L against iterations on the notebook's axes with a logarithmic inset, and the distance from the authors' losses.
@@ -293,7 +297,7 @@ def loss_profile(canvas: Figure, run: Run, theirs: xr.Dataset) -> None:
         for axes in (left, inset):
             reference(axes, other["iteration"], other, "authors' run (float32)")
     start = float(other[0])
-    shares = []
+    saved: list[int] = []
     for part in run.by("dynamics", "dtype"):
         kind = "exact flow" if part.dynamics == "flow" else f"descent, {part.dtype}"
         loss = measured.losses_by_iteration(part, step)
@@ -302,10 +306,11 @@ def loss_profile(canvas: Figure, run: Run, theirs: xr.Dataset) -> None:
         if not alike and kind == "descent, float64":
             continue
         common, share = measured.distance(loss, other)
-        share = share / start
-        right.plot(common, np.where(share > LEAST, share, np.nan), label=kind, **KINDS[kind])
-        clipped(right, common[common > 0], share[common > 0], LEAST, KINDS[kind]["color"])
-        shares.append(share)
+        common, share = common[common > 0], share[common > 0] / start
+        single = {"marker": "o", "markersize": 2.5, "fillstyle": "none"} if len(common) < FEW else {}
+        right.plot(common, np.where(share > LEAST, share, np.nan), label=kind, **KINDS[kind], **single)
+        saved.append(len(common))
+        clipped(right, common, share, LEAST, KINDS[kind]["color"])
     left.set(xlim=(0, float(base["iteration"].max())), ylim=(0, 1.05 * float(base[0])))
     inset.set(xscale="log", yscale="log", xlim=(1, None))
     inset.tick_params(labelsize=7)
@@ -315,9 +320,12 @@ def loss_profile(canvas: Figure, run: Run, theirs: xr.Dataset) -> None:
     left.xaxis.set_major_locator(MaxNLocator(5))
     if base["iteration"].max() > 2000:
         left.xaxis.set_major_formatter(lambda iteration, _: f"{iteration / 1000:g}k" if iteration else "0")
+    if saved and not any(saved):
+        note = {"ha": "center", "va": "center", "fontsize": 8, "color": "0.4"}
+        right.text(0.5, 0.7, "no saved iteration in common", transform=right.transAxes, **note)
     right.axhspan(LEAST / 10, LEAST, color="0.55", alpha=0.15, lw=0, label="▽: below $10^{-10}$, or none")
     right.set(
-        xscale="log", yscale="log", ylim=(LEAST / 10, 1.0 if not shares else None), xlim=(0.8, None),
+        xscale="log", yscale="log", ylim=(LEAST / 10, None if any(saved) else 1.0), xlim=(0.8, None),
         ylabel=rf"$|\Delta L|/L(0)$ from {'the authors' if alike else 'float64'}",
     )  # fmt: skip
     name_axes(left, y=run.loss)
@@ -355,8 +363,8 @@ def profile(experiment: str) -> Any:
         size=(7.0, 2.9),
         files=[AUTHORS_RUNS[experiment]],
         details=lambda run, theirs: (
-            "Lines join the saved iterations. The flow is at iteration t/η, η = "
-            f"{measured.descent(run).config.dynamics.step_size:g}. Losses are compared at the iterations that "
+            f"Lines join the saved iterations; fewer than {FEW} in common are points. The flow is at iteration t/η, "
+            f"η = {measured.descent(run).config.dynamics.step_size:g}. Losses are compared at the iterations that "
             "both saved."
         ),
     )
@@ -425,7 +433,7 @@ def high_dimension_directions(canvas: Figure, run: Run) -> None:
     descent = measured.descent(run).isel(seed=0)
     axes, _ = polar_axes(canvas, descent, -1)
     share = float(descent.explained_variance_ratio[:2].sum())
-    axes.set_title(f"two principal components hold {100 * share:.1f} % of $|W|^2$")
+    axes.set_title(f"two principal components hold {100 * share:.1f} % of $|W|^2$", pad=16)
 
 
 @film("high_dimension", "principal_coordinates", size=(5.5, 4.2), frames_per_second=12)
@@ -475,7 +483,7 @@ def explained_variance(canvas: Figure, run: Run) -> None:
     "theorem",
     "The largest difference over time between the losses of descent and of the exact flow, by the step size.",
     on={"step_error": ["dynamics", "loss"]},
-    check=lambda run: measured.kinds(run),
+    check=measured.comparable,
     size=(5.5, 3.1),
     details="The pale line has slope 1 through the smallest step.",
 )
@@ -714,8 +722,9 @@ def points_on_a_line(*experiments: Any) -> None:
 @paper.figure(
     "theorem",
     lambda flow, descent: (
-        f"Points on a line: when the exact flow leaves the plateau ({flow.seeds} starts, mean and range), and the "
-        f"share of {descent.seeds} descents that leave it by $t$ = {float(descent.time.max()):g}."
+        "Points on a line: when the exact flow leaves the plateau "
+        f"({counted(flow.seeds, 'start')}, mean and range), and the share of "
+        f"{counted(descent.seeds, 'descent')} that leave it by $t$ = {float(descent.time.max()):g}."
     ),
     on={"escape_of_flow": ["scale", "loss"], "escape_of_descent": ["scale", "step_size", "loss"]},
     check=points_on_a_line,

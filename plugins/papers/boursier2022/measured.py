@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from twolayer.analysis.rates import along_time, first_below
+from twolayer.core.times import Times
 from twolayer.errors import DataError
 
 from . import theory
@@ -16,6 +19,10 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from twolayer import Run
+
+
+FEWEST = 10
+"""Common times that a largest difference over time is taken over, at least."""
 
 
 def waiting_level(time: Any, loss: Any, below: float) -> float:
@@ -50,6 +57,17 @@ def loss_unit(run: Run) -> float:
 def flow(run: Run) -> Run:
     """The exact flow, where the runs are descents and a flow."""
     return run.one(dynamics="flow") if "dynamics" in run.config.swept else run
+
+
+def starts_balanced(run: Run) -> bool:
+    """Whether |a_j| ≥ |w_j| at the start, to float32: as the start says it is, or as its weights are."""
+    start = run.config.initialization
+    if start.name == "covering" or ("balanced" in start and start.balanced is True):
+        return True
+    if "imbalance" not in run.dataset:
+        return False
+    first = run.isel(time=0)
+    return bool((first.imbalance >= -1e-6 * first.output**2).all())
 
 
 def descent(run: Run) -> Run:
@@ -160,10 +178,36 @@ def step_errors(run: Run) -> xr.DataArray:
     import xarray as xr
 
     flow, steps = kinds(run)
-    exact = run.loss.sel(dynamics=flow)
-    errors = [float(abs(run.loss.sel(dynamics=name) - exact).max()) for name in steps]
+    losses = {part.swept["dynamics"]: part.loss for part in run.by("dynamics")}
+    common = common_times([losses[name].time.values for name in (flow, *steps)])
+    exact, *others = (losses[name].sel(time=common, method="nearest").values for name in (flow, *steps))
+    errors = [float(np.abs(other - exact).max()) for other in others]
     found = xr.DataArray(errors, {"step_size": list(steps.values())}, name="error")
     return found.sortby("step_size", ascending=False)
+
+
+def common_times(saved: Sequence[Any]) -> Any:
+    """The times that all have saved: a descent's are whole steps, which need not be the flow's times."""
+    common = saved[0]
+    for times in saved[1:]:
+        common = common[np.isclose(common[:, None], times, rtol=1e-9, atol=0.0).any(-1)]
+    if len(common) < FEWEST:
+        raise DataError(
+            f"losses are compared at the times that all runs save; they are {len(common)}, {FEWEST} are needed: "
+            "give times that are multiples of all step sizes"
+        )
+    return common
+
+
+def comparable(run: Any) -> None:
+    """Refuse runs whose losses cannot be compared with the flow's, before there is anything else of them."""
+    kinds(run)
+    saved = []
+    for part in run.by("dynamics"):
+        times, dynamics = part.config.times, part.config.dynamics
+        section = {field.name: getattr(times, field.name) for field in fields(Times) if field.name in times}
+        saved.append(Times(**section).clock(dynamics.step_size if "step_size" in dynamics else None).time)
+    common_times(saved)
 
 
 def kinds(run: Run) -> tuple[str, dict[str, float]]:

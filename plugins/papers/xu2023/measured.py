@@ -10,6 +10,7 @@ import numpy as np
 
 from twolayer import Run
 from twolayer.analysis.intervals import mean_interval
+from twolayer.analysis.labels import counted
 from twolayer.errors import DataError
 
 from . import theory
@@ -153,7 +154,7 @@ def described(values: Any) -> str:
     values = np.ravel(values)
     if len(values) < 2:
         return ", ".join(f"{value:.4g}" for value in values)
-    extent = f"{len(values)} seeds from {values.min():.4g} to {values.max():.4g}"
+    extent = f"{counted(len(values), 'seed')} from {values.min():.4g} to {values.max():.4g}"
     if not np.isfinite(values).all():
         return extent
     mean, low, high = mean_interval(values)

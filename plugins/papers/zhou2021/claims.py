@@ -10,6 +10,7 @@ import numpy as np
 
 from twolayer import Result, Run, above, at_least, at_most, close, equivalent, inconclusive
 from twolayer.analysis.intervals import difference_interval, mean_interval, slope_interval
+from twolayer.analysis.labels import counted
 from twolayer.analysis.rates import along_time, decay_rate
 from twolayer.analysis.starts import same_start
 from twolayer.analysis.teachers import in_plane
@@ -55,9 +56,8 @@ def shared_angles(run: Run) -> Result:
             f"{count.min()} to {count.max()} on the {part.problem}, {100 * alone.mean():.0f} % of the mass alone"
         )
     more, low, high = difference_interval(*counts)
-    detail = (
-        f"students within 0.02° of another, over 1° from teachers, {run.seeds} seeds: {'; '.join(ranges)}"
-    )
+    seeds = counted(run.seeds, "seed")
+    detail = f"students within 0.02° of another, over 1° from teachers, {seeds}: {'; '.join(ranges)}"
     return above(more, 1.5, (low, high), detail)
 
 
@@ -738,7 +738,7 @@ def fit_falls(run: Run) -> Result:
         return inconclusive("a slope needs two values of m")
     points = np.repeat(np.log(students), losses.shape[1])
     slope, low, high = slope_interval(points, np.log(losses).ravel())
-    detail = f"{run.seeds} seeds at each of m = {run.config.network.neurons}"
+    detail = f"{counted(run.seeds, 'seed')} at each of m = {run.config.network.neurons}"
     return above(-slope, 2 / measured.drawn_dimension(run), (-high, -low), detail)
 
 
@@ -780,9 +780,11 @@ def batches(run: Run, width: Run) -> Mapping[str, Result]:
     apart = (measured.last_decade(run) - measured.last_decade(descended)).dropna("seed")
     if apart.size < 3:
         ends = f"descent ends at {float(descent.time[-1]):g}, the batches at {float(run.time[-1]):g}"
-        slope = inconclusive(f"{apart.size} pairs of seeds have the last decade of time in both: {ends}")
+        slope = inconclusive(
+            f"{counted(apart.size, 'pair')} of seeds have the last decade of time in both: {ends}"
+        )
     else:
         mean, low, high = mean_interval(apart.values)
-        detail = f"mean difference of slopes, batches less descent, over {apart.size} pairs"
+        detail = f"mean difference of slopes, batches less descent, over {counted(apart.size, 'pair')}"
         slope = equivalent(mean, 0.0, (low, high), 0.1, detail)
     return {"envelope": below_envelope(run), "slope": slope}

@@ -21,6 +21,7 @@ from twolayer import (
     within_trust,
 )
 from twolayer.analysis.intervals import chance_interval, difference_interval, mean_interval, median_interval
+from twolayer.analysis.labels import counted
 from twolayer.population.asymptotics import gradient_limit, pair_constant
 
 from . import measured, theory
@@ -224,8 +225,8 @@ def batches(run: Run, sampled: Run) -> Result:
     exact, noisy = (measured.slopes(each, theory.LATE, stop) for each in (run, sampled))
     apart, low, high = difference_interval(noisy, exact)
     detail = (
-        f"mean slope to ηT = {stop:.0f} by batches ({sampled.seeds} seeds, {noisy.mean():.3f}) less that on the "
-        f"population ({run.seeds} seeds, {exact.mean():.3f})"
+        f"mean slope to ηT = {stop:.0f} by batches ({counted(sampled.seeds, 'seed')}, {noisy.mean():.3f}) less that "
+        f"on the population ({counted(run.seeds, 'seed')}, {exact.mean():.3f})"
     )
     return equivalent(apart, 0.0, (low, high), ALIKE, detail)
 
@@ -251,7 +252,7 @@ def fair_groups(run: Run) -> Result:
     fair = (sizes >= neurons / (3 * teachers)) & (sizes <= 3 * neurons / teachers)
     share, low, high = chance_interval(int(fair.all("teacher").sum()), run.seeds)
     exact = theory.fair_chance(neurons, teachers)
-    return equivalent(share, exact, (low, high), FAIR, f"share of {run.seeds} starts")
+    return equivalent(share, exact, (low, high), FAIR, f"share of {counted(run.seeds, 'start')}")
 
 
 @paper.claim(

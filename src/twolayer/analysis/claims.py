@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from twolayer.analysis.comparison import Result, inconclusive
 from twolayer.errors import DataError
+from twolayer.storage.verify import runs_digest
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -75,8 +76,14 @@ def evaluate(
     """The rows of `claims.json`. A claim that cannot be evaluated is inconclusive, and says why.
 
     changed: by experiment, the settings that are not the paper's; each claim on such an experiment says so.
+    A row's `runs` is, by experiment, a hash of the runs that it is about (`storage.verify.runs_digest`).
     """
     rows = []
+    digests = {
+        name: runs_digest(dataset["run"].values.ravel().tolist())
+        for name, dataset in data.items()
+        if "run" in dataset
+    }
     for name, claim in claims.items():
         missing = [experiment for experiment in claim.experiments if experiment not in data]
         if missing:
@@ -104,6 +111,7 @@ def evaluate(
                     "source": claim.source,
                     "tag": claim.tag,
                     "experiments": list(claim.experiments),
+                    "runs": {key: digests[key] for key in claim.experiments if key in digests},
                     "figures": list(claim.figures),
                     "changed": "; ".join(
                         f"{experiment}: {changed[experiment]}"

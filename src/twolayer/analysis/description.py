@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twolayer.analysis.figures import Drawing
+from twolayer.storage.verify import runs_digest
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -43,7 +44,7 @@ def source_of(drawing: Drawing) -> dict[str, Any]:
 
 
 def experiment(dataset: xr.Dataset) -> dict[str, Any]:
-    """What was run: the first run's sections, all values of the swept words, and the record."""
+    """What was run: its hash, the first run's sections, all values of the swept words, and the record."""
     runs = [json.loads(text) for text in dataset["run"].values.ravel() if text]
     first = runs[0]
     swept = {word: list(dict.fromkeys(run["swept"][word] for run in runs)) for word in first["swept"]}
@@ -52,6 +53,7 @@ def experiment(dataset: xr.Dataset) -> dict[str, Any]:
     if "versions" in record:
         record["versions"] = json.loads(record["versions"])
     return {
+        "digest": runs_digest(dataset["run"].values.ravel().tolist()),
         "runs": len(runs),
         "swept": swept,
         "sections": {key: value for key, value in first.items() if key not in left_out},

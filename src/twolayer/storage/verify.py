@@ -28,7 +28,10 @@ __all__ = [
     "refuse_problem",
     "refuse_trajectory",
     "refuse_ungatherable",
+    "runs_digest",
     "why_stale",
+    "why_stale_claims",
+    "why_stale_figure",
 ]
 
 HEAD = 1 << 16
@@ -68,6 +71,33 @@ def why_stale(path: Path, stage: str, runs: Sequence[str], code: str | None = No
         return f"{'lacks' if lost else 'has'} the run '{(lost or extra)[0].get('name')}'"
     if code is not None and attributes.get("code") != code:
         return "was made by other code"
+    return ""
+
+
+def why_stale_figure(path: Path, digests: Mapping[str, str]) -> str:
+    """Why a figure's .json is not of a figure of these runs; empty where it is. digests: `runs_digest` by experiment.
+
+    Figures are files of their kind: what they were drawn from stands in the .json beside them.
+    """
+    try:
+        made = json.loads(path.read_text())["experiments"]
+        found = {name: made[name].get("digest") for name in made}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return "does not say what the figure was drawn from"
+    return next((f"is of other runs of '{name}'" for name in digests if found.get(name) != digests[name]), "")
+
+
+def why_stale_claims(path: Path, digests: Mapping[str, str]) -> str:
+    """Why a claims.json is not of these runs; empty where it is. digests: `runs_digest` by experiment."""
+    try:
+        for row in json.loads(path.read_text()):
+            for name, digest in row["runs"].items():
+                if digests.get(name) != digest:
+                    return f"is of other runs of '{name}'"
+            if any(name in digests and name not in row["runs"] for name in row["experiments"]):
+                return f"has no row of '{row['claim']}' on the runs of the config"
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return "does not say which runs it is about"
     return ""
 
 
@@ -241,6 +271,11 @@ def refuse_ungatherable(
         f"{paths[0].parents[1]}: the metrics are not of the runs that the config asks for; `snakemake` finds and "
         "makes them again"
     )
+
+
+def runs_digest(runs: Iterable[str]) -> str:
+    """A hash of what was run, whatever the order: of runs as JSON, "" where a sweep has none."""
+    return digest_of(sorted(json.dumps(json.loads(run), sort_keys=True) for run in runs if run))
 
 
 def digest_of(runs: Iterable[str]) -> str:

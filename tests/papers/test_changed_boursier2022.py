@@ -1,0 +1,141 @@
+"""Figures and claims of Boursier, Pillaud-Vivien and Flammarion 2022 with settings that are not the paper's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+import yaml
+from matplotlib.figure import Figure
+
+import twolayer
+from twolayer.errors import ConfigError
+from twolayer.study.registry import load
+from twolayer.study.study import load_study
+
+REGISTRY = load(kinds=["claims"])
+FIVE = {
+    "name": "points",
+    "inputs": [-1.5, -1, 0, 0.25, 2],
+    "targets": [0.7, -0.3, -0.3, 0.4, 0.2],
+    "bias": True,
+    "loss": "mean_square",
+}
+TWO = {"name": "points", "inputs": [[-0.5, 1], [2, 1]], "targets": [-1, 1], "loss": "mean_square"}
+KINDS = [
+    {"dynamics": {"descent": {"name": "gradient_descent", "step_size": 1e-3}}, "dtype": "float64"},
+    {"dynamics": {"flow": {"name": "gradient_flow"}}, "dtype": "float64"},
+]
+
+
+def authors_start(
+    problem: dict[str, Any], times: dict[str, Any], seeds: int = 1, **initialization: Any
+) -> xr.Dataset:
+    """A run as those from the authors' weights, from others."""
+    return twolayer.run(
+        {
+            "problem": problem,
+            "network": {"neurons": 20},
+            "initialization": {"name": "gaussian", **initialization},
+            "dynamics": {"name": "gradient_flow"},
+            "times": times,
+            "seeds": seeds,
+            "sweep": KINDS,
+            "metrics": ["loss", "imbalance", "path_norm", "hidden", "output", "inputs", "targets"],
+        }
+    )
+
+
+def verdicts(name: str, **data: xr.Dataset) -> dict[str, Any]:
+    """The results of a claim, by case."""
+    found = REGISTRY.find("claims", f"boursier2022.{name}").plugin.evaluate(data)
+    return dict(found) if isinstance(found, dict) else {"": found}
+
+
+def texts(canvas: Figure) -> str:
+    """All that is written in a figure."""
+    return " ".join(
+        text.get_text() for part in (canvas, *canvas.axes) for text in part.texts if text.get_visible()
+    )
+
+
+def test_signs_are_judged_of_balanced_starts_alone() -> None:
+    """a_j² − |w_j|² ≥ 0 keeps the sign of a_j; an unbalanced start does not, and neurons may change theirs."""
+    times = {"values": [1.0, 5.0, 20.0]}
+    other = authors_start(TWO, times, scale=5e-2)
+    output = other["output"].sel(dynamics="flow").values
+    assert (np.sign(output) != np.sign(output[..., :1, :])).any()  # some do change sign
+    (found,) = verdicts("signs", orthogonal=other).values()
+    assert found.verdict == "inconclusive"
+    assert "does not start from balanced weights" in found.detail
+    (found,) = verdicts("signs", orthogonal=authors_start(TWO, times, scale=5e-2, balanced=True)).values()
+    assert found.verdict == "holds"
+
+
+def test_the_plateau_of_five_points_is_judged_of_small_starts_alone() -> None:
+    large = authors_start(FIVE, {"start": 0.1, "stop": 20, "count": 40, "spacing": "log"}, scale=0.4)
+    for found in verdicts("five_point_plateau", nonorthogonal_small=large).values():
+        assert found.verdict == "inconclusive"
+        assert "λ is too large: the run starts with" in found.detail
+
+
+@pytest.mark.parametrize(
+    ("times", "note"),
+    [
+        ({"values": [0.01, 0.1, 1.0]}, False),
+        ({"start": 0.0123456, "stop": 1.2345678, "count": 5, "spacing": "log"}, True),
+    ],
+)
+def test_a_loss_profile_says_where_losses_cannot_be_compared(times: dict[str, Any], note: bool) -> None:
+    """Three common iterations are points, not a line; none is said."""
+    canvas = twolayer.figure("boursier2022.loss_orthogonal", authors_start(TWO, times, 2, scale=1e-2))
+    assert ("no saved iteration in common" in texts(canvas)) == note
+    assert "the first of 2 seeds" in texts(canvas)
+    markers = {line.get_marker() for line in canvas.axes[1].lines if len(line.get_xdata())}
+    assert ("o" in markers) != note
+
+
+def variant(folder: Path, times: dict[str, Any]) -> None:
+    """The study of a variant of the paper whose experiment `step_error` is saved at other times."""
+    body = {"mine": {"base": "boursier2022", "experiments": {"step_error": {"times": times}}}}
+    (folder / "config.yaml").write_text(yaml.safe_dump({"papers": body}))
+    load_study([folder / "config.yaml"])
+
+
+def test_errors_of_steps_need_times_that_all_runs_save(tmp_path: Path) -> None:
+    """A descent is saved at whole steps: half a step of time would count as an error of its own first order."""
+    variant(tmp_path, {"start": 0.1, "stop": 5.0, "count": 50, "spacing": "linear"})
+    with pytest.raises(ConfigError, match=r"step_error: losses are compared at the times that all runs save"):
+        variant(tmp_path, {"start": 0.1, "stop": 5.0, "count": 50, "spacing": "log"})
+
+
+def test_the_largest_error_is_taken_over_common_times() -> None:
+    """At times of which 12 are whole steps of all: as with these times alone, and first order."""
+    common = [0.1 * count for count in range(1, 13)]
+    odd = [0.1234567, 0.7654321, 1.1111111]
+    found = []
+    for values in (common, sorted(common + odd)):
+        data = twolayer.run(
+            {
+                "problem": TWO,
+                "network": {"neurons": 4},
+                "initialization": {"name": "gaussian", "scale": 0.5, "balanced": True},
+                "dynamics": {"name": "gradient_flow"},
+                "times": {"values": values},
+                "metrics": ["loss"],
+                "sweep": {
+                    "dynamics": {
+                        "flow": {"name": "gradient_flow"},
+                        "step_1e-2": {"name": "gradient_descent", "step_size": 1e-2},
+                        "step_1e-3": {"name": "gradient_descent", "step_size": 1e-3},
+                    }
+                },
+            }
+        )
+        (result,) = verdicts("first_order", step_error=data).values()
+        found.append(float(result.measured))
+    assert found[1] == pytest.approx(found[0], rel=1e-12)
+    assert found[0] == pytest.approx(10.0, rel=0.1)
