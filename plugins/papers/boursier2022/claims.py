@@ -482,7 +482,7 @@ def descent_escapes(run: Run) -> Result:
 
 
 @paper.claim(
-    "Five points: the flow interpolates, but not with minimum norm",
+    "Five points, small scale: the flow interpolates, but not with minimum norm",
     "least Σ|a||w| of all interpolations, by a linear program over directions",
     "derived",
     on="escape_of_flow",
@@ -492,6 +492,8 @@ def descent_escapes(run: Run) -> Result:
 def five_point_norm(run: Run, theirs: xr.Dataset) -> Result:
     if not measured.same_data(run, theirs):
         raise DataError("is about the five points of the notebooks, and this run has others")
+    if large := starts_large(run):
+        return inconclusive(large)
     last = run.isel(time=-1)
     if not (last.loss < 1e-8).any():
         return inconclusive(f"no seed reaches L < 1e-8; the lowest is {float(last.loss.min()):.2g}")

@@ -6,6 +6,7 @@ to rest on it, and the gradient of either side is not small there. The velocity 
 least element (Filippov): for each neuron
     minimise |G_j + (s/n) a_j Σ_k c_k ℓ'_k x_k|²  over σ'_k + c_k between the slopes,
 over its convex kinks k, with G_j its gradient as σ' is evaluated. A concave kink pushes away and is left as evaluated.
+At w_j = 0 all kinks meet: where no direction leads down (`finite.rest_at_zero`) the least element is 0.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from twolayer.core.network import Weights
+from twolayer.finite.rest_at_zero import at_rest, rays_of
 
 __all__ = ["least_gradient"]
 
@@ -24,7 +26,8 @@ TOUCHING = 4e-14
 
 def least_gradient(problem: Any, weights: Weights, weight_decay: float) -> Weights:
     """The element of least norm of the objective's subdifferential in the trained parameters, on the host: the
-    gradient, but for neurons on convex kinks. A neuron at w = 0, which rests by σ'(0), is left as it is."""
+    gradient, but for neurons on convex kinks, and at rest at w = 0. One at 0 that may leave keeps its gradient by
+    σ'(0)."""
     gradient = problem.gradient(weights, weight_decay)
     slopes, data = problem.network.activation.slopes, problem.data
     if slopes is None or slopes[0] == slopes[2]:
@@ -36,14 +39,17 @@ def least_gradient(problem: Any, weights: Weights, weight_decay: float) -> Weigh
         * np.linalg.norm(data.inputs, axis=-1)[..., None, :]
     )
     kinks = (np.abs(preactivation) <= TOUCHING * lengths) & (lengths > 0)
-    if not kinks.any():
+    still = ~weights.hidden.any(-1) & gradient.hidden.any(-1)  # at 0, where σ'(0) says that it moves
+    if not (kinks.any() or still.any()):
         return gradient
     slope = data.criterion.derivative(problem.predict(weights), data.targets)[..., None, :]
     force = problem.network.scale / data.samples * weights.output[..., None] * slope  # (…, neuron, sample)
+    hidden = np.array(gradient.hidden)
+    if still.any():
+        hidden[resting(problem, force, still)] = 0.0
     kinks &= force * (slopes[2] - slopes[0]) > 0
     used = problem.network.activation.derivative(preactivation)
     low, high = min(slopes[0], slopes[2]), max(slopes[0], slopes[2])
-    hidden = np.array(gradient.hidden)
     count = kinks.sum(-1)
     single = np.argwhere(count == 1)
     if len(single):
@@ -63,6 +69,26 @@ def least_gradient(problem: Any, weights: Weights, weight_decay: float) -> Weigh
         bounds = size * (low - used[spot][chosen]), size * (high - used[spot][chosen])
         hidden[spot] += (forces / size) @ least_within(forces / size, -hidden[spot], bounds)
     return Weights(hidden, gradient.output)
+
+
+def resting(problem: Any, force: Any, still: Any) -> Any:
+    """Which of the neurons `still` at 0 are at rest, a mask (…, neuron); force: (…, neuron, sample)."""
+    data, found = problem.data, np.zeros_like(still)
+    for seed in range(len(still)) if data.per_seed else [...]:
+        inputs = data.inputs[seed] if data.per_seed else data.inputs
+        rays, chosen = rays_of(inputs), still[seed]
+        if rays is not None and chosen.any():
+            lengths = np.linalg.norm(inputs, axis=-1)
+            rests = at_rest(force[seed][chosen], rays, problem.network.activation.slopes, lengths)
+            found[seed] = placed(chosen, rests)
+    return found
+
+
+def placed(mask: Any, values: Any) -> Any:
+    """Values at the places where a mask is true, False elsewhere."""
+    found = np.zeros_like(mask)
+    found[mask] = values
+    return found
 
 
 def least_within(directions: Any, wanted: Any, bounds: tuple[Any, Any]) -> Any:

@@ -17,7 +17,7 @@ from twolayer.kernels.jit import njit
 from twolayer.kernels.sphere import angle_between, dot, length_of
 from twolayer.population.closed_form import Factors, Units, unit
 
-__all__ = ["DirectionalDerivative", "minima"]
+__all__ = ["DirectionalDerivative", "minima", "stays_at_zero"]
 
 ROUNDS = 60
 """Newton steps at most; about ten are taken."""
@@ -27,6 +27,10 @@ TILT = 1e-3
 
 SAME = 1e-5
 """Minima closer than this (radians) are one."""
+
+
+ROUNDING = 1e-12
+"""φ above −ROUNDING Σ|C| is not below 0."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,20 @@ def minima(derivative: DirectionalDerivative, sign: float, starts: Any) -> tuple
         if all(apart(directions[index], directions[other], derivative.even) > SAME for other in found):
             found.append(index)
     return directions[found], values[found]
+
+
+def stays_at_zero(units: Units, factor: Factors, even: bool, signs: Any) -> Any:
+    """Whether a student at 0 has no direction of descent, by the sign of its output weight, (neuron,).
+
+    units: of one seed on the host, output weights with s. True too where the output weight is 0.
+    """
+    derivative = DirectionalDerivative(units, factor, even)
+    bound = -ROUNDING * float(np.abs(units.masses).sum())
+    stays = np.ones(len(signs), dtype=bool)
+    for sign in (-1.0, 1.0):
+        if (signs == sign).any():
+            stays[signs == sign] = minima(derivative, sign, derivative.starts())[1][0] >= bound
+    return stays
 
 
 @njit(cache=True, nogil=True)

@@ -52,7 +52,8 @@ class MeasuredPopulationProblem(PopulationProblem):
 
     def gradient_norm(self, weights: Weights, weight_decay: float = 0.0, *, least: bool = False) -> Any:
         """As `Problem.gradient_norm`, to rounding."""
-        if not compiled(weights):
+        at_zero = least and self.factors.resting and not weights.hidden.any(-1).all()
+        if at_zero or not compiled(weights):
             return super().gradient_norm(weights, weight_decay, least=least)
 
         def rows() -> tuple[float, Any]:

@@ -213,6 +213,29 @@ class PopulationProblem(TeacherProblem):
         output = xp.sum(weights.hidden * field, axis=-1)
         return self.to_trained_gradient(weights, weights.output[..., None] * field, output, weight_decay)
 
+    def least_gradient(self, weights: Weights, weight_decay: float = 0.0) -> Weights:
+        """The gradient, but 0 for students at w = 0 that no direction leads down from (`leaving_zero`), where σ'(0) is
+        not 0: there 0 is in the subdifferential. On the host."""
+        gradient = self.gradient(weights, weight_decay)
+        if not self.factors.resting or weights.hidden.any(-1).all():
+            return gradient
+        from twolayer.population.leaving_zero import stays_at_zero  # loads the compiler
+
+        scale, even = self.network.scale, self.network.activation.even
+        hidden, lead = np.array(gradient.hidden), weights.hidden.shape[:-2]
+        teachers = np.broadcast_to(self.data.hidden, (*lead, *self.data.hidden.shape[-2:]))
+        given = np.broadcast_to(self.data.output, (*lead, self.data.output.shape[-1]))
+        still = ~weights.hidden.any(-1) & hidden.any(-1)
+        for spot in map(tuple, np.argwhere(still.any(-1))):
+            units = Units(
+                np.concatenate([weights.hidden[spot], teachers[spot]]),
+                np.concatenate([scale * weights.output[spot], -given[spot]]),
+                self.network.neurons,
+            )
+            stays = stays_at_zero(units, self.factors, even, np.sign(weights.output[spot]))
+            hidden[spot][still[spot] & stays] = 0.0
+        return Weights(hidden, gradient.output)
+
     def measures_compiled(self, networks: int) -> bool:
         """From `COMPILED` on."""
         units = self.network.neurons + self.data.hidden.shape[-2]
