@@ -107,6 +107,23 @@ def lojasiewicz_figure1(run: Run) -> Result:
     return lojasiewicz_ratio(run)
 
 
+def exponent_of(
+    run: Run, measure: xr.DataArray, power: float, high: float = 1e-6, decades: float = 2.5
+) -> Result:
+    """Whether a measure is ~ L^power while L < high; inconclusive where no loss goes through so many decades."""
+    found = measured.exponent(run, measure, high, decades=decades)
+    if not found.notnull().any():
+        return inconclusive(f"no seed's loss goes through {decades:g} decades below {high:g}")
+    return close(found, power, absolute=0.01)
+
+
+def growth_of(word: str, slope: float, most: float, what: str) -> Result:
+    """Whether an exponent in r or w_max is at most so much; inconclusive where the runs have one value of it."""
+    if math.isnan(slope):
+        return inconclusive(f"an exponent of {word} needs runs with two values of it")
+    return at_most(slope, most, f"slope of log of the {what} against log {word}")
+
+
 @paper.claim(
     "Theorem 4's exponent 1 is not sharp: |∇L| ~ L^{2/3} near teachers",
     "while L < 1e-6; a bound |∇L| ≥ κL that is sharp would be 1",
@@ -117,7 +134,7 @@ def lojasiewicz_figure1(run: Run) -> Result:
     figures=["lojasiewicz"],
 )
 def gradient_exponents(run: Run) -> Result:
-    return close(measured.exponent(run, run.gradient_norm), 2 / 3, absolute=0.01)
+    return exponent_of(run, run.gradient_norm, 2 / 3)
 
 
 @paper.claim(
@@ -133,7 +150,7 @@ def gradient_of_background_neurons(run: Run) -> Mapping[str, Result]:
     constant = 2**1.75 * theory.orthogonal_curvature(measured.teacher_weights(run)) ** 0.25
     slope = measured.limit(run, run.gradient_norm / measured.loss_of(run) ** 0.75, 0.01)
     return {
-        "exponent": close(measured.exponent(run, run.gradient_norm), 3 / 4, absolute=0.01),
+        "exponent": exponent_of(run, run.gradient_norm, 3 / 4),
         "constant": at_the_end(slope, constant, 0.01),
     }
 
@@ -168,12 +185,12 @@ def gradient_size(run: Run) -> Mapping[str, Result]:
         lengths.append(length)
         steepest.append(float(slope.max()))
     shares = np.array([size / (len(w) * w.max()) ** 3 for w, size in zip(lengths, steepest, strict=True)])
+    if np.isnan(shares).all():
+        return {"": inconclusive("no state has a loss of at most L(0)")}
     return {
         "c": at_most(shares, theory.STEEPEST, "largest |∇L|²/(r³w_max³) of each run's states with L ≤ L(0)"),
         **{
-            f"exponent of {word}": at_most(
-                slope, 3.0, f"slope of log of the largest |∇L|² against log {word}"
-            )
+            f"exponent of {word}": growth_of(word, slope, 3.0, "largest |∇L|²")
             for word, slope in theory.growth(lengths, steepest).items()
         },
     }
@@ -452,12 +469,9 @@ def second_part_along(run: Run) -> Found:
 )
 def sharp_exponents(run: Run) -> Mapping[str, Result]:
     share = second(run) / (2 * measured.loss_of(run))
-    average, turned = (
-        measured.exponent(run, measure(run), 1e-10, decades=5.0) for measure in (average_neuron, square_angle)
-    )
     return {
-        "|v_i|": close(average, 2 / 3, absolute=0.01),
-        "Σ|w|²δ²": close(turned, 2 / 3, absolute=0.01),
+        "|v_i|": exponent_of(run, average_neuron(run), 2 / 3, 1e-10, 5.0),
+        "Σ|w|²δ²": exponent_of(run, square_angle(run), 2 / 3, 1e-10, 5.0),
         "|R₂|²/2L": at_the_end(measured.limit(run, share, 1e-3), 1.0, 1e-3),
     }
 
@@ -493,6 +507,9 @@ def turning_of_background_neurons(run: Run) -> Result:
 # ---- Lemmas 8 and 9, Claim 2 ----
 
 
+NO_SMALL_LOSS = "no state has a loss of at most 1e-4 that is small for its teachers, and above rounding"
+
+
 def half_mass(run: Run) -> xr.DataArray:
     """δ_i/L^{1/3} of the states with L ≤ 1e-4, δ_i the angle within which students carry ½|w_i*|, π if none is."""
     states = states_of(run)
@@ -505,13 +522,19 @@ def lemma_9(run: Run) -> Result:
     length = measured.lengths(run)
     unit = len(length) * length.max() / length.min() ** (5 / 3)
     limit = 1.01 * theory.half_mass_constant(run.config.problem.dimension)
-    return at_most(half_mass(run).max("teacher") / unit, limit, "δ/(r w_max w_min^(−5/3) L^(1/3))")
+    half = half_mass(run)
+    if not half.notnull().any():
+        return inconclusive(NO_SMALL_LOSS)
+    return at_most(half.max("teacher") / unit, limit, "δ/(r w_max w_min^(−5/3) L^(1/3))")
 
 
 def sharper_lemma_9(run: Run) -> Result:
     """Half the mass of each teacher within the angle that needs neither r nor w_max."""
     limit = 1.01 * theory.half_mass_constant(run.config.problem.dimension)
-    return at_most(half_mass(run) * measured.lengths(run) ** (2 / 3), limit, "δ_i (|w_i*|²/L)^(1/3)")
+    half = half_mass(run)
+    if not half.notnull().any():
+        return inconclusive(NO_SMALL_LOSS)
+    return at_most(half * measured.lengths(run) ** (2 / 3), limit, "δ_i (|w_i*|²/L)^(1/3)")
 
 
 LEMMA_9 = (
@@ -546,9 +569,7 @@ def near_students_growth(run: Run) -> Mapping[str, Result]:
     return {
         **{part.problem: lemma_9(part) for part in parts},
         **{
-            f"exponent of {word}": at_most(
-                slope, 1.0, f"slope of log of the largest δ/L^(1/3) against log {word}"
-            )
+            f"exponent of {word}": growth_of(word, slope, 1.0, "largest δ/L^(1/3)")
             for word, slope in slopes.items()
         },
     }
@@ -683,7 +704,7 @@ def separation() -> Mapping[str, Result]:
     figures=["teachers", "lojasiewicz"],
 )
 def bisector(run: Run) -> Mapping[str, Result]:
-    last, delta = run.isel(time=-1), theory.smallest_angle(measured.teacher_weights(run))
+    last, delta = run.isel(time=-1), measured.bisected(run)
     exact = float(theory.bisector_loss(delta))
     return {
         "|∇L|": at_most(last.gradient_norm, 1e-10),

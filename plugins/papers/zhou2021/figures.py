@@ -69,10 +69,24 @@ def planes(canvas: Figure, run: Run) -> Iterator[tuple[Axes, Any, Any, Any]]:
         axes.set_xlabel(r"$|w_j|\,w_{j,1}$")
 
 
-FIGURE1 = (
-    "Figure 1: students in the plane by their starts (columns), on a sample and on the population (rows): directions "
-    "of teachers (blue lines), paths of $|w_j|w_j$ (black), {end} (red circles)."
-)
+ROWS = {"sample": "on a sample", "population": "on the population"}
+"""The problems of Figure 1, in words."""
+
+
+def figure1_caption(end: str) -> Any:
+    """The caption of Figure 1 by what was run, with the words for the red circles."""
+
+    def caption(run: Run) -> str:
+        rows = [row.problem for row in run.by("problem")]
+        problems = " and ".join(ROWS.get(row, row) for row in rows) + " (rows)" * (len(rows) > 1)
+        return (
+            f"Figure 1: students in the plane by their starts (columns), {problems}: directions of teachers (blue "
+            f"lines), paths of $|w_j|w_j$ (black), {end} (red circles)."
+        )
+
+    return caption
+
+
 READ_OFF = (
     "The first seed. The paper states $m$ and $r$; angles and scales of starts are read off the print; $\\eta$, "
     "$\\eta T$ and $N$ are ours. Axes differ in scale."
@@ -87,7 +101,7 @@ NOTE: dict[str, Any] = {
 
 @paper.figure(
     "inferred",
-    FIGURE1.format(end="end points"),
+    figure1_caption("end points"),
     on={"figure1": PLANES},
     check=in_the_plane,
     size=(7.0, 4.9),
@@ -102,7 +116,7 @@ def figure1(canvas: Figure, run: Run) -> None:
 
 @paper.figure(
     "inferred",
-    FIGURE1.format(end="where students are"),
+    figure1_caption("where students are"),
     on={"figure1": PLANES},
     check=in_the_plane,
     size=(7.0, 4.9),
@@ -296,7 +310,19 @@ def figure4(canvas: Figure, run: Run) -> None:
     panels[0].legend(loc="lower left")
 
 
+def bisected(run: Any) -> None:
+    """Refuse teachers whose bisector the students would leave."""
+    for part in run.by("run"):
+        measured.bisected(part)
+
+
 # ---- Theorem 4 ----
+
+
+def states_and_saddles(states: Any, rates: Any, bisector: Any) -> None:
+    """Refuse teachers that are not of one length, and those whose bisector the students would leave."""
+    measured.lengths(rates)
+    bisected(bisector)
 
 
 def styled(run: Run, word: str = "initialization") -> list[tuple[Run, str, dict[str, Any]]]:
@@ -334,7 +360,7 @@ def scatter(
         "rates": ["initialization", "loss"],
         "bisector": ["angles", "loss"],
     },
-    check=lambda states, rates, bisector: measured.lengths(rates),
+    check=states_and_saddles,
     size=(7.0, 3.4),
     details=r"A line for each seed. ▽: saddles on the bisector of two teachers, with $|\nabla L| = 0$ and "
     r"$L = \Delta^3/3\pi$. The bound is claimed up to half the loss of students on both bisectors, the end of the "
@@ -618,6 +644,7 @@ def lemmas(canvas: Figure, states: Run, rates: Run) -> None:
     r"Teachers at angle $\Delta$: $\lambda_{\min}(M)$ over $\Delta^3/r^3$, which Lemma C.4 bounds below, and the loss "
     r"of flows on the bisector of two over $\Delta^3/3\pi$.",
     on={"bisector": ["angles", "loss"]},
+    check=bisected,
     size=(7.0, 2.8),
     details=r"$M_{ij} = E[xx^T s_i s_j]$, computed for $r$ teachers at steps of $\Delta$ in the plane; pale: "
     r"$(2/\pi)(\Delta - \sin\Delta)$ for $r = 2$. The bisector is stationary, so its loss is a ceiling on "
@@ -637,7 +664,7 @@ def teachers(canvas: Figure, bisector: Run) -> None:
     steps = np.geomspace(0.02, np.pi / 2, 60)
     reference(right, steps, theory.bisector_loss(steps) * 3 * np.pi / steps**3, "closed form")
     for number, run in enumerate(bisector.by("angles")):
-        delta, loss = theory.smallest_angle(measured.teacher_weights(run)), run.loss.isel(time=-1, seed=0)
+        delta, loss = measured.bisected(run), run.loss.isel(time=-1, seed=0)
         ratio = float(loss) * 3 * np.pi / delta**3
         scatter(right, delta, ratio, "o", {"color": "C0"}, "" if number else "end of the flow", 5)
     right.set(xscale="log", ylabel=r"loss on the bisector over $\Delta^3/3\pi$")
@@ -699,7 +726,8 @@ def basin(canvas: Figure, run: Run) -> None:
     ceiling = theory.ceiling(theory.smallest_angle(measured.teacher_weights(run)))
     floor = measured.FLOOR
     envelope = min(measured.envelope_at_end(part) for part in run.by("run"))
-    low, high = 1e-4, 30.0
+    every = np.concatenate([measured.ends(part)[0].ravel() for part, _, _ in parts])
+    low, high = min(1e-4, 0.3 * float(every.min())), max(30.0, 3 * float(every.max()))
     left.fill_between([low / 10, ceiling], envelope, 1e3, color="0.55", alpha=0.25, lw=0)
     right.axvspan(low / 10, ceiling, color="0.55", alpha=0.25, lw=0)
     reference(left, [low, high], [envelope] * 2, r"$r w_{\max}/\eta T$")

@@ -70,6 +70,20 @@ FLOOR = 1e-20
 """Of the loss. With one student for each teacher L ends at 1e-32, where the gradient is rounding."""
 
 
+def bisected(run: Any) -> float:
+    """Δ of two unit teachers whose bisector is the best single line; DataError of others."""
+    sizes = lengths(run)
+    if len(sizes) != 2 or np.abs(sizes - 1.0).max() > 1e-12:
+        raise DataError(f"is about two teachers of norm 1; '{run.experiment}' has {len(sizes)} others")
+    delta = theory.smallest_angle(teacher_weights(run))
+    if delta > theory.WIDEST_BISECTOR:
+        raise DataError(
+            f"is about Δ up to {math.degrees(theory.WIDEST_BISECTOR):.1f}°; students that start as one leave the "
+            f"bisector of teachers at {math.degrees(delta):.1f}°"
+        )
+    return delta
+
+
 def small_loss(run: Run) -> xr.DataArray:
     """L where it is small for the run's teachers, but large enough for rounding not to show in ratios; else NaN."""
     loss, teachers = loss_of(run), teacher_weights(run)

@@ -132,6 +132,11 @@ def bisector_loss(delta: Any) -> Any:
     return 1 + kernel(delta) - 2 * kernel(delta / 2) ** 2
 
 
+WIDEST_BISECTOR = 1.4209254755510334
+"""Δ, 81.4°, up to which the bisector of two unit teachers is the best single line: K(φ − Δ/2) + K(φ + Δ/2) has its
+maximum at φ = 0 while tan(Δ/2) < (π − Δ)/2. Of students that start as one, those at a larger Δ leave it. (Derived.)"""
+
+
 def cross_loss(delta: Any) -> float:
     """L of students on both bisectors of two unit teachers at the best masses, a stationary state by symmetry.
 
