@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from twolayer.analysis.drawing import space_labels
 from twolayer.analysis.figures import Drawing, letter_panels, style_file, styled
 from twolayer.core.times import Times
 from twolayer.errors import ConfigError, DataError
@@ -170,6 +171,7 @@ def figure(
             for _ in drawn:
                 pass
         letter_panels(canvas)
+        space_labels(canvas)
     return canvas
 
 

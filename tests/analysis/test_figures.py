@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
@@ -10,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import matplotlib
+import matplotlib.style
 import numpy as np
 import pytest
 import xarray as xr
@@ -22,6 +23,7 @@ from matplotlib.text import Text
 
 from twolayer.analysis.claims import Claim
 from twolayer.analysis.comparison import Result
+from twolayer.analysis.drawing import space_labels
 from twolayer.analysis.face import FACE_SIZE, Face, broken, length_of, verdict_line
 from twolayer.analysis.figures import Drawing, drawing, letter_panels, render, style_file
 
@@ -178,3 +180,20 @@ def test_a_figure_without_metadata_of_runs_has_only_its_sentence() -> None:
     face = drawing.face("paper.figure", {"one": xr.Dataset(), "two": xr.Dataset()})
     assert face.paragraphs() == ["2 experiments."]
     assert face.text().strip() == "paper.figure [published]. 2 experiments."
+
+
+@pytest.mark.parametrize("limits", [(1.5e-3, 8e-2), (2e-3, 9e-3), (1e-3, 1e1), (3.0, 3.5)])
+def test_labels_of_a_logarithmic_axis_do_not_lie_on_each_other(limits: tuple[float, float]) -> None:
+    """Narrow panels with fewer than two powers of ten in view, which Matplotlib labels in between."""
+    canvas = Figure(figsize=(7.0, 3.0), layout="constrained")
+    for axes in canvas.subplots(1, 3):
+        axes.set(xscale="log", xlim=limits)
+    space_labels(canvas)
+    canvas.draw_without_rendering()
+    for axes in canvas.axes:
+        found = [label for label in axes.get_xticklabels(which="both") if label.get_text()]
+        boxes = [label.get_window_extent() for label in found]
+        inside = [box for box in boxes if axes.bbox.x0 - 1 <= (box.x0 + box.x1) / 2 <= axes.bbox.x1 + 1]
+        assert inside
+        inside.sort(key=lambda box: box.x0)
+        assert all(left.x1 <= right.x0 for left, right in itertools.pairwise(inside))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -139,3 +140,95 @@ def test_the_largest_error_is_taken_over_common_times() -> None:
         found.append(float(result.measured))
     assert found[1] == pytest.approx(found[0], rel=1e-12)
     assert found[0] == pytest.approx(10.0, rel=0.1)
+
+
+def test_a_plateau_that_is_not_left_is_not_judged() -> None:
+    """Small weights that have not come down to the plateau, or not left it, by the end."""
+    short = authors_start(FIVE, {"start": 0.1, "stop": 40, "count": 30, "spacing": "log"}, scale=1e-5)
+    for found in verdicts("five_point_plateau", nonorthogonal_small=short).values():
+        assert found.verdict == "inconclusive"
+        assert "too short" in found.detail or "not come below half" in found.detail
+
+
+def escapes(stop: float, seeds: int = 4) -> xr.Dataset:
+    """Flows from one small scale on the five points."""
+    return twolayer.run(
+        {
+            "problem": FIVE,
+            "network": {"neurons": 10},
+            "initialization": {"name": "gaussian", "scale": 1e-3, "balanced": True},
+            "dynamics": {"name": "gradient_flow"},
+            "times": {"start": 1, "stop": stop, "count": 60, "spacing": "linear"},
+            "seeds": seeds,
+            "metrics": ["loss", "path_norm", "inputs", "targets"],
+            "sweep": {"initialization.scale": [1e-3, 1e-4]},
+        }
+    )
+
+
+def later(dataset: xr.Dataset, when: Any) -> xr.Dataset:
+    """The dataset with losses at a level of 1 until each seed leaves, then 0: a share of the plateau, (seed,)."""
+    level = 0.95 * 2 * 1209 / 38000
+    gone = dataset["time"] >= xr.DataArray(when, dims="seed")
+    return dataset.assign(
+        loss=(level * (1.0 - gone)).broadcast_like(dataset["loss"]).transpose(*dataset["loss"].dims)
+    )
+
+
+@pytest.mark.parametrize(
+    ("when", "verdict"),
+    [
+        ([10, 12, 11, 13], "holds"),
+        ([10, 12, 11, math.inf], "fails"),
+        ([10, 12, 30, math.inf], "inconclusive"),
+        ([math.inf] * 4, "inconclusive"),
+    ],
+)
+def test_a_seed_that_waits_is_judged_when_it_has_waited_long(when: list[float], verdict: str) -> None:
+    """To t = 60: one that stays while the others leave by 12, by 30, and where none leaves."""
+    found = verdicts("flow_escapes", escape_of_flow=later(escapes(60.0), when))
+    assert {result.verdict for result in found.values()} == {verdict}
+
+
+def test_the_panel_of_escapes_shows_those_that_did_not_leave() -> None:
+    flows = later(escapes(60.0), [math.inf] * 4)
+    descent = twolayer.run(
+        {
+            "problem": FIVE,
+            "network": {"neurons": 4},
+            "initialization": {"name": "gaussian", "scale": 1e-3},
+            "dynamics": {"name": "gradient_descent", "step_size": 0.1},
+            "times": {"values": [10]},
+            "metrics": ["loss", "output"],
+            "sweep": {"initialization.scale": [1e-3], "dynamics.step_size": [0.1, 0.05]},
+        }
+    )
+    canvas = twolayer.figure("boursier2022.escape", flows, descent)
+    (shown,) = (line for line in canvas.axes[0].lines if line.get_label() == "not by $t$ = 60")
+    assert shown.get_ydata().tolist() == [60.0, 60.0]
+    assert "(4 starts, mean and range), and the share of 1 descent that leave it" in texts(canvas)
+
+
+def test_figure_2_shows_the_authors_times_whatever_the_step() -> None:
+    """Their iterations 0, 1881, 9004 and 15407 of a step of 1e-3; of a run that ends at 9.5 the last twice as one."""
+    titles = []
+    for step, stop in ((2.6e-3, 20.0), (1e-3, 9.5)):
+        kinds = [
+            {"dynamics": {"descent": {"name": "gradient_descent", "step_size": step}}, "dtype": "float64"},
+            KINDS[1],
+        ]
+        data = twolayer.run(
+            {
+                "problem": TWO,
+                "network": {"neurons": 4},
+                "initialization": {"name": "gaussian", "scale": 1e-2},
+                "dynamics": {"name": "gradient_flow"},
+                "times": {"start": 0.013, "stop": stop, "count": 2000, "spacing": "linear"},
+                "sweep": kinds,
+                "metrics": ["loss", "hidden", "output", "inputs", "targets"],
+            }
+        )
+        axes = twolayer.figure("boursier2022.figure2", data).axes
+        titles.append([int(one.get_title().split()[1].strip(",")) for one in axes if one.get_title()])
+    assert np.array(titles[0]) * 2.6e-3 == pytest.approx([0.0, 1.881, 9.004, 15.407], abs=0.01)
+    assert np.array(titles[1]) * 1e-3 == pytest.approx([0.0, 1.881, 9.004, 9.5], abs=0.01)

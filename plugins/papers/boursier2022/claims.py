@@ -411,8 +411,16 @@ def five_point_plateau(run: Run) -> Result:
     loss = run.loss.isel(seed=0).values
     if not (loss < 0.5 * loss[0]).any():
         return inconclusive(TOO_SHORT)
+    if not loss[-1] < 0.9 * level:
+        return inconclusive(
+            f"the run is too short: it ends at L = {loss[-1]:.3g}, not below the plateau {level:.3g}"
+        )
     waiting = measured.waiting_level(run.time.values, loss, 0.5 * loss[0])
     return close(waiting, level, relative=2e-3, detail="loss where it moves least, below half of L(0)")
+
+
+PATIENCE = 3
+"""A seed that has not left the plateau is taken to stay when so many times as long as the slowest other has passed."""
 
 
 @paper.claim(
@@ -428,6 +436,12 @@ def flow_escapes(run: Run) -> Result:
     if last.max() > 1.2 * level:
         return inconclusive(f"by t = {float(run.time[-1]):g} not every seed has come down to the plateau")
     escaped = last < level
+    latest = measured.time_below(run, level).max()
+    if not escaped.all() and not run.time[-1] > PATIENCE * latest:
+        return inconclusive(
+            f"{int((~escaped).sum())} of {counted(run.seeds, 'seed')} have not left the plateau by "
+            f"t = {float(run.time[-1]):g}, and that is not {PATIENCE} times as long as the others took"
+        )
     _, low, high = chance_interval(int(escaped.sum()), run.seeds)
     detail = f"of {counted(run.seeds, 'seed')}; 95 % interval of the fraction {low:.3f} to {high:.3f}"
     return close(float(escaped.mean()), 1.0, detail=detail)

@@ -131,8 +131,12 @@ def figure2(canvas: Figure, run: Run, theirs: xr.Dataset) -> None:
     descent = measured.descent(run).isel(seed=0)
     kinks, sizes = stars(descent.hidden.values, descent.output.values)
     grid = canvas.subplots(2, 2, sharex=True)
-    for panel, (axes, iteration) in enumerate(zip(grid.ravel(), theory.FIGURE_2, strict=True)):
-        frame = int(np.argmin(np.abs(descent.step.values - iteration)))
+    clock = 2 * theirs.attrs["learning_rate"] / measured.loss_unit(descent)  # theirs is the mean square
+    times = np.array(theory.FIGURE_2) * clock
+    frames = list(dict.fromkeys(np.abs(descent.time.values - times[:, None]).argmin(-1).tolist()))
+    for axes in grid.ravel()[len(frames) :]:
+        axes.set_visible(False)
+    for panel, (axes, frame) in enumerate(zip(grid.ravel(), frames, strict=False)):
         right, x = network_axes(axes, descent)
         values = curve(descent.hidden.values[frame], descent.output.values[frame], x)
         axes.plot(x, values, color=GREEN)
@@ -145,7 +149,7 @@ def figure2(canvas: Figure, run: Run, theirs: xr.Dataset) -> None:
             axes.set_ylabel("")
         else:
             right.set_ylabel("")
-        if panel < 2:
+        if panel + 2 < len(frames):
             axes.set_xlabel("")
             for text in axes.texts:
                 text.set_visible(False)
@@ -743,6 +747,10 @@ def escape(canvas: Figure, flow: Run, descent: Run) -> None:
         reference(left, scale, np.polyval(fit, -np.log10(scale)), f"{fit[0]:.1f} a decade")
     spread = [mean - when.min("seed"), when.max("seed") - mean]
     left.errorbar(scale, mean, yerr=spread, fmt="o", color="C0", capsize=2, label="exact flow")
+    stuck, end = ~np.isfinite(mean.values), float(flow.time.max())
+    if stuck.any():
+        left.plot(scale[stuck], np.full(stuck.sum(), end), "^", color="C0", fillstyle="none",
+                  label=f"not by $t$ = {end:g}")  # fmt: skip
     scale_axis(left)
     left.set_ylim(0, None)
     left.set_ylabel("escape time $t$")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from twolayer.analysis.runs import Run
 
-__all__ = ["bands", "clipped", "facets", "floored", "name_axes", "reference"]
+__all__ = ["bands", "clipped", "facets", "floored", "name_axes", "reference", "space_labels"]
 
 PALE = "0.55"
 """Grey, for values below a floor."""
@@ -83,6 +83,46 @@ def name_axes(axes: Axes, x: Any = None, y: Any = None) -> None:
         axes.set_xlabel(axis_label(x))
     if y is not None:
         axes.set_ylabel(axis_label(y))
+
+
+LABEL = 34.0
+"""Points from the middle of a label such as 2 × 10⁻³ to that of its neighbour, at least."""
+
+
+def space_labels(canvas: Figure) -> None:
+    """Leave out labels that would lie on each other: those between powers of ten, which a logarithmic axis with fewer
+    than two powers in view has."""
+    from matplotlib.ticker import FuncFormatter, NullFormatter
+
+    for axes in canvas.axes:
+        if axes.get_xscale() != "log":
+            continue
+        low, high = sorted(axes.get_xlim())
+        powers, between = (
+            [value for value in locations if low <= value <= high]
+            for locations in (axes.xaxis.get_majorticklocs(), axes.xaxis.get_minorticklocs())
+        )
+        if len(powers) > 1 or not between or isinstance(axes.xaxis.get_minor_formatter(), NullFormatter):
+            continue
+        width = 72 * canvas.get_size_inches()[0] * axes.get_position().width / np.log(high / low)
+        kept = list(powers)
+        for value in sorted(between, key=mantissa):
+            if all(width * abs(np.log(value / other)) > LABEL for other in kept):
+                kept.append(value)
+        chosen = {float(value) for value in kept}
+        axes.xaxis.set_minor_formatter(
+            FuncFormatter(lambda value, _, chosen=chosen: scientific(value) if value in chosen else "")
+        )
+
+
+def mantissa(value: float) -> float:
+    """2 of 2 × 10⁻³."""
+    return round(float(value / 10.0 ** np.floor(np.log10(value))), 9)
+
+
+def scientific(value: float) -> str:
+    """2 × 10⁻³ as mathematics."""
+    return rf"$\mathdefault{{{mantissa(value):g}\times10^{{{int(np.floor(np.log10(value)))}}}}}$"
 
 
 def spelled(value: Any) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from twolayer.analysis.claims import Claim, evaluate
+from twolayer.analysis.drawing import space_labels
 from twolayer.analysis.face import Face, run_summary
 from twolayer.errors import ConfigError, DataError
 from twolayer.storage import atomic, checksum
@@ -141,6 +142,7 @@ def render(
                 )
         else:
             letter_panels(canvas)
+            space_labels(canvas)
             posters = [path for path in outputs if path.suffix != ".json"]
         for output in posters:
             write_still(canvas, output, face)
@@ -218,6 +220,7 @@ def film(canvas: Figure, frames: Any, output: Path, frames_per_second: int) -> N
     for moving in frames:
         if background is None:
             letter_panels(canvas)
+            space_labels(canvas)
         for artist in moving or ():
             artist.set_animated(True)  # drawn apart from the background
         if background is None or not moving:
