@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from latex2mathml.converter import convert
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
 
 import twolayer
 from twolayer.analysis.gallery.mathematics import typeset
@@ -46,8 +48,16 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     config.nav = [
         {"Home": "index.md"},
         {"Tutorial": "tutorial.md"},
+        {"Guide": "guide.md"},
         {"The config": "config.md"},
-        {"Writing plugins": "plugins.md"},
+        {"Mathematics and its precision": "mathematics.md"},
+        {"Reliability": "reliability.md"},
+        {
+            "How to write": [
+                {"A plugin: what all kinds share": "plugins.md"},
+                *({title: f"howto/{name}.md"} for name, (title, _) in howtos().items()),
+            ]
+        },
         {"Papers": [{citation_of(registry, paper): f"papers/{paper}.md"} for paper in papers(registry)]},
         {"Plugins": [{kind.capitalize(): f"reference/{kind}.md"} for kind in KINDS]},
         {"Python API": "reference/api.md"},
@@ -61,6 +71,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     made = {"index.md": home(), "tutorial.md": notebook_page(ROOT / "docs" / "tutorial.ipynb")}
     made |= {f"reference/{kind}.md": plugin_page(registry, kind) for kind in KINDS}
     made |= {f"papers/{paper}.md": paper_page(registry, paper) for paper in papers(registry)}
+    made |= {f"howto/{name}.md": howto_page(name, *part) for name, part in howtos().items()}
     made["reference/api.md"] = api_page()
     made["config.schema.json"] = json.dumps(config_schema(registry), indent=1, ensure_ascii=False)
     for name, content in made.items():
@@ -68,9 +79,59 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     return files
 
 
+def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
+    """docs/plugins.md without its parts on single kinds, which are pages; formulas of a page between dollars."""
+    if page.file.src_uri == "plugins.md":
+        links = [f"- [{title}](howto/{name}.md)" for name, (title, _) in howtos().items()]
+        return "\n".join(
+            [markdown.partition("\nEach example below")[0], "", "## Kind by kind", "", *links, ""]
+        )
+    if page.file.src_uri == "guide.md":
+        return re.sub(
+            r"\(plugins\.md#an?-(\w+)[\w-]*\)", r"(howto/\1.md)", markdown.replace(".ipynb)", ".md)")
+        )
+    return with_formulas(markdown) if page.file.src_uri == "mathematics.md" else markdown
+
+
+def howtos() -> dict[str, tuple[str, str]]:
+    """The parts of docs/plugins.md on single kinds: by the kind's name, the title and the text."""
+    found = {}
+    for part in re.split(r"^## ", (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8"), flags=re.M)[1:]:
+        title, _, text = part.partition("\n")
+        found[title.partition(":")[0].split()[-1]] = (title, text)
+    return found
+
+
+def howto_page(name: str, title: str, text: str) -> str:
+    """A part of docs/plugins.md as a page, with links to what there is already."""
+    kind = next((kind for kind in KINDS if kind.startswith(name[:-1])), "")
+    known = f"[All {kind} that there are](../reference/{kind}.md). " if kind else ""
+    before = (
+        f"{known}[What all kinds share](../plugins.md). `twolayer new {name} NAME` writes one to begin with."
+    )
+    return f"# {title}\n\n{before}\n\n{text.replace('](', '](../') if '](' in text else text}"
+
+
+def with_formulas(text: str) -> str:
+    """Markdown whose formulas, `$…$` and on a line by themselves `$$…$$`, are MathML."""
+    text = re.sub(
+        r"^\$\$(.+?)\$\$$",
+        lambda found: f"<div>{convert(found[1], display='block')}</div>",
+        text,
+        flags=re.M | re.S,
+    )
+    parts = re.split(r"(`[^`\n]+`)", text)
+    return "".join(
+        part if index % 2 else re.sub(r"\$([^$]+)\$", lambda found: f"<span>{convert(found[1])}</span>", part)
+        for index, part in enumerate(parts)
+    )
+
+
 def home() -> str:
     """The README, its links into docs/ as links within the site."""
-    return (ROOT / "README.md").read_text(encoding="utf-8").replace("](docs/", "](")
+    return (
+        (ROOT / "README.md").read_text(encoding="utf-8").replace("](docs/", "](").replace(".ipynb)", ".md)")
+    )
 
 
 def notebook_page(file: Path) -> str:

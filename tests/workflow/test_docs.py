@@ -21,7 +21,7 @@ from twolayer.core.times import Times
 from twolayer.study.registry import KINDS, load
 from twolayer.study.study import load_study
 
-PAGES = ("README.md", "docs/plugins.md", "docs/config.md")
+PAGES = ("README.md", "docs/guide.md", "docs/plugins.md", "docs/config.md", "docs/mathematics.md")
 
 
 def examples(page: str, language: str) -> dict[str, str]:
@@ -33,9 +33,9 @@ def examples(page: str, language: str) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with every example plugin of README and docs/plugins.md in its place."""
+    """A folder with every example plugin of docs/guide.md and docs/plugins.md in its place."""
     root = tmp_path_factory.mktemp("examples")
-    for page in ("README.md", "docs/plugins.md"):
+    for page in ("docs/guide.md", "docs/plugins.md"):
         for name, block in {**examples(page, "python"), **examples(page, "yaml")}.items():
             if name.startswith("plugins/"):
                 file = root / name
@@ -117,7 +117,7 @@ def test_log_cosh_learns_by_its_derivative(folder: Path) -> None:
 
 @pytest.mark.parametrize("output", ["trained", "fixed", "tied"])
 def test_heavy_ball_is_its_formula(folder: Path, output: str) -> None:
-    """README's dynamics on every backend that needs no device, against the recursion written out."""
+    """The guide's dynamics on every backend that needs no device, against the recursion written out."""
     settings = experiment(
         network={"neurons": 6, "output": output},
         dynamics={"name": "heavy_ball", "step_size": 0.05, "momentum": 0.5},
@@ -221,10 +221,10 @@ def test_example_paper_through_snakemake(folder: Path) -> None:
     assert "3 claims: 3 hold, 0 fail, 0 inconclusive" in done.stdout + done.stderr
 
 
-def test_notebook_example_of_the_readme(tmp_path: Path) -> None:
-    (block,) = examples("README.md", "python").keys() & {"notebook.py"}
+def test_notebook_example_of_the_guide(tmp_path: Path) -> None:
+    (block,) = examples("docs/guide.md", "python").keys() & {"notebook.py"}
     names: dict[str, object] = {}
-    exec(compile(examples("README.md", "python")[block], "README.md", "exec"), names)
+    exec(compile(examples("docs/guide.md", "python")[block], "docs/guide.md", "exec"), names)
     assert set(names["dataset"]["loss"].dims) == {"neurons", "seed", "time"}  # type: ignore[index]
 
 
