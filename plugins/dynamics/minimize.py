@@ -47,6 +47,8 @@ class Minimize(InstantUpdate):
 
     host_reason = "minimize is computed on the host"
 
+    seed_by_seed = True
+
     def __post_init__(self) -> None:
         if self.weight_decay < 0:
             raise ValueError(f"weight_decay: must be 0 or above, is {self.weight_decay!r}")

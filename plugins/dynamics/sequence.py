@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar, Literal
@@ -116,6 +116,17 @@ class StageSequence(Dynamics):
     def host_reason(self) -> str:  # type: ignore[override]
         """Why the stages are computed on the host, where one of them is."""
         return next((stage.plugin.host_reason for stage in self.stages if stage.plugin.host_reason), "")
+
+    def with_trajectories(
+        self, trajectory_of: Callable[[Dynamics], Callable[..., Iterator[Weights]]]
+    ) -> StageSequence:
+        """The stages with theirs."""
+        return replace(
+            self,
+            stages=[
+                replace(stage, plugin=stage.plugin.with_trajectories(trajectory_of)) for stage in self.stages
+            ],
+        )
 
     def step_count(self, times: Times) -> int:
         """The steps of all descents until the last saved time."""

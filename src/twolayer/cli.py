@@ -98,6 +98,9 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--problem", required=True, type=Path, help="problem.nc, which carries the run")
     one.add_argument("--backend", default="numba")
     one.add_argument("--threads", type=int, default=1, help="seeds worked on at once")
+    one.add_argument(
+        "--checkpoint", type=float, default=60.0, help="seconds between two saves of a training under way"
+    )
     one.add_argument("--output", required=True, type=Path, help="trajectory.nc")
     one = verb(measure)
     one.add_argument("--problem", required=True, type=Path, help="problem.nc")
@@ -238,6 +241,7 @@ def train(options: argparse.Namespace) -> None:
     from twolayer.storage import netcdf, verify
     from twolayer.study.job import Job
     from twolayer.study.registry import load
+    from twolayer.training.checkpoint import Log
 
     problem, attributes = netcdf.read(options.problem)
     run = netcdf.read_run(attributes, options.problem, "problem")
@@ -246,6 +250,9 @@ def train(options: argparse.Namespace) -> None:
     placed, backend = job.placed(options.backend, "--backend")
     if placed.note:
         print(f"{options.output}: {placed.note}", file=sys.stderr)
+    identity = {**netcdf.provenance("trajectory", run, job.code("train")), "backend": placed.backend}
+    identity |= netcdf.made_from({"problem.nc": attributes})
+    log = Log(options.output.with_name(f".{options.output.stem}.checkpoint"), identity, options.checkpoint)
     with prompt_interrupt(), progress_of(options.output, job):
         variables, notes = stage(
             problem,
@@ -257,12 +264,14 @@ def train(options: argparse.Namespace) -> None:
             backend,
             options.threads,
             job.loss(problem, attributes),
+            log,
         )
     made = netcdf.provenance("trajectory", run, job.code("train"))
     made |= {"backend": placed.backend, "notes": "\n".join(notes), **netcdf.coordinates(variables)}
     made |= netcdf.made_from({"problem.nc": attributes})
     refuse_changed(options.problem, attributes, "problem")
     netcdf.write(options.output, variables, made)
+    log.remove()
     for note in notes:
         print(f"{options.output}: {note}", file=sys.stderr)
 

@@ -1,4 +1,4 @@
-# The backend and the card stand among the resources, which trigger no job: they are no part of a run's identity.
+# The backend, the card and the interval of checkpoints stand among the resources, which trigger no job: they are no part of a run's identity.
 rule train:
     input:
         lambda wildcards: remade_if_stale("trajectory", *wildcards),
@@ -13,9 +13,10 @@ rule train:
     resources:
         backend=study.backend,
         gpu=lambda wildcards: int(on_device(wildcards)),
+        checkpoint=f"{study.checkpoint.seconds:g}",
         plugin_paths=PLUGIN_PATHS,
     params:
         code=lambda wildcards: code_of("train", *wildcards),
     shell:
         "twolayer train {resources.plugin_paths} --problem {input.problem:q} --backend {resources.backend:q}"
-        " --threads {threads} --output {output:q} > {log:q} 2>&1"
+        " --threads {threads} --checkpoint {resources.checkpoint} --output {output:q} > {log:q} 2>&1"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from twolayer.core.network import Network, Weights
 from twolayer.core.problem import Problem
 from twolayer.core.problem_spec import ProblemSpec
 from twolayer.core.times import Times
-from twolayer.core.trajectory import Clock, FlowWeights
+from twolayer.core.trajectory import Clock, FlowWeights, WeightsWithMemory
 from twolayer.errors import TrainingError
 
 __all__ = ["Descent", "Dynamics", "Flow", "InstantUpdate", "WeightDecay", "check_steps"]
@@ -82,6 +83,7 @@ class Dynamics(ABC):
     host_reason: why it is computed on the host under every backend; empty where it is not.
     instantaneous: whether it acts at once and takes no time.
     sequential: whether it runs other dynamics, one after another.
+    seed_by_seed: whether it moves one seed after another, on the host, so that each is kept when it is done.
     """
 
     stays_in_span: ClassVar[bool] = False
@@ -89,6 +91,7 @@ class Dynamics(ABC):
     host_reason: ClassVar[str] = ""
     instantaneous: ClassVar[bool] = False
     sequential: ClassVar[bool] = False
+    seed_by_seed: ClassVar[bool] = False
 
     def clock(self, times: Times) -> Clock:
         """The saved times of this dynamics for a `times` section."""
@@ -137,6 +140,20 @@ class Dynamics(ABC):
         weights of a saved time, with a clock that begins there, for some of the seeds. Where not, as with memory
         between steps, each seed of a run with a stop rule is run by itself."""
         return False
+
+    def resumes(self) -> bool:
+        """Whether a training that was interrupted can go on from a saved time: weights, the `memory` that they have
+        there (`trajectory.WeightsWithMemory`) and random generators are all its state, so that `trajectory` may be
+        called again from them, with a clock that begins there. Where not, its trajectory begins again."""
+        return self.restarts()
+
+    def with_trajectories(
+        self, trajectory_of: Callable[[Dynamics], Callable[..., Iterator[Weights]]]
+    ) -> Self:
+        """The same with another trajectory, made from it; of one that runs others, theirs."""
+        found = copy.copy(self)
+        object.__setattr__(found, "trajectory", trajectory_of(self))
+        return found
 
     @property
     def settled_after(self) -> float:
@@ -242,6 +259,8 @@ class Descent(Dynamics):
                         "yield weights without end: `while True:` around its step"
                     )
                 weights = problem.network.with_tied_outputs(moved)
+                if moved.memory is not None:
+                    weights = WeightsWithMemory(weights.hidden, weights.output, moved.memory)
             done = int(step)
             yield weights
 

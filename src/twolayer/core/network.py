@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from array_api_compat import device
 
@@ -38,6 +38,8 @@ class Weights:
 
     forks, stall, resting = None, (), None
     """Set for the weights of a flow only (`trajectory.FlowWeights`)."""
+    memory: ClassVar[Any] = None
+    """Set where a dynamics carries more from step to step (`trajectory.WeightsWithMemory`)."""
 
     def __add__(self, other: Weights) -> Weights:
         refuse_other(other, "+")

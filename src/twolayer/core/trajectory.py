@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from twolayer.core.network import Weights
 
-__all__ = ["MARKS", "STOP_REASONS", "Clock", "FlowWeights", "Trajectory"]
+__all__ = ["MARKS", "STOP_REASONS", "Clock", "FlowWeights", "Trajectory", "WeightsWithMemory"]
 
 MARKS = ("diverged_step", "trusted_until", "flow_forks", "path_trusted_until", "stop_time", "stop_reason")
 """What a trajectory records of each seed, (seed,), or None."""
@@ -47,6 +47,16 @@ class FlowWeights(Weights):
         """NaN in place of weights."""
         hidden, output = (np.full(part.shape, np.nan) for part in (weights.hidden, weights.output))
         return cls(hidden, output, forks, stall, resting)
+
+
+@dataclass(frozen=True)
+class WeightsWithMemory(Weights):
+    """Weights of a dynamics that carries more from step to step, such as a velocity.
+
+    memory: by name, arrays that lead with the seeds; with weights and random generators it is all of the state.
+    """
+
+    memory: Mapping[str, Any] = field(default_factory=dict)  # type: ignore[misc]
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from twolayer.core.loss import Loss
 from twolayer.core.network import Network
 from twolayer.core.times import Times
 from twolayer.storage.netcdf import Variables, in_coordinates_of, pack_trajectory, unpack_problem
+from twolayer.training.checkpoint import Log
 from twolayer.training.stop import StopRule
 from twolayer.training.train import train as run_dynamics
 
@@ -28,10 +29,12 @@ def train(
     backend: Backend,
     threads: int = 1,
     loss: Loss | None = None,
+    log: Log | None = None,
 ) -> tuple[Variables, tuple[str, ...]]:
     """The variables of `trajectory.nc`, and notes for the user (a descent that diverged, say).
 
-    loss: the plugin of the loss that the problem names; None is enough for square losses.
+    loss: the plugin of the loss that the problem names; None is enough for square losses. log: as of
+    `training.train`.
     """
     data = unpack_problem(problem, attributes, loss)
     trajectory = run_dynamics(
@@ -45,5 +48,6 @@ def train(
         run["dtype"],
         threads,
         StopRule(**run["stop"]) if "stop" in run else None,
+        log,
     )
     return in_coordinates_of(data, pack_trajectory(trajectory, run["seeds"])), trajectory.notes

@@ -63,6 +63,10 @@ def config_schema(registry: Registry) -> Schema:
                 "plugin_paths": described(
                     {"type": "array", "items": {"type": "string"}}, "further folders of plugins"
                 ),
+                "checkpoint": described(
+                    closed({"seconds": {"type": "number", "minimum": 0}}),
+                    "how often a training saves what it has",
+                ),
                 "papers": {
                     "type": ["object", "null"],
                     "additionalProperties": {"$ref": "#/$defs/paper"},

@@ -18,8 +18,9 @@ from twolayer.study.job import Job, selected_metrics
 from twolayer.study.merge import anchored, mapping, read_config
 from twolayer.study.registry import Registry, inherited, load, plugin_folder
 from twolayer.study.runs import Experiment, PlannedRun, identifier, make_experiment
-from twolayer.study.schema import convert
+from twolayer.study.schema import build, convert
 from twolayer.study.variant import Composed, compose, paper_files
+from twolayer.training.checkpoint import Checkpoint
 from twolayer.training.placement import Placement
 
 __all__ = ["Figure", "PlannedPaper", "Study", "composed_paper", "load_study"]
@@ -77,6 +78,7 @@ class Study:
     registry: Registry
     warnings: list[str] = field(default_factory=list)
     jobs: dict[tuple[str, str, str], Job] = field(default_factory=dict)
+    checkpoint: Checkpoint = field(default_factory=Checkpoint)
 
     def job(self, run: PlannedRun) -> Job:
         """A run with its plugins, which are built once for all that is asked about it."""
@@ -214,7 +216,7 @@ def composed_paper(files: Sequence[Path | str], name: str, plugin_paths: Sequenc
 def load_study(files: Sequence[Path | str], overrides: Mapping[str, Any] | None = None) -> Study:
     """Read, merge and check configs; later files override earlier ones, `overrides` all of them."""
     layers = layers_of(files, overrides)
-    top: dict[str, Any] = {"backend": "numba", "plugin_paths": [], "papers": {}}
+    top: dict[str, Any] = {"backend": "numba", "plugin_paths": [], "papers": {}, "checkpoint": {}}
     for source, layer in layers:
         for key, value in layer.items():
             if key not in top:
@@ -251,7 +253,8 @@ def load_study(files: Sequence[Path | str], overrides: Mapping[str, Any] | None 
     }
     for name in names:
         papers[name] = make_paper(name, composed[name], experiments, changes, registry, warnings)
-    return Study(top["backend"], tuple(paths), papers, registry, warnings)
+    checkpoint = build(Checkpoint, top["checkpoint"], "checkpoint")
+    return Study(top["backend"], tuple(paths), papers, registry, warnings, checkpoint=checkpoint)
 
 
 def metrics_left_out(paper: str, composed: Composed) -> Iterator[str]:

@@ -18,6 +18,7 @@ from twolayer.core.times import Times
 from twolayer.core.trajectory import Trajectory
 from twolayer.errors import PluginError
 from twolayer.training import precision
+from twolayer.training.checkpoint import Log, recorded
 from twolayer.training.diagnosis import blown_up, broken_off, diagnose, risen, unfinished
 from twolayer.training.frames import kept
 from twolayer.training.measuring import for_measuring
@@ -39,6 +40,7 @@ def train(
     dtype: str = "float64",
     threads: int = 1,
     stop: StopRule | None = None,
+    log: Log | None = None,
 ) -> Trajectory:
     """Run a dynamics from its initial weights through the saved times, for all seeds at once.
 
@@ -49,6 +51,7 @@ def train(
     A descent whose steps are too large somewhere is run again, moved by one unit in the last place now and then: where
     that parts from it, the path depends on rounding (`chaos`).
     Each seed ends where it meets the rule `stop`, and its last state stands for later times.
+    log: what was computed before a crash, and is not computed again (`checkpoint`).
     Where seeds have different teachers, each seed is trained separately, `threads` of them at a time.
     """
     if data.apart:
@@ -56,7 +59,9 @@ def train(
         def train_seed(index: int) -> Trajectory:
             one = data.of_seed(index)
             chosen = [seeds[index]]
-            return train(one, network, initialization, dynamics, times, chosen, backend, dtype, stop=stop)
+            return train(
+                one, network, initialization, dynamics, times, chosen, backend, dtype, stop=stop, log=log
+            )
 
         return Trajectory.joined(over_seeds(train_seed, len(seeds), threads))
     hidden, output = start(initialization, data, network, seeds)
@@ -92,7 +97,7 @@ def train(
     checks, stopped = dynamics.check_clock(clock), None
     with np.errstate(over="ignore", invalid="ignore"):  # divergence is found and reported below
         if stop is None:
-            for frame in dynamics.trajectory(problem, begin(), clock, random()):
+            for frame in recorded(dynamics, log).trajectory(problem, begin(), clock, random()):
                 frames.append(kept(frame, reduced_start, dynamics, len(frames), len(clock.time)))
                 reached(float(clock.time[len(frames) - 1]), len(seeds), lambda: on_host.loss(frames[-1]))
                 forks = None if frame.forks is None else np.asarray(frame.forks, dtype=np.int64)
@@ -100,7 +105,7 @@ def train(
         else:
             exact = reduced_data.mapped(lambda array: np.asarray(array, np.float64))
             stopped = stopped_path(
-                dynamics,
+                recorded(dynamics, log),
                 lambda chosen: backend.problem(reduced_data.of_seeds(chosen), network, dtype, threads),
                 lambda chosen: Watch(
                     stop, dynamics, lambda some: exact.of_seeds(some).problem(network), chosen, checks.time
