@@ -96,11 +96,26 @@ def test_images_load_links_lead_somewhere_and_nothing_is_wider_than_the_page(
         chromium.save_screenshot(str(Path(folder) / f"gallery_{width}.png"))
 
 
+@pytest.fixture(params=["light", "dark"])
+def scheme(request: pytest.FixtureRequest, chromium: webdriver.Chrome) -> Iterator[str]:
+    """The colours that a reader prefers."""
+    feature = {"name": "prefers-color-scheme", "value": request.param}
+    chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+    yield request.param
+    chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
 @pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("name", PAGES)
 def test_a_checker_of_accessibility_finds_no_fault(
-    chromium: webdriver.Chrome, page: Path, width: int
+    chromium: webdriver.Chrome, page: Path, name: str, width: int, scheme: str
 ) -> None:
-    opened(chromium, page, width)
+    """Of contrast too, in both colour schemes."""
+    opened(chromium, page.parent / name, width)
+    ground = chromium.execute_script("return getComputedStyle(document.body).backgroundColor")
+    assert ground == ("rgb(255, 255, 255)" if scheme == "light" else "rgb(20, 24, 31)")
+    if folder := os.environ.get("SCREENSHOTS"):
+        chromium.save_screenshot(str(Path(folder) / f"{Path(name).stem}_{width}_{scheme}.png"))
     chromium.execute_script("for (const folded of document.querySelectorAll('details')) folded.open = true")
     chromium.execute_script(
         (Path(axe_core_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
