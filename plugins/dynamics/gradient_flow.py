@@ -40,6 +40,7 @@ class GradientFlow(Flow):
     On finite data: Taylor series between activation changes, each located, and sliding motion along activation
     boundaries (Filippov), in float64 on the host under every backend. On a teacher: implicit Runge–Kutta with the
     exact Jacobian, in min(d, m + k) coordinates, likewise; one teacher is carried to T = 1e8 and beyond.
+    Wide networks on a teacher begin with an explicit stabilised method, where it costs less (`stabilized_flow`).
     A smooth σ is integrated likewise on both, by explicit steps of order 8 before (`core.implicit_flow`).
     On finite data a neuron that has come to 0 leaves when a direction of descent opens (`docs/config.md`, Flows).
     weight_decay: a number, or {values, until} as in `regularized_gradient_descent`.

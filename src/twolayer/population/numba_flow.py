@@ -14,12 +14,15 @@ from twolayer.population.flow import Integrator, OdeSystem, Progress
 from twolayer.population.numba_law import Law, Work
 from twolayer.population.numba_radau import Memory
 from twolayer.population.radau_tables import radau
+from twolayer.population.stabilized_flow import Cost, RockFlow, WideFlow
 
 __all__ = ["CompiledOdeSystem"]
 
 STAGES = 7
 NEWTON = 1e-3
 """As `flow.NEWTON`: steps are so long that few follow in which what is left at rest would shrink."""
+WIDE = 256
+"""From so many parameters on an explicit method is tried (`stabilized_flow`)."""
 NO_TIMES, NO_FRAMES = np.zeros(0), np.zeros((0, 0))
 
 
@@ -75,8 +78,17 @@ class CompiledOdeSystem(OdeSystem):
         self, span: tuple[float, float], state: Any, rates: Any, tolerance: tuple[float, float, float],
         size: float | None,
     ) -> Integrator:  # fmt: skip
-        """As `OdeSystem.integrator`."""
-        return CompiledRadau(self, span, state, rates, tolerance, size)
+        """As `OdeSystem.integrator`; of wide networks, while no student rests or is negligible, `WideFlow`."""
+        if state.size < WIDE or rates.any() or not (self.smooth or self.lengths(state).all()):
+            return CompiledRadau(self, span, state, rates, tolerance, size)
+
+        def implicit(explicit: RockFlow) -> CompiledRadau:
+            rest = (explicit.t, span[1])
+            return CompiledRadau(self, rest, explicit.y.copy(), rates, tolerance, None)
+
+        students, features = self.shape
+        cost = Cost(students, len(self.problem.data.hidden), features, state.size)
+        return WideFlow(RockFlow(self, span, state, tolerance, size), implicit, cost)
 
 
 class CompiledRadau:
@@ -99,6 +111,8 @@ class CompiledRadau:
         reals[numba_radau.START], reals[numba_radau.DECAY] = system.since, system.weight_decay
         reals[numba_radau.NEWTON] = max(NEWTON, 10.0 * np.finfo(np.float64).eps / rtol)
         reals[numba_radau.SIZE] = self.first_size(rtol) if size is None else min(size, span[1] - span[0])
+        self.mark = (*self.work_done(), span[0])
+        """Of which the cost has been looked at: `work_done`, and the time."""
 
     def first_size(self, rtol: float) -> float:
         """A size for the first step (Hairer, Nørsett and Wanner, Solving Ordinary Differential Equations I, II.4)."""
@@ -113,6 +127,11 @@ class CompiledRadau:
         bend = max(slope, float(np.linalg.norm(change / scale)) / first)
         second = max(1e-6, 1e-3 * first) if bend <= 1e-15 else (0.01 / bend) ** (1.0 / (STAGES + 1))
         return min(100.0 * first, second, most)
+
+    def work_done(self) -> tuple[int, int]:
+        """How many velocities and decompositions were taken."""
+        counts = self.memory.counts
+        return int(counts[numba_radau.EVALUATIONS]), int(counts[numba_radau.DECOMPOSITIONS])
 
     @property
     def t(self) -> float:

@@ -20,7 +20,16 @@ from twolayer.kernels.separate import separate
 from twolayer.population.closed_form import unit
 from twolayer.population.orthogonal_form import CLOSE, COARSE
 
-__all__ = ["SEPARATE", "Law", "Work", "fill_jacobian", "fill_velocity", "inner"]
+__all__ = [
+    "SEPARATE",
+    "Law",
+    "Work",
+    "fill_from_field",
+    "fill_jacobian",
+    "fill_units",
+    "fill_velocity",
+    "inner",
+]
 
 inner = njit(cache=True, nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 """Of what only kernels call: without the code that takes arguments from Python, a third of the compile time."""
@@ -385,12 +394,19 @@ def fill_grouped_field(m: int, law: Any, work: Any) -> None:
 @SEPARATE
 def fill_velocity(vector: Vector, law: Law, work: Work, out: Vector) -> None:
     """−∇ of the objective in the trained parameters into `out` (parameter,), as `PopulationProblem.gradient`."""
-    m, d, scale, decay = law.given.size, work.vectors.shape[2], law.numbers[0], law.numbers[4]
     fill_units(vector, law, work)
+    m = law.given.size
     if law.orthogonal and fill_groups(m, law, work) > 0:
         fill_grouped_field(m, law, work)
     else:
         fill_plain_field(m, law, work)
+    fill_from_field(law, work, out)
+
+
+@SEPARATE
+def fill_from_field(law: Law, work: Work, out: Vector) -> None:
+    """−∇ of the objective into `out` (parameter,), of the units and the field F."""
+    m, d, scale, decay = law.given.size, work.vectors.shape[2], law.numbers[0], law.numbers[4]
     vectors, numbers = work.vectors, work.numbers
     for i in range(m):
         by_output = scale * product(vectors, VECTOR, i, FIELD, i)
