@@ -1,18 +1,19 @@
-"""Lengths and angles of directions in lanes, and a step of descent."""
+"""Lengths and angles of directions in lanes, sums over their pairs, and a step of descent."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from twolayer.core.network import FIXED, TIED, TRAINED
 from twolayer.kernels.jit import njit
-from twolayer.kernels.simd import WIDTH, any_less, load, splat, square_root, store, where_less
+from twolayer.kernels.simd import WIDTH, any_less, load, repeat, splat, square_root, store, where_less
 from twolayer.population.angle_polynomial import COEFFICIENTS as P
 from twolayer.population.fused_descent import DELICATE, LARGE, SHIFT, SMALL
 
-__all__ = ["aligned", "arc", "close_to_teachers", "normalize", "size", "update"]
+__all__ = ["aligned", "angle", "arc", "close_to_teachers", "normalize", "pulls", "size", "squares", "update"]
 
 
 @njit(cache=True, nogil=True, forceinline=True)
@@ -38,6 +39,20 @@ def arc(c: Any) -> Any:
     even = even * y + P[0]
     odd = odd * y + P[1]
     return square_root(c) * (odd * c + even)
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def angle(square: Any) -> Any:
+    """θ and sin θ in [0, π] from |û − v̂|² in lanes: to rounding near 0, and to 1e-8 near π, where it enters squared.
+
+    With a = |û − v̂|² = 4 sin²(θ/2), b = 4 − a and c = min(a, b): θ = √c P(c) or π − √c P(c), sin θ = √(ab)/2, with
+    the polynomial P of `angle_polynomial`. Derived.
+    """
+    rest = 4.0 - square
+    rest = where_less(rest, 0.0, 0.0, rest)
+    c = where_less(rest, square, rest, square)
+    near = arc(c)
+    return where_less(rest, square, math.pi - near, near), 0.5 * square_root(square * rest)
 
 
 @njit(cache=True, nogil=True, forceinline=True)
@@ -97,6 +112,55 @@ def close_to_teachers(unit: Any, mass: Any, students: int, units: int, row: int)
         if not any_less(0.0, settled):
             break
     return settled * found
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def squares(unit: Any, width: int, i: int, q: int, coordinates: int, square: Any) -> None:
+    """|û_i − û_q|² for the lanes i, i + 1, … and eight units from q: square (unit, lane), flat."""
+    a0, a1, a2, a3 = splat(0.0), splat(0.0), splat(0.0), splat(0.0)
+    a4, a5, a6, a7 = splat(0.0), splat(0.0), splat(0.0), splat(0.0)
+    for d in range(0, coordinates * width, width):
+        x = load(unit, d + i)
+        x0, x1 = x - repeat(unit, d + q), x - repeat(unit, d + q + 1)
+        x2, x3 = x - repeat(unit, d + q + 2), x - repeat(unit, d + q + 3)
+        x4, x5 = x - repeat(unit, d + q + 4), x - repeat(unit, d + q + 5)
+        x6, x7 = x - repeat(unit, d + q + 6), x - repeat(unit, d + q + 7)
+        a0, a1, a2, a3 = a0 + x0 * x0, a1 + x1 * x1, a2 + x2 * x2, a3 + x3 * x3
+        a4, a5, a6, a7 = a4 + x4 * x4, a5 + x5 * x5, a6 + x6 * x6, a7 + x7 * x7
+    store(square, 0, a0)
+    store(square, 8, a1)
+    store(square, 16, a2)
+    store(square, 24, a3)
+    store(square, 32, a4)
+    store(square, 40, a5)
+    store(square, 48, a6)
+    store(square, 56, a7)
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def pulls(theta: Any, pulling: Any, width: int, units: int, i: int, d: int, force: Any) -> None:
+    """Σ_q θ_iq C_q û_q for the lanes i, i + 1, … in eight coordinates from d: force (coordinate, lane), flat."""
+    p0, p1, p2, p3 = splat(0.0), splat(0.0), splat(0.0), splat(0.0)
+    p4, p5, p6, p7 = splat(0.0), splat(0.0), splat(0.0), splat(0.0)
+    base = d * width
+    for q in range(units):
+        t = load(theta, q * width + i)
+        p0 += t * repeat(pulling, base + q)
+        p1 += t * repeat(pulling, base + width + q)
+        p2 += t * repeat(pulling, base + 2 * width + q)
+        p3 += t * repeat(pulling, base + 3 * width + q)
+        p4 += t * repeat(pulling, base + 4 * width + q)
+        p5 += t * repeat(pulling, base + 5 * width + q)
+        p6 += t * repeat(pulling, base + 6 * width + q)
+        p7 += t * repeat(pulling, base + 7 * width + q)
+    store(force, d * 8, p0)
+    store(force, d * 8 + 8, p1)
+    store(force, d * 8 + 16, p2)
+    store(force, d * 8 + 24, p3)
+    store(force, d * 8 + 32, p4)
+    store(force, d * 8 + 40, p5)
+    store(force, d * 8 + 48, p6)
+    store(force, d * 8 + 56, p7)
 
 
 @njit(cache=True, nogil=True, forceinline=True)

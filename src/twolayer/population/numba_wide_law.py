@@ -1,6 +1,6 @@
 """The velocity of a wide gradient flow on a teacher, with eight students in the lanes of one instruction.
 
-As `numba_law.fill_velocity` by the plain sums of `closed_form`, with angles as in `numba_descent`: for one seed of
+As `numba_law.fill_velocity` by the plain sums of `closed_form`, with angles as in descents: for one seed of
 many students, whose forces are far from their rounding.
 """
 
@@ -10,8 +10,7 @@ import numpy as np
 
 from twolayer.kernels.record import Record, Vector
 from twolayer.kernels.simd import load, repeat, splat, store
-from twolayer.population.lanes import aligned
-from twolayer.population.numba_descent import angle, pulls, squares
+from twolayer.population.lanes import aligned, angle, pulls, squares
 from twolayer.population.numba_law import (
     COEFFICIENT,
     DIRECTION,
