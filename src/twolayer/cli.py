@@ -106,6 +106,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--problem", required=True, type=Path, help="problem.nc")
     one.add_argument("--trajectory", required=True, type=Path, help="trajectory.nc")
     one.add_argument("--metrics", nargs="*", help="names; default: all that apply")
+    one.add_argument("--threads", type=int, default=1, help="batches of networks measured at once")
     one.add_argument("--output", required=True, type=Path, help="metrics.nc")
     one = verb(gather)
     one.add_argument("experiment", type=Path, help="the experiment's folder")
@@ -265,6 +266,7 @@ def train(options: argparse.Namespace) -> None:
             options.threads,
             job.loss(problem, attributes),
             log,
+            options.output.parent,
         )
     made = netcdf.provenance("trajectory", run, job.code("train"))
     made |= {"backend": placed.backend, "notes": "\n".join(notes), **netcdf.coordinates(variables)}
@@ -318,7 +320,7 @@ def measure(options: argparse.Namespace) -> None:
     from twolayer.study.registry import load
 
     problem, attributes = netcdf.read(options.problem)
-    trajectory, trained = netcdf.read(options.trajectory)
+    trajectory, trained = netcdf.read(options.trajectory, by_parts=("hidden", "output"))
     run = netcdf.read_run(trained, options.trajectory, "trajectory")
     asked = netcdf.read_run(attributes, options.problem, "problem")
     verify.refuse_other_run(run, options.trajectory, asked, options.problem)
@@ -338,6 +340,8 @@ def measure(options: argparse.Namespace) -> None:
         job.metrics(options.metrics),
         job.dynamics,
         job.loss(problem, attributes),
+        options.threads,
+        options.output.parent,
     )
     refuse_changed(options.trajectory, trained, "trajectory")
     netcdf.write(options.output, variables, made | netcdf.coordinates(variables))

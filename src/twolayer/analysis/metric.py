@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -15,6 +16,8 @@ from twolayer.core.registration import mark
 from twolayer.core.trajectory import Trajectory
 from twolayer.errors import PluginError
 from twolayer.storage.netcdf import Variables
+from twolayer.storage.scratch import ScratchArray
+from twolayer.training.precision import of_seeds
 
 __all__ = ["ALWAYS", "Metric", "always", "each_decay", "each_frame", "frames", "measure", "metric", "needs"]
 
@@ -149,63 +152,126 @@ def frames(trajectory: Trajectory) -> list[Weights]:
 
 
 def measure(
-    problems: Sequence[Problem], trajectory: Trajectory, metrics: Mapping[str, Metric], swept: bool = False
+    problems: Sequence[Problem],
+    trajectory: Trajectory,
+    metrics: Mapping[str, Metric],
+    swept: bool = False,
+    folder: Path | None = None,
 ) -> tuple[Variables, tuple[str, ...]]:
     """Each metric that applies, NaN (integers −1) where a run diverged; and a note on each that could not be measured.
 
     problems: the run's, or one for each seed where their teachers differ: each seed is then measured alone, and a
     metric without `seed` among its dimensions gets it where the seeds disagree. A required metric that fails is a
     PluginError; so is one that does not apply, unless the run is one of a sweep, others of which it may apply to.
+    Weights may be `PartedArray`s. Of many seeds some are measured at a time, but by metrics that compare seeds, or
+    have no `seed`. folder: for files that take values of more than `IN_MEMORY` bytes; None keeps all in memory.
     """
+    found: dict[str, Values] = {}
     variables: Variables = {}
-    notes: list[str] = []
-    paths = (
-        [trajectory] if len(problems) == 1 else [trajectory.of_seed(seed) for seed in range(len(problems))]
-    )
+    notes: dict[str, str] = {}
+    parts = seeds_at_once(problems, trajectory)
+
+    def failed(name: str, error: Exception) -> None:
+        notes[name] = f"{named(name)} failed: {type(error).__name__}: {error}{line_of(error)}"
+        if metrics[name].required:
+            raise PluginError(notes[name]) from error
+        found.pop(name, None)
+
+    def named(name: str) -> str:
+        return f"metric '{name}'" + (f" ({metrics[name].source})" if metrics[name].source else "")
+
     with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
-        for name, metric in metrics.items():
-            named = f"metric '{name}'" + (f" ({metric.source})" if metric.source else "")
-            try:
-                applies = metric.applies(problems[0], trajectory)
-                if applies:
-                    alone = problems[:1], [trajectory]
-                    variables[name] = variable_of(
-                        metric, *(alone if metric.across_seeds else (problems, paths))
-                    )
-            except Exception as error:
-                message = f"{named} failed: {type(error).__name__}: {error}{line_of(error)}"
-                if metric.required:
-                    raise PluginError(message) from error
-                notes.append(f"{message}; it is left out")
-                continue
-            if metric.required and not applies:
-                message = f"{named} does not apply to this run{needs(metric)}"
-                if not swept:
-                    raise PluginError(message)
-                notes.append(f"{message}; it is left out")
-    return variables, tuple(notes)
-
-
-def variable_of(
-    metric: Metric, problems: Sequence[Problem], paths: Sequence[Trajectory]
-) -> tuple[tuple[str, ...], Any, dict[str, Any]]:
-    """Dimensions, values and attributes of a metric over all seeds."""
-    parts = []
-    for problem, path in zip(problems, paths, strict=True):
-        values = np.asarray(metric.measure(problem, path))
-        if values.ndim != len(metric.dimensions):
-            raise ValueError(
-                f"it is an array of shape {values.shape}; its dimensions are {metric.dimensions}"
+        for place, seeds in enumerate(parts):
+            path = in_float64(trajectory.of_seeds(seeds) if len(parts) > 1 else trajectory)
+            problem = (
+                problems[place]
+                if len(problems) > 1
+                else of_seeds(problems[0], np.arange(seeds.start, seeds.stop))
             )
-        parts.append(values)
-    dimensions, long_name = metric.dimensions, metric.long_name
-    values = parts[0]
-    if "seed" in dimensions:
-        values = np.concatenate(parts, axis=dimensions.index("seed"))
-    elif not all(alike(values, other) for other in parts):
-        dimensions, values = ("seed", *dimensions), np.stack(parts)
-        long_name += ", for each seed's teacher"
-    return dimensions, values, {"long_name": long_name, "units": metric.units}
+            for name, metric in metrics.items():
+                try:
+                    if place == 0 and metric.applies(problem, path):
+                        found[name] = Values(metric, trajectory.weights.hidden.shape[0], folder)
+                    if name not in found:
+                        continue
+                    if not (metric.across_seeds or (len(problems) == 1 and "seed" not in metric.dimensions)):
+                        found[name].add(seeds, metric.measure(problem, path))
+                    elif place == 0:
+                        whole = in_float64(trajectory.of_seeds(slice(None))) if len(parts) > 1 else path
+                        found[name].add(slice(None), metric.measure(problems[0], whole))
+                except Exception as error:
+                    failed(name, error)
+            for name in metrics if place == 0 else ():
+                if metrics[name].required and name not in found and name not in notes:
+                    notes[name] = f"{named(name)} does not apply to this run{needs(metrics[name])}"
+                    if not swept:
+                        raise PluginError(notes[name])
+    for name, values in list(found.items()):
+        try:
+            variables[name] = values.variable()
+        except ValueError as error:
+            failed(name, error)
+    return variables, tuple(f"{notes[name]}; it is left out" for name in metrics if name in notes)
+
+
+SEEDS_AT_ONCE = 8 * AT_ONCE
+"""Numbers in the weights of the seeds that are measured at a time: so few that what one metric finds of them is still
+there for the next (`numba_measures.KEPT`)."""
+
+IN_MEMORY = 2**24
+"""Bytes of a metric's values, up to which they stay in memory where a file could be had."""
+
+
+def seeds_at_once(problems: Sequence[Problem], trajectory: Trajectory) -> list[slice]:
+    """Which seeds are measured at a time: one each where their teachers differ, else as many as `SEEDS_AT_ONCE`."""
+    seeds, times, neurons, features = trajectory.weights.hidden.shape
+    count = 1 if len(problems) > 1 else max(1, SEEDS_AT_ONCE // max(1, times * neurons * features))
+    return [slice(first, min(first + count, seeds)) for first in range(0, seeds, count)]
+
+
+def in_float64(path: Trajectory) -> Trajectory:
+    """The trajectory with its weights in memory in float64, as metrics take them."""
+    hidden = np.asarray(path.weights.hidden, dtype=np.float64)
+    return replace(path, weights=Weights(hidden, np.asarray(path.weights.output, dtype=np.float64)))
+
+
+class Values:
+    """The values of a metric, as they come for some seeds after others."""
+
+    def __init__(self, metric: Metric, seeds: int, folder: Path | None) -> None:
+        self.metric, self.seeds, self.folder = metric, seeds, folder
+        self.parts: list[Any] = []
+        self.file: ScratchArray | None = None
+
+    def add(self, seeds: slice, values: Any) -> None:
+        """The values of some seeds, after those before them."""
+        values, dimensions = np.asarray(values), self.metric.dimensions
+        if values.ndim != len(dimensions):
+            raise ValueError(f"it is an array of shape {values.shape}; its dimensions are {dimensions}")
+        rows = len(range(*seeds.indices(self.seeds)))
+        large = values.nbytes // rows * self.seeds > IN_MEMORY and rows < self.seeds
+        if self.folder is not None and large and dimensions[0] == "seed" and values.ndim > 1:
+            if self.file is None:
+                self.file = ScratchArray((self.seeds, *values.shape[1:]), values.dtype, self.folder)
+            if (values.shape[1:], values.dtype) != (self.file.shape[1:], self.file.dtype):
+                raise ValueError(
+                    f"it has {values.dtype} numbers of shape {values.shape[1:]} for one seed, "
+                    f"{self.file.dtype} of shape {self.file.shape[1:]} for another"
+                )
+            self.file[seeds, :] = values
+        else:
+            self.parts.append(values)
+
+    def variable(self) -> tuple[tuple[str, ...], Any, dict[str, Any]]:
+        """Dimensions, values and attributes over all seeds."""
+        dimensions, long_name = self.metric.dimensions, self.metric.long_name
+        values = self.file if self.file is not None else self.parts[0]
+        if self.file is None and "seed" in dimensions:
+            values = np.concatenate(self.parts, axis=dimensions.index("seed"))
+        elif not all(alike(values, other) for other in self.parts):
+            dimensions, values = ("seed", *dimensions), np.stack(self.parts)
+            long_name += ", for each seed's teacher"
+        return dimensions, values, {"long_name": long_name, "units": self.metric.units}
 
 
 def needs(metric: Metric) -> str:

@@ -92,9 +92,9 @@ class Problem(ABC):
             squares = squares + xp.sum(weights.output**2, axis=-1)
         return 0.5 * weight_decay * squares
 
-    def in_span(self, weights: Weights) -> tuple[Problem, Weights, Callable[[Weights], Weights] | None]:
+    def in_span(self, weights: Weights) -> tuple[Problem, Weights, Callable[..., Weights] | None]:
         """The problem and the weights in fewer coordinates, which gradients from there never leave, and the way
-        back to all features; as they are, and None, where there are no fewer."""
+        back to all features, (weights, slice of seeds) -> weights; as they are, and None, where there are no fewer."""
         return self, weights, None
 
     def descend(self, weights: Weights, step_size: float, weight_decay: float, count: int) -> Weights:

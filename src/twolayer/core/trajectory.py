@@ -86,11 +86,15 @@ class Trajectory:
 
     def of_seed(self, index: int) -> Trajectory:
         """The trajectory of one seed, on a seed axis of length 1."""
-        one = slice(index, index + 1)
+        return self.of_seeds(slice(index, index + 1))
+
+    def of_seeds(self, chosen: slice) -> Trajectory:
+        """The trajectory of some seeds, whose weights are read where they lie in a file."""
         marks: dict[str, Any] = {
-            name: None if getattr(self, name) is None else getattr(self, name)[one] for name in MARKS
+            name: None if getattr(self, name) is None else getattr(self, name)[chosen] for name in MARKS
         }
-        return replace(self, weights=Weights(self.weights.hidden[one], self.weights.output[one]), **marks)
+        weights = Weights(self.weights.hidden[chosen, :], self.weights.output[chosen, :])
+        return replace(self, weights=weights, **marks)
 
     @classmethod
     def joined(cls, runs: Sequence[Trajectory]) -> Trajectory:

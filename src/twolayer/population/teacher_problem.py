@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 from array_api_compat import device
@@ -75,10 +74,16 @@ class TeacherProblem(Problem):
             problem = replace(problem, data=data)
         return problem.hessian(start)
 
-    def in_span(self, weights: Weights) -> tuple[Problem, Weights, Callable[[Weights], Weights] | None]:
+    def in_span(self, weights: Weights) -> tuple[Problem, Weights, Callable[..., Weights] | None]:
         """As `Problem.in_span`: min(d, m + k) coordinates."""
         (problem, start), basis = reduced(self, weights)
-        return problem, start, None if basis is None else partial(lifted, basis=basis)
+        if basis is None:
+            return problem, start, None
+
+        def lift(some: Weights, seeds: slice = slice(None)) -> Weights:
+            return lifted(some, basis[seeds])
+
+        return problem, start, lift
 
     def descend(self, weights: Weights, step_size: float, weight_decay: float, count: int) -> Weights:
         """As `Problem.descend`, in min(d, m + k) coordinates: those of this call, unless the problem is reduced."""

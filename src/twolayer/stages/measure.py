@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from twolayer.analysis import metric
 from twolayer.analysis.metric import Metric
 from twolayer.core.loss import Loss
-from twolayer.core.network import Network, Weights
+from twolayer.core.network import Network
 from twolayer.core.trajectory import MARKS
 from twolayer.storage.netcdf import Variables, in_coordinates_of, unpack_problem, unpack_trajectory
 from twolayer.training.measuring import for_measuring
@@ -31,20 +30,19 @@ def measure(
     dynamics: Any = None,
     loss: Loss | None = None,
     threads: int = 1,
+    folder: Path | None = None,
 ) -> tuple[Variables, tuple[str, ...]]:
     """The variables of `metrics.nc`, in float64 whatever the run's precision, and notes on those left out.
 
     dynamics: the run's, for metrics that run it once more. loss: the plugin of the loss that the problem names; None
-    is enough for square losses. threads: how many batches of networks compiled code measures at once.
+    is enough for square losses. threads: how many batches of networks compiled code measures at once. folder: for
+    files that take values which are too many for memory; None keeps all there.
     """
     data = unpack_problem(problem, attributes, loss)
-    path = unpack_trajectory(trajectory)
-    hidden = np.asarray(path.weights.hidden, dtype=np.float64)
-    output = np.asarray(path.weights.output, dtype=np.float64)
-    path = replace(path, weights=Weights(hidden, output), dynamics=dynamics)
+    path = replace(unpack_trajectory(trajectory), dynamics=dynamics)
     parts = data.by_teacher()
-    networks = hidden.shape[0] * hidden.shape[1]
-    problems = [for_measuring(part.problem(network), networks // len(parts), threads) for part in parts]
-    measured, notes = metric.measure(problems, path, metrics, bool(run["swept"]))
+    seeds, times = path.weights.hidden.shape[:2]
+    problems = [for_measuring(part.problem(network), seeds * times // len(parts), threads) for part in parts]
+    measured, notes = metric.measure(problems, path, metrics, bool(run["swept"]), folder)
     kept = {name: trajectory[name] for name in KEPT if name in trajectory}
     return in_coordinates_of(data, measured) | kept, notes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from twolayer.core.backend import Backend
@@ -30,10 +31,11 @@ def train(
     threads: int = 1,
     loss: Loss | None = None,
     log: Log | None = None,
+    folder: Path | None = None,
 ) -> tuple[Variables, tuple[str, ...]]:
     """The variables of `trajectory.nc`, and notes for the user (a descent that diverged, say).
 
-    loss: the plugin of the loss that the problem names; None is enough for square losses. log: as of
+    loss: the plugin of the loss that the problem names; None is enough for square losses. log, folder: as of
     `training.train`.
     """
     data = unpack_problem(problem, attributes, loss)
@@ -49,5 +51,6 @@ def train(
         threads,
         StopRule(**run["stop"]) if "stop" in run else None,
         log,
+        folder,
     )
     return in_coordinates_of(data, pack_trajectory(trajectory, run["seeds"])), trajectory.notes

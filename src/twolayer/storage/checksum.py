@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from twolayer.storage.scratch import parts_of
 
 __all__ = [
     "KEY",
@@ -32,8 +33,6 @@ KEY, SOURCES = "checksum", "made_from"
 """The names under which a file carries its checksum and those of its sources."""
 
 DIGITS = 32
-BLOCK = 2**24
-"""Bytes of an array that are looked at at once."""
 COMMENT, COMMENT_END = "\n<!-- twolayer: ", " -->\n"
 
 
@@ -59,15 +58,12 @@ def of_arrays(
 
 
 def blocks(array: Any) -> Iterator[Any]:
-    """The parts of an array, one after another as they lie in memory: of a large one some rows of its second axis."""
+    """The parts of an array, one after another as they lie in memory."""
     if len(array.shape) < 2 or 0 in array.shape:
         yield np.asarray(array)
         return
-    row = array.dtype.itemsize * math.prod(array.shape[2:])
-    several = max(1, BLOCK // row)
-    for first in range(array.shape[0]):
-        for second in range(0, array.shape[1], several):
-            yield array[first : first + 1, second : second + several]
+    for part in parts_of(array.shape, array.dtype.itemsize):
+        yield array[part]
 
 
 def plain(attributes: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Iterable, Mapping
+import threading
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,10 @@ from twolayer.core.trajectory import STOP_REASONS, Clock, Trajectory
 from twolayer.errors import DataError, unknown_name
 from twolayer.storage import atomic, checksum
 from twolayer.storage.layout import experiment_of
+from twolayer.storage.scratch import PartedArray, parts_of
 
 __all__ = [
+    "StoredArray",
     "Variables",
     "checksums_of",
     "coordinates",
@@ -230,18 +233,29 @@ def unpack_trajectory(variables: Variables) -> Trajectory:
 
 def storable(values: Any) -> Any:
     """The array as netCDF holds it: it knows no truth values, which become the integers 0 and 1."""
+    if isinstance(values, PartedArray):
+        return values
     array = np.asarray(values)
     return array.astype(np.int8) if array.dtype.kind == "b" else array
 
 
+def parts(array: Any) -> Iterator[Any]:
+    """The parts in which an array is written and checked; one, of an array of a single axis or of words."""
+    kind = np.dtype(array.dtype)
+    if len(array.shape) < 2 or kind.kind not in "fiu":
+        return iter([...])
+    return parts_of(array.shape, kind.itemsize)
+
+
 def write(path: Path, variables: Variables, attributes: Mapping[str, Any]) -> None:
     """Write a netCDF file that is whole or absent, with a checksum of what it holds; the same content gives the same
-    bytes."""
+    bytes. An array may be a `PartedArray`: one part of it is in memory at a time."""
     stored = {
         name: (dimensions, storable(values), described_as)
         for name, (dimensions, values, described_as) in variables.items()
     }
-    attributes = {**attributes, checksum.KEY: checksum.of_arrays(stored, attributes)}
+    total = checksum.of_arrays(stored, attributes)
+    attributes = {**attributes, checksum.KEY: total}
 
     def produce(aside: Path) -> None:
         with netCDF4.Dataset(aside, "w", format="NETCDF4") as file:
@@ -256,37 +270,79 @@ def write(path: Path, variables: Variables, attributes: Mapping[str, Any]) -> No
                     name, kind, dimensions, fill_value=None if kind is str else False
                 )
                 variable.setncatts(described_as)
-                variable[...] = array.astype(object) if kind is str else array
+                for part in parts(array):
+                    variable[part] = array[part].astype(object) if kind is str else array[part]
 
     def verify(aside: Path) -> None:
-        back, _ = read(aside)
-        for name, (_, array, _) in stored.items():
-            same = (
-                (back[name][1].astype(str) == array.astype(str)).all()
-                if array.dtype.kind in "UO"
-                else array.dtype == back[name][1].dtype and array.tobytes() == back[name][1].tobytes()
-            )
-            if not same:
+        back, carried = read(aside, by_parts=stored)
+        if checksum.of_arrays(back, carried) == total:
+            return
+        for name, one in stored.items():
+            if checksum.of_arrays({name: one}, {}) != checksum.of_arrays({name: back[name]}, {}):
                 raise ValueError(f"'{name}' reads back otherwise than it was written")
+        raise ValueError("its attributes read back otherwise than they were written")
 
     atomic.write(path, produce, verify)
 
 
-def read(path: Path | str, names: Iterable[str] | None = None) -> tuple[Variables, dict[str, Any]]:
+class StoredArray(PartedArray):
+    """A variable of a netCDF file: a part of it is read when it is asked for, and refused where an entry is missing or
+    the file is no longer the one it was. Threads take turns, as the library asks for."""
+
+    lock = threading.Lock()
+
+    def __init__(self, path: Path | str, variable: Any) -> None:
+        self.path, self.name, self.file = path, variable.name, identity(path)
+        self.shape, self.dtype = tuple(variable.shape), np.dtype(variable.dtype)
+
+    def __getitem__(self, part: tuple[slice, slice]) -> Any:
+        """A part, in memory."""
+        try:
+            with self.lock, opened(self.path) as file:
+                if identity(self.path) != self.file:
+                    raise DataError(f"{self.path}: was replaced by another file while it was read")
+                return present(file[self.name], f"{self.path}: {self.name}", part)
+        except (OSError, RuntimeError) as error:
+            raise unreadable(self.path, error) from error
+
+
+def identity(path: Path | str) -> tuple[int, int, int]:
+    """Which file it is."""
+    found = Path(path).stat()
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def unreadable(path: Path | str, error: Exception) -> DataError:
+    """The message on a file that the library does not read."""
+    return DataError(f"{path}: is not a netCDF file that can be read: {error}")
+
+
+def opened(path: Path | str) -> Any:
+    """A netCDF file, which says what is missing by the attributes of its variables alone."""
+    file = netCDF4.Dataset(path)
+    file.set_always_mask(False)
+    return file
+
+
+def read(
+    path: Path | str, names: Iterable[str] | None = None, by_parts: Iterable[str] = ()
+) -> tuple[Variables, dict[str, Any]]:
     """A netCDF file as variables and attributes: all variables, or those of the names that it has.
 
+    by_parts: variables of at least two axes that are given as `StoredArray`s.
     Packed integers (`scale_factor`, `add_offset`) are unpacked. An entry that the attributes of the file call missing,
     or that was never written, is refused by its index; NaN is let through, as it marks a diverged run.
     """
     if not Path(path).is_file():
         raise DataError(f"{path}: there is no such file")
     try:
-        with netCDF4.Dataset(path) as file:
-            file.set_always_mask(False)
+        with opened(path) as file:
             variables: Variables = {
                 name: (
                     tuple(variable.dimensions),
-                    present(variable, f"{path}: {name}"),
+                    StoredArray(path, variable)
+                    if name in by_parts and variable.ndim > 1 and variable.dtype is not str
+                    else present(variable, f"{path}: {name}"),
                     {key: variable.getncattr(key) for key in variable.ncattrs() if key not in PACKED},
                 )
                 for name, variable in file.variables.items()
@@ -294,18 +350,19 @@ def read(path: Path | str, names: Iterable[str] | None = None) -> tuple[Variable
             }
             return variables, {key: file.getncattr(key) for key in file.ncattrs()}
     except (OSError, RuntimeError) as error:
-        raise DataError(f"{path}: is not a netCDF file that can be read: {error}") from error
+        raise unreadable(path, error) from error
 
 
-def present(variable: Any, what: str) -> Any:
-    """The numbers of a netCDF variable, unpacked, with none missing: netCDF4 masks an entry that is `_FillValue`, a
-    `missing_value`, outside `valid_min`, `valid_max` or `valid_range`, or the fill of what was never written."""
+def present(variable: Any, what: str, part: Any = ...) -> Any:
+    """The numbers of a netCDF variable, or of a part of it, unpacked, with none missing: netCDF4 masks an entry that
+    is `_FillValue`, a `missing_value`, outside `valid_min`, `valid_max` or `valid_range`, or the fill of what was
+    never written."""
     for key in MISSING:
         if key in variable.ncattrs() and variable.dtype is not str:
             mark = np.asarray(variable.getncattr(key))
             if mark.dtype.kind not in "fiu":
                 raise DataError(f"{what}: its {key} is {mark.tolist()!r}; must be a number")
-    values = variable[...]
+    values = variable[part]
     stored = np.ma.getdata(values)
     missing = (
         np.ma.getmaskarray(values) if np.ma.isMaskedArray(values) else np.zeros(stored.shape, dtype=bool)
@@ -313,12 +370,15 @@ def present(variable: Any, what: str) -> Any:
     if stored.dtype.kind == "f":
         missing &= ~np.isnan(stored)
     if missing.any():
-        spot = np.argwhere(missing)[0].tolist()
+        spot = np.argwhere(missing)[0]
+        lost = stored[tuple(spot)].item()
+        if part is not ...:
+            spot[: len(part)] += [one.start or 0 for one in part]
         marks = [key for key in MISSING if key in variable.ncattrs()] or [
             "the fill of what was never written"
         ]
         raise DataError(
-            f"{what}{spot} is missing: the file holds {stored[tuple(spot)].item()!r} there (see {', '.join(marks)}); "
+            f"{what}{spot.tolist()} is missing: the file holds {lost!r} there (see {', '.join(marks)}); "
             "every number must be finite"
         )
     return np.asarray(stored)

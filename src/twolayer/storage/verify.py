@@ -18,7 +18,7 @@ import numpy as np
 from twolayer.core.data import Data
 from twolayer.core.trajectory import Clock
 from twolayer.errors import DataError
-from twolayer.storage.netcdf import Variables, read_run, unpack_problem
+from twolayer.storage.netcdf import Variables, parts, read_run, unpack_problem
 
 __all__ = [
     "difference",
@@ -191,11 +191,16 @@ def refuse_trajectory(
     for name, shape in shapes.items():
         refuse_shape(name, variables, shape, path)
         values = variables[name][1]
-        if np.isinf(values).any():
-            spot = np.argwhere(np.isinf(values))[0].tolist()
-            raise DataError(
-                f"{path}: {name}{spot} is {values[tuple(spot)]}; must be finite, or NaN where a seed diverged"
-            )
+        for part in parts(values):
+            infinite = np.isinf(values[part])
+            if infinite.any():
+                spot = np.argwhere(infinite)[0]
+                found = values[part][tuple(spot)]
+                if part is not ...:
+                    spot[:2] += [one.start for one in part]
+                raise DataError(
+                    f"{path}: {name}{spot.tolist()} is {found}; must be finite, or NaN where a seed diverged"
+                )
     refuse_unlike("seed", variables, np.asarray(run["seeds"]), path)
     refuse_unlike("time", variables, clock.time, path)
     if clock.step is not None:
@@ -219,11 +224,11 @@ def refuse_shape(name: str, variables: Variables, shape: tuple[int, ...], path: 
     if name not in variables:
         raise DataError(f"{path}: has no variable '{name}'; its variables are {', '.join(variables)}")
     dimensions, values, _ = variables[name]
-    if np.asarray(values).dtype.kind not in "fiu":
+    if values.dtype.kind not in "fiu":
         raise DataError(f"{path}: {name} does not hold numbers")
-    if np.shape(values) != shape:
+    if values.shape != shape:
         raise DataError(
-            f"{path}: {name} ({', '.join(dimensions)}) has shape {np.shape(values)}; its run asks for {shape}"
+            f"{path}: {name} ({', '.join(dimensions)}) has shape {values.shape}; its run asks for {shape}"
         )
 
 

@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -23,7 +24,7 @@ from twolayer.core.problem import Problem
 from twolayer.core.progress import reached
 from twolayer.core.seeds import over_seeds
 from twolayer.core.trajectory import Clock
-from twolayer.training.frames import kept
+from twolayer.training.frames import Frames, kept
 
 __all__ = ["Replay", "StopRule", "StoppedPath", "Watch", "section", "stopped_path"]
 
@@ -158,7 +159,7 @@ class StoppedPath:
     """The frames of a run at its saved times, on the host, with what they say (`FlowWeights`) at its end; and for each
     seed the check at which it stopped, −1 where it did not, and the reason."""
 
-    frames: list[Weights]
+    frames: Frames
     forks: Any
     stalls: tuple[str, ...]
     checks: Any
@@ -174,45 +175,52 @@ def stopped_path(
     saved: Any,
     random: Sequence[np.random.Generator],
     threads: int,
+    folder: Path | None = None,
 ) -> StoppedPath:
     """The run of a dynamics at the checks of `clock`, seed by seed until it stops.
 
     problem_of, judge_of: of some seeds, by their index. weights: the start of all, on the backend. saved (check,):
     which checks are frames. random: one generator per seed. A dynamics that `restarts` runs all seeds together and
     goes on with those that are left; any other runs each by itself, `threads` at a time, as far as it is needed.
+    folder: as of `Frames`.
     """
     seeds = len(random)
+    frames = Frames(int(np.sum(saved)), weights, folder)
     if dynamics.restarts():
-        return together(dynamics, problem_of, judge_of, weights, clock, saved, random)
+        return together(dynamics, problem_of, judge_of, weights, clock, saved, random, frames)
 
-    def alone(seed: int) -> StoppedPath:
+    def alone(seed: int) -> tuple[Any, str, int, int, int]:
+        """Forks, stall, check, reason and number of frames of one seed, which are kept."""
         one = np.asarray([seed])
         judge, start = judge_of(one), taken(weights, one)
         path = dynamics.trajectory(problem_of(one), start, clock, random[seed : seed + 1])
-        frames: list[Weights] = []
-        forks, stalls, check, reason = None, ("",), -1, 0
+        forks, stalls, check, reason, count = None, ("",), -1, 0, 0
         for index, frame in enumerate(path):
             state = kept(frame, start, dynamics, index, len(clock.time))
             forks, stalls = frame.forks, frame.stall or stalls
             reached(float(clock.time[index]), 1, partial(judge.loss, state))
             if saved[index]:
-                frames.append(state)
+                frames.put(count, slice(seed, seed + 1), state)
+                count += 1
             reason = int(judge.stopping(index, state)[0])
             if reason:
                 check = index
-                frames += [state] * int(np.sum(saved[index + 1 :]))
+                for later in range(count, count + int(np.sum(saved[index + 1 :]))):
+                    frames.put(later, slice(seed, seed + 1), state)
+                    count += 1
                 break
-        return StoppedPath(frames, forks, stalls, np.asarray([check]), np.asarray([reason], dtype=np.int8))
+        return forks, stalls[0], check, reason, count
 
-    paths = over_seeds(alone, seeds, threads)
-    known = [path.forks for path in paths if path.forks is not None]
+    every, stalls, ends, reasons, counts = zip(*over_seeds(alone, seeds, threads), strict=True)
+    frames.filled = min(counts)
+    known = [forks for forks in every if forks is not None]
     zero = np.zeros(1, dtype=np.int64)
     return StoppedPath(
-        [joined(states) for states in zip(*(path.frames for path in paths), strict=True)],
-        np.concatenate([zero if path.forks is None else path.forks for path in paths]) if known else None,
-        tuple(stall for path in paths for stall in path.stalls),
-        np.concatenate([path.checks for path in paths]),
-        np.concatenate([path.reasons for path in paths]),
+        frames,
+        np.concatenate([zero if forks is None else forks for forks in every]) if known else None,
+        tuple(stalls),
+        np.asarray(ends),
+        np.asarray(reasons, dtype=np.int8),
     )
 
 
@@ -224,6 +232,7 @@ def together(
     clock: Clock,
     saved: Any,
     random: Sequence[np.random.Generator],
+    frames: Frames,
 ) -> StoppedPath:
     """As `stopped_path`, all seeds that are left at once. Between two saved times the path is that of a run without
     a rule: `Problem.in_pieces`."""
@@ -233,7 +242,6 @@ def together(
     current = kept(weights, weights, dynamics, 0, len(clock.time))
     state: Any = weights  # of the seeds that are left
     begin = taken(weights, left)  # of these at the last saved time
-    frames: list[Weights] = []
     last = len(clock.time) - 1
     path: Any = None
     for index in range(last + 1):
@@ -278,10 +286,3 @@ def taken(weights: Weights, seeds: Any) -> Weights:
     xp = array_namespace(weights.hidden)
     chosen = xp.asarray(seeds, device=device(weights.hidden))
     return Weights(xp.take(weights.hidden, chosen, axis=0), xp.take(weights.output, chosen, axis=0))
-
-
-def joined(states: Sequence[Weights]) -> Weights:
-    """The weights of several seeds, one after another."""
-    return Weights(
-        np.concatenate([state.hidden for state in states]), np.concatenate([state.output for state in states])
-    )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,10 +20,11 @@ from twolayer.core.seeds import over_seeds, random_of
 from twolayer.core.times import Times
 from twolayer.core.trajectory import Trajectory
 from twolayer.errors import PluginError
+from twolayer.storage.scratch import ScratchArray, parts_of
 from twolayer.training import precision
 from twolayer.training.checkpoint import Log, recorded
 from twolayer.training.diagnosis import blown_up, broken_off, diagnose, risen, unfinished
-from twolayer.training.frames import kept
+from twolayer.training.frames import IN_MEMORY, Frames, PathArray, kept
 from twolayer.training.measuring import for_measuring
 from twolayer.training.start import refuse_out_of_range, start
 from twolayer.training.stop import StopRule, Watch, stopped_path
@@ -41,6 +45,7 @@ def train(
     threads: int = 1,
     stop: StopRule | None = None,
     log: Log | None = None,
+    folder: Path | None = None,
 ) -> Trajectory:
     """Run a dynamics from its initial weights through the saved times, for all seeds at once.
 
@@ -53,17 +58,34 @@ def train(
     Each seed ends where it meets the rule `stop`, and its last state stands for later times.
     log: what was computed before a crash, and is not computed again (`checkpoint`).
     Where seeds have different teachers, each seed is trained separately, `threads` of them at a time.
+    folder: for a file without a name that takes the frames where they are more than `frames.IN_MEMORY`; the weights of
+    the trajectory are then `PartedArray`s, read by parts. None keeps all in memory.
     """
+    clock = dynamics.clock(times)
+    size = len(seeds) * len(clock.time) * network.neurons * (data.features + 1) * np.dtype(dtype).itemsize
+    scratch = folder if size > IN_MEMORY else None
     if data.apart:
 
-        def train_seed(index: int) -> Trajectory:
+        def train_seed(index: int, out_of: Path | None = None) -> Trajectory:
             one = data.of_seed(index)
             chosen = [seeds[index]]
             return train(
-                one, network, initialization, dynamics, times, chosen, backend, dtype, stop=stop, log=log
+                one,
+                network,
+                initialization,
+                dynamics,
+                times,
+                chosen,
+                backend,
+                dtype,
+                stop=stop,
+                log=log,
+                folder=out_of,
             )
 
-        return Trajectory.joined(over_seeds(train_seed, len(seeds), threads))
+        if scratch is None:
+            return Trajectory.joined(over_seeds(train_seed, len(seeds), threads))
+        return joined_in_file(lambda index: train_seed(index, scratch), len(seeds), scratch, threads)
     hidden, output = start(initialization, data, network, seeds)
     if network.output == "fixed":
         output = np.broadcast_to(np.asarray(network.output_values, dtype=np.float64), output.shape).copy()
@@ -77,7 +99,6 @@ def train(
         reduced, reduced_start, lift = data.problem(network).in_span(full_start)
         reduced_data = reduced.data
     problem = backend.problem(reduced_data, network, dtype, threads)
-    clock = dynamics.clock(times)
     looked_at = len(clock.time) * len(seeds)
     on_host = reduced_data.mapped(lambda array: np.asarray(array, dtype)).problem(network)
     on_host = for_measuring(on_host, looked_at, threads)
@@ -92,7 +113,7 @@ def train(
     def random() -> list[np.random.Generator]:
         return [random_of(seed, "dynamics") for seed in seeds]
 
-    frames: list[Weights] = []
+    frames = Frames(len(clock.time), begin(), scratch)
     forks, stalls = None, ("",) * len(seeds)
     checks, stopped = dynamics.check_clock(clock), None
     with np.errstate(over="ignore", invalid="ignore"):  # divergence is found and reported below
@@ -115,6 +136,7 @@ def train(
                 np.isin(checks.time, clock.time),
                 random(),
                 threads,
+                scratch,
             )
             frames, forks, stalls = stopped.frames, stopped.forks, stopped.stalls
         if len(frames) < len(clock.time):
@@ -124,18 +146,16 @@ def train(
             )
         losses = [on_host.loss(frame) for frame in frames]  # they overflow before the weights do
         trusted = precision.last_trusted(on_host, frames, threads)
-    trajectory = Weights(
-        np.stack([frame.hidden for frame in frames], axis=1),
-        np.stack([frame.output for frame in frames], axis=1),
+    trajectory: Any = Weights(
+        *(PathArray(frames, part, lift, full_start, dtype) for part in ("hidden", "output"))
     )
-    if lift is not None:
-        shape = trajectory.hidden.shape
-        rows = trajectory.hidden.reshape(shape[0], -1, shape[-1])  # all frames in one product
-        hidden = lift(Weights(rows, trajectory.output)).hidden.astype(dtype, copy=False)
-        trajectory = Weights(hidden.reshape(*shape[:-1], data.features), trajectory.output)
-        trajectory.hidden[:, 0] = full_start.hidden  # as it was drawn
+    if scratch is None:
+        trajectory = Weights(np.asarray(trajectory.hidden), np.asarray(trajectory.output))
     decay = np.asarray([dynamics.weight_decay_at(float(time)) for time in clock.time])
-    finite = np.isfinite(trajectory.hidden).all((2, 3)) & np.isfinite(trajectory.output).all(2)
+    finite = np.ones(trajectory.output.shape[:2], dtype=bool)
+    for part in parts_of(trajectory.hidden.shape, trajectory.hidden.dtype.itemsize):
+        finite[part] = np.isfinite(trajectory.hidden[part]).all((2, 3))
+        finite[part] &= np.isfinite(trajectory.output[part]).all(2)
     loss = np.stack(losses, axis=1)
     finite &= np.isfinite(loss)
     diverged = np.full(len(seeds), -1, dtype=np.int64)
@@ -153,7 +173,10 @@ def train(
             messages = broken_off(lost, clock, seeds, stalls)
         notes += messages
         for array in (trajectory.hidden, trajectory.output):
-            array[lost] = np.nan
+            if isinstance(array, PathArray):
+                array.lost = lost
+            else:
+                array[lost] = np.nan
     path_trusted = None
     if dynamics.checks_rounding(problem):
         run = EndedRun(
@@ -166,7 +189,7 @@ def train(
             decay,
             seeds,
             dtype,
-            tuple(frames),
+            frames,
             finite,
             None if stopped is None else (checks, stopped),
         )
@@ -186,6 +209,28 @@ def train(
         clock, trajectory, decay, diverged, clock.time[trusted], notes,
         flow_forks=forks, path_trusted_until=path_trusted, stop_time=stop_time, stop_reason=reason,
     )  # fmt: skip
+
+
+def joined_in_file(
+    train_seed: Callable[[int], Trajectory], seeds: int, folder: Path, threads: int
+) -> Trajectory:
+    """The trajectories of different seeds, by their index, as one, whose weights are in a file."""
+    joint: list[ScratchArray] = []
+    lock = threading.Lock()
+
+    def store(index: int) -> Trajectory:
+        run = train_seed(index)
+        arrays = run.weights.hidden, run.weights.output
+        with lock:
+            if not joint:
+                joint.extend(ScratchArray((seeds, *each.shape[1:]), each.dtype, folder) for each in arrays)
+        for array, values in zip(joint, arrays, strict=True):
+            for rows, columns in parts_of(values.shape, array.dtype.itemsize):
+                array[index : index + 1, columns] = values[rows, columns]
+        return replace(run, weights=Weights(np.empty((1, 0)), np.empty((1, 0))))
+
+    runs = over_seeds(store, seeds, threads)
+    return replace(Trajectory.joined(runs), weights=Weights(*joint))
 
 
 def forked(forks: Any, seeds: Sequence[int]) -> tuple[str, ...]:

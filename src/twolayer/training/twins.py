@@ -15,6 +15,7 @@ from twolayer.core.network import Weights
 from twolayer.core.seeds import random_of
 from twolayer.core.trajectory import Clock
 from twolayer.training import chaos
+from twolayer.training.frames import Frames
 from twolayer.training.stop import Replay, StoppedPath, section, stopped_path
 
 __all__ = ["EndedRun", "shared_with_descent_twin", "shared_with_flow_twin"]
@@ -38,7 +39,7 @@ class EndedRun:
     weight_decay: Any
     seeds: Sequence[int]
     dtype: str
-    frames: Sequence[Weights]
+    frames: Frames
     finite: Any
     stopped: tuple[Clock, StoppedPath] | None = None
 
@@ -76,13 +77,14 @@ def shared_with_descent_twin(run: EndedRun, threads: int) -> tuple[Any, tuple[st
     if not twins.any():
         return last, ()
     chosen = np.flatnonzero(twins)
-    path = [Weights(frame.hidden[chosen], frame.output[chosen]) for frame in run.frames]
-    start, random = run.place(path[0]), run.random(chosen.tolist())
+    path = run.frames.of_seeds(chosen)
+    begin = path[0]
+    start, random = run.place(begin), run.random(chosen.tolist())
 
     def moved(some: Any) -> Any:
         data = run.data.of_seeds(chosen[some])
         problem = run.backend.problem(data, run.problem.network, run.dtype, threads)
-        like = Weights(path[0].hidden[some], path[0].output[some])
+        like = Weights(begin.hidden[some], begin.output[some])
         return chaos.Jittered.of(problem, run.place, like)
 
     with np.errstate(over="ignore", invalid="ignore"):
@@ -100,6 +102,7 @@ def shared_with_descent_twin(run: EndedRun, threads: int) -> tuple[Any, tuple[st
                 np.isin(checks.time, run.clock.time),
                 random,
                 threads,
+                run.frames.arrays[0].folder,
             ).frames
         last[chosen] = np.minimum(last[chosen], chaos.last_shared(path, twin))
     return last, chaos.parting_notes(last, twins, run.lost, run.clock, run.seeds, run.dtype)
@@ -139,7 +142,7 @@ def shared_with_flow_twin(run: EndedRun, threads: int) -> tuple[Any, tuple[str, 
 def shared_of(run: EndedRun, seeds: Any, end: int) -> tuple[Any, float] | None:
     """The last frame up to one of them that the twin of some seeds shares, (seed,), and at which distance the two have
     parted; None where no twin is run."""
-    frames = [Weights(frame.hidden[seeds], frame.output[seeds]) for frame in run.frames[: end + 1]]
+    frames = run.frames.of_seeds(seeds, end + 1)
     problem = run.problem
     if len(seeds) < len(run.seeds):
         problem = run.backend.problem(run.data.of_seeds(seeds), problem.network, run.dtype, 1)
