@@ -39,9 +39,10 @@ class PartedArray(ABC):
         return np.asarray(self[:, :], dtype)
 
 
-def parts_of(shape: tuple[int, ...], itemsize: int, most: int = PART) -> Iterator[tuple[slice, slice]]:
-    """Slices of the first two axes that together cover an array once, in C order, each of `most` bytes at most: rows
-    of the first axis, or columns of one row where a row is larger."""
+def parts_of(shape: tuple[int, ...], itemsize: int, most: int | None = None) -> Iterator[tuple[slice, slice]]:
+    """Slices of the first two axes that together cover an array once, in C order, each of `most` bytes at most, by
+    default `PART`: rows of the first axis, or columns of one row where a row is larger."""
+    most = PART if most is None else most
     rows, columns = shape[:2]
     entry = max(1, math.prod(shape[2:]) * itemsize)
     if columns * entry <= most:

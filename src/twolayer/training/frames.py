@@ -86,12 +86,13 @@ class Frames(Sequence[Weights]):
         """How many seeds there are."""
         return int(self.arrays[0].shape[1])
 
-    def over_time(self, seeds: slice, times: slice) -> Weights:
-        """Some seeds at some times as copies: hidden (seed, time, neuron, feature), output (seed, time, neuron)."""
-        hidden, output = (
-            np.ascontiguousarray(np.swapaxes(array[times, seeds], 0, 1)) for array in self.arrays
-        )
-        return Weights(hidden, output)
+    def hidden_over_time(self, seeds: slice, times: slice) -> Any:
+        """Hidden weights of some seeds at some times as a copy, (seed, time, neuron, feature)."""
+        return np.ascontiguousarray(np.swapaxes(self.arrays[0][times, seeds], 0, 1))
+
+    def output_over_time(self, seeds: slice, times: slice) -> Any:
+        """Output weights of some seeds at some times as a copy, (seed, time, neuron)."""
+        return np.ascontiguousarray(np.swapaxes(self.arrays[1][times, seeds], 0, 1))
 
     def of_seeds(self, chosen: Any, stop: int | None = None) -> Sequence[Weights]:
         """The frames of some seeds, by their index, up to `stop`, each made when it is asked for."""
@@ -141,15 +142,24 @@ class PathArray(PartedArray):
     def __getitem__(self, part: tuple[slice, slice]) -> Any:
         """Some seeds at some times, in memory."""
         seeds, times = part
-        weights = self.frames.over_time(seeds, times)
-        found = weights.output if self.part == "output" else weights.hidden
-        if self.lift is not None and self.part == "hidden":
-            shape = found.shape
-            rows = found.reshape(shape[0], -1, shape[-1])  # all frames in one product
-            found = self.lift(Weights(rows, weights.output), seeds).hidden.astype(self.dtype, copy=False)
-            found = found.reshape(*shape[:-1], self.shape[-1])
-            if range(self.shape[1])[times].start == 0:
-                found[:, 0] = self.start.hidden[seeds]
+        if self.part == "output":
+            found = self.frames.output_over_time(seeds, times)
+        else:
+            found = self.frames.hidden_over_time(seeds, times)
+            if self.lift is not None:
+                found = self.lifted(found, seeds, times)
         if self.lost is not None:
             found[self.lost[part]] = np.nan
+        return found
+
+    def lifted(self, hidden: Any, seeds: slice, times: slice) -> Any:
+        """Hidden weights of some seeds at some times in all features."""
+        assert self.lift is not None
+        shape = hidden.shape
+        rows = hidden.reshape(shape[0], -1, shape[-1])  # all frames in one product
+        output = self.frames.output_over_time(seeds, times)
+        found = self.lift(Weights(rows, output), seeds).hidden.astype(self.dtype, copy=False)
+        found = found.reshape(*shape[:-1], self.shape[-1])
+        if range(self.shape[1])[times].start == 0:
+            found[:, 0] = self.start.hidden[seeds]
         return found
