@@ -175,3 +175,60 @@ def test_exponents_of_short_runs_say_what_is_missing() -> None:
         ]
         assert any(message in detail for detail in told), (name, told)
         assert not any("nothing was measured" in detail for detail in told), (name, told)
+
+
+def of_widths(starts: dict[str, Any], neurons: list[int]) -> xr.Dataset:
+    """Short runs of several m."""
+    return twolayer.run(
+        {
+            "problem": {"name": "gaussian_teacher", "dimension": 4, "teachers": 2},
+            "network": {"neurons": 4, **TIED},
+            "initialization": {"name": "around_teachers", "angle": 0.5},
+            "dynamics": {"name": "gradient_descent", "step_size": 0.1},
+            "times": {"start": 1, "stop": 60, "count": 30, "spacing": "log"},
+            "seeds": 4,
+            "metrics": ["loss"],
+            "sweep": [
+                {"network.neurons": count, "initialization": {name: {"name": "around_teachers", **start}}}
+                for count, (name, start) in zip(neurons, starts.items(), strict=True)
+            ],
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "message"),
+    [
+        ({"angle": 0.5}, {"angle": 0.5}, ""),
+        ({"angle": 0.05}, {"angle": 0.5}, "angle is 0.05 at m = 4 and 0.5 at m = 8"),
+        (
+            {"angle": 0.5, "shares": [0.8], "background_neurons": 0.2},
+            {"angle": 0.5, "shares": [0.8], "background_neurons": 0.115},
+            "",
+        ),
+        (
+            {"angle": 0.5, "shares": [0.8], "background_neurons": 0.2},
+            {"angle": 0.5, "shares": [0.8], "background_neurons": 0.2},
+            "mass of background neurons is",
+        ),
+    ],
+)
+def test_times_of_several_m_are_compared_from_starts_that_are_alike(
+    first: dict[str, Any], second: dict[str, Any], message: str
+) -> None:
+    """Of two teachers with a student each that leaves 2 and 6 background neurons."""
+    found = verdicts("independence", width=of_widths({"few": first, "many": second}, [4, 8]))
+    if message:
+        (result,) = found.values()
+        assert result.verdict == "inconclusive"
+        assert message in result.detail
+    else:
+        assert {"holds"} <= {result.verdict for result in found.values()} <= {"holds", "inconclusive"}
+
+
+def test_times_to_a_loss_that_starts_are_below_of_are_not_compared() -> None:
+    found = verdicts(
+        "independence", width=of_widths({"few": {"angle": 0.01}, "many": {"angle": 0.01}}, [4, 8])
+    )
+    assert found["all near, ε = 1e-02"].verdict == "inconclusive"
+    assert found["all near, ε = 1e-02"].detail == "at m = 4 starts are below this loss"

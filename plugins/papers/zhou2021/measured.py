@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -82,6 +82,33 @@ def bisected(run: Any) -> float:
             f"bisector of teachers at {math.degrees(delta):.1f}°"
         )
     return delta
+
+
+def still_falls(run: Run) -> bool:
+    """Whether the loss of some seed falls by more than 1e-9 of it in the last tenth of the time."""
+    last = run.loss.isel(time=-1)
+    before = run.loss.sel(time=0.9 * float(run.time[-1]), method="ffill")
+    return bool((before - last > 1e-9 * last).any())
+
+
+def unlike_starts(runs: Mapping[int, Run]) -> str:
+    """The first setting in which starts of several m differ, other than m itself, or "". Background neurons are alike
+    where their whole mass is, to 1 %: their scale squared times their number."""
+    first: dict[str, Any] = {}
+    for students, run in runs.items():
+        start = run.config.initialization
+        settings = {
+            key: getattr(start, key) for key in ("name", "angle", "shares", "mirrored") if key in start
+        }
+        near = len(lengths(run)) * len(settings.get("shares") or ())
+        if near and "background_neurons" in start and not start.background_orthogonal:
+            settings["mass of background neurons"] = start.background_neurons**2 * (students - near)
+        for key, value in settings.items():
+            known = first.setdefault(key, value)
+            numbers = isinstance(known, float) and isinstance(value, float)
+            if not (math.isclose(known, value, rel_tol=0.01) if numbers else known == value):
+                return f"{key} is {known} at m = {next(iter(runs))} and {value} at m = {students}"
+    return ""
 
 
 def small_loss(run: Run) -> xr.DataArray:
