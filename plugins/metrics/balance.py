@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from twolayer import EmpiricalProblem, Weights, metric
-from twolayer.core.arrays import norm
 from twolayer.core.trajectory import Trajectory
 
 from ._homogeneous import of_degree_one
@@ -22,11 +21,11 @@ def imbalance(problem: EmpiricalProblem, weights: Weights) -> Any:
 
     Taken as (|a| − |w|)(|a| + |w|): the difference of squares would lose half the digits.
     """
-    length, output = norm(weights.hidden), abs(weights.output)
+    length, output = problem.hidden_norms(weights), abs(weights.output)
     return (output - length) * (output + length)
 
 
 @metric("path_norm", ("seed", "time"), "path norm Σ s|a||w|", applies=of_degree_one, per_frame=True)
 def path_norm(problem: EmpiricalProblem, weights: Weights) -> Any:
     """Σ_j s|a_j||w_j|, (seed,): the mass of the function; s/2 times |a|² + |W|² where the layers are balanced."""
-    return problem.network.scale * (abs(weights.output) * norm(weights.hidden)).sum(-1)
+    return problem.network.scale * (abs(weights.output) * problem.hidden_norms(weights)).sum(-1)

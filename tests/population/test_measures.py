@@ -26,6 +26,7 @@ def assert_same_measures(problem: PopulationProblem, weights: Weights, weight_de
     np.testing.assert_allclose(fast.rounding(weights), rounding, rtol=1e-9)
     norm = problem.gradient_norm(weights, weight_decay)
     np.testing.assert_allclose(fast.gradient_norm(weights, weight_decay), norm, rtol=1e-9, atol=1e-300)
+    np.testing.assert_allclose(fast.hidden_norms(weights), problem.hidden_norms(weights), rtol=1e-14)
     index, *others = fast.closest_teachers(weights)
     expected, *rest = problem.closest_teachers(weights)
     np.testing.assert_array_equal(index, expected)

@@ -7,6 +7,7 @@ rule measure:
         f"{RUN}/metrics.nc",
     log:
         f"{RUN}/measure.log",
+    threads: lambda wildcards: measuring_threads_of(run_of(wildcards))
     resources:
         plugin_paths=PLUGIN_PATHS,
     params:
@@ -14,4 +15,4 @@ rule measure:
         code=lambda wildcards: code_of("measure", *wildcards),
     shell:
         "twolayer measure {resources.plugin_paths} --problem {input.problem:q} --trajectory {input.trajectory:q}"
-        " {params.metrics} --output {output:q} > {log:q} 2>&1"
+        " {params.metrics} --threads {threads} --output {output:q} > {log:q} 2>&1"

@@ -86,6 +86,10 @@ def on_device(wildcards):
     return placed(wildcards.paper, wildcards.experiment, wildcards.run).on_device
 
 
+MANY_NETWORKS = 100_000
+"""Networks that one core measures in about a second."""
+
+
 def threads_of(run):
     """Cores for a run, at most one per seed: all of a cluster's job; here half, as no job keeps two busy from end to end."""
     seeds = len(run.sections["seeds"])
@@ -94,6 +98,13 @@ def threads_of(run):
     return min(
         seeds, max(1, workflow.cores // min(2, len(study.papers[run.paper].experiments[run.experiment].runs)))
     )
+
+
+def measuring_threads_of(run):
+    """Cores to measure a run: as to train it where its networks are many, else one, as starting takes longer."""
+    times = run.sections["times"]
+    saved = times.get("count") or len(times.get("values") or times["steps"])
+    return threads_of(run) if len(run.sections["seeds"]) * saved > MANY_NETWORKS else 1
 
 
 # Snakemake knows how a file was made from what it noted of the last job, and else from its age alone. Results that were

@@ -83,6 +83,10 @@ class Problem(ABC):
         """A matrix with all eigenvalues of the Hessian, each at least once: the Hessian."""
         return self.hessian(weights)
 
+    def hidden_norms(self, weights: Weights) -> Array:
+        """|w| of each neuron, (…, neuron)."""
+        return norm(weights.hidden)
+
     def penalty(self, weights: Weights, weight_decay: float) -> Array:
         """(weight_decay/2)(|a|² + |W|²) over the trained parameters, (…,); tied outputs count."""
         xp = array_namespace(weights.hidden)

@@ -68,8 +68,14 @@ class MeasuredPopulationProblem(PopulationProblem):
         """As `TeacherProblem.closest_teachers`, to rounding."""
         if not compiled(weights):
             return super().closest_teachers(weights)
-        found: tuple[Any, Any, Any] = self.of_same(weights, "closest", lambda: self.found_closest(weights))
-        return found
+        index, angle, height, _ = self.of_same(weights, "closest", lambda: self.found_closest(weights))
+        return index, angle, height
+
+    def hidden_norms(self, weights: Weights) -> Any:
+        """As `Problem.hidden_norms`, to rounding."""
+        if not compiled(weights):
+            return super().hidden_norms(weights)
+        return self.of_same(weights, "closest", lambda: self.found_closest(weights))[3]
 
     def rows(self, weights: Weights) -> Any:
         """Loss and rounding: those that `gradient_norm` found, if it was asked before."""
@@ -120,19 +126,21 @@ class MeasuredPopulationProblem(PopulationProblem):
         self.in_batches(measure_batch, len(hidden))
         return found.reshape(3, *lead)
 
-    def found_closest(self, weights: Weights) -> tuple[Any, Any, Any]:
-        """`closest_teachers`, of these weights for the first time."""
+    def found_closest(self, weights: Weights) -> tuple[Any, Any, Any, Any]:
+        """`closest_teachers` and `hidden_norms`, of these weights for the first time."""
         hidden = np.ascontiguousarray(flat(weights.hidden, 2))
         teachers, even = np.ascontiguousarray(self.data.hidden), bool(self.network.activation.even)
         index = np.empty(hidden.shape[:2], dtype=np.int64)
-        angle, height = np.empty(hidden.shape[:2]), np.empty(hidden.shape[:2])
+        angle, height, length = (np.empty(hidden.shape[:2]) for _ in range(3))
 
         def of_batch(chosen: slice) -> None:
-            find_closest(hidden[chosen], teachers, even, index[chosen], angle[chosen], height[chosen])
+            find_closest(
+                hidden[chosen], teachers, even, index[chosen], angle[chosen], height[chosen], length[chosen]
+            )
 
         self.in_batches(of_batch, len(hidden))
         lead = weights.hidden.shape[:-1]
-        return index.reshape(lead), angle.reshape(lead), height.reshape(lead)
+        return index.reshape(lead), angle.reshape(lead), height.reshape(lead), length.reshape(lead)
 
     def in_batches(self, work: Callable[[slice], None], count: int) -> None:
         """The work on slices of `count` networks, `threads` at a time."""
@@ -245,8 +253,10 @@ def gradient_norm(form: Any, outputs: Any, scale: float, decay: float, mode: int
 
 
 @njit(cache=True, nogil=True)
-def find_closest(hidden: Any, teachers: Any, even: bool, index: Any, angle: Any, height: Any) -> None:
-    """As `closest.closest_teachers`, of hidden (network, neuron, feature), into arrays (network, neuron)."""
+def find_closest(
+    hidden: Any, teachers: Any, even: bool, index: Any, angle: Any, height: Any, lengths: Any
+) -> None:
+    """As `closest.closest_teachers`, of hidden (network, neuron, feature), and |w|, into arrays (network, neuron)."""
     count, students, coordinates = hidden.shape
     k, row = len(teachers), coordinates * 8
     vectors, direction = aligned_zeros(2, students * row, hidden)
@@ -276,6 +286,7 @@ def find_closest(hidden: Any, teachers: Any, even: bool, index: Any, angle: Any,
                     if theta[q * 8 + lane] < least:
                         best, least = q, theta[q * 8 + lane]
                 found = finite and length[lane] > 0.0
+                lengths[first + lane, i] = length[lane]
                 index[first + lane, i] = best if found else -1
                 angle[first + lane, i] = least if found else math.nan
                 height[first + lane, i] = along[best * 8 + lane] if found else math.nan
