@@ -35,6 +35,7 @@ class GaussianTeacher(ProblemSpec):
     profile: what of f − f* is removed before squaring, its mean (constant), or its mean and its linear part.
     samples: learn from that many x ~ N(0, I) with the teacher's labels instead, drawn anew for each seed, or once
     with `shared`; `loss` is then that of the sample, and the population's is measured too.
+    noise: Δ of labels f*(x) + √Δ ζ, ζ ~ N(0, 1), on samples and in each batch; the population's loss is without Δ/2.
     """
 
     dimension: int
@@ -47,6 +48,7 @@ class GaussianTeacher(ProblemSpec):
     samples: int | None = None
     shared: bool = False
     loss: str = "half_mean_square"
+    noise: float = 0.0
 
     def __post_init__(self) -> None:
         given = [name for name in ("teachers", "angles", "vectors") if getattr(self, name) is not None]
@@ -77,6 +79,8 @@ class GaussianTeacher(ProblemSpec):
                 raise ValueError(f"{key}: {len(values)} values for {self.count} teachers; give one for each")
         if self.norms is not None and not np.all(np.asarray(self.norms) > 0):
             raise ValueError(f"norms: must be above 0, as in {self.norms}")
+        if not 0 <= self.noise < math.inf:
+            raise ValueError(f"noise: the variance of the labels' noise is 0 or above, not {self.noise!r}")
         self._refuse_coincident(1.0)
         self._check_samples()
 
@@ -170,7 +174,10 @@ class GaussianTeacher(ProblemSpec):
         if self.samples is None:
             return teacher
         inputs = random.standard_normal((self.samples, self.dimension))
-        return FiniteData(inputs, teacher.labels(inputs, network), self.loss, teacher)
+        targets = teacher.labels(inputs, network)
+        if self.noise:
+            targets = targets + math.sqrt(self.noise) * random.standard_normal(self.samples)
+        return FiniteData(inputs, targets, self.loss, teacher)
 
     def reduced(self, neurons: int) -> Teacher | None:
         """The teacher in the min(d, m + k) coordinates of a reduced draw: nothing here grows with the dimension but
@@ -192,7 +199,7 @@ class GaussianTeacher(ProblemSpec):
         norms = 1.0 if self.norms is None else np.asarray(self.norms, dtype=np.float64)
         hidden = self.directions(features) * np.broadcast_to(norms, self.count)[:, None]
         output = np.broadcast_to(np.asarray(self.coefficients, dtype=np.float64), self.count).copy()
-        return Teacher(hidden, output, self.profile)
+        return Teacher(hidden, output, self.profile, noise=self.noise)
 
     def _refuse_coincident(self, sign: float) -> None:
         """Refuse zero teachers, and pairs whose directions are equal up to `sign`."""

@@ -33,6 +33,25 @@ class GaussianKernel(ABC):
     def second(self, first: Array, second: Array, inner: Array) -> tuple[Array, Array, Array]:
         """4K_AA, 2K_AC and K_CC."""
 
+    knows_fourth = False
+    """Whether it gives `fourth`, which the noise of stochastic gradient descent needs (`order_parameters`)."""
+
+    def fourth(self, covariance: Array) -> Array:
+        """E σ'(λ₁)σ'(λ₂)σ(λ₃)σ(λ₄), (…,), of λ ~ N(0, covariance), (…, 4, 4)."""
+        raise TrainingError(f"{type(self).__name__} has no closed form of E σ'σ'σσ")
+
+    def squared_error(self, overlaps: Array, coefficients: Array, students: int) -> Array:
+        """E σ'(λ_i)σ'(λ_j)(Σ_q c_q σ(λ_q))², (i, j) over the students, which come first: overlaps (unit, unit) is the
+        covariance of λ, coefficients c (unit,). Here by `fourth`, at the cost of (students × units)²."""
+        xp = array_namespace(overlaps)
+        n = overlaps.shape[0]
+        index = [xp.arange(size) for size in (students, students, n, n)]
+        axes = [xp.reshape(each, (1,) * k + (-1,) + (1,) * (3 - k)) for k, each in enumerate(index)]
+        shape = (students, students, n, n)
+        rows = [xp.stack([xp.broadcast_to(overlaps[a, b], shape) for b in axes], axis=-1) for a in axes]
+        moments = self.fourth(xp.stack(rows, axis=-2))
+        return xp.sum(moments * coefficients[:, None] * coefficients, axis=(-2, -1))
+
 
 class Activation(ABC):
     """σ, elementwise; the fields of the dataclass are its config section.

@@ -46,7 +46,9 @@ class CompiledPopulationProblem(FusedPopulationProblem):
     def descend_on_batches(
         self, weights: Weights, step_size: float, batch_size: int, count: int, random: Sequence[Any]
     ) -> Weights:
-        """As `Problem.descend_on_batches`, to rounding."""
+        """As `Problem.descend_on_batches`, to rounding; by it where labels have noise."""
+        if self.data.noise:
+            return super().descend_on_batches(weights, step_size, batch_size, count, random)
         return descend_on_batches(
             self.network,
             weights,

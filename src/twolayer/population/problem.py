@@ -42,12 +42,14 @@ class Teacher(Data, law="population"):
     profile: what of f − f* is removed before squaring: `none`, `constant`, or `linear` (constant and linear part).
     dimension: d where features are reduced coordinates: m + k < d of them, the first k spanning the teachers, and
     nothing outside. None where features are all d.
+    noise: Δ of labels y = f*(x) + √Δ ζ with ζ ~ N(0, 1), on samples; the loss is ½ E (f − f*)², without its Δ/2.
     """
 
     hidden: Array
     output: Array
     profile: str = "none"
     dimension: int | None = None
+    noise: float = 0.0
 
     @property
     def per_seed(self) -> bool:
@@ -80,8 +82,10 @@ class Teacher(Data, law="population"):
     @property
     def attributes(self) -> dict[str, Any]:
         """What a file must know in addition to the arrays."""
-        return {"law": self.law, "profile": self.profile} | (
-            {"dimension": self.dimension} if self.dimension else {}
+        return (
+            {"law": self.law, "profile": self.profile}
+            | ({"dimension": self.dimension} if self.dimension else {})
+            | ({"noise": self.noise} if self.noise else {})
         )
 
     def arrays(self) -> Arrays:
@@ -96,7 +100,10 @@ class Teacher(Data, law="population"):
     def read(cls, arrays: Mapping[str, Array], attributes: Mapping[str, Any]) -> Teacher:
         """The teacher of a file."""
         dimension = int(attributes["dimension"]) if "dimension" in attributes else None
-        return cls(arrays["teacher_hidden"], arrays["teacher_output"], str(attributes["profile"]), dimension)
+        noise = float(attributes.get("noise", 0.0))
+        return cls(
+            arrays["teacher_hidden"], arrays["teacher_output"], str(attributes["profile"]), dimension, noise
+        )
 
     def __eq__(self, other: object) -> bool:
         """Whether all arrays and settings are the same."""

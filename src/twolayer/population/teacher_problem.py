@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -37,7 +38,7 @@ class TeacherProblem(Problem):
         return closest_teachers(weights.hidden, self.data.hidden, self.network.activation.even)
 
     def batch(self, weights: Weights, size: int, random: Sequence[Any]) -> EmpiricalProblem:
-        """Fresh x ~ N(0, I_d) for each seed, with the teacher's labels.
+        """Fresh x ~ N(0, I_d) for each seed, with the teacher's labels, and their noise where there is any.
 
         Of what the profile removes, the exact value at `weights` is taken from the residuals, as a part of the
         labels: it is orthogonal to the rest, so that E[(f − f* − α − β·x) ∇f] is the profiled loss's gradient.
@@ -47,6 +48,9 @@ class TeacherProblem(Problem):
         shape = (size, self.data.features)
         inputs = xp.stack([xp.asarray(each.standard_normal(shape), **like) for each in random])
         targets = self.data.labels(inputs, self.network)
+        if self.data.noise:
+            drawn = xp.stack([xp.asarray(each.standard_normal(size), **like) for each in random])
+            targets = targets + math.sqrt(self.data.noise) * drawn
         if self.data.profile != "none":
             mean, linear = self.removed(weights)
             targets = targets + mean[..., None] + xp.matmul(inputs, linear[..., None])[..., 0]
