@@ -57,6 +57,9 @@ CHATTER = re.compile(
 FIRST_CAUSES = ("Missing output files", "Forced execution", "Updated input files")
 """Reasons to run a job that do not follow from another job."""
 
+WORDS = {"Forced execution": "not of this config or code, or forced"}
+"""What a reader is told for Snakemake's words: the workflow forces what it found to be another run's."""
+
 TARGETS = (
     "Targets are a paper's name, and the files results/<paper>/claims.json, results/<paper>/figures/<figure>.pdf, "
     ".png or .mp4, results/<paper>/<experiment>/dataset.nc and results/<paper>/<experiment>/<run>/problem.nc, "
@@ -348,7 +351,7 @@ def causes_of(reason: str) -> list[str]:
     for part in reason.split("; "):
         cause = part.partition(":")[0].strip()
         if "since last execution" in cause or cause in FIRST_CAUSES:
-            causes.append(cause.lower())
+            causes.append(WORDS.get(cause, cause.lower()))
     return causes
 
 

@@ -15,7 +15,7 @@ import re
 import shlex
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +147,9 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--output", required=True, type=Path, help="explorer.html")
     one = verb(gallery)
     one.add_argument(
+        "papers", nargs="*", help="papers under results/ to show; default: all, or the files given"
+    )
+    one.add_argument(
         "--figures", nargs="*", default=[], type=Path, help="the .json that describes each figure"
     )
     one.add_argument("--claims", nargs="*", default=[], type=Path, help="the claims.json of each paper")
@@ -158,7 +161,12 @@ def parser() -> argparse.ArgumentParser:
         type=Path,
         help="gallery.yaml: what papers show in their figures",
     )
-    one.add_argument("--output", required=True, type=Path, help="index.html")
+    one.add_argument(
+        "--output",
+        default=Path("results", "index.html"),
+        type=Path,
+        help="the page; default: results/index.html",
+    )
     one = verb(plugins)
     one.add_argument("kind", nargs="?", help="only this kind")
     one.add_argument("plugin", nargs="?", help="only this one of it, with all that it says of itself")
@@ -462,13 +470,26 @@ def explore(options: argparse.Namespace) -> None:
 
 
 def gallery(options: argparse.Namespace) -> None:
-    """Show all figures with their claims on one page."""
+    """Show figures with their claims on one page: of papers under results/, or of given files."""
     from twolayer.stages.gallery import gallery as stage
     from twolayer.study.fingerprint import code_of
+    from twolayer.study.registry import plugin_folder
 
-    stage(
-        options.output, options.figures, options.claims, options.failed, options.sentences, code_of("gallery")
-    )
+    figures, claims, sentences = options.figures, options.claims, options.sentences
+    if not figures and not claims:
+        for paper in options.papers or sorted(path.name for path in Path("results").glob("*")):
+            folder = Path("results", paper)
+            drawn, evaluated = sorted(folder.glob("figures/*.json")), folder / "claims.json"
+            if paper in options.papers and not drawn and not evaluated.is_file():
+                raise DataError(
+                    f"gallery: {folder} has neither figures nor claims; `snakemake {paper}` makes them"
+                )
+            figures += drawn
+            claims += [evaluated] * evaluated.is_file()
+        sentences = sentences or sorted(plugin_folder().glob("papers/*/gallery.yaml"))
+    stage(options.output, figures, claims, options.failed, sentences, code_of("gallery"))
+    if options.papers:
+        print(options.output)
 
 
 def evaluated(paper: str | None) -> list[Path]:
@@ -522,11 +543,11 @@ def plugin_place(error: BaseException) -> str:
     return blame(error)
 
 
-def studied(options: argparse.Namespace) -> Any:
-    """The study of the config files, as the workflow has it."""
+def studied(options: argparse.Namespace, variants: Sequence[Path] = ()) -> Any:
+    """The study of the config files, as the workflow has it; variants: those that `twolayer set` wrote, over them."""
     from twolayer.study.study import load_study
 
-    files = options.configfile or [Path("config.yaml")]
+    files = [*(options.configfile or [Path("config.yaml")]), *variants]
     return load_study(
         files, {"plugin_paths": list(map(str, options.plugin_path))} if options.plugin_path else {}
     )
@@ -537,6 +558,8 @@ def list_(options: argparse.Namespace) -> None:
     from twolayer.reports import study_report
 
     print(study_report(studied(options)))
+    if variants := [str(file) for file in sorted(Path("results").glob("*/config.yaml"))]:
+        print(f"Made by twolayer set, see twolayer list --configfile: {', '.join(variants)}")
 
 
 def verify(options: argparse.Namespace) -> int:
@@ -552,7 +575,8 @@ def show(options: argparse.Namespace) -> None:
     """Show what made a figure: settings, claims, files, and the command that makes it again."""
     from twolayer.reports import figure_report
 
-    print(figure_report(studied(options), options.figure))
+    variant = Path("results", options.figure.partition(".")[0], "config.yaml")
+    print(figure_report(studied(options, [variant] if variant.is_file() else []), options.figure))
 
 
 def new(options: argparse.Namespace) -> None:

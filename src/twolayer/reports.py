@@ -145,7 +145,9 @@ def figure_report(study: Study, name: str) -> str:
     rows = shown_claims(study, figure)
     lines.append("  claims:" + (" none is shown by it" if not rows else ""))
     lines += [f"    {row}" for row in rows]
-    lines.append(f"  again: snakemake --cores all {files_of(figure)[0]}")
+    variant = RESULTS / paper_name / "config.yaml"
+    config = f"--configfile {variant} -- " if variant.is_file() else ""
+    lines.append(f"  again: snakemake --cores all {config}{files_of(figure)[0]}")
     return "\n".join(lines)
 
 
@@ -167,7 +169,11 @@ def shown_claims(study: Study, figure: Figure) -> list[str]:
     file = RESULTS / figure.paper / "claims.json"
     shown = {full.partition(".")[2] for full in study.face_claims(figure)}
     if not file.is_file():
-        return [f"{name}: not yet evaluated" for name in sorted(shown)]
+        face = files_of(figure)[-1]
+        verdicts = json.loads(face.read_text(encoding="utf-8"))["claims"] if face.is_file() else {}
+        return [f"{verdict}: {name}" for name, verdict in verdicts.items()] or [
+            f"{name}: not yet evaluated" for name in sorted(shown)
+        ]
     return [
         f"{row['verdict']}: {row['claim']}: predicted {claims.bounded(row)}, measured {claims.cell(row['measured'])}"
         for row in claims.read(file)

@@ -270,18 +270,25 @@ experiments:
 
 TEST = '''"""What every plugin of its kind must do holds for $name."""
 
+from pathlib import Path
+
 from twolayer.testing import conformance
 
-test_$name = conformance("$kind", $section, plugin_paths=["$folder"])
+FOLDER = str(Path(__file__).parents[1] / "$folder")
+
+test_$name = conformance("$kind", $section, plugin_paths=[FOLDER])
 '''
 
 PAPER_TEST = '''"""The experiments, figures and claims of $name are what a config may ask for."""
+
+from pathlib import Path
 
 from twolayer.study.study import load_study
 
 
 def test_$name() -> None:
-    study = load_study([], {"papers": {"$name": {}}, "plugin_paths": ["$folder"]})
+    folder = str(Path(__file__).parents[1] / "$folder")
+    study = load_study([], {"papers": {"$name": {}}, "plugin_paths": [folder]})
     paper = study.paper("$name")
     assert list(paper.experiments) == ["rate"]
     assert list(paper.figures) == ["loss"]
@@ -329,7 +336,7 @@ def write(kind: str, name: str, folder: Path) -> list[Path]:
     for file in texts:
         if file.exists():
             raise ConfigError(f"new: {file}: is there already; choose another name")
-    words = {"$name": name, "$Class": class_name(name), "$kind": plural, "$folder": str(folder.resolve())}
+    words = {"$name": name, "$Class": class_name(name), "$kind": plural, "$folder": folder.resolve().name}
     for file, text in texts.items():
         for word, meaning in words.items():
             text = text.replace(word, meaning)

@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from gallery_files import write_study
 
 from twolayer.cli import main
 from twolayer.study.registry import KINDS
@@ -206,3 +207,31 @@ def test_what_new_writes_works(
     assert done.returncode == 0, done.stdout
     listed = json.dumps(said(capsys, "plugins", "--plugin-path", "plugins"))
     assert all(f"my_{kind}" in listed for kind in TEMPLATES)
+
+
+def test_a_page_of_one_paper(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_study(tmp_path / "results")
+    assert said(capsys, "gallery", "study", "--output", "results/page.html") == "results/page.html\n"
+    page = Path("results/page.html").read_text()
+    assert "Author &amp; Writer 2020" in page
+    assert said(capsys, "gallery") == ""
+    assert Path("results/index.html").is_file()
+    assert "results/none has neither figures nor claims" in said(capsys, "gallery", "none", status=2)
+
+
+def test_a_figure_of_a_variant_is_shown_with_the_verdicts_on_its_face(
+    study: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(study)
+    config = study / "results" / "tiny_more" / "config.yaml"
+    (config.parent / "figures").mkdir(parents=True)
+    config.write_text("papers: {tiny_more: {base: tiny, experiments: {falling: {seeds: 3}}}}")
+    (config.parent / "figures" / "losses.json").write_text('{"claims": {"falls": "holds"}}')
+    told = said(capsys, "show", "tiny_more.losses")
+    assert "changed from the paper: seeds: 3 (paper: 2)" in told
+    assert "holds: falls" in told
+    assert f"--configfile {config.relative_to(study)} -- results/tiny_more/figures/losses.pdf" in told
+    assert "results/tiny_more/config.yaml" in said(capsys, "list").splitlines()[-1]
