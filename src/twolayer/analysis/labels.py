@@ -14,7 +14,7 @@ QUANTITIES = {
     "time": "time $t$",
     "step": "step",
     "hidden_norm": r"length $|w|$",
-    "teacher_angle": r"angle $\theta$ to the nearest teacher",
+    "teacher_angle": r"angle $\theta$ to the closest teacher",
     "projection": "projection $h$ on the teacher",
     "spread": r"spread $Z$",
     "balance": r"balance $|a|^2 - |w|^2$",
