@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from twolayer import Run, bands, facets, name_axes, reference
-from twolayer.analysis.labels import marker_of, style_of
+from twolayer.analysis.labels import QUANTITIES, marker_of, style_of
 from twolayer.analysis.teachers import teachers_of
 from twolayer.errors import DataError
 from twolayer.population.closed_form import unit
@@ -317,7 +317,7 @@ def align_or_vanish(canvas: Figure, runs: Run) -> None:
     for axes, run in zip(parts[1:], (every[0], every[-1]), strict=False):
         draw_ends(axes, run)
         axes.set_title(schedule(run))
-    parts[1].set_ylabel(r"angle $\theta$ to the closest teacher")
+    parts[1].set_ylabel(QUANTITIES["teacher_angle"])
     parts[1].legend(loc="center left")
     for axes in parts[2:]:
         axes.tick_params(labelleft=False)

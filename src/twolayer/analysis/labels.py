@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["LINES", "axis_label", "counted", "marker_of", "style_of", "symbol_of"]
+__all__ = ["LINES", "QUANTITIES", "axis_label", "counted", "marker_of", "style_of", "symbol_of"]
 
 QUANTITIES = {
     "loss": "loss $L$",
