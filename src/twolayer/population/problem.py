@@ -28,9 +28,10 @@ __all__ = ["PopulationProblem", "Teacher", "lifted", "orthonormal", "reduced"]
 
 Array = Any
 
-COMPILED = 2**25
-"""Networks × pairs of units × features from which on compiled measures are worth their start: some 3 s of array code,
-where loading them takes half a second, and compiling them, once, half a minute."""
+COMPILED = 2**21
+"""Networks × pairs of units × (features + 16) from which on compiled measures are worth their start: half a second of
+array code for loss and gradient (660 networks of m = k = d = 6, 345 of (10, 3, 20)), as long as loading them takes
+with all of Numba, five times as long as without. To compile them, once, takes half a minute."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -246,7 +247,7 @@ class PopulationProblem(TeacherProblem):
     def measures_compiled(self, networks: int) -> bool:
         """From `COMPILED` on."""
         units = self.network.neurons + self.data.hidden.shape[-2]
-        return bool(networks * units**2 * self.data.features >= COMPILED)
+        return bool(networks * units**2 * (self.data.features + 16) >= COMPILED)
 
     @property
     def profiled(self) -> tuple[float, float]:

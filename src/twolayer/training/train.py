@@ -32,6 +32,9 @@ from twolayer.training.twins import EndedRun, shared_with_descent_twin, shared_w
 
 __all__ = ["train"]
 
+LOOKS = 4
+"""How often the loss of a network is taken, about: once at each frame, of some frames in `precision` and `chaos`."""
+
 
 def train(
     data: Data,
@@ -99,7 +102,7 @@ def train(
         reduced, reduced_start, lift = data.problem(network).in_span(full_start)
         reduced_data = reduced.data
     problem = backend.problem(reduced_data, network, dtype, threads)
-    looked_at = len(clock.time) * len(seeds)
+    looked_at = LOOKS * len(clock.time) * len(seeds)
     on_host = reduced_data.mapped(lambda array: np.asarray(array, dtype)).problem(network)
     on_host = for_measuring(on_host, looked_at, threads)
 
