@@ -64,6 +64,7 @@ class Erf(Activation):
     """σ(z) = erf(z/√2) = 2Φ(z) − 1, with Φ the distribution function of N(0, 1)."""
 
     kernel = ErfKernel()
+    compiled = "erf"
 
     def value(self, preactivation: Any) -> Any:
         """erf(z/√2)."""

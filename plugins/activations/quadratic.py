@@ -57,6 +57,7 @@ class Quadratic(Activation):
     even = True
     degree = 2.0
     kernel = QuadraticKernel()
+    compiled = "quadratic"
 
     def value(self, preactivation: Any) -> Any:
         """z²."""

@@ -20,7 +20,7 @@ class Numba(Backend):
     def accelerate(self, problem: Problem, threads: int) -> Problem:
         """The compiled problem of finite data or of a teacher, `threads` seeds or chunks of them at once."""
         if problem.network.activation.slopes is None:
-            return problem  # kernels know activations of two slopes
+            return with_one_pass(problem, threads)  # other kernels know activations of two slopes
         if problem.data.law == "finite" and not problem.quadratic:
             return problem  # and square losses
         from twolayer.kernels.jit import compiles
@@ -36,3 +36,16 @@ class Numba(Backend):
 
             return CompiledPopulationProblem(problem.data, problem.network, threads)
         return problem
+
+
+def with_one_pass(problem: Problem, threads: int) -> Problem:
+    """The problem, with compiled descents of one sample per step where the kernel knows the activation."""
+    if problem.data.law != "population" or not problem.network.activation.compiled:
+        return problem
+    from twolayer.kernels.jit import compiles
+
+    if not compiles():
+        return problem
+    from twolayer.population.numba_one_pass import CompiledKernelProblem
+
+    return CompiledKernelProblem(problem.data, problem.network, threads)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 
 from twolayer import Descent, Network, Problem, ProblemSpec, Weights, dynamics
+from twolayer.core.arrays import norm, to_host
+from twolayer.core.network import placed_like
 from twolayer.core.trajectory import Clock
 from twolayer.errors import TrainingError
+from twolayer.population.one_pass import placed_on_spheres, triangular, turned
 
 MOST_NUMBERS = 10**9
 """Of one batch; it lies in memory under the array backends."""
@@ -22,18 +26,51 @@ class StochasticGradientDescent(Descent):
 
     On a teacher a batch is fresh x ~ N(0, I_d), and L_batch is (1/2B) Σ (f(x) − f*(x))². Of a finite data set it is
     a subset without replacement, drawn anew at each step, with the loss of the set. ∇L_batch is ∇L on average.
+    draw: `full`, in all d features; `reduced`, on a teacher with batches of one sample, in min(d, m + k) coordinates
+    of the span of teachers and students, at no cost in d: w·w and w·v have the same law, and another sample.
+    spherical: after each step each w_j is set back to the length that it started with.
     """
 
     batch_size: int
+    draw: Literal["full", "reduced"] = "full"
+    spherical: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.batch_size < 1:
             raise ValueError(f"batch_size: at least 1, is {self.batch_size}")
+        if self.draw == "reduced" and self.batch_size != 1:
+            raise ValueError(
+                f"draw: 'reduced' draws one sample per step, and batch_size is {self.batch_size}; set it to 1, or "
+                "draw to 'full'"
+            )
+
+    @property
+    def stays_in_span(self) -> bool:  # type: ignore[override]
+        """Where draws are reduced: in the span of teachers and students, up to a rotation about the teachers."""
+        return self.draw == "reduced"
+
+    @property
+    def host_reason(self) -> str:  # type: ignore[override]
+        """A reduced draw is sequential, and small."""
+        return "stochastic descent with reduced draws is computed on the host" if self.stays_in_span else ""
+
+    def checks_rounding(self, problem: Problem) -> bool:
+        """Not of reduced draws, of which only overlaps have a meaning."""
+        return self.draw == "full"
 
     def validate(self, problem: ProblemSpec, network: Network) -> None:
         """Refuse batches that are larger than the data, or than memory."""
         samples, features = problem.size
+        if self.draw == "reduced":
+            if samples is not None or "population" not in problem.laws:
+                raise ValueError(
+                    "draw: 'reduced' needs a teacher on the whole population ('gaussian_teacher')"
+                )
+            if getattr(problem, "profile", "none") != "none":
+                raise ValueError("draw: 'reduced' knows no profile; set problem.profile: none, or draw: full")
+        if self.spherical and network.output == "tied":
+            raise ValueError("spherical: lengths are fixed, and network.output 'tied' trains them")
         if samples is not None:
             self.refuse_above(samples)
         if self.batch_size * (features or 1) > MOST_NUMBERS:
@@ -61,8 +98,9 @@ class StochasticGradientDescent(Descent):
     ) -> Iterator[Weights]:
         """One step after another."""
         self.refuse_unfit(problem)
+        lengths = self.lengths(weights)
         while True:
-            weights = problem.descend_on_batches(weights, self.step_size, self.batch_size, 1, random)
+            weights = self.descend(problem, weights, 1, random, lengths)
             yield weights
 
     def trajectory(
@@ -70,12 +108,47 @@ class StochasticGradientDescent(Descent):
     ) -> Iterator[Weights]:
         """As `steps`, all steps between two saved ones in one call of the backend."""
         self.refuse_unfit(problem)
+        lengths = self.lengths(weights)
         done = int(clock.step[0])
         for step in clock.step:
             count = int(step) - done
-            weights = problem.descend_on_batches(weights, self.step_size, self.batch_size, count, random)
+            weights = self.descend(problem, weights, count, random, lengths)
             done = int(step)
             yield weights
+
+    def lengths(self, weights: Weights) -> Any:
+        """|w_j| (seed, neuron), to which each step goes back; None where it does not."""
+        return norm(weights.hidden) if self.spherical else None
+
+    def descend(
+        self, problem: Any, weights: Weights, count: int, random: Sequence[np.random.Generator], lengths: Any
+    ) -> Weights:
+        """`count` steps."""
+        if self.draw == "reduced":
+            return self.descend_reduced(problem, weights, count, random, lengths)
+        if lengths is None:
+            found: Weights = problem.descend_on_batches(
+                weights, self.step_size, self.batch_size, count, random
+            )
+            return found
+        for _ in range(count):
+            weights = problem.descend_on_batches(weights, self.step_size, self.batch_size, 1, random)
+            weights = Weights(placed_on_spheres(weights.hidden, lengths), weights.output)
+        return weights
+
+    def descend_reduced(
+        self, problem: Any, weights: Weights, count: int, random: Sequence[np.random.Generator], lengths: Any
+    ) -> Weights:
+        """`count` steps on the host."""
+        if count == 0:
+            return weights
+        hidden, teachers = to_host(weights.hidden), len(problem.data.output)
+        if problem.data.dimension and not triangular(hidden, teachers):
+            hidden = turned(hidden, teachers)
+        kept = None if lengths is None else to_host(lengths)
+        host = Weights(hidden, to_host(weights.output))
+        moved = problem.one_pass(host, self.step_size, count, random, kept)
+        return Weights(placed_like(moved.hidden, weights.hidden), placed_like(moved.output, weights.output))
 
     def refuse_unfit(self, problem: Problem) -> None:
         """Refuse what is known only of the data themselves: the number of samples in a file."""

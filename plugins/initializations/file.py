@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -17,11 +18,19 @@ from twolayer.storage.netcdf import read_arrays
 class FileStart(InitializationSpec):
     """`initial_hidden(neuron, feature)` and `initial_output(neuron)` of a netCDF file, for every seed.
 
+    coordinates: `full`, all d features; `reduced`, on a teacher: the min(d, m + k) coordinates of the span of teachers
+    and students, the teachers' first, in which the run's files then are.
     balanced: set a_j = sign(a_j)|w_j| in float64, where the file is balanced only to its precision.
     """
 
     path: str
     balanced: bool = False
+    coordinates: Literal["full", "reduced"] = "full"
+
+    @property
+    def in_reduced_coordinates(self) -> bool:
+        """As `coordinates` says."""
+        return self.coordinates == "reduced"
 
     def draw(self, data: FiniteData, network: Network, random: np.random.Generator) -> Weights:
         """The file's weights, widened to float64."""

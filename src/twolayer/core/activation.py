@@ -69,6 +69,9 @@ class Activation(ABC):
     slopes: tuple[float, float, float] | None = None
     """σ' under, at and over 0 where σ is linear on either side (`TwoSlope`), or None."""
 
+    compiled = ""
+    """The name by which compiled kernels of other activations than those of two slopes know it; empty: they do not."""
+
     kernel: GaussianKernel | None = None
     """The closed form of a teacher's loss; where it is None, `population.gaussian_kernel` integrates by quadrature."""
 

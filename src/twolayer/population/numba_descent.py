@@ -30,6 +30,7 @@ from twolayer.kernels.simd import (
 )
 from twolayer.population.fused_descent import DELICATE, FusedPopulationProblem
 from twolayer.population.lanes import aligned, angle, close_to_teachers, normalize, pulls, squares, update
+from twolayer.population.numba_one_pass import one_pass
 
 __all__ = ["CompiledPopulationProblem"]
 
@@ -61,6 +62,12 @@ class CompiledPopulationProblem(FusedPopulationProblem):
             self.threads,
             self.profiled,
         )
+
+    def one_pass(
+        self, weights: Weights, step_size: float, count: int, random: Sequence[Any], lengths: Any
+    ) -> Weights:
+        """As `TeacherProblem.one_pass`, to rounding."""
+        return one_pass(self.network, self.data, weights, step_size, count, random, lengths, self.threads)
 
     def run_kernel(
         self, vectors: Any, outputs: Any, step_size: float, weight_decay: float, count: int

@@ -16,6 +16,7 @@ from twolayer.core.problem import Problem
 from twolayer.finite.problem import EmpiricalProblem, FiniteData
 from twolayer.population.closed_form import unit
 from twolayer.population.closest import closest_teachers
+from twolayer.population.one_pass import one_pass
 
 __all__ = ["TeacherProblem", "lifted", "orthonormal", "reduced"]
 
@@ -55,6 +56,13 @@ class TeacherProblem(Problem):
             mean, linear = self.removed(weights)
             targets = targets + mean[..., None] + xp.matmul(inputs, linear[..., None])[..., 0]
         return EmpiricalProblem(FiniteData(inputs, targets), self.network)
+
+    def one_pass(
+        self, weights: Weights, step_size: float, count: int, random: Sequence[Any], lengths: Array | None
+    ) -> Weights:
+        """`count` steps of stochastic gradient descent with one sample each, on the host, in min(d, m + k) features:
+        see `population.one_pass`. lengths (seed, neuron): what each |w| is set back to after a step, or None."""
+        return one_pass(self.network, self.data, weights, step_size, count, random, lengths)
 
     def sharpness(self, weights: Weights) -> Array:
         """The top eigenvalue of the Hessian in the trained parameters, (…,): descent is stable below

@@ -37,6 +37,7 @@ ACCELERATIONS = {
     ("population", "descent"): (
         "population/numba_descent.py",
         "population/fused_descent.py",
+        "population/numba_one_pass.py",
         "population/angle_polynomial.py",
         "population/cuda_descent.py",
         "population/cuda_descent.cu",
