@@ -1,4 +1,4 @@
-"""One-pass descent with reduced draws: the compiled loop, its law against descent in all features, its limit, refusals."""
+"""One-pass descent with reduced draws: the compiled loop, its law against that in all features, its limit."""
 
 from __future__ import annotations
 
@@ -58,7 +58,8 @@ def test_turning_keeps_overlaps() -> None:
     hidden = np.random.default_rng(1).normal(size=(2, 3, 7))
     found = turned(hidden, 2)
     assert found.shape == (2, 3, 5)
-    assert triangular(found, 2) and not triangular(hidden, 2)
+    assert triangular(found, 2)
+    assert not triangular(hidden, 2)
     for left, right in ((hidden, found), (hidden[..., :2], found[..., :2])):
         assert np.allclose(left @ np.swapaxes(left, -1, -2), right @ np.swapaxes(right, -1, -2), atol=1e-14)
 
@@ -112,8 +113,8 @@ def test_overlaps_have_the_law_of_descent_in_all_features(tmp_path: Path, spheri
 
 
 def test_deviations_from_the_limit_fall_as_the_root_of_the_dimension() -> None:
-    """p = 4, γ = 2, Δ = .01, t ≤ 20: the median of the largest deviation of (Q, M) from the equations' solution, against
-    another program's over 32 seeds, within 4 standard errors of a median of so many (25 % here)."""
+    """p = 4, γ = 2, Δ = .01, t ≤ 20: the median over 32 seeds of the largest deviation of (Q, M) from the equations, within
+    25 % of another program, with other seeds."""
     import xarray as xr
 
     stored = xr.open_dataset(DATA / "scaling.nc")
@@ -149,15 +150,6 @@ def test_a_seed_has_its_path_whatever_is_saved_and_whoever_runs_along() -> None:
     last = found.hidden.isel(time=-1, seed=2)
     assert abs(last - saved.hidden.isel(time=-1, seed=0)).max() < 1e-12
     assert abs(last - alone.hidden.isel(time=-1, seed=0)).max() < 1e-12
-    assert (
-        found.hidden.isel(time=0)
-        == twolayer.run(
-            experiment(
-                "full", initialization={"name": "gaussian", "scale": 0.3}, seeds=3, times={"steps": [1]}
-            ),
-            weights=True,
-        ).hidden.isel(time=0)
-    ).all()
 
 
 def test_reduced_starts_make_small_files() -> None:

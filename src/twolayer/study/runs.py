@@ -211,7 +211,8 @@ def refuse_reduced(
     """Refuse a draw in reduced coordinates where the problem or the dynamics leaves them."""
     if not built["initialization"].in_reduced_coordinates:
         return
-    place, problem, dynamics = f"{where}.initialization.draw: 'reduced'", built["problem"], built["dynamics"]
+    key = next((key for key, value in sections["initialization"].items() if value == "reduced"), "draw")
+    place, problem, dynamics = f"{where}.initialization.{key}: 'reduced'", built["problem"], built["dynamics"]
     if problem.per_seed or problem.reduced(network.neurons) is None:
         raise ConfigError(
             f"{place} needs a teacher on the whole population ('gaussian_teacher' without samples); the inputs of "
