@@ -113,8 +113,8 @@ def test_overlaps_have_the_law_of_descent_in_all_features(tmp_path: Path, spheri
 
 
 def test_deviations_from_the_limit_fall_as_the_root_of_the_dimension() -> None:
-    """p = 4, γ = 2, Δ = .01, t ≤ 20: the median over 32 seeds of the largest deviation of (Q, M) from the equations, within
-    25 % of another program, with other seeds."""
+    """p = 4, γ = 2, Δ = .01, t ≤ 20: the median of 32 seeds of the largest deviation of (Q, M) from the
+    equations, within 25 % of another program."""
     import xarray as xr
 
     stored = xr.open_dataset(DATA / "scaling.nc")
