@@ -138,8 +138,9 @@ class Progress:
         at_once = max(1.0, self.seconds.total() / max(1e-9, time.monotonic() - self.began))
         return work / at_once
 
-    def line(self, failed: int) -> str:
-        """`317 of 749 jobs, 2 failed, 2 min left: train zhu2025/rate/neurons=2 at t = 3e+04 (45 %), …`."""
+    def line(self, failed: int, width: int | None = None) -> str:
+        """`317 of 749 jobs, 2 failed, 2 min left: train zhu2025/rate/neurons=2 at t = 3e+04 (45 %), …`; of jobs only
+        the share done where that is wider than `width`, which cuts what is still wider."""
         parts = [f"{self.finished} of {self.total} jobs"]
         if failed:
             parts.append(f"{failed} failed")
@@ -148,8 +149,12 @@ class Progress:
         left = max((each for each in known if each is not None and math.isfinite(each)), default=None)
         if left is not None and self.finished < self.total:
             parts.append(f"{training.duration(left)} left")
-        running = ", ".join(f"{name} at {state}" if state else name for name, state in states)
-        return ", ".join(parts) + (f": {running}" if running else "")
+        head = ", ".join(parts) + ": " * bool(states)
+        whole = head + ", ".join(f"{name} at {state}" if state else name for name, state in states)
+        if width is None or len(whole) <= width:
+            return whole
+        short = head + ", ".join(f"{state.share:.0%} {name}" if state else name for name, state in states)
+        return short if len(short) <= width else f"{short[: width - 1]}…"
 
 
 class LogHandler(LogHandlerBase):
@@ -264,15 +269,14 @@ class LogHandler(LogHandlerBase):
 
     def say_progress(self) -> None:
         """The line on progress: always on a terminal, every so often in a log."""
-        line = self.progress.line(len(self.failed))
         if self.overwrites:
             width = shutil.get_terminal_size().columns - 1
-            self.stream.write("\r\033[K" + (line if len(line) <= width else line[: width - 1] + "…"))
+            self.stream.write("\r\033[K" + self.progress.line(len(self.failed), width))
             self.stream.flush()
             self.bar = True
         elif time.monotonic() - self.last > EVERY or self.progress.finished == self.progress.total:
             self.last = time.monotonic()
-            self.say(line)
+            self.say(self.progress.line(len(self.failed)))
 
     def keep_saying(self) -> None:
         """The line on progress from time to time while jobs run, as a long one says how far it is."""
