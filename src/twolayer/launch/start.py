@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -32,14 +33,16 @@ def start_server(plugin_paths: Sequence[str] = ()) -> None:
         start_new_session=True,  # Ctrl-C is for the commands, which pass it on
     )
     os.environ[ADDRESS] = str(address)
-    atexit.register(end, server)
+    atexit.register(end, server, address.parent)
 
 
-def end(server: subprocess.Popen[bytes]) -> None:
-    """Let a server end, and wait for it."""
+def end(server: subprocess.Popen[bytes], folder: Path) -> None:
+    """Let a server end, wait for it, and remove its folder where it was killed before it could."""
     assert server.stdin is not None
     server.stdin.close()
     try:
         server.wait(LAST_WORD)
     except subprocess.TimeoutExpired:
         server.kill()
+        server.wait()
+    shutil.rmtree(folder, ignore_errors=True)
