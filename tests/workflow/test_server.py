@@ -53,6 +53,7 @@ def served(folder: Path, *plugin_paths: Path) -> Iterator[tuple[subprocess.Popen
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
+        cwd=folder,
         env=environment,
     )
     assert process.stdin is not None
