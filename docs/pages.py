@@ -76,6 +76,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     made["config.schema.json"] = json.dumps(config_schema(registry), indent=1, ensure_ascii=False)
     for name, content in made.items():
         files.append(File.generated(config, name, content=content))
+    for paper in papers(registry):
+        for name, picture in pictures(paper).items():
+            files.append(File.generated(config, f"papers/{paper}/{name}.png", abs_src_path=str(picture)))
     return files
 
 
@@ -201,6 +204,7 @@ def paper_page(registry: Registry, paper: str) -> str:
     file = ROOT / "plugins" / "papers" / paper / "gallery.yaml"
     sentences = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else {}
     verdicts = verdicts_of(ROOT / "results" / paper / "claims.json")
+    drawn = pictures(paper)
     lines = [f"# {citation_of(registry, paper)} {{: #{paper} }}", ""]
     lines += [f"`snakemake --cores 2 {paper}` makes what is listed here; `results/index.html` shows it.", ""]
     lines += ["## Figures", ""]
@@ -213,8 +217,11 @@ def paper_page(registry: Registry, paper: str) -> str:
         ]
         if name in sentences:
             lines += [f"<p>In the paper: {typeset(sentences[name])}</p>", ""]
-        if isinstance(drawing.caption, str):
-            lines += [f"<p>{typeset(drawing.caption)}</p>", ""]
+        caption = drawing.caption if isinstance(drawing.caption, str) else drawn_caption(paper, name)
+        if name in drawn:
+            lines += [f"![{name} of {paper}, as the results have it]({paper}/{name}.png)", ""]
+        if caption:
+            lines += [f"<p>{typeset(caption)}</p>", ""]
         lines += [f"Drawn from: {', '.join(f'`{experiment}`' for experiment in drawing.experiments)}", ""]
     lines += ["## Claims", ""]
     for full in claims:
@@ -227,6 +234,21 @@ def paper_page(registry: Registry, paper: str) -> str:
         if shown:
             lines += [f"Figures: {', '.join(f'[{figure}](#figure-{figure})' for figure in shown)}", ""]
     return "\n".join(lines)
+
+
+def pictures(paper: str) -> dict[str, Path]:
+    """The pictures of a paper's figures in the results that are there, of a film the last frame."""
+    folder = ROOT / "results" / paper / "figures"
+    return {path.name.partition(".")[0]: path for path in sorted(folder.glob("*.png"))}
+
+
+def drawn_caption(paper: str, name: str) -> str:
+    """The caption of a figure that says what was run, where it has been drawn."""
+    for suffix in ("json", "mp4.json"):
+        file = ROOT / "results" / paper / "figures" / f"{name}.{suffix}"
+        if file.is_file():
+            return str(json.loads(file.read_text(encoding="utf-8"))["caption"])
+    return ""
 
 
 def verdicts_of(file: Path) -> dict[str, str]:
