@@ -10,17 +10,19 @@ import numpy as np
 from twolayer import FiniteData, InitializationSpec, Network, Weights, initialization
 from twolayer.core.arrays import norm
 from twolayer.errors import DataError
-from twolayer.storage.netcdf import read_arrays
+from twolayer.storage.netcdf import read_seed
 
 
 @initialization("file")
 @dataclass(frozen=True)
 class FileStart(InitializationSpec):
-    """`initial_hidden(neuron, feature)` and `initial_output(neuron)` of a netCDF file, for every seed.
+    """`initial_hidden(neuron, feature)` and `initial_output(neuron)` of a netCDF file, for every seed; with a first
+    dimension `seed`, each seed has its own: by the file's variable `seed(seed)`, or else seed s the s-th, from 0 on.
 
     coordinates: `full`, all d features; `reduced`, on a teacher: the min(d, m + k) coordinates of the span of teachers
     and students, the teachers' first, in which the run's files then are.
     balanced: set a_j = sign(a_j)|w_j| in float64, where the file is balanced only to its precision.
+    Where outputs are fixed or tied, `initial_output` is not used and may be missing.
     """
 
     path: str
@@ -32,14 +34,17 @@ class FileStart(InitializationSpec):
         """As `coordinates` says."""
         return self.coordinates == "reduced"
 
-    def draw(self, data: FiniteData, network: Network, random: np.random.Generator) -> Weights:
+    def weights(self, data: FiniteData, network: Network, random: np.random.Generator, seed: int) -> Weights:
         """The file's weights, widened to float64."""
         shape = (network.neurons, data.features)
-        wanted = {"initial_hidden": ("neuron", "feature"), "initial_output": ("neuron",)}
-        arrays = read_arrays(self.path, wanted)
-        hidden, output = arrays["initial_hidden"], arrays["initial_output"]
+        wanted = {"initial_hidden": ("neuron", "feature")}
+        if network.output == "trained":
+            wanted["initial_output"] = ("neuron",)
+        arrays = read_seed(self.path, wanted, seed)
+        hidden = arrays["initial_hidden"]
         if hidden.shape != shape:
             raise DataError(
                 f"{self.path}: initial_hidden is {hidden.shape}; this run has (neuron, feature) = {shape}"
             )
+        output = arrays.get("initial_output", np.zeros(network.neurons))
         return Weights(hidden, np.sign(output) * norm(hidden) if self.balanced else output)

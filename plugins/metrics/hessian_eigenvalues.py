@@ -1,4 +1,4 @@
-"""hessian_eigenvalues: the smallest and the largest curvature of the objective."""
+"""hessian_eigenvalues: the smallest and the largest curvature of the objective, at all saved times or at the last."""
 
 from __future__ import annotations
 
@@ -23,13 +23,27 @@ def hessian_eigenvalues(problem: Problem, trajectory: Trajectory) -> Any:
     Seed by seed, as a Hessian may be large, by `Problem.hessian_with_outside`. On finite data with two slopes it is
     the Hessian away from w_j·x_k = 0.
     """
+    pairs = zip(frames(trajectory), trajectory.weight_decay, strict=True)
+    return np.stack([of_frame(problem, weights, decay) for weights, decay in pairs], axis=1)
+
+
+@metric(
+    "final_hessian_eigenvalues",
+    ("seed", "extreme"),
+    "smallest and largest eigenvalue of the objective's Hessian at the last saved time",
+    by_default=False,
+)
+def final_hessian_eigenvalues(problem: Problem, trajectory: Trajectory) -> Any:
+    """As `hessian_eigenvalues`, at the last saved time alone, (seed, extreme)."""
+    return of_frame(problem, frames(trajectory)[-1], trajectory.weight_decay[-1])
+
+
+def of_frame(problem: Problem, weights: Weights, decay: float) -> Any:
+    """The extremes of all seeds, (seed, extreme): weights of one saved time, and the objective's λ there."""
     penalized = 2.0 if problem.network.output == "tied" else 1.0  # a_j = |w_j| counts once more
-    values = []
-    for weights, decay in zip(frames(trajectory), trajectory.weight_decay, strict=True):
-        values.append(
-            [penalized * decay + extremes(problem, weights, seed) for seed in range(len(weights.hidden))]
-        )
-    return np.moveaxis(np.asarray(values), 0, 1)
+    return np.stack(
+        [penalized * decay + extremes(problem, weights, seed) for seed in range(len(weights.hidden))]
+    )
 
 
 def extremes(problem: Problem, weights: Weights, seed: int) -> Any:

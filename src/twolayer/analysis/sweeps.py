@@ -35,7 +35,7 @@ def unpadded(run: xr.Dataset) -> xr.Dataset:
     if "time" in run.sizes:
         run = run.isel(time=np.flatnonzero(np.isfinite(run["time"].values)))
     for dimension in run.sizes:
-        if dimension not in ("time", "seed"):
+        if dimension != "time":
             length = 0
             for variable in run.data_vars.values():
                 if dimension in variable.dims:

@@ -39,6 +39,7 @@ __all__ = [
     "read",
     "read_arrays",
     "read_run",
+    "read_seed",
     "unpack_problem",
     "unpack_trajectory",
     "write",
@@ -424,3 +425,21 @@ def read_arrays(path: Path | str, wanted: Mapping[str, tuple[str, ...]]) -> dict
             if sizes.setdefault(dimension, size) != size:
                 raise DataError(f"{path}: {name} has {size} along {dimension}; must be {sizes[dimension]}")
     return {name: np.asarray(variables[name][1], dtype=np.float64) for name in wanted}
+
+
+def read_seed(path: Path | str, wanted: Mapping[str, tuple[str, ...]], seed: int) -> dict[str, Any]:
+    """As `read_arrays`, of one seed where the file's arrays have a first dimension `seed`.
+
+    Which row is a seed's says the file's variable `seed(seed)`; without it, seed s is row s, from 0 on.
+    """
+    variables, _ = read(path, (*wanted, "seed"))
+    per_seed = {name: ("seed", *dimensions) for name, dimensions in wanted.items()}
+    if not any(name in variables and variables[name][0] == per_seed[name] for name in wanted):
+        return read_arrays(path, wanted)
+    arrays = read_arrays(path, per_seed)
+    rows = len(next(iter(arrays.values())))
+    known = variables["seed"][1].tolist() if "seed" in variables else list(range(rows))
+    if seed not in known:
+        found = f"the seeds {known}" if len(known) < 10 else f"{len(known)} seeds, {known[0]} to {known[-1]}"
+        raise DataError(f"{path}: has {found}; this run has a seed {seed}")
+    return {name: values[known.index(seed)] for name, values in arrays.items()}

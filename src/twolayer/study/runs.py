@@ -129,6 +129,7 @@ def make_experiment(
         taken |= dict.fromkeys(dimensions, f"a dimension of the metric '{metric}'")
     runs: dict[str, PlannedRun] = {}
     for point in sweep_points(section.get("sweep"), f"{where}.sweep"):
+        refuse_seed_lists(point, f"{where}.sweep")
         run = make_run(paper, name, section, point, registry, where)
         refuse_taken(point, taken, f"{where}.sweep")
         if len(run.name.encode()) > LONGEST_NAME:
@@ -199,10 +200,23 @@ def make_run(
         rule = build(StopRule, raw["stop"], f"{where}.stop")
         sections["stop"] = {key: value for key, value in canonical(rule).items() if value is not None}
     swept = {
-        path.rpartition(".")[2]: get_path(sections, path) if label is None else label
+        path.rpartition(".")[2]: swept_value(sections, path) if label is None else label
         for path, (label, _) in point.items()
     }
     return PlannedRun(paper, experiment, run_name(swept), swept, sections)
+
+
+def swept_value(sections: Mapping[str, Any], path: str) -> Any:
+    """The checked value at a dotted path of a run; of `seeds` their number."""
+    value = get_path(sections, path)
+    return len(value) if path == "seeds" else value
+
+
+def refuse_seed_lists(point: Mapping[str, tuple[Any, Any]], where: str) -> None:
+    """Refuse a sweep of lists of seeds: a dataset has one axis of seeds, which runs with numbers of them share."""
+    label, value = point.get("seeds", (None, 1))
+    if label is not None or not isinstance(number(value), int):
+        raise ConfigError(f"{where}.seeds: a sweep takes numbers of seeds, such as 500, not {value!r}")
 
 
 def refuse_reduced(

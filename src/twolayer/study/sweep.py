@@ -56,7 +56,7 @@ def sweep_points(sweep: Any, where: str) -> list[dict[str, tuple[Any, Any]]]:
     words: dict[str, str] = {}
     for path in paths:
         word = str(path).rpartition(".")[2]
-        choices = (*SECTIONS, "dtype")
+        choices = (*SECTIONS, "dtype", "seeds")
         if str(path).partition(".")[0] not in choices:
             raise ConfigError(f"{where}.{path}: {unknown_name('section to sweep', path, choices)}")
         if not re.fullmatch(WORD, word):
