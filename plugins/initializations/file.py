@@ -7,8 +7,9 @@ from typing import Literal
 
 import numpy as np
 
-from twolayer import FiniteData, InitializationSpec, Network, Weights, initialization
+from twolayer import InitializationSpec, Network, Weights, initialization
 from twolayer.core.arrays import norm
+from twolayer.core.data import Data
 from twolayer.errors import DataError
 from twolayer.storage.netcdf import read_seed
 
@@ -34,10 +35,10 @@ class FileStart(InitializationSpec):
         """As `coordinates` says."""
         return self.coordinates == "reduced"
 
-    def weights(self, data: FiniteData, network: Network, random: np.random.Generator, seed: int) -> Weights:
+    def weights(self, data: Data, network: Network, random: np.random.Generator, seed: int) -> Weights:
         """The file's weights, widened to float64."""
         shape = (network.neurons, data.features)
-        wanted = {"initial_hidden": ("neuron", "feature")}
+        wanted: dict[str, tuple[str, ...]] = {"initial_hidden": ("neuron", "feature")}
         if network.output == "trained":
             wanted["initial_output"] = ("neuron",)
         arrays = read_seed(self.path, wanted, seed)

@@ -25,7 +25,12 @@ def run(path: Path, **changed: Any) -> xr.Dataset:
             "initialization": {"name": "file", "path": str(path)},
             "dynamics": {"name": "gradient_descent", "step_size": 0.1},
             "times": {"steps": [1]},
-            "metrics": ["initial_hidden", "initial_output", "hessian_eigenvalues", "final_hessian_eigenvalues"],
+            "metrics": [
+                "initial_hidden",
+                "initial_output",
+                "hessian_eigenvalues",
+                "final_hessian_eigenvalues",
+            ],
             **changed,
         }
     )
@@ -73,7 +78,9 @@ def test_outputs_of_each_seed(tmp_path: Path) -> None:
 
 def test_runs_with_other_numbers_of_seeds(tmp_path: Path) -> None:
     path = written(tmp_path / "starts.nc")
-    dataset = run(path, sweep=[{"dynamics.step_size": 0.1, "seeds": 3}, {"dynamics.step_size": 0.2, "seeds": 2}])
+    dataset = run(
+        path, sweep=[{"dynamics.step_size": 0.1, "seeds": 3}, {"dynamics.step_size": 0.2, "seeds": 2}]
+    )
     assert dataset["seeds"].values.tolist() == [3, 2]
     assert dataset.sizes["seed"] == 3
     runs = twolayer.runs_by(dataset, "step_size")
