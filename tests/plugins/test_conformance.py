@@ -19,6 +19,7 @@ BUILT_IN: list[tuple[str, Any, dict[str, Any]]] = [
     ("problems", {"name": "gaussian_teacher", "dimension": 3, "teachers": 2, "samples": 9}, {}),
     ("problems", {"name": "points", "inputs": [[1.0, 0.5], [0.2, 1.0]], "targets": [1.0, -1.0]}, {}),
     ("initializations", {"name": "gaussian", "scale": 0.3}, {}),
+    ("initializations", {"name": "matrix", "hidden": [[1.0, 0.5, -1.0, 2.0]] * 3, "output": [1.0, -1.0, 0.5]}, {}),
     ("dynamics", {"name": "gradient_descent", "step_size": 0.05}, {"order": 1}),
     (
         "dynamics",
@@ -28,6 +29,8 @@ BUILT_IN: list[tuple[str, Any, dict[str, Any]]] = [
     ("dynamics", {"name": "stochastic_gradient_descent", "step_size": 0.05, "batch_size": 2}, {}),
     ("dynamics", {"name": "gradient_flow", "rtol": 1e-10}, {"conserved": {"imbalance": 1e-7}}),
     ("metrics", "loss", {}),
+    ("metrics", "final_hessian_eigenvalues", {}),
+    ("metrics", "final_neuron_curvature", {}),
     ("backends", "numba", {}),
 ]
 CASES = [
