@@ -19,7 +19,11 @@ BUILT_IN: list[tuple[str, Any, dict[str, Any]]] = [
     ("problems", {"name": "gaussian_teacher", "dimension": 3, "teachers": 2, "samples": 9}, {}),
     ("problems", {"name": "points", "inputs": [[1.0, 0.5], [0.2, 1.0]], "targets": [1.0, -1.0]}, {}),
     ("initializations", {"name": "gaussian", "scale": 0.3}, {}),
-    ("initializations", {"name": "matrix", "hidden": [[1.0, 0.5, -1.0, 2.0]] * 3, "output": [1.0, -1.0, 0.5]}, {}),
+    (
+        "initializations",
+        {"name": "matrix", "hidden": [[1.0, 0.5, -1.0, 2.0]] * 3, "output": [1.0, -1.0, 0.5]},
+        {},
+    ),
     ("dynamics", {"name": "gradient_descent", "step_size": 0.05}, {"order": 1}),
     (
         "dynamics",
