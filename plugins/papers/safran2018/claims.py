@@ -162,6 +162,8 @@ def rare(run: Run) -> Result:
 def classes(run: Run, classes: xr.Dataset) -> Results:
     judged = measured.spurious(run) & measured.settled(run)
     left = int((measured.spurious(run) & ~measured.settled(run)).sum())
+    if not measured.spurious(run).any():
+        return {}
     if not judged.any():
         return {"known": inconclusive(f"no spurious end has settled; {left} have not")}
     place, apart = measured.nearest_class(run, classes)

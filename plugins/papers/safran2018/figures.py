@@ -177,7 +177,7 @@ def minima(canvas: Figure, runs: Run, classes: xr.Dataset) -> None:
                 )  # fmt: skip
     axes.axhline(0.0, color="0.4", linewidth=0.8)
     axes.set_yscale("symlog", linthresh=1e-3)
-    axes.set(xlabel="loss $L$", ylabel=r"smallest eigenvalue of $\nabla^2 L$")
+    axes.set(xlabel="loss $L$", ylabel=r"smallest eigenvalue of $\nabla^2 L$", ylim=(-0.05, 0.1))
     axes.legend(title="students away\nfrom their teacher", loc="center left", bbox_to_anchor=(1.0, 0.5))
 
 
@@ -230,8 +230,8 @@ def matrices(canvas: Figure, runs: Run, classes: xr.Dataset) -> None:
 def families(canvas: Figure, runs: Run, classes: xr.Dataset) -> None:
     axes = canvas.subplots()
     sizes = np.unique(np.geomspace(20, 1e5, 30).astype(int))
-    law = np.geomspace(6, 1e5, 200)
-    reference(axes, law, np.full(len(law), theory.FLIPPED), r"$\frac{1}{2} - 2/\pi^2$")
+    law = np.geomspace(100, 1e5, 200)
+    reference(axes, [6, 1e5], [theory.FLIPPED] * 2, r"$\frac{1}{2} - 2/\pi^2$")
     axes.plot(law, theory.family_law(law), ":", color="0.4", label="next term")
     for flipped in theory.FEW:
         style = style_of(flipped, theory.FEW)
