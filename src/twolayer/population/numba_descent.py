@@ -37,6 +37,9 @@ __all__ = ["CompiledPopulationProblem"]
 MANY = 16
 """From this many neurons on, lanes are neurons."""
 
+STEPS_AT_ONCE = 2**14
+"""Steps of chunks that one call of compiled code takes, unless a chunk takes more: in between Ctrl-C is heard."""
+
 
 @dataclass(frozen=True)
 class CompiledPopulationProblem(FusedPopulationProblem):
@@ -108,21 +111,42 @@ def by_seeds(units: Any, outputs: Any, left: Any, arguments: Any, threads: int) 
 
     left (seed,): how many steps each seed has left, at the end too: not 0 where it is `close_to_teachers`.
     """
-    seeds = len(units)
+    chunks = -(-len(units) // WIDTH)
+    batch = max(1, min(STEPS_AT_ONCE // max(1, int(left.max(initial=1))), -(-chunks // threads)))
 
-    def descend_chunk(chunk: int) -> None:
-        chosen = np.minimum(
-            np.arange(chunk * WIDTH, (chunk + 1) * WIDTH), seeds - 1
-        )  # the last seed fills up
-        vectors, coefficients = aligned(np.moveaxis(units[chosen], 0, -1)), aligned(outputs[chosen].T)
-        remaining = aligned(left[chosen])
-        descend_seeds(vectors.ravel(), coefficients.ravel(), *units.shape[1:], *(*arguments, remaining))
-        stop = min(WIDTH, seeds - chunk * WIDTH)
-        units[chosen[:stop]] = np.moveaxis(vectors, -1, 0)[:stop]
-        outputs[chosen[:stop]] = coefficients.T[:stop]
-        left[chosen[:stop]] = remaining[:stop]
+    def descend_batch(index: int) -> None:
+        descend_chunks(units, outputs, left, index * batch, min((index + 1) * batch, chunks), *arguments)
 
-    over_seeds(descend_chunk, -(-seeds // WIDTH), threads)
+    over_seeds(descend_batch, -(-chunks // batch), threads)
+
+
+@njit(cache=True, nogil=True)
+def descend_chunks(
+    units: Any, outputs: Any, left: Any, first: int, last: int, students: int, mode: int, scales: Any, numbers: Any,
+    stops: bool,
+) -> None:  # fmt: skip
+    """As `by_seeds`, of the chunks of eight seeds from `first` to `last`; the last seed fills up the last chunk."""
+    seeds, count, coordinates = units.shape
+    vectors = aligned_zeros(1, count * coordinates * 8, units)[0]
+    coefficients, remaining = aligned_zeros(1, count * 8, units)[0], aligned_zeros(1, 8, units)[0]
+    for chunk in range(first, last):
+        for lane in range(8):
+            seed = min(chunk * 8 + lane, seeds - 1)
+            remaining[lane] = left[seed]
+            for q in range(count):
+                coefficients[q * 8 + lane] = outputs[seed, q]
+                for d in range(coordinates):
+                    vectors[(q * coordinates + d) * 8 + lane] = units[seed, q, d]
+        descend_seeds(
+            vectors, coefficients, count, coordinates, students, mode, scales, numbers, stops, remaining
+        )
+        for lane in range(min(8, seeds - chunk * 8)):
+            seed = chunk * 8 + lane
+            left[seed] = int(remaining[lane])
+            for q in range(count):
+                outputs[seed, q] = coefficients[q * 8 + lane]
+                for d in range(coordinates):
+                    units[seed, q, d] = vectors[(q * coordinates + d) * 8 + lane]
 
 
 def by_neurons(units: Any, outputs: Any, left: Any, arguments: Any, threads: int) -> None:
