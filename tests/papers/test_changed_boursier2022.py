@@ -232,3 +232,21 @@ def test_figure_2_shows_the_authors_times_whatever_the_step() -> None:
         titles.append([int(one.get_title().split()[1].strip(",")) for one in axes if one.get_title()])
     assert np.array(titles[0]) * 2.6e-3 == pytest.approx([0.0, 1.881, 9.004, 15.407], abs=0.01)
     assert np.array(titles[1]) * 1e-3 == pytest.approx([0.0, 1.881, 9.004, 9.5], abs=0.01)
+
+
+def test_slopes_of_growth_need_small_scales() -> None:
+    """Between 1e-4 and 1e-8 the slope is off by more than the claim's 1 %."""
+    found = twolayer.run(
+        {
+            "problem": {"name": "orthogonal", "samples": 2, "dimension": 2, "targets": [1, -0.6]},
+            "network": {"neurons": 6},
+            "initialization": {"name": "covering", "scale": 1e-4},
+            "dynamics": {"name": "gradient_flow"},
+            "times": {"start": 1, "stop": 100, "count": 100, "spacing": "linear"},
+            "metrics": ["loss", "hidden", "output", "inputs", "targets"],
+            "sweep": {"initialization.scale": [1e-4, 1e-8]},
+        }
+    )
+    (result,) = verdicts("growth_times", staircase=found).values()
+    assert result.verdict == "inconclusive"
+    assert "needs runs of two scales λ ≤ 1e-8" in result.detail
