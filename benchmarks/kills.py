@@ -4,13 +4,15 @@
 
 Snakemake is started on the same folder again and again, and ended after a random time: by SIGKILL to it alone, whose
 jobs go on, or to all its processes, as a machine that crashes, or by SIGTERM or SIGHUP, as a closed terminal. After
-each end every file is looked at by `twolayer verify`, and those that were whole before must be there with the same
-bytes. A sweep that comes to its end is compared with one that was not disturbed, and begun anew.
+each end every file is looked at by `twolayer verify`, and those of jobs that Snakemake had noted as finished before
+must be there with the same bytes. A sweep that comes to its end is compared with one that was not disturbed, and
+begun anew.
 """
 
 from __future__ import annotations
 
 import argparse
+import base64
 import os
 import random
 import shutil
@@ -112,6 +114,15 @@ def contents(folder: Path) -> dict[Path, bytes]:
     }
 
 
+def unnoted(project: Project) -> set[Path]:
+    """The outputs of jobs that Snakemake has not noted as finished."""
+    found = set()
+    for marker in (project.folder / ".snakemake" / "incomplete").rglob("*"):
+        if marker.is_file():
+            found.add(Path(base64.urlsafe_b64decode(marker.name).decode()).relative_to("results"))
+    return found
+
+
 def verified(project: Project) -> list[str]:
     """The results that `twolayer verify` finds wrong."""
     command = [sys.executable, "-m", "twolayer.cli", "verify"]
@@ -174,7 +185,10 @@ def main() -> int:
             lost += len(gone)
             for line in (*wrong, *(f"lost: {path}" for path in gone)):
                 print(f"after {ways.total()} kills ({way}): {line}")
-            finished = {path: content for path, content in now.items() if path.suffix == ".nc"}
+            waiting = unnoted(project)
+            finished = {
+                path: content for path, content in now.items() if path.suffix == ".nc" and path not in waiting
+            }
         end_of_all = project.snakemake("--cores", "2", "tiny")
         same = contents(project.folder / "results") == whole
         if not same:

@@ -250,7 +250,7 @@ def train(options: argparse.Namespace) -> None:
     from twolayer.storage import netcdf, verify
     from twolayer.study.job import Job
     from twolayer.study.registry import load
-    from twolayer.training.checkpoint import Log
+    from twolayer.training.checkpoint import Log, checkpoint_of
 
     problem, attributes = netcdf.read(options.problem)
     run = netcdf.read_run(attributes, options.problem, "problem")
@@ -261,7 +261,7 @@ def train(options: argparse.Namespace) -> None:
         print(f"{options.output}: {placed.note}", file=sys.stderr)
     identity = {**netcdf.provenance("trajectory", run, job.code("train")), "backend": placed.backend}
     identity |= netcdf.made_from({"problem.nc": attributes})
-    log = Log(options.output.with_name(f".{options.output.stem}.checkpoint"), identity, options.checkpoint)
+    log = Log(checkpoint_of(options.output), identity, options.checkpoint)
     with prompt_interrupt(), progress_of(options.output, job):
         variables, notes = stage(
             problem,
@@ -281,7 +281,7 @@ def train(options: argparse.Namespace) -> None:
     made |= netcdf.made_from({"problem.nc": attributes})
     refuse_changed(options.problem, attributes, "problem")
     netcdf.write(options.output, variables, made)
-    log.remove()
+    log.close()
     for note in notes:
         print(f"{options.output}: {note}", file=sys.stderr)
 
@@ -326,6 +326,7 @@ def measure(options: argparse.Namespace) -> None:
     from twolayer.storage import netcdf, verify
     from twolayer.study.job import Job
     from twolayer.study.registry import load
+    from twolayer.training.checkpoint import checkpoint_of
 
     problem, attributes = netcdf.read(options.problem)
     trajectory, trained = netcdf.read(options.trajectory, by_parts=("hidden", "output"))
@@ -353,6 +354,8 @@ def measure(options: argparse.Namespace) -> None:
     )
     refuse_changed(options.trajectory, trained, "trajectory")
     netcdf.write(options.output, variables, made | netcdf.coordinates(variables))
+    with contextlib.suppress(OSError):
+        checkpoint_of(options.trajectory).unlink(missing_ok=True)
     for message in messages:
         print(f"{options.output}: {message}", file=sys.stderr)
 
@@ -666,6 +669,7 @@ def opened(netcdf: list[Path], files: list[Path], paper: str = "") -> dict[str, 
     import xarray as xr
 
     from twolayer.storage.layout import experiment_of
+    from twolayer.storage.netcdf import store_of
 
     found = {}
     named = [(experiment_of(path, paper) if paper else path.parent.name, path) for path in netcdf] + [
@@ -675,7 +679,7 @@ def opened(netcdf: list[Path], files: list[Path], paper: str = "") -> dict[str, 
         if not path.is_file():
             raise DataError(f"{path}: there is no such file")
         try:
-            with xr.open_dataset(path, engine="netcdf4") as dataset:
+            with xr.open_dataset(store_of(path)) as dataset:
                 found[name] = dataset.load()
         except (OSError, RuntimeError, ValueError) as error:
             raise DataError(f"{path}: is not a netCDF file that can be read: {error}") from error

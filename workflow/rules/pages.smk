@@ -9,7 +9,7 @@ DESCRIPTIONS = [
 # What papers show in their figures, next to the plugins that draw them.
 SENTENCES = sorted(
     {
-        os.path.relpath(file)
+        relative(file)
         for paper in study.papers.values()
         for figure in paper.figures.values()
         if (source := study.registry.find("figures", figure.registered).file)

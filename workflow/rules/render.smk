@@ -57,4 +57,4 @@ for rule_name, suffixes, face in (
             "(twolayer render {resources.plugin_paths} {params.options} --datasets {input.datasets:q}"
             " --files {input.files:q} --claim-files {input.claim_files:q}"
             " --style {input.style:q} --output {output:q} > {log:q} 2>&1)"
-            f" || {noted('figures', '{wildcards.figure}')}"
+            f" || {noted('figures', '{wildcards.figure:q}')}"

@@ -3,7 +3,6 @@ import functools
 import hashlib
 import json
 import os
-import shlex
 import sys
 import time
 from pathlib import Path
@@ -18,6 +17,7 @@ from twolayer.analysis.claims import summary
 from twolayer.launch.start import start_server
 from twolayer.storage.layout import dataset_file
 from twolayer.storage.verify import digest_of, runs_digest, why_stale, why_stale_claims, why_stale_figure
+from twolayer.study.command import quoted, relative
 from twolayer.study.study import load_study
 
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow"))
@@ -46,8 +46,8 @@ if had_locks:
     )
 
 RUN = "results/{paper}/{experiment}/{run}"
-STYLE = os.path.relpath(Path(workflow.basedir) / "workflow" / "figures.mplstyle")
-PLUGIN_PATHS = " ".join(f"--plugin-path {shlex.quote(path)}" for path in study.plugin_paths)
+STYLE = relative(Path(workflow.basedir) / "workflow" / "figures.mplstyle")
+PLUGIN_PATHS = quoted(*(f"--plugin-path={path}" for path in study.plugin_paths))
 
 
 wildcard_constraints:
@@ -204,7 +204,7 @@ def products(paper):
 # version for a new one, so a failure is noted, and a job that has a new failure among its params runs again.
 def noted(*product):
     """The shell command that notes a failure, and fails."""
-    return f"(date +%s%N > {failure_file('{wildcards.paper}', *product)}; exit 1)"
+    return f"(date +%s%N > {failure_file('{wildcards.paper:q}', *product)}; exit 1)"
 
 
 def last_failure(paper, *product):

@@ -13,6 +13,7 @@ import xarray as xr
 from twolayer.analysis.explorer import FEWEST_FRAMES, explorer, scene, seeds_shown
 from twolayer.errors import DataError
 from twolayer.storage import atomic, checksum
+from twolayer.storage.netcdf import store_of
 
 __all__ = ["explore"]
 
@@ -92,6 +93,6 @@ def opened(path: Path) -> xr.Dataset:
     if not path.is_file():
         raise DataError(f"{path}: there is no such file")
     try:
-        return xr.open_dataset(path, engine="netcdf4")
+        return xr.open_dataset(store_of(path))
     except (OSError, RuntimeError, ValueError) as error:
         raise DataError(f"{path}: is not a netCDF file that can be read: {error}") from error

@@ -40,6 +40,7 @@ __all__ = [
     "read_arrays",
     "read_run",
     "read_seed",
+    "store_of",
     "unpack_problem",
     "unpack_trajectory",
     "write",
@@ -352,6 +353,14 @@ def read(
             return variables, {key: file.getncattr(key) for key in file.ncattrs()}
     except (OSError, RuntimeError) as error:
         raise unreadable(path, error) from error
+
+
+def store_of(path: Path) -> Any:
+    """A file as xarray opens it by the path that is given: by itself it makes the path absolute, and the netCDF
+    library finds no file in a folder with a backslash in its name."""
+    from xarray.backends import NetCDF4DataStore
+
+    return NetCDF4DataStore(netCDF4.Dataset(path))  # type: ignore[no-untyped-call]
 
 
 def present(variable: Any, what: str, part: Any = ...) -> Any:

@@ -385,11 +385,18 @@ def collector(kind: str, module: Any, source: str, found: list[Registered]) -> A
         if any(entry.name == name for entry in found if entry.kind == kind):
             raise PluginError(f"register_{kind}: '{name}' is registered twice in this plugin")
         check(kind, name, plugin)
+        if not all(part.isidentifier() for part in name.split(".", kind in OF_PAPERS)):
+            raise PluginError(
+                f"register_{kind}: a name is of letters, digits and '_' and begins with no digit, not {name!r}"
+            )
         file = getattr(module, "__file__", None) or inspect.getsourcefile(type(module))
         found.append(Registered(kind, name, plugin, source, Path(file) if file else None))
 
     return register
 
+
+OF_PAPERS = ("figures", "claims")
+"""The kinds whose names are <paper>.<name>."""
 
 BASES: dict[str, type] = {
     "backends": Backend,

@@ -15,6 +15,7 @@ from twolayer.core.network import Network
 from twolayer.core.times import Times
 from twolayer.core.trajectory import Clock
 from twolayer.errors import ConfigError, unknown_name
+from twolayer.study.command import refuse_braces
 from twolayer.study.job import PLUGIN_SECTIONS, refuse_inapplicable, selected_metrics
 from twolayer.study.network import build_network, described
 from twolayer.study.registry import RESERVED, Registry
@@ -185,6 +186,8 @@ def make_run(
     refuse_frames(len(clock.time), len(seeds), network, problem, initialization, f"{where}.times")
     for key in ("problem", "initialization"):
         path = sections[key].get("path")
+        if path:
+            refuse_braces(path, f"{where}.{key}.path")
         if path and not Path(path).is_file() and not Path(path).is_relative_to("results"):
             raise ConfigError(f"{where}.{key}.path: there is no file '{path}'")
     dtype = raw.get("dtype", "float64")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import Any
 
 from twolayer.analysis.figures import Planned
 from twolayer.errors import ConfigError, DataError, unknown_name
+from twolayer.study.command import quoted, refuse_braces, relative
 from twolayer.study.fingerprint import code_of
 from twolayer.study.job import Job, selected_metrics
 from twolayer.study.merge import anchored, mapping, read_config
@@ -147,7 +146,7 @@ class Study:
         """The files beside a figure's or a claim's plugin that it reads."""
         found = self.registry.find(kind, name)
         folder = found.file.parent if found.file else Path()
-        return [os.path.relpath(folder / file) for file in found.plugin.files]
+        return [relative(folder / file) for file in found.plugin.files]
 
     def claim_files(self, paper: str) -> list[str]:
         """The files that a paper's claims are held against."""
@@ -176,18 +175,18 @@ class Study:
         name, claims = f"{figure.paper}.{figure.name}", self.face_claims(figure)
         options = [figure.registered, *(["--name", name] if name != figure.registered else [])]
         options += ["--claims", *claims] if claims else []
-        return shlex.join([*options, *self.papers[figure.paper].changed_option(figure.experiments)])
+        return quoted(*options, *self.papers[figure.paper].changed_option(figure.experiments))
 
     def claims_options(self, paper: str) -> str:
         """What `twolayer claims` is told of a paper: whose claims it has, and what was changed."""
         _, *bases = self.paper(paper).lineage
         options = [paper, *(["--base", *bases] if bases else [])]
-        return shlex.join([*options, *self.papers[paper].changed_option(self.claim_experiments(paper))])
+        return quoted(*options, *self.papers[paper].changed_option(self.claim_experiments(paper)))
 
     def metrics_option(self, paper: str, experiment: str) -> str:
         """The `--metrics` of the measure command."""
         metrics = self.papers[paper].experiments[experiment].metrics
-        return "" if metrics is None else f"--metrics {' '.join(metrics)}"
+        return "" if metrics is None else quoted("--metrics", *metrics)
 
 
 Layer = tuple[str, Mapping[str, Any]]
@@ -295,6 +294,10 @@ def make_paper(
         full: tuple(registry.find("claims", full).plugin.experiments)
         for full in inherited("claims", composed.lineage, registry).values()
     }
+    drawn = {registry.find("figures", figure.registered).file for figure in figures.values()}
+    for plugin in drawn | {registry.find("claims", full).file for full in claims}:
+        if plugin is not None:  # files next to it are inputs of jobs
+            refuse_braces(relative(plugin.parent), place)
     for full, names in claims.items():
         if missing := [experiment for experiment in names if experiment not in experiments]:
             key = full.partition(".")[2]

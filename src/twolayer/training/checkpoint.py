@@ -40,7 +40,7 @@ from twolayer.core.problem import Problem
 from twolayer.core.seeds import over_seeds
 from twolayer.core.trajectory import Clock, FlowWeights, WeightsWithMemory
 
-__all__ = ["Checkpoint", "Log", "recorded"]
+__all__ = ["Checkpoint", "Log", "checkpoint_of", "recorded"]
 
 HEADER = struct.Struct("<4sQI")
 """Before each record: a mark, the length in bytes and the CRC-32 of what follows."""
@@ -184,13 +184,19 @@ class Log:
         meta, arrays = unpacked(content)
         return meta, weights_of(meta, arrays)
 
-    def remove(self) -> None:
-        """Remove the file, when the result is whole."""
+    def close(self) -> None:
+        """Write what is pending where there is a file, and leave it: Snakemake may remove the output of a job that it
+        has not noted as finished, and then all of it is read from here. The next stage removes it."""
         with self.lock, contextlib.suppress(OSError):
             if self.usable and self.file is not None:
-                self.path.unlink(missing_ok=True)
+                self.file.write(b"".join(self.pending))
                 self.file.close()
             self.usable = False
+
+
+def checkpoint_of(trajectory: Path) -> Path:
+    """Where the log of a training lies, by the file of its result."""
+    return trajectory.with_name(f".{trajectory.stem}.checkpoint")
 
 
 def records(file: BinaryIO) -> Iterator[tuple[int, int, bytes]]:
