@@ -32,7 +32,7 @@ STAGES |= {"metrics": ("measure", ("problem.nc", "trajectory.nc"))}
 FILES_SHOWN = 20
 """Files that a command line names, at most."""
 
-PDF_STREAM = re.compile(rb"/Filter /FlateDecode.*?>>\s*stream\r?\n(.*?)\r?\nendstream", re.DOTALL)
+PDF_STREAM = re.compile(rb"/Filter /FlateDecode.*?>>\s*stream\r?\n(.*?)\nendstream", re.DOTALL)
 
 
 @dataclass(frozen=True)
