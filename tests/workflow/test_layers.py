@@ -135,6 +135,7 @@ ALLOWED = {
     "twolayer.analysis.claims",
     "twolayer.errors",
     "twolayer.launch.start",
+    "twolayer.study.command",
     "twolayer.storage.layout",
     "twolayer.storage.verify",
     "twolayer.study.merge",
