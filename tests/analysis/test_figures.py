@@ -23,7 +23,7 @@ from matplotlib.text import Text
 
 from twolayer.analysis.claims import Claim
 from twolayer.analysis.comparison import Result
-from twolayer.analysis.drawing import space_labels
+from twolayer.analysis.drawing import reference, show_all, space_labels
 from twolayer.analysis.face import FACE_SIZE, Face, broken, length_of, verdict_line
 from twolayer.analysis.figures import Drawing, drawing, letter_panels, render, style_file
 
@@ -197,3 +197,23 @@ def test_labels_of_a_logarithmic_axis_do_not_lie_on_each_other(limits: tuple[flo
         assert inside
         inside.sort(key=lambda box: box.x0)
         assert all(left.x1 <= right.x0 for left, right in itertools.pairwise(inside))
+
+
+def test_upper_limits_do_not_cut_what_was_measured() -> None:
+    """Lines and points above the limit raise it; references, and values below it, do not."""
+    left, right = Figure().subplots(1, 2)
+    for axes in (left, right):
+        axes.set(xscale="log", yscale="log", xlim=(1, 10), ylim=(1e-3, 8))
+        reference(axes, [1, 1e6], [1, 1e6])
+        axes.plot([2, 5], [1e-9, 7.0])
+        axes.axhline(1e5)
+        show_all(axes)
+        assert axes.get_xlim() == (1, 10)
+        assert axes.get_ylim() == (1e-3, 8)
+    left.plot([20], [50.0], "o")
+    left.plot([np.nan], [np.inf], "o")
+    show_all(left, "y")
+    assert left.get_xlim() == (1, 10)
+    assert left.get_ylim() == (1e-3, 100.0)
+    show_all(left)
+    assert left.get_xlim() == (1, 40)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from twolayer import Run, bands, fit_rate, floored, name_axes, reference
+from twolayer.analysis.drawing import show_all
 from twolayer.analysis.intervals import mean_interval
 from twolayer.analysis.labels import marker_of, style_of, symbol_of
 from twolayer.analysis.rates import local_slope, power_slope, within_trust
@@ -368,6 +369,7 @@ def toys(canvas: Figure, mirrored: Run, exact_rank: Run) -> None:
     for axes in (left, right):
         floored(axes, exact_rank.loss, FLOOR)
     left.set(xscale="log", yscale="log", ylim=(FLOOR / 100, 10))
+    show_all(left)
     name_axes(left, x=mirrored.time, y=mirrored.loss)
     right.set_xlabel("students × time, $n\\,t$")
     canvas.legend(

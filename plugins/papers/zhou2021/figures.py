@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from twolayer import Run, bands, name_axes, reference
-from twolayer.analysis.drawing import clipped
+from twolayer.analysis.drawing import clipped, show_all
 from twolayer.analysis.intervals import chance_interval
 from twolayer.analysis.labels import LINES, marker_of, style_of
 from twolayer.analysis.starts import same_start, starts_alike
@@ -386,6 +386,7 @@ def lojasiewicz(canvas: Figure, states: Run, rates: Run, bisector: Run) -> None:
         reference(axes, grid, 2.0 * grid ** (-1 / 3))
         reference(axes, grid, 1.0 * grid ** (-1 / 4))
         axes.set(xscale="log", yscale="log", xlim=(1e-20, 3), ylim=(0.1, 1e11))
+        show_all(axes)
         name_axes(axes, rates.loss)
         axes.legend(loc="upper right")
     for text, at in (
@@ -456,6 +457,7 @@ def rates(canvas: Figure, flows: Run, width: Run) -> None:
     axes.annotate(r"$r w_{\max}/\eta t$", (time[150], 10 * len(lengths) / time[150]), fontsize=8)
     least = float(measured.loss_of(flows).where(flows.loss > 1e-30).min())
     axes.set(ylim=(1e-6 * least, 20), xlim=(0.09, 2 * time[-1]))
+    show_all(axes, "y")
     name_axes(axes, flows.time, flows.loss)
     axes.legend(loc="lower left")
 
@@ -534,6 +536,7 @@ def width(canvas: Figure, run: Run) -> None:
             )  # fmt: skip
     ends = [float(part.time[-1]) for part in shown.values()]
     left.set(xlim=(1, min(ends, default=10.0)), ylim=(0.1 * min(measured.LEVELS), 2))
+    show_all(left, "y")
     name_axes(left, run.time, run.loss)
     left.legend()
     right.set(xlabel="students $m$", ylabel=r"time $\eta t$ to the loss", xscale="log", yscale="log")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from twolayer import Run, bands, facets, name_axes, reference
+from twolayer.analysis.drawing import show_all
 from twolayer.analysis.labels import QUANTITIES, marker_of, style_of
 from twolayer.analysis.teachers import teachers_of
 from twolayer.errors import DataError
@@ -288,6 +289,7 @@ def directions(canvas: Figure, runs: Run) -> None:
         name_axes(axes, x=runs.time, y=quantity)
     left.axhspan(0, ROUNDED, color="0.55", alpha=0.15, lw=0)
     left.set(ylim=(1e-30, 3), ylabel=r"$\Sigma|a||w|\theta^2$")
+    show_all(left)
     left.legend(loc="lower left")
 
 
@@ -383,6 +385,7 @@ def draw_ends(axes: Axes, run: Run) -> None:
         ylim=(LEAST_ANGLE / 30, 9),
         xlabel="mass $|a||w|$",
     )
+    show_all(axes)
 
 
 @paper.figure(
@@ -504,6 +507,7 @@ def first_step(canvas: Figure, steps: Run, single: Run) -> None:
         ylabel=r"energy off the span $\times\,d$",
         ylim=(1e-3, 8),
     )
+    show_all(left)
     ticks = sorted({run.config.problem.dimension for run in every})
     left.set_xticks(ticks, [str(tick) for tick in ticks])
     left.tick_params(axis="x", which="minor", bottom=False, labelbottom=False)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from twolayer import Run, bands, facets, local_slope, name_axes, reference
+from twolayer.analysis.drawing import show_all
 from twolayer.analysis.intervals import mean_interval
 from twolayer.analysis.labels import marker_of, style_of, symbol_of
 from twolayer.population.asymptotics import gradient_limit
@@ -153,6 +154,7 @@ def draw_panel(column: Any, run: Run, number: int, count: int) -> None:
         axes.set(xscale="log")
     left.set(yscale="log")
     ends.set(yscale="log", xlim=(-0.6, count - 0.4), ylim=(0.7 * LEAST, 10))
+    show_all(ends)
     ends.set_xticks([])
     losses.set(yscale="log")
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from twolayer.analysis.runs import Run
 
-__all__ = ["bands", "clipped", "facets", "floored", "name_axes", "reference", "space_labels"]
+__all__ = ["bands", "clipped", "facets", "floored", "name_axes", "reference", "show_all", "space_labels"]
 
 PALE = "0.55"
 """Grey, for values below a floor."""
@@ -83,6 +83,30 @@ def name_axes(axes: Axes, x: Any = None, y: Any = None) -> None:
         axes.set_xlabel(axis_label(x))
     if y is not None:
         axes.set_ylabel(axis_label(y))
+
+
+WIDE = 3.0
+"""Lines from this width on, in points, are references, which limits may cut."""
+
+
+def show_all(axes: Axes, which: str = "xy") -> None:
+    """Raise the upper limits of logarithmic axes that cut measured lines or points: set for one range of losses or
+    masses, they must not hide others. To be called after the limits are set; which: x, y or xy."""
+    for name, place in (("x", 0), ("y", 1)):
+        if name not in which or getattr(axes, f"get_{name}scale")() != "log":
+            continue
+        low, high = getattr(axes, f"get_{name}lim")()
+        largest = max(
+            (
+                np.max(values, initial=0.0, where=np.isfinite(values))
+                for line in axes.lines
+                if line.get_transform() == axes.transData and line.get_linewidth() < WIDE
+                for values in [np.asarray(line.get_data()[place], dtype=float)]
+            ),
+            default=0.0,
+        )
+        if low < high < largest:
+            getattr(axes, f"set_{name}lim")(low, 2.0 * largest)
 
 
 LABEL = 34.0
