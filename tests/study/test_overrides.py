@@ -14,6 +14,7 @@ from twolayer.analysis.claims import evaluate
 from twolayer.errors import ConfigError
 from twolayer.study.merge import merge_experiment, read_config
 from twolayer.study.registry import Registry, load
+from twolayer.study.runs import make_experiment
 from twolayer.study.study import PlannedPaper, load_study, make_paper
 from twolayer.study.variant import Composed
 
@@ -68,7 +69,16 @@ def planned(registry: Registry, figures: Any = None, **changed: dict[str, Any]) 
     """The paper of the two experiments with some sections changed."""
     usual = {"widths": WIDTHS, "one": EXPERIMENT}
     experiments = {name: {**section, **changed.get(name, {})} for name, section in usual.items()}
-    return make_paper("mine", Composed(experiments, figures or {}, ("mine",), {}), registry, [])
+    return made("mine", Composed(experiments, figures or {}, ("mine",), {}), registry)
+
+
+def made(paper: str, composed: Composed, registry: Registry) -> PlannedPaper:
+    """A paper of these experiments."""
+    checked = {
+        f"{paper}.{name}": make_experiment(paper, name, section, registry)
+        for name, section in composed.experiments.items()
+    }
+    return make_paper(paper, composed, checked, {}, registry, [])
 
 
 def refusal(registry: Registry, figures: Any = None, **changed: dict[str, Any]) -> str:
@@ -199,7 +209,7 @@ def test_every_override_of_a_paper_is_planned_or_refused_with_what_is_wrong(
             experiments = {**PAPERS[paper], name: merge_experiment(section, override)}
             message = ""
             try:
-                assert make_paper(paper, Composed(experiments, {}, (paper,), {}), registry, []).figures
+                assert made(paper, Composed(experiments, {}, (paper,), {}), registry).figures
             except ConfigError as error:
                 message = str(error)
             refused += bool(message)
