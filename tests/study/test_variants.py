@@ -88,6 +88,22 @@ def study(folder: Path, papers: Any, **top: Any) -> Study:
         ),
         (
             "sweep",
+            [
+                {"dynamics": {"descent": {"name": "gradient_descent", "step_size": 0.1}}, "dtype": dtype}
+                for dtype in ("float64", "float32")
+            ]
+            + [{"dynamics": {"other": {"name": "gradient_descent", "step_size": 0.2}}, "dtype": "float64"}],
+            [
+                {
+                    "dynamics": {"descent": {"name": "gradient_descent", "step_size": 0.05}},
+                    "dtype": "float64",
+                },
+                {"dynamics": {"other": {"name": "gradient_descent", "step_size": 0.2}}, "dtype": "float64"},
+            ],
+            "sweep: 2 runs (paper: 3 runs); sweep.dynamics.descent.step_size: 0.05 (paper: 0.1)",
+        ),
+        (
+            "sweep",
             [{"network.neurons": 3, "dtype": "float64"}, {"network.neurons": 4, "dtype": "float64"}],
             {"network.neurons": [3, 4], "initialization.scale": [0.1, 0.2]},
             "sweep: over initialization.scale and network.neurons (paper: 2 runs)",

@@ -131,7 +131,8 @@ def known(layers: Layers, files: Mapping[str, Sequence[Path]]) -> set[str]:
 
 
 def comparable(now: Body, before: Body) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The settings of an experiment now and before by dotted path; of sweeps of as many runs those of each run."""
+    """The settings of an experiment now and before by dotted path; of sweeps of as many runs those of each run, of
+    other lists of runs those with new values."""
     first, second = (
         section.get("sweep") if isinstance(section, Mapping) else None for section in (now, before)
     )
@@ -143,7 +144,34 @@ def comparable(now: Body, before: Body) -> tuple[dict[str, Any], dict[str, Any]]
         and type(first) is not type(second)
     ):
         return flat({**now, "sweep": sweep_summary(first)}), flat({**before, "sweep": sweep_summary(second)})
+    if isinstance(first, list) and isinstance(second, list):
+        values, known = distinct(first), distinct(second)
+        new = [
+            path
+            for path in values
+            if path in known and any(value not in known[path] for value in values[path])
+        ]
+        return (
+            {**flat(now), **{f"sweep.{path}": alone(values[path]) for path in new}},
+            {**flat(before), **{f"sweep.{path}": alone(known[path]) for path in new}},
+        )
     return flat(now), flat(before)
+
+
+def distinct(rows: Sequence[Any]) -> dict[str, Any]:
+    """The distinct values that each setting has in the rows of a zip, by dotted path."""
+    found: dict[str, list[Any]] = {}
+    for row in rows:
+        for path, value in flat(row).items():
+            values = found.setdefault(path, [])
+            if value not in values:
+                values.append(value)
+    return found
+
+
+def alone(values: list[Any]) -> Any:
+    """A single value without its list."""
+    return values[0] if len(values) == 1 else values
 
 
 def sweep_summary(sweep: Sequence[Any] | Mapping[str, Any]) -> str:
