@@ -1,0 +1,110 @@
+"""How runs are read for the claims and figures of Arnaboldi et al. 2023."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from twolayer import Run
+from twolayer.errors import DataError
+
+from . import theory
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+OVERLAPS = ("student_overlaps", "teacher_overlaps")
+"""Q and M."""
+
+APART = 0.02
+"""The largest share by which saved times may differ that are compared: a descent rounds them to its steps."""
+
+
+def paper_time(run: Run) -> xr.DataArray:
+    """t = time/p, (time,)."""
+    return run.time / int(run.config.network.neurons)
+
+
+def rate(run: Run) -> float:
+    """γ: that of the equations, or step_size × d of a descent."""
+    if "rate" in run.config.dynamics:
+        return float(run.config.dynamics.rate)
+    return float(run.config.dynamics.step_size * run.config.problem.dimension)
+
+
+def scale(run: Run) -> float:
+    """√δt of a descent."""
+    return theory.error_scale(rate(run), run.config.network.neurons, run.config.problem.dimension)
+
+
+def refuse_other_times(run: Run, times: Any) -> None:
+    """A DataError where saved times of a descent are not those of the equations, up to its steps."""
+    step = float(run.config.dynamics.step_size) if "step_size" in run.config.dynamics else 0.0
+    room = 0.51 * step + APART * np.asarray(times)
+    if len(run.time) != len(times) or (abs(run.time.values - times) > room).any():
+        raise DataError(
+            f"'{run.experiment}' has other saved times than the equations that it is compared with"
+        )
+
+
+def refuse_other_rate(run: Run, equations: Run) -> None:
+    """A DataError where a descent has another γ or Δ than the equations."""
+    if not np.isclose(rate(run), rate(equations), rtol=1e-9):
+        raise DataError(
+            f"'{run.experiment}' has γ = step_size × d = {rate(run):g}, '{equations.experiment}' {rate(equations):g}"
+        )
+    noise = [one.config.problem.noise for one in (run, equations)]
+    if noise[0] != noise[1]:
+        raise DataError(f"'{run.experiment}' has noise {noise[0]}, '{equations.experiment}' {noise[1]}")
+
+
+def errors(run: Run, equations: Run) -> list[Any]:
+    """Q and M of a run less those of the equations, each (seed, time, …)."""
+    refuse_other_rate(run, equations)
+    refuse_other_times(run, equations.time.values)
+    return [run.dataset[name].values - equations.dataset[name].values for name in OVERLAPS]
+
+
+def deviation(run: Run, equations: Run) -> xr.DataArray:
+    """The largest entry of |(Q, M) − (Q, M) of the equations|, (seed, time)."""
+    parts = [abs(part).max((2, 3)) for part in errors(run, equations)]
+    return run.loss.transpose("seed", "time").copy(data=np.maximum(*parts))
+
+
+def mean_excess(run: Run, equations: Run) -> tuple[float, float]:
+    """Of the mean over seeds of (Q, M) less the equations: the largest |mean| − 3 standard errors, and the largest
+    |mean|, over entries and times."""
+    beyond, largest = 0.0, 0.0
+    for part in errors(run, equations):
+        mean = abs(part.mean(0))
+        error = part.std(0, ddof=1) / np.sqrt(len(part))
+        beyond, largest = max(beyond, float((mean - 3 * error).max())), max(largest, float(mean.max()))
+    return beyond, largest
+
+
+def by_dimension(runs: Run) -> list[Run]:
+    """The runs of a sweep by d."""
+    return sorted(runs.by("run"), key=lambda run: int(run.config.problem.dimension))
+
+
+def with_variance(runs: Run, variance: str) -> Run:
+    """The equations with one kind of variance."""
+    return runs.one(variance=variance) if "variance" in runs.dataset.dims else next(runs.by("run"))
+
+
+def largest_deviations(runs: Run, equations: Run) -> tuple[Any, Any]:
+    """d and, for each, the largest deviation of each seed, (dimension,) and (dimension, seed)."""
+    each = by_dimension(runs)
+    sizes = np.array([run.config.problem.dimension for run in each], dtype=float)
+    return sizes, np.stack([deviation(run, equations).max("time").values for run in each])
+
+
+def stored_times(run: Run, stored: xr.Dataset) -> Any:
+    """The records of a stored file at the saved times of a run, (time,), after the start; a DataError where there is
+    none."""
+    time = paper_time(run).values[1:]
+    found = np.searchsorted(stored.time.values, time * (1 - 1e-9))
+    if (found >= stored.sizes["time"]).any() or (abs(stored.time.values[found] - time) > 1e-6 * time).any():
+        raise DataError(f"'{run.experiment}' has times at which nothing is stored")
+    return found
