@@ -130,10 +130,11 @@ def test_descend_equals_the_reference(
 
 
 @pytest.mark.parametrize("per_seed", [False, True])
-def test_much_data_is_left_to_the_array_code(per_seed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_features_are_left_to_the_array_code(per_seed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("numba")
-    monkeypatch.setattr("twolayer.finite.numba_descent.MOST_INPUTS", 0)
-    network = network_of(6, TWO_SLOPES["relu"], "trained")
+    monkeypatch.setattr("twolayer.finite.numba_descent.MOST_FEATURES", 4)
+    monkeypatch.setattr("twolayer.finite.numba_descent.descend_direct", None)
+    network = network_of(16, TWO_SLOPES["relu"], "trained")
     data, weights = drawn(network, 7, 5, seeds=3, per_seed=per_seed)
     expected = EmpiricalProblem(data, network).descend(weights, 0.01, 0.4, 10)
     assert_close(

@@ -53,10 +53,12 @@ def rising(
     clock: Clock,
     step_size: float,
     weight_decay: Any,
+    loss: Any,
 ) -> Any:
     """The seeds in which one of two plain steps raises the objective at one of the times that are tried, (seed,).
 
-    problem: on the backend, where `place` puts weights. host: the same on the host. weight_decay: λ (time,).
+    problem: on the backend, where `place` puts weights. host: the same on the host. weight_decay: λ (time,). loss: of
+    the frames, (seed, time).
     """
     found = np.zeros(len(frames[0].hidden), dtype=bool)
     count = min(MOST_TRIED, len(frames), int(clock.step[-1]) // STEPS_PER_TRY)
@@ -69,7 +71,10 @@ def rising(
             for _ in range(2):
                 path.append(problem.descend(path[-1], step_size, decay, 1))
             states = [Weights(to_host(each.hidden), to_host(each.output)) for each in path]
-            values.append([host.loss(state) + host.penalty(state, decay) for state in states])
+            losses = [loss[:, index], *(host.loss(state) for state in states[1:])]
+            values.append(
+                [one + host.penalty(state, decay) for one, state in zip(losses, states, strict=True)]
+            )
         if values:
             objective = np.asarray(values, dtype=np.float64)  # (time, step, seed)
             before, rise = objective[:, :-1], objective[:, 1:] - objective[:, :-1]

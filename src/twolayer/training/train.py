@@ -193,6 +193,7 @@ def train(
             seeds,
             dtype,
             frames,
+            loss,
             finite,
             None if stopped is None else (checks, stopped),
         )

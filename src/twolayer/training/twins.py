@@ -26,7 +26,7 @@ class EndedRun:
     """A run of all seeds and its frames on the host.
 
     data: in the coordinates of the run. problem: on the backend. on_host: the same on the host. weight_decay: λ
-    (time,). frames: the weights at each saved time. finite (seed, time): whether they are, and their loss.
+    (time,). frames: the weights at each saved time. loss: theirs (seed, time). finite (seed, time): whether both are.
     stopped: the times at which a stop rule was looked at, and what came of it; None without a rule.
     """
 
@@ -40,6 +40,7 @@ class EndedRun:
     seeds: Sequence[int]
     dtype: str
     frames: Frames
+    loss: Any
     finite: Any
     stopped: tuple[Clock, StoppedPath] | None = None
 
@@ -72,7 +73,7 @@ def shared_with_descent_twin(run: EndedRun, threads: int) -> tuple[Any, tuple[st
     last, step_size = run.last_finite, run.dynamics.descent_step
     assert step_size is not None, "flows have twins of another tolerance"
     twins = chaos.rising(
-        run.problem, run.on_host, run.place, run.frames, run.clock, step_size, run.weight_decay
+        run.problem, run.on_host, run.place, run.frames, run.clock, step_size, run.weight_decay, run.loss
     )
     if not twins.any():
         return last, ()
