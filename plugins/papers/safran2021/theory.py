@@ -9,8 +9,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
 from twolayer import Paper
 
 paper = Paper(
@@ -70,7 +68,7 @@ def split_bound(lowest: Any, share: Any) -> Any:
     lowest: λ, the smallest eigenvalue of H'_ii, with eigenvector g. Along (g, −g)/√2 the sum of both parts stays, and
     each part has the curvature λ over its share. (Derived.)
     """
-    return 0.5 * np.asarray(lowest) * (1.0 / np.asarray(share) + 1.0 / (1.0 - np.asarray(share)))
+    return 0.5 * lowest * (1.0 / share + 1.0 / (1.0 - share))
 
 
 def one_point_bound(deviations: Any, teachers: int) -> float:
