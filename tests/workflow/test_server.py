@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -15,7 +16,7 @@ import psutil
 import pytest
 from project import PROJECT
 
-from twolayer.launch.request import ADDRESS
+from twolayer.launch.request import ADDRESS, endpoint
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the server is started on Linux only")
 
@@ -59,13 +60,19 @@ def served(folder: Path, *plugin_paths: Path) -> Iterator[tuple[subprocess.Popen
     assert process.stdin is not None
     assert process.stdout is not None
     address = process.stdout.readline().strip()
-    within_reason(Path(address).exists)
+    within_reason(lambda: answers(address))
     try:
         yield process, environment | {ADDRESS: address}
     finally:
         process.stdin.close()
         process.wait()
-        within_reason(lambda: not Path(address).parent.exists())
+        within_reason(lambda: not answers(address))
+
+
+def answers(address: str) -> bool:
+    """Whether a server has a socket of that name."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        return connection.connect_ex(endpoint(address)) == 0
 
 
 def within_reason(condition: Callable[[], object], seconds: float = 60.0) -> None:
@@ -183,7 +190,7 @@ def test_where_a_plugin_starts_threads_commands_run_by_themselves(tmp_path: Path
 
 
 def test_without_a_server_commands_run_by_themselves(tmp_path: Path) -> None:
-    environment = os.environ | {ADDRESS: str(tmp_path / "none"), "PYTHONPATH": str(PROJECT / "src")}
+    environment = os.environ | {ADDRESS: "none", "PYTHONPATH": str(PROJECT / "src")}
     output, _ = command("--version", folder=tmp_path, environment=environment).communicate()
     assert output.startswith("twolayer ")
 

@@ -8,7 +8,7 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-from twolayer.launch.request import DECLINED, Request
+from twolayer.launch.request import DECLINED, Request, endpoint, is_ours
 
 __all__ = ["run_elsewhere"]
 
@@ -25,7 +25,9 @@ def run_elsewhere(address: str, arguments: list[str]) -> int | None:
             signal.SIG_BLOCK, PASSED_ON
         )  # nothing may come between the bytes of the request
         try:
-            connection.connect(address)
+            connection.connect(endpoint(address))
+            if not is_ours(connection):
+                return None
             Request.of_this_process(arguments).send(connection)
             before = {number: signal.signal(number, pass_on(connection)) for number in PASSED_ON}
         except OSError:

@@ -5,18 +5,31 @@ from __future__ import annotations
 import json
 import os
 import socket
+import struct
 from dataclasses import asdict, dataclass
 
-__all__ = ["ADDRESS", "DECLINED", "Request"]
+__all__ = ["ADDRESS", "DECLINED", "Request", "endpoint", "is_ours"]
 
 ADDRESS = "TWOLAYER_SERVER"
-"""The environment variable with the path of the server's socket."""
+"""The environment variable with the name of the server's socket."""
 
 DECLINED = "declined"
 """The answer of a server that does not run a command; else it is the exit status."""
 
 STREAMS = (0, 1, 2)
 """Standard input, output and error, which travel as open files."""
+
+
+def endpoint(name: str) -> str:
+    """The address of that name among Linux's sockets without a file, which end with their process, however it ends."""
+    return f"\0{name}"
+
+
+def is_ours(connection: socket.socket) -> bool:
+    """Whether the other side is a process of the same user: a socket without a file has no permissions."""
+    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    _, user, _ = struct.unpack("3i", credentials)
+    return bool(user == os.getuid())
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """The process that has loaded the libraries: it forks for each command that asks, and says how the copy ended.
 
-It runs as `python -m twolayer.launch.server SOCKET PLUGIN_PATH...` until its standard input ends, that is, as long as
+It runs as `python -m twolayer.launch.server NAME PLUGIN_PATH...` until its standard input ends, that is, as long as
 the process that started it lives; commands that run then are finished. It runs no command itself, so that a command
 finds nothing of an earlier one; a plugin whose file has changed is loaded anew, as in a notebook (`study.registry`).
 It declines, and the command runs in its own process, where this package's sources have changed since they were loaded,
@@ -17,7 +17,6 @@ import importlib
 import os
 import pkgutil
 import selectors
-import shutil
 import signal
 import socket
 import sys
@@ -27,7 +26,7 @@ from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 
-from twolayer.launch.request import DECLINED, Request
+from twolayer.launch.request import DECLINED, Request, endpoint, is_ours
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 """What keeps NumPy from starting threads."""
@@ -94,6 +93,8 @@ class Server:
         connection, _ = self.listening.accept()
         connection.settimeout(PATIENCE)
         try:
+            if not is_ours(connection):
+                raise PermissionError("a command of another user")
             request, streams = Request.receive(connection)
         except OSError:
             connection.close()
@@ -216,11 +217,11 @@ def run(request: Request) -> int:
         return 1
 
 
-def main(address: str, *plugin_paths: str) -> int:
-    """Serve at a path, whose folder is the server's, until standard input ends."""
+def main(name: str, *plugin_paths: str) -> int:
+    """Serve under a name until standard input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # commands pass it on
     with socket.socket(socket.AF_UNIX) as listening:
-        listening.bind(address)
+        listening.bind(endpoint(name))
         listening.listen(128)  # who asks before all is loaded waits
         server = Server(listening)
         os.environ.update(ONE_THREAD)
@@ -232,8 +233,6 @@ def main(address: str, *plugin_paths: str) -> int:
         gc.freeze()  # a copy's collections need not look at it
         request = server.serve()
     if request is None:
-        with contextlib.suppress(OSError):
-            shutil.rmtree(Path(address).parent)
         return 0
     status = run(request)
     for stream in (sys.stdout, sys.stderr):

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import atexit
 import os
-import shutil
+import secrets
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 
 from twolayer.launch.request import ADDRESS
 
@@ -26,18 +24,18 @@ def start_server(plugin_paths: Sequence[str] = ()) -> None:
     """
     if sys.platform != "linux":
         return
-    address = Path(tempfile.mkdtemp(prefix="twolayer-"), "socket")
+    name = f"twolayer-{secrets.token_hex(16)}"
     server = subprocess.Popen(
-        [sys.executable, "-P", "-m", "twolayer.launch.server", address, *plugin_paths],
+        [sys.executable, "-P", "-m", "twolayer.launch.server", name, *plugin_paths],
         stdin=subprocess.PIPE,
         start_new_session=True,  # Ctrl-C is for the commands, which pass it on
     )
-    os.environ[ADDRESS] = str(address)
-    atexit.register(end, server, address.parent)
+    os.environ[ADDRESS] = name
+    atexit.register(end, server)
 
 
-def end(server: subprocess.Popen[bytes], folder: Path) -> None:
-    """Let a server end, wait for it, and remove its folder where it was killed before it could."""
+def end(server: subprocess.Popen[bytes]) -> None:
+    """Let a server end, and wait for it."""
     assert server.stdin is not None
     server.stdin.close()
     try:
@@ -45,4 +43,3 @@ def end(server: subprocess.Popen[bytes], folder: Path) -> None:
     except subprocess.TimeoutExpired:
         server.kill()
         server.wait()
-    shutil.rmtree(folder, ignore_errors=True)
