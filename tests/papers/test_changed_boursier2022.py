@@ -97,6 +97,7 @@ def test_a_loss_profile_says_where_losses_cannot_be_compared(times: dict[str, An
     assert "the first of 2 seeds" in texts(canvas)
     markers = {line.get_marker() for line in canvas.axes[1].lines if len(line.get_xdata())}
     assert ("o" in markers) != note
+    assert {line.get_linestyle() for line in canvas.axes[1].lines if line.get_marker() == "o"} <= {"None"}
 
 
 def variant(folder: Path, times: dict[str, Any]) -> None:

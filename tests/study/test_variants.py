@@ -137,6 +137,17 @@ def test_what_is_left_to_its_default_is_said_with_the_default(folder: Path) -> N
     assert same.papers["wide"].changes == {}
 
 
+def test_one_seed_is_the_default_of_seeds(folder: Path) -> None:
+    """`seeds: 1` and no seeds are both seed 0."""
+    experiment = {key: value for key, value in EXPERIMENT.items() if key != "seeds"}
+    write(folder / "more", "first", {"experiments": {"rate": experiment}})
+    changed = {"network": {"neurons": 5}, "seeds": 1}
+    papers = {"wide": {"base": "first", "experiments": {"rate": changed}}}
+    assert study(folder, papers).papers["wide"].changes == {"rate": "network.neurons: 5 (paper: 3)"}
+    papers = {"wide": {"base": "first", "experiments": {"rate": {"seeds": 4}}}}
+    assert study(folder, papers).papers["wide"].changes == {"rate": "seeds: 4 (paper: 1)"}
+
+
 def test_a_variant_stands_beside_the_original(folder: Path) -> None:
     changed = {"experiments": {"rate": {"network": {"neurons": 5}}}}
     found = study(folder, {"first": {}, "wide": {"base": "first", **changed}})

@@ -311,8 +311,9 @@ def loss_profile(canvas: Figure, run: Run, theirs: xr.Dataset) -> None:
             continue
         common, share = measured.distance(loss, other)
         common, share = common[common > 0], share[common > 0] / start
-        single = {"marker": "o", "markersize": 2.5, "fillstyle": "none"} if len(common) < FEW else {}
-        right.plot(common, np.where(share > LEAST, share, np.nan), label=kind, **KINDS[kind], **single)
+        points = {"marker": "o", "markersize": 2.5, "fillstyle": "none", "linestyle": "none"}
+        style = KINDS[kind] | (points if len(common) < FEW else {})
+        right.plot(common, np.where(share > LEAST, share, np.nan), label=kind, **style)
         saved.append(len(common))
         clipped(right, common, share, LEAST, KINDS[kind]["color"])
     left.set(xlim=(0, float(base["iteration"].max())), ylim=(0, 1.05 * float(base[0])))

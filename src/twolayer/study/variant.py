@@ -47,7 +47,7 @@ class Composed:
         paths = [path for path in dict.fromkeys((*now, *before)) if now.get(path) != before.get(path)]
         if any(path not in now or path not in before for path in paths):
             usual_now, usual_before = (flat(complete(section)) for section in sections)
-            now, before = {**usual_now, **now}, {**usual_before, **before}
+            now, before = with_count({**usual_now, **now}), with_count({**usual_before, **before})
         return "; ".join(
             f"{path}: {brief(now, path)} (paper: {brief(before, path)})"
             for path in paths
@@ -167,6 +167,14 @@ def distinct(rows: Sequence[Any]) -> dict[str, Any]:
             if value not in values:
                 values.append(value)
     return found
+
+
+def with_count(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings in which the seeds 0 … n − 1 are n."""
+    seeds = settings.get("seeds")
+    if isinstance(seeds, list) and seeds == list(range(len(seeds))):
+        return {**settings, "seeds": len(seeds)}
+    return settings
 
 
 def alone(values: list[Any]) -> Any:
