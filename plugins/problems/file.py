@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from twolayer import FiniteData, ProblemSpec, problem
+from twolayer import FiniteData, Network, ProblemSpec, problem
 from twolayer.errors import DataError
-from twolayer.storage.netcdf import read_arrays
+from twolayer.storage.netcdf import dimensions_of, read_arrays, read_seed
+
+WANTED = {"inputs": ("sample", "feature"), "targets": ("sample",)}
 
 
 @problem("file")
@@ -16,7 +18,9 @@ from twolayer.storage.netcdf import read_arrays
 class FileProblem(ProblemSpec):
     """`inputs(sample, feature)` and `targets(sample)` of a netCDF file; whatever else it holds is not read.
 
-    Packed integers are unpacked; an entry that the file calls missing, or that was never written, is refused.
+    Either may have a first dimension `seed`: each seed then has its own, by the file's variable `seed(seed)`, or else
+    seed s the s-th, from 0 on. Packed integers are unpacked; an entry that the file calls missing, or that was never
+    written, is refused.
     """
 
     path: str
@@ -28,15 +32,31 @@ class FileProblem(ProblemSpec):
         return frozenset({"finite"})
 
     @property
+    def per_seed(self) -> bool:
+        """Whether inputs or targets have a dimension `seed`; not where the file cannot be read yet."""
+        try:
+            found = dimensions_of(self.path, WANTED)
+        except DataError:
+            return False
+        return any(found.get(name) == ("seed", *wanted) for name, wanted in WANTED.items())
+
+    @property
     def size(self) -> tuple[int | None, int | None]:
         """The numbers of samples and of features; None where the file cannot be read yet."""
         try:
-            samples, features = read_arrays(self.path, {"inputs": ("sample", "feature")})["inputs"].shape
+            stored = dimensions_of(self.path, WANTED).get("inputs") == ("seed", *WANTED["inputs"])
+            wanted = ("seed", *WANTED["inputs"]) if stored else WANTED["inputs"]
+            samples, features = read_arrays(self.path, {"inputs": wanted})["inputs"].shape[-2:]
         except DataError:
             return None, None
         return samples, features
 
     def generate(self, random: np.random.Generator) -> FiniteData:
-        """The file's data, widened to float64."""
-        arrays = read_arrays(self.path, {"inputs": ("sample", "feature"), "targets": ("sample",)})
+        """The data of a file that all seeds share, widened to float64."""
+        arrays = read_arrays(self.path, WANTED)
+        return FiniteData(arrays["inputs"], arrays["targets"], self.loss)
+
+    def seed_data(self, network: Network, random: np.random.Generator, seed: int) -> FiniteData:
+        """The data of a seed, widened to float64."""
+        arrays = read_seed(self.path, WANTED, seed)
         return FiniteData(arrays["inputs"], arrays["targets"], self.loss)

@@ -97,3 +97,48 @@ def test_the_last_curvature_is_that_of_all_times(tmp_path: Path) -> None:
     dataset = run(written(tmp_path / "starts.nc"), seeds=3)
     last = dataset["hessian_eigenvalues"].isel(time=-1)
     np.testing.assert_array_equal(dataset["final_hessian_eigenvalues"], last)
+
+
+def data_run(path: Path, **changed: Any) -> xr.Dataset:
+    """A run on the data of a file."""
+    return twolayer.run(
+        {
+            "problem": {"name": "file", "path": str(path)},
+            "network": {"neurons": 2},
+            "initialization": {"name": "gaussian", "scale": 0.3},
+            "dynamics": {"name": "gradient_descent", "step_size": 0.1},
+            "times": {"steps": [1, 5]},
+            **changed,
+        }
+    )
+
+
+def test_each_seed_has_its_data(tmp_path: Path) -> None:
+    path = tmp_path / "data.nc"
+    targets = np.array([[1.0, -1.0, 0.5, 2.0], [0.0, 1.0, 1.0, -2.0], [3.0, 1.0, 0.0, 1.0]])
+    xr.Dataset(
+        {"inputs": (("seed", "sample", "feature"), ROWS), "targets": (("seed", "sample"), targets)}
+    ).to_netcdf(path)
+    dataset = data_run(path, seeds=[2, 0], metrics=["loss", "seed_inputs", "seed_targets"])
+    np.testing.assert_array_equal(dataset["seed_inputs"], ROWS[[2, 0]])
+    np.testing.assert_array_equal(dataset["seed_targets"], targets[[2, 0]])
+    one = tmp_path / "one.nc"
+    xr.Dataset({"inputs": (("sample", "feature"), ROWS[2]), "targets": (("sample",), targets[2])}).to_netcdf(
+        one
+    )
+    alone = data_run(one, seeds=[2], metrics=["loss"])
+    np.testing.assert_allclose(dataset["loss"].isel(seed=0), alone["loss"].isel(seed=0), rtol=1e-12)
+    with pytest.raises(TwolayerError, match=r"has the seeds \[0, 1, 2\]; this run has a seed 5"):
+        data_run(path, seeds=[0, 5])
+
+
+def test_targets_of_each_seed_on_inputs_of_all(tmp_path: Path) -> None:
+    path = tmp_path / "data.nc"
+    targets = np.arange(12.0).reshape(3, 4)
+    xr.Dataset(
+        {"inputs": (("sample", "feature"), ROWS[0]), "targets": (("seed", "sample"), targets)},
+        {"seed": [5, 6, 8]},
+    ).to_netcdf(path)
+    dataset = data_run(path, seeds=[8, 5], metrics=["loss", "seed_inputs", "seed_targets"])
+    np.testing.assert_array_equal(dataset["seed_inputs"], ROWS[[0, 0]])
+    np.testing.assert_array_equal(dataset["seed_targets"], targets[[2, 0]])

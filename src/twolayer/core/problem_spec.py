@@ -30,6 +30,10 @@ class ProblemSpec(ABC):
         """As `generate`, for data that depend on the network, such as labels of a teacher of its kind."""
         return self.generate(random)
 
+    def seed_data(self, network: Network, random: np.random.Generator, seed: int) -> Data:
+        """As `data`, for a problem that must know the seed's number, such as one that reads a row of a file."""
+        return self.data(network, random)
+
     def reduced(self, neurons: int) -> Data | None:
         """The data in coordinates of the span of teachers and `neurons` students; None where there are none."""
         return None

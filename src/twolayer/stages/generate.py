@@ -30,7 +30,7 @@ def generate(
     seeds = run["seeds"] if problem.per_seed else run["seeds"][:1]
     data = problem.reduced(network.neurons) if reduced else None
     if data is None:
-        drawn = [problem.data(network, random_of(seed, "problem")) for seed in seeds]
+        drawn = [problem.seed_data(network, random_of(seed, "problem"), seed) for seed in seeds]
         data = stacked(drawn, seeds, where) if problem.per_seed else drawn[0]
     variables = in_coordinates_of(data, pack_problem(data, run["seeds"]))
     for name, (_, values, _) in variables.items():

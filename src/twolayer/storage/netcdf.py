@@ -32,6 +32,7 @@ __all__ = [
     "Variables",
     "checksums_of",
     "coordinates",
+    "dimensions_of",
     "in_coordinates_of",
     "made_from",
     "pack_problem",
@@ -436,19 +437,29 @@ def read_arrays(path: Path | str, wanted: Mapping[str, tuple[str, ...]]) -> dict
     return {name: np.asarray(variables[name][1], dtype=np.float64) for name in wanted}
 
 
+def dimensions_of(path: Path | str, names: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """The dimensions of those of the names that a netCDF file has as variables."""
+    variables, _ = read(path, names)
+    return {name: dimensions for name, (dimensions, _, _) in variables.items()}
+
+
 def read_seed(path: Path | str, wanted: Mapping[str, tuple[str, ...]], seed: int) -> dict[str, Any]:
-    """As `read_arrays`, of one seed where the file's arrays have a first dimension `seed`.
+    """As `read_arrays`, of one seed where an array of the file has a first dimension `seed`.
 
     Which row is a seed's says the file's variable `seed(seed)`; without it, seed s is row s, from 0 on.
     """
     variables, _ = read(path, (*wanted, "seed"))
-    per_seed = {name: ("seed", *dimensions) for name, dimensions in wanted.items()}
-    if not any(name in variables and variables[name][0] == per_seed[name] for name in wanted):
-        return read_arrays(path, wanted)
-    arrays = read_arrays(path, per_seed)
-    rows = len(next(iter(arrays.values())))
+    stored = {
+        name: ("seed", *dimensions)
+        for name, dimensions in wanted.items()
+        if name in variables and variables[name][0] == ("seed", *dimensions)
+    }
+    arrays = read_arrays(path, {**wanted, **stored})
+    if not stored:
+        return arrays
+    rows = len(arrays[next(iter(stored))])
     known = variables["seed"][1].tolist() if "seed" in variables else list(range(rows))
     if seed not in known:
         found = f"the seeds {known}" if len(known) < 10 else f"{len(known)} seeds, {known[0]} to {known[-1]}"
         raise DataError(f"{path}: has {found}; this run has a seed {seed}")
-    return {name: values[known.index(seed)] for name, values in arrays.items()}
+    return {name: values[known.index(seed)] if name in stored else values for name, values in arrays.items()}

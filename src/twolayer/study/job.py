@@ -101,7 +101,7 @@ class Job:
             return None
         network, seeds = self.network, self.run["seeds"][:1]
         try:
-            data = self.problem.data(network, random_of(seeds[0], "problem"))
+            data = self.problem.seed_data(network, random_of(seeds[0], "problem"), seeds[0])
             data = data.stacked([]) if self.problem.per_seed else data
             data = data.with_loss(self.registry.find("losses", self.problem.loss).plugin)
             clock = self.dynamics.clock(Times(**self.run["times"]))

@@ -48,7 +48,7 @@ def a_seed_has_its_data(subject: Subject) -> None:
         job = subject.job(experiment)
 
         def arrays(seed: int, job: Any = job) -> dict[str, Any]:
-            data = job.problem.data(job.network, random_of(seed, "problem"))
+            data = job.problem.seed_data(job.network, random_of(seed, "problem"), seed)
             return {key: np.asarray(values) for key, (_, values, _) in data.arrays().items()}
 
         first, again, other = arrays(SEEDS[0]), arrays(SEEDS[0]), arrays(SEEDS[1])
@@ -67,7 +67,7 @@ def data_survive_a_file(subject: Subject) -> None:
     """What a file holds makes the same data again."""
     for name, experiment in subject.experiments.items():
         job = subject.job(experiment)
-        data = job.problem.data(job.network, random_of(SEEDS[0], "problem"))
+        data = job.problem.seed_data(job.network, random_of(SEEDS[0], "problem"), SEEDS[0])
         variables = {key: np.asarray(values) for key, (_, values, _) in data.arrays().items()}
         read = law_of(data.attributes, name).read(variables, data.attributes)
         weights = subject.weights(job.network, data.features)

@@ -28,7 +28,7 @@ def starts_at_the_start(subject: Subject) -> None:
     """The first frame is the start, and all frames are finite."""
     for name, experiment, dataset in subject.runs():
         job = subject.job(experiment)
-        data = job.problem.data(job.network, random_of(SEEDS[0], "problem"))
+        data = job.problem.seed_data(job.network, random_of(SEEDS[0], "problem"), SEEDS[0])
         hidden, _ = start(job.initialization, data, job.network, SEEDS[:1])
         first = dataset["hidden"].isel(time=0, seed=0)
         assert nearly(first, hidden[0], ROUNDING), f"{name}: the first frame is not the start"
@@ -81,7 +81,7 @@ def goes_on_from_a_frame(subject: Subject) -> None:
     for name, experiment in subject.experiments.items():
         job = subject.job(experiment)
         problem = subject.problem(experiment)
-        data = job.problem.data(job.network, random_of(SEEDS[0], "problem"))
+        data = job.problem.seed_data(job.network, random_of(SEEDS[0], "problem"), SEEDS[0])
         hidden, output = start(job.initialization, data, job.network, SEEDS[:1])
         weights = type(subject.weights(job.network, data.features))(hidden, output)
         weights = job.network.with_tied_outputs(weights)

@@ -136,7 +136,7 @@ class Subject:
     def problem(self, experiment: Mapping[str, Any], seed: int = SEEDS[0]) -> Problem:
         """The reference problem of one seed."""
         job = self.job(experiment)
-        data = job.problem.data(job.network, random_of(seed, "problem"))
+        data = job.problem.seed_data(job.network, random_of(seed, "problem"), seed)
         return data.with_loss(self.registry.find("losses", job.problem.loss).plugin).problem(job.network)
 
     def weights(self, network: Network, features: int, seed: int = 0) -> Weights:
