@@ -203,7 +203,7 @@ def test_what_the_paper_shows_or_states_is_at_the_figure(study: Files) -> None:
 def test_sentences_on_papers_are_of_figures_that_exist() -> None:
     registry = load([])
     files = list((PROJECT / "plugins" / "papers").glob("*/gallery.yaml"))
-    assert len(files) == 5
+    assert len(files) >= 5
     for file in files:
         for name in sentences_of(file):
             assert f"{file.parent.name}.{name}" in registry.names("figures"), f"{file}: {name}"
