@@ -31,7 +31,7 @@ def faults(validator: jsonschema.protocols.Validator, experiment: Any) -> list[s
 def test_configs_that_the_project_ships_are_valid(validator: jsonschema.protocols.Validator) -> None:
     validator.validate(yaml.safe_load((PROJECT / "config.yaml").read_text(encoding="utf-8")))
     files = sorted((PROJECT / "plugins" / "papers").glob("*/experiments.yaml"))
-    assert len(files) == 5
+    assert len(files) >= 5
     for file in files:
         body = yaml.safe_load(file.read_text(encoding="utf-8"))
         validator.validate({"papers": {file.parent.name: body}})
