@@ -249,6 +249,7 @@ def train(options: argparse.Namespace) -> None:
     from twolayer.stages.train import train as stage
     from twolayer.storage import netcdf, verify
     from twolayer.study.job import Job
+    from twolayer.study.memory import refuse_larger_than_machine
     from twolayer.study.registry import load
     from twolayer.training.checkpoint import Log, checkpoint_of
 
@@ -256,6 +257,7 @@ def train(options: argparse.Namespace) -> None:
     run = netcdf.read_run(attributes, options.problem, "problem")
     job = Job(run, load(options.plugin_path, TRAINED_BY))  # plugins bring laws of data
     verify.refuse_problem(problem, attributes, options.problem, run)
+    refuse_larger_than_machine(job.memory(), options.output)
     placed, backend = job.placed(options.backend, "--backend")
     if placed.note:
         print(f"{options.output}: {placed.note}", file=sys.stderr)

@@ -7,6 +7,7 @@ rule generate:
     log:
         f"{RUN}/generate.log",
     resources:
+        mem_mb=memory_of,
         plugin_paths=PLUGIN_PATHS,
     params:
         run=lambda wildcards: run_argument(run_of(wildcards)),

@@ -9,6 +9,7 @@ rule measure:
         f"{RUN}/measure.log",
     threads: lambda wildcards: measuring_threads_of(run_of(wildcards))
     resources:
+        mem_mb=memory_of,
         plugin_paths=PLUGIN_PATHS,
     params:
         metrics=lambda wildcards: study.metrics_option(wildcards.paper, wildcards.experiment),

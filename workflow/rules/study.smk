@@ -71,6 +71,12 @@ def run_of(wildcards):
     return study.run(wildcards.paper, wildcards.experiment, wildcards.run)
 
 
+def memory_of(wildcards):
+    """MB of memory for a job of a run: Slurm keeps them for it; here jobs wait with --resources mem_mb=…"""
+    of_snakemake = 0 if internals.runs_here(workflow) else 500  # which starts each job of a cluster
+    return study.memory(run_of(wildcards)) + of_snakemake
+
+
 @functools.cache
 def code_of(stage, paper, experiment, run):
     return study.code(stage, study.run(paper, experiment, run))

@@ -14,6 +14,7 @@ rule train:
         backend=study.backend,
         gpu=lambda wildcards: int(on_device(wildcards)),
         checkpoint=f"{study.checkpoint.seconds:g}",
+        mem_mb=memory_of,
         plugin_paths=PLUGIN_PATHS,
     params:
         code=lambda wildcards: code_of("train", *wildcards),

@@ -23,6 +23,7 @@ from twolayer.core.times import Times
 from twolayer.core.trajectory import Trajectory
 from twolayer.errors import ConfigError, DataError
 from twolayer.study.fingerprint import code_of
+from twolayer.study.memory import needed
 from twolayer.study.network import activation_of, build_network
 from twolayer.study.registry import Registered, Registry
 from twolayer.study.schema import nested
@@ -120,6 +121,10 @@ class Job:
             return Placement(backend, False), asked
         placed = placement(backend, self.run, self.problem, self.dynamics)
         return placed, self.registry.find("backends", placed.backend, where).plugin
+
+    def memory(self) -> float:
+        """Bytes that the run takes, at most, about (`study.memory`)."""
+        return needed(self.run, self.problem, len(self.dynamics.clock(Times(**self.run["times"])).time))
 
     def code(self, stage: str, metrics: Sequence[str] | None = None) -> str:
         """The fingerprint of the code that a stage of this run executes."""

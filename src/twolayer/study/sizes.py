@@ -13,7 +13,7 @@ from twolayer.core.network import Network
 from twolayer.core.problem_spec import ProblemSpec
 from twolayer.errors import ConfigError
 
-__all__ = ["refuse_deep", "refuse_frames", "refuse_runs", "refuse_unfolded"]
+__all__ = ["in_words", "refuse_deep", "refuse_frames", "refuse_runs", "refuse_unfolded"]
 
 MOST_RUNS = 100_000
 """Of an experiment. A run is four jobs and a folder."""

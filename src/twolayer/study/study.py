@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -118,6 +119,10 @@ class Study:
     def placement(self, run: PlannedRun) -> Placement:
         """Where a run is trained, and why."""
         return self.job(run).placed(self.backend)[0]
+
+    def memory(self, run: PlannedRun) -> int:
+        """MB of memory for the jobs of a run, as Snakemake counts them."""
+        return math.ceil(self.job(run).memory() / 1e6)
 
     def code(self, stage: str, run: PlannedRun | None = None, paper: str = "", figure: str = "") -> str:
         """The fingerprint of the code behind a job: of a run's stage, of a paper's figure or its claims."""
