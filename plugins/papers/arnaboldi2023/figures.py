@@ -116,7 +116,7 @@ def scaling(canvas: Figure, descent: Run, equations: Run, stored: xr.Dataset) ->
         "dimension_10": (),
         "dimension_50": (),
     },
-    size=(4.0, 2.9),
+    size=(5.5, 2.9),
 )
 def dimension(canvas: Figure, equations: Run, *descents: Run) -> None:
     axes = canvas.subplots()
@@ -141,7 +141,7 @@ def dimension(canvas: Figure, equations: Run, *descents: Run) -> None:
         "10; pale: the derived plateau. In print the start is another."
     ),
     on={"plateau_equations": "noise", "plateau_descent": "noise"},
-    size=(4.0, 2.9),
+    size=(5.5, 2.9),
 )
 def plateau(canvas: Figure, equations: Run, descent: Run) -> None:
     axes = canvas.subplots()

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from twolayer import Run, reference
-from twolayer.analysis.labels import style_of
+from twolayer.analysis.labels import QUANTITIES, style_of
 
 from . import measured, theory
 from .theory import paper
@@ -136,7 +136,7 @@ def classes(canvas: Figure, runs: Run, thirteen: Run, classes: xr.Dataset) -> No
             0.995, 0.9, f"$k$ = {measured.pair(run)[0]}", transform=axes.transAxes, ha="right", va="top"
         )
     column[len(column) // 2].set_ylabel("number of ends")
-    column[-1].set_xlabel("loss $L$")
+    column[-1].set_xlabel(QUANTITIES["loss"])
     handles, labels = column[0].get_legend_handles_labels()
     canvas.legend(handles, labels, loc="outside upper center", ncols=2)
 
@@ -177,7 +177,7 @@ def minima(canvas: Figure, runs: Run, classes: xr.Dataset) -> None:
                 )  # fmt: skip
     axes.axhline(0.0, color="0.4", linewidth=0.8)
     axes.set_yscale("symlog", linthresh=1e-3)
-    axes.set(xlabel="loss $L$", ylabel=r"smallest eigenvalue of $\nabla^2 L$", ylim=(-0.05, 0.1))
+    axes.set(xlabel=QUANTITIES["loss"], ylabel=r"smallest eigenvalue of $\nabla^2 L$", ylim=(-0.05, 0.1))
     axes.legend(title="students away\nfrom their teacher", loc="center left", bbox_to_anchor=(1.0, 0.5))
 
 
