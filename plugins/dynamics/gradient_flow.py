@@ -12,6 +12,7 @@ import numpy as np
 
 from twolayer import Flow, Loss, Network, Problem, Weights, dynamics
 from twolayer.core.arrays import norm, to_host
+from twolayer.core.budget import Budget
 from twolayer.core.dynamics import WeightDecay
 from twolayer.core.loss import refuse_other_losses
 from twolayer.core.network import placed_like
@@ -45,11 +46,14 @@ class GradientFlow(Flow):
     On finite data a neuron that has come to 0 leaves when a direction of descent opens (`docs/config.md`, Flows).
     weight_decay: a number, or {values, until} as in `regularized_gradient_descent`.
     rtol, atol: error of a step, relative and absolute.
+    max_steps, max_seconds: what the flow of one seed may take; frames beyond are NaN, and `stop_reason` says so.
     """
 
     weight_decay: float | WeightDecay = 0.0
     rtol: float = 1e-10
     atol: float = 0.0
+    max_steps: int = 1_000_000
+    max_seconds: float = 3600.0
 
     stays_in_span = True
 
@@ -71,6 +75,11 @@ class GradientFlow(Flow):
         slopes = network.activation.slopes
         if slopes is not None and slopes[0] != slopes[2]:
             refuse_other_losses(loss, name, "the exact flow of an activation with a kink")
+
+        if self.max_steps < 1:
+            raise ValueError(f"max_steps: at least 1, is {self.max_steps!r}")
+        if not self.max_seconds > 0:
+            raise ValueError(f"max_seconds: must be above 0, is {self.max_seconds!r}")
 
     @property
     def largest_rise(self) -> float:
@@ -149,13 +158,14 @@ class GradientFlow(Flow):
             weights.hidden.astype(np.float64), weights.output.astype(np.float64), 0, "", weights.resting
         )
         yield here
+        budget = Budget(self.max_steps, self.max_seconds)
         for start, stop, decay in WeightDecay.of(self.weight_decay).pieces(float(times[0]), float(times[-1])):
             saved = times[(times > start) & (times <= stop)]
             moments = np.union1d([start, stop], saved)
             begin = here
             if np.isfinite(begin.hidden).all() and np.isfinite(begin.output).all():
                 tolerance = (self.rtol, self.atol)
-                path = problem.flow_of_seed(seed, begin, moments, decay, tolerance, begin.resting)
+                path = problem.flow_of_seed(seed, begin, moments, decay, tolerance, begin.resting, budget)
             else:
                 path = itertools.repeat(FlowWeights.lost(begin, begin.resting), len(moments))
             for moment, frame in zip(moments[1:], itertools.islice(path, 1, None), strict=True):

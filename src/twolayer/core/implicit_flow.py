@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from scipy.integrate import DOP853, Radau
 
+from twolayer.core.budget import Budget
 from twolayer.core.network import Weights
 from twolayer.core.trajectory import FlowWeights
 
@@ -36,14 +37,20 @@ so many steps."""
 
 
 def implicit_flow(
-    problem: Any, start: Weights, times: Any, weight_decay: float, rtol: float, atol: float
+    problem: Any,
+    start: Weights,
+    times: Any,
+    weight_decay: float,
+    rtol: float,
+    atol: float,
+    budget: Budget | None = None,
 ) -> Iterator[FlowWeights]:
     """dθ/dt = −∇(L + (weight_decay/2)|θ|²) over the trained parameters of one seed at `times`, of which the first is
     the start: a frame for each as soon as it is reached, hidden (neuron, feature), output (neuron,).
 
     problem: on the host, of that seed, with a `gradient` and a `hessian`. Where the integrator cannot go on, a state
     from which the loss would fall by less than `AT_REST` stands to the end; otherwise frames are NaN from there on,
-    and `stall` says when.
+    and `stall` says when. So they are beyond the budget.
     """
     system = SmoothSystem(problem, start, weight_decay)
     state = system.packed(system.start)
@@ -60,12 +67,13 @@ def implicit_flow(
         if explicit and (solver.status == "failed" or (steps % CHECKED == 0 and system.is_stiff(solver))):
             solver = system.solver(solver.t, solver.y, float(times[-1]), rtol, atol, implicit=True)
             continue
-        if solver.status == "failed" or steps > STEPS:
-            if system.is_at_rest(solver.y, float(times[-1]) - solver.t):
+        spent = budget.spend(1, solver.t) if budget is not None and solver.t < times[-1] else ""
+        if solver.status == "failed" or steps > STEPS or spent:
+            if not spent and system.is_at_rest(solver.y, float(times[-1]) - solver.t):
                 rest = system.unpacked(solver.y)
                 final = FlowWeights(rest.hidden, rest.output)
             else:
-                stall = f"at time {solver.t:.6g} no step is within tolerance"
+                stall = spent or f"at time {solver.t:.6g} no step is within tolerance"
                 final = FlowWeights.lost(start, None, stall=stall)
             yield from itertools.repeat(final, len(times) - saved)
             return

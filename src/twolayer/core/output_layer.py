@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from twolayer.core.arrays import array_namespace, to_host
+from twolayer.core.budget import Budget
 from twolayer.core.network import Weights
 from twolayer.core.problem import Problem
 from twolayer.core.trajectory import FlowWeights
@@ -114,6 +115,7 @@ class OutputLayer(Problem):
         weight_decay: float,
         tolerance: tuple[float, float],
         resting: Array,
+        budget: Budget | None = None,
     ) -> Iterator[FlowWeights]:
         """Gradient flow of one seed on the host at `times`, the first of which is the start's, in closed form:
 

@@ -10,6 +10,7 @@ from typing import Any
 from array_api_compat import device
 
 from twolayer.core.arrays import array_namespace, norm, to_host
+from twolayer.core.budget import Budget
 from twolayer.core.network import Network, Weights
 from twolayer.core.trajectory import FlowWeights
 from twolayer.errors import TrainingError
@@ -137,11 +138,13 @@ class Problem(ABC):
         weight_decay: float,
         tolerance: tuple[float, float],
         resting: Array,
+        budget: Budget | None = None,
     ) -> Iterator[FlowWeights]:
         """Gradient flow of one seed on the host at `times`, the first of which is the start's: a frame for each,
         hidden (neuron, feature), output (neuron,), as soon as it is reached; NaN from a stall on.
 
         weights: of the seed, in float64. tolerance: of a step, relative and absolute. resting: see `FlowWeights`.
+        budget: how much the flow may take; beyond it frames are NaN.
         """
         raise TrainingError(f"{type(self).__name__} has no gradient flow")
 

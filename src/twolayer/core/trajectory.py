@@ -16,8 +16,9 @@ __all__ = ["MARKS", "STOP_REASONS", "Clock", "FlowWeights", "Trajectory", "Weigh
 MARKS = ("diverged_step", "trusted_until", "flow_forks", "path_trusted_until", "stop_time", "stop_reason")
 """What a trajectory records of each seed, (seed,), or None."""
 
-STOP_REASONS = ("gradient_norm", "loss", "unchanged")
-"""The parts of a stop rule: a seed's `stop_reason` is 1, 2 or 3, and 0 where it did not stop."""
+STOP_REASONS = ("gradient_norm", "loss", "unchanged", "max_steps", "max_seconds")
+"""The parts of a stop rule, and those of a flow's budget: a seed's `stop_reason` is 1 to 5, and 0 where it did not
+stop."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class Trajectory:
     flow_forks: for each seed the forks of `FlowWeights`, or None where no flow was run. path_trusted_until: for each
     seed the time up to which its path does not depend on rounding (`chaos`), or None where that is not checked.
     stop_time, stop_reason: for each seed when it met the run's stop rule, NaN where it did not, and which part of it
-    (`STOP_REASONS`); None without a rule.
+    (`STOP_REASONS`); None without a rule, unless a flow has spent its budget: then it is the last time it reached.
     """
 
     clock: Clock

@@ -10,6 +10,7 @@ import numpy as np
 from array_api_compat import device
 
 from twolayer.core.arrays import array_namespace, to_host
+from twolayer.core.budget import Budget
 from twolayer.core.data import Arrays, Data, law_of
 from twolayer.core.loss import Loss, SquareLoss, loss_of
 from twolayer.core.network import Network, Weights
@@ -269,6 +270,7 @@ class EmpiricalProblem(Problem):
         weight_decay: float,
         tolerance: tuple[float, float],
         resting: Array,
+        budget: Budget | None = None,
     ) -> Iterator[FlowWeights]:
         """The exact flow between events (`finite.flow`) of two slopes and a square loss; of a smooth σ, whatever the
         loss, the implicit one (`core.implicit_flow`)."""
@@ -277,7 +279,8 @@ class EmpiricalProblem(Problem):
             from twolayer.core.implicit_flow import implicit_flow  # loads scipy
 
             data = self.data.of_seed(seed).mapped(lambda array: to_host(array).astype(np.float64))
-            for frame in implicit_flow(data.problem(self.network), weights, times, weight_decay, *tolerance):
+            problem = data.problem(self.network)
+            for frame in implicit_flow(problem, weights, times, weight_decay, *tolerance, budget):
                 yield replace(frame, resting=resting)
             return
         if not square:
@@ -302,6 +305,7 @@ class EmpiricalProblem(Problem):
             rtol=tolerance[0],
             atol=tolerance[1],
             resting=resting,
+            budget=budget,
         )
         reached, stalled = FlowWeights(weights.hidden, weights.output, resting=resting), False
         for _ in times:

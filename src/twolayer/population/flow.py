@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,6 +18,7 @@ from scipy.integrate import Radau
 from scipy.optimize import brentq
 
 from twolayer.core.arrays import norm
+from twolayer.core.budget import AT_A_TIME, Budget, pause
 from twolayer.core.implicit_flow import linear_fall
 from twolayer.core.network import FIXED, TIED, TRAINED, Weights
 from twolayer.core.trajectory import FlowWeights
@@ -74,7 +75,12 @@ def population_flow(
 
 
 def flow_frames(
-    system: OdeSystem, times: Any, rtol: float, atol: float, moved: Any | None = None
+    system: OdeSystem,
+    times: Any,
+    rtol: float,
+    atol: float,
+    moved: Any | None = None,
+    budget: Budget | None = None,
 ) -> Iterator[FlowWeights]:
     """dθ/dt = −∇(L + (weight_decay/2)|θ|²) of one seed on the host at `times`, of which the first is the start.
 
@@ -84,6 +90,7 @@ def flow_frames(
     moved (neuron,): which students have left their start, and are at 0 because they came there; default: none that
     is at 0. A student that reaches 0 stays until a direction of descent opens there (`leaving_zero`), and leaves
     along the steepest; one that starts there moves as σ'(0) says: it stays where that is 0.
+    budget: beyond it frames are NaN, and `stall` says so.
     """
     state = system.packed(system.start)
     saved, stop = 1, float(times[-1])
@@ -98,13 +105,19 @@ def flow_frames(
     state = zero.released(state)
     part, coarse = Segment(system, time, state, stop, rtol, atol, 1.0), 1.0
     progress = Progress(time)
-    final = state * np.nan
+    final, spent = state * np.nan, ""
     while saved < len(times):
         solver = part.solver
         quiet = not zero.dead.any() and not part.negligible.any() and coarse == 1.0
+        progress.pause = pause(budget, AT_A_TIME)
         for vector in solver.advance(progress, times[saved:], zero.largest if quiet else None):
             yield system.to_weights(vector, zero.forks)
             saved += 1
+        if budget is not None and saved < len(times):
+            spent = budget.spend(progress.total, solver.t)
+            progress.total = 0
+            if spent and solver.t < times[saved]:
+                break
         now = part.state(solver.y, solver.t)
         if solver.failed or progress.steps > STEPS:
             state = zero.zero_dying_neurons(now)
@@ -140,15 +153,20 @@ def flow_frames(
             part = Segment(system, end, state, stop, rtol, atol, coarse, size)
         for vector in passed:
             yield system.to_weights(vector, zero.forks)
-    yield from itertools.repeat(system.to_weights(final, zero.forks), len(times) - saved)
+    rest = replace(system.to_weights(final, zero.forks), stall=spent)
+    yield from itertools.repeat(rest, len(times) - saved)
 
 
 @dataclass
 class Progress:
-    """From when steps are counted, and how many there were: the time has not doubled since."""
+    """From when `steps` are counted: the time has not doubled since."""
 
     since: float
     steps: int = 0
+    total: int = 0
+    """Steps that no budget has counted."""
+    pause: int = AT_A_TIME
+    """So many steps in a call at most."""
 
 
 class Integrator(Protocol):
@@ -224,6 +242,7 @@ class ReferenceRadau:
         solver.atol = self.coarse * self.system.floors(self.atol, solver.y)
         solver.step()
         progress.steps += 1
+        progress.total += 1
         self.failed = solver.status == "failed"
         if not self.failed:
             self.system.project(solver, self.system.since)

@@ -18,6 +18,7 @@ from typing import Any
 from array_api_compat import device
 
 from twolayer.core.arrays import array_namespace, to_host
+from twolayer.core.budget import Budget
 from twolayer.core.network import Weights
 from twolayer.core.problem import block_diagonal
 from twolayer.core.trajectory import FlowWeights
@@ -101,13 +102,14 @@ class KernelProblem(TeacherProblem):
         weight_decay: float,
         tolerance: tuple[float, float],
         resting: Array,
+        budget: Budget | None = None,
     ) -> Iterator[FlowWeights]:
         """The implicit flow (`core.implicit_flow`) in min(d, m + k) coordinates."""
         from twolayer.core.implicit_flow import implicit_flow  # loads scipy
 
         data = self.data.mapped(lambda array: to_host(array).astype("float64"))
         (problem, start), basis = reduced(replace(self, data=data), self.network.with_tied_outputs(weights))
-        for frame in implicit_flow(problem, start, times, weight_decay, *tolerance):
+        for frame in implicit_flow(problem, start, times, weight_decay, *tolerance, budget):
             full = lifted(frame, basis)
             yield FlowWeights(full.hidden, full.output, stall=frame.stall, resting=resting)
 

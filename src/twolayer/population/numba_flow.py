@@ -179,6 +179,7 @@ class CompiledRadau:
             0,
         )
         reals[numba_radau.SINCE], reals[numba_radau.MOST] = progress.since, system.most
+        counts[numba_radau.TOTAL], counts[numba_radau.PAUSE] = 0, progress.pause
         if largest is None:
             task, times, frames = numba_radau.STEP, NO_TIMES, NO_FRAMES
         else:
@@ -192,6 +193,7 @@ class CompiledRadau:
         if largest is not None:
             largest[:] = memory.largest
         progress.steps, progress.since = int(counts[numba_radau.STEPS]), float(reals[numba_radau.SINCE])
+        progress.total += int(counts[numba_radau.TOTAL])
         system.most = float(reals[numba_radau.MOST])
         return list(frames[: counts[numba_radau.SAVED]])
 

@@ -38,10 +38,13 @@ tolerances and the factor of the absolute one; the greatest weight so far; the t
 first time; weight decay; the last step's error; the error left in a step's equations
 as a share of the tolerance; the size of the last correction; the time at the end of the step."""
 
-PHASE, STEPS, LIMIT, SAVED, FRESH, BEST, STARTED, ITERATES, EVALUATIONS, DECOMPOSITIONS = range(10)
+PHASE, STEPS, LIMIT, SAVED, FRESH, BEST, STARTED, ITERATES, EVALUATIONS, DECOMPOSITIONS, TOTAL, PAUSE = range(
+    12
+)
 """Numbers of `Memory.counts`: what comes next; steps since `SINCE`, and most of them; saved times so far; whether the
 eigenvectors are those of y; iterates of the first step with them, 0 where new ones are wanted; whether there is a last
-step; iterates of this one; velocities and decompositions so far."""
+step; iterates of this one; velocities and decompositions so far; steps of this call, and
+most of them."""
 
 GROWTH, SHRINKAGE = 10.0, 0.2
 """By how much a step may be longer or shorter than the one before."""
@@ -103,7 +106,7 @@ class Memory(Record):
             np.ones(parameters),
             np.arange(students),
             np.zeros(17),
-            np.zeros(10, dtype=np.int64),
+            np.zeros(12, dtype=np.int64),
         ]
         return cls(*arrays)
 
@@ -440,6 +443,7 @@ def proceed(
             if not reals[TRIAL] >= least:
                 counts[PHASE] = FAILED
                 counts[STEPS] += 1
+                counts[TOTAL] += 1
                 return -1
             reals[NEXT] = min(reals[TIME] + reals[TRIAL], reals[STOP])
             reals[TRIAL] = reals[NEXT] - reals[TIME]
@@ -470,7 +474,13 @@ def proceed(
                 accept(size, error, mode, d, table, memory)
                 counts[PHASE] = BEGIN
                 counts[STEPS] += 1
-                if task == STEP or counts[STEPS] > counts[LIMIT] or reals[TIME] >= reals[STOP]:
+                counts[TOTAL] += 1
+                if (
+                    task == STEP
+                    or counts[TOTAL] >= counts[PAUSE]
+                    or counts[STEPS] > counts[LIMIT]
+                    or reals[TIME] >= reals[STOP]
+                ):
                     return -1
                 if near_event(mode, d, memory, limits):
                     return -1

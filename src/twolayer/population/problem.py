@@ -16,6 +16,7 @@ import numpy as np
 from array_api_compat import device
 
 from twolayer.core.arrays import array_namespace, norm, to_host
+from twolayer.core.budget import Budget
 from twolayer.core.compensated import two_product
 from twolayer.core.data import Arrays, Data
 from twolayer.core.network import Network, Weights
@@ -328,6 +329,7 @@ class PopulationProblem(TeacherProblem):
         rtol: float,
         atol: float,
         moved: Array | None = None,
+        budget: Budget | None = None,
     ) -> Iterator[FlowWeights]:
         """Gradient flow of one seed on the host at `times`, the first of which is the start's, by
         `population.flow` in min(d, m + k) coordinates: hidden (neuron, feature) and output (neuron,) of each."""
@@ -335,9 +337,10 @@ class PopulationProblem(TeacherProblem):
 
         data = self.data.mapped(lambda array: to_host(array).astype("float64"))
         (problem, start), basis = reduced(replace(self, data=data), self.network.with_tied_outputs(weights))
-        for frame in flow_frames(problem.ode_system(start, weight_decay), times, rtol, atol, moved):
+        system = problem.ode_system(start, weight_decay)
+        for frame in flow_frames(system, times, rtol, atol, moved, budget):
             full = lifted(frame, basis)
-            yield FlowWeights(full.hidden, full.output, frame.forks)
+            yield FlowWeights(full.hidden, full.output, frame.forks, frame.stall)
 
     def flow_of_seed(
         self,
@@ -347,12 +350,13 @@ class PopulationProblem(TeacherProblem):
         weight_decay: float,
         tolerance: tuple[float, float],
         resting: Array,
+        budget: Budget | None = None,
     ) -> Iterator[FlowWeights]:
         """The implicit flow (`population.flow`); a student at 0 at the start, not resting there, moves by σ'(0)."""
         moved = weights.hidden.any(-1) | (resting > 0)
         # One that started at 0 has left it where σ'(0) ≠ 0, and rests if it is there again.
         resting = (moved | (self.factors.resting != 0)).astype("int8")
-        for frame in self.flow_frames(weights, times, weight_decay, *tolerance, moved):
+        for frame in self.flow_frames(weights, times, weight_decay, *tolerance, moved, budget):
             yield replace(frame, resting=resting)
 
     def ode_system(self, start: Weights, weight_decay: float) -> Any:

@@ -229,6 +229,7 @@ class RockFlow:
     def advance(self, progress: Progress, times: Any, largest: Any | None) -> list[Any]:
         """One step."""
         progress.steps += 1
+        progress.total += 1
         system, room = self.system, self.room
         while True:
             least = 10.0 * np.spacing(abs(self.t))

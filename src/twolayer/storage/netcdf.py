@@ -188,10 +188,14 @@ def pack_trajectory(trajectory: Trajectory, seeds: list[int]) -> Variables:
         described_as = described("time up to which the path does not hang on rounding")
         variables["path_trusted_until"] = (("seed",), trajectory.path_trusted_until, described_as)
     if trajectory.stop_time is not None:
-        described_as = described("time at which the seed met the stop rule; NaN: it did not")
+        described_as = described(
+            "time at which the seed met the stop rule or had spent its budget; NaN: neither"
+        )
         variables["stop_time"] = (("seed",), trajectory.stop_time, described_as)
         codes = ", ".join(f"{code} {name}" for code, name in enumerate(STOP_REASONS, start=1))
-        described_as = described(f"part of the stop rule that the seed met: {codes}; 0: none")
+        described_as = described(
+            f"part of the stop rule, or of the budget, that ended the seed: {codes}; 0: none"
+        )
         variables["stop_reason"] = (("seed",), trajectory.stop_reason, described_as)
     if trajectory.flow_forks is not None:
         described_as = described(

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from twolayer.core.backend import Backend
+from twolayer.core.budget import reason_of
 from twolayer.core.data import Data
 from twolayer.core.dynamics import Dynamics
 from twolayer.core.initialization import InitializationSpec
@@ -18,7 +19,7 @@ from twolayer.core.network import Network, Weights
 from twolayer.core.progress import reached
 from twolayer.core.seeds import over_seeds, random_of
 from twolayer.core.times import Times
-from twolayer.core.trajectory import Trajectory
+from twolayer.core.trajectory import STOP_REASONS, Clock, Trajectory
 from twolayer.errors import PluginError
 from twolayer.storage.scratch import ScratchArray, parts_of
 from twolayer.training import precision
@@ -209,6 +210,7 @@ def train(
             np.where(stopped.checks >= 0, checks.time[stopped.checks], np.nan),
             stopped.reasons,
         )
+    stop_time, reason = with_budget(stop_time, reason, stalls, finite, clock)
     return Trajectory(
         clock, trajectory, decay, diverged, clock.time[trusted], notes,
         flow_forks=forks, path_trusted_until=path_trusted, stop_time=stop_time, stop_reason=reason,
@@ -235,6 +237,23 @@ def joined_in_file(
 
     runs = over_seeds(store, seeds, threads)
     return replace(Trajectory.joined(runs), weights=Weights(*joint))
+
+
+def with_budget(
+    stop_time: Any, reason: Any, stalls: Sequence[str], finite: Any, clock: Clock
+) -> tuple[Any, Any]:
+    """Stop times and reasons, (seed,) or None, with those of seeds that have spent a flow's budget. finite (seed,
+    time)."""
+    spent = [reason_of(stall) for stall in stalls]
+    if not any(spent):
+        return stop_time, reason
+    if stop_time is None:
+        stop_time, reason = np.full(len(spent), np.nan), np.zeros(len(spent), dtype=np.int8)
+    for index in np.flatnonzero(spent).tolist():
+        frames = int(np.logical_and.accumulate(finite[index]).sum())
+        stop_time[index] = clock.time[frames - 1] if frames else np.nan
+        reason[index] = STOP_REASONS.index(spent[index]) + 1
+    return stop_time, reason
 
 
 def forked(forks: Any, seeds: Sequence[int]) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from twolayer.finite.flow.problem import FlowProblem
 from twolayer.finite.flow.relax import relax, resolution
 from twolayer.finite.flow.series import Series, advance, begin, extend, shift
 from twolayer.finite.flow.sliding import NOISE, settle
-from twolayer.finite.flow.status import ARRIVED, AT_ZERO, REPEATS, STATIONARY, STUCK, UNSETTLED
+from twolayer.finite.flow.status import ARRIVED, AT_ZERO, PAUSED, REPEATS, STATIONARY, STUCK, UNSETTLED
 from twolayer.finite.flow.stiff import Collocation, advance_stiff, residual_at, stiff_step
 from twolayer.finite.flow.zero import ZERO, Rays, any_resting, next_release, release, size_of
 from twolayer.kernels.entry import entry
@@ -53,6 +53,8 @@ def step_length(problem: FlowProblem, neurons: Neurons, series: Series, toleranc
     for j in range(neuron_count):
         if not neurons.moving[j]:
             continue
+        # Its mass is 0 as a float, and shrinks on: only its direction moves.
+        gone = series.weight[j] == 0.0 and series.rate[j, 0] < problem.weight_decay
         first = 1.0
         second = 0.0
         if problem.radial == 0:
@@ -70,7 +72,9 @@ def step_length(problem: FlowProblem, neurons: Neurons, series: Series, toleranc
                 if second > 0.0:
                     reach = max(reach, (tolerance * second / worst) ** (1.0 / (i - 1)))
                 length = min(length, reach)
-            worst = max(abs(series.mass[j, i]), abs(series.gain[j, i]) if not neurons.balanced[j] else 0.0)
+            worst = 0.0 if gone else abs(series.mass[j, i])
+            if not neurons.balanced[j]:
+                worst = max(worst, abs(series.gain[j, i]))
             if worst > 0.0:
                 length = min(length, (tolerance / worst) ** (1.0 / i))
     for response in range(series.residual.shape[0]):
@@ -361,6 +365,7 @@ def at_floor(problem: FlowProblem, clock: FlowClock, smallest: float) -> bool:
 def flow_to(
     target: float,
     most_events: int,
+    pause: int,
     rule: Collocation,
     problem: FlowProblem,
     neurons: Neurons,
@@ -374,8 +379,8 @@ def flow_to(
 ) -> int:
     """Integrate until the step in progress covers `target`; write the state there into frame and frame_residual.
 
-    Returns ARRIVED; STATIONARY, with neurons and clock.residual as the state, if nothing moves; AT_ZERO where
-    `at_zero` is to decide; or why it stopped.
+    Returns ARRIVED; PAUSED after so many steps and events from the start; STATIONARY, with neurons and clock.residual
+    as the state, if nothing moves; AT_ZERO where `at_zero` is to decide; or why it stopped.
     """
     neuron_count = neurons.projection.shape[0]
     while True:
@@ -385,6 +390,8 @@ def flow_to(
                 return AT_ZERO
             if at_floor(problem, clock, smallest):
                 return STATIONARY
+            if clock.counts[0] + clock.counts[1] >= pause:
+                return PAUSED
             if rays.load.shape[0] > 0:
                 release(problem, neurons, clock, rays)
             choose_step(rule, problem, neurons, series, clock, rays, tolerance)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from twolayer.core.arrays import norm
+from twolayer.core.budget import Budget, pause
 from twolayer.core.network import OUTPUTS, OutputMode
 from twolayer.errors import TrainingError
 from twolayer.finite.flow.clock import FlowClock, start_clock
@@ -17,13 +18,18 @@ from twolayer.finite.flow.coupled import flow_to
 from twolayer.finite.flow.decoupled import decoupled_to
 from twolayer.finite.flow.neurons import Neurons, outputs_of_network, rebuild_weights, state_of_weights
 from twolayer.finite.flow.problem import Floats, FlowProblem, Samples, build_problem, sample_residual
+from twolayer.finite.flow.rest import RestWatch, decay_resting
 from twolayer.finite.flow.series import build_series
 from twolayer.finite.flow.sliding import settle_all
-from twolayer.finite.flow.status import ARRIVED, AT_ZERO, STATIONARY, UNSETTLED
+from twolayer.finite.flow.status import ARRIVED, AT_ZERO, PAUSED, STATIONARY, UNSETTLED
 from twolayer.finite.flow.stiff import build_collocation
 from twolayer.finite.flow.zero import at_zero, build_rays, no_rays
 
 __all__ = ["FlowFrame", "FlowPath", "FlowStalled", "finite_flow", "flow_frames"]
+
+
+LOOK = 20
+"""After so many steps and events it is looked whether the flow is at rest, and whether its budget is spent."""
 
 
 class FlowStalled(TrainingError):
@@ -144,11 +150,12 @@ def flow_frames(
     rtol: float = 1e-10,
     atol: float = 0.0,
     resting: npt.NDArray[np.int8] | None = None,
+    budget: Budget | None = None,
 ) -> Iterator[FlowFrame]:
     """The frames of `finite_flow`, each as soon as it is computed; the first is the start.
 
     resting (neuron,): as the last frame of a flow that this one continues; without it a neuron at 0 stays there
-    where σ'(0) = 0.
+    where σ'(0) = 0. budget: beyond it FlowStalled is raised.
     """
     data, labels, weights, output_weights, times_of_frames = (
         np.array(value, dtype=np.float64, order="C") for value in (inputs, targets, hidden, output, times)
@@ -184,6 +191,7 @@ def flow_frames(
         rtol=rtol,
         atol=atol,
         resting=np.zeros(len(output_weights), dtype=np.int8) if resting is None else resting,
+        budget=budget,
     )
 
 
@@ -220,6 +228,7 @@ def integrate(
     rtol: float,
     atol: float,
     resting: npt.NDArray[np.int8],
+    budget: Budget | None,
 ) -> Iterator[FlowFrame]:
     """`flow_frames` with checked arguments."""
     problem, lines, samples = build_problem(
@@ -267,6 +276,7 @@ def integrate(
         at_zero(problem, neurons, series, clock, rays)
     most_events = 1_000_000 + 1000 * neurons.projection.size
     decoupled = output_layer != "fixed" and not listed and bool(np.all(neurons.balanced[neurons.moving]))
+    watch, at_rest = RestWatch(problem), None
     for time in times[1:]:
         status = ARRIVED
         state = neurons
@@ -277,12 +287,17 @@ def integrate(
             residual[:] = problem.targets - residual
             clock.residual[:] = residual
             decoupled = clock.times[0] >= time
-        if not decoupled and status == ARRIVED:
+        if at_rest is not None:
+            decay_resting(problem, neurons, time - at_rest)
+            at_rest, state, status = time, neurons, STATIONARY
+        elif not decoupled and status == ARRIVED:
             status = AT_ZERO
-            while status == AT_ZERO:
+            while status in (AT_ZERO, PAUSED):
+                done = int(clock.counts[0] + clock.counts[1])
                 status = flow_to(
                     time,
                     most_events,
+                    done + pause(budget, LOOK),
                     rule,
                     problem,
                     neurons,
@@ -294,6 +309,14 @@ def integrate(
                     residual,
                     rays,
                 )
+                spent = ""
+                if budget is not None:
+                    done = int(clock.counts[0] + clock.counts[1]) - done
+                    spent = budget.spend(done, float(clock.times[0]))
+                if spent and status not in (ARRIVED, STATIONARY):
+                    raise FlowStalled(spent)
+                if watch.is_at_rest(neurons, clock) and status == PAUSED:
+                    status, at_rest = STATIONARY, float(clock.times[0])
                 if status == AT_ZERO:
                     if not listed:
                         rays, listed = build_rays(problem, lines), True
@@ -301,6 +324,9 @@ def integrate(
             state = neurons if status == STATIONARY else frame
             if status == STATIONARY:
                 residual[:] = clock.residual
+            if at_rest is not None:
+                decay_resting(problem, neurons, time - at_rest)
+                at_rest = time
         if status not in (ARRIVED, STATIONARY):
             raise FlowStalled(
                 stall_message(status, clock, samples, int(clock.counts[4]), int(clock.counts[5]))

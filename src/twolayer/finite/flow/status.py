@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ARRIVED", "AT_ZERO", "REPEATS", "STATIONARY", "STUCK", "UNSETTLED"]
+__all__ = ["ARRIVED", "AT_ZERO", "PAUSED", "REPEATS", "STATIONARY", "STUCK", "UNSETTLED"]
 
 ARRIVED = 0
 STATIONARY = 1
@@ -11,6 +11,8 @@ STUCK = 2
 """Events followed each other without progress."""
 UNSETTLED = 3
 """The sliding rule did not end."""
+PAUSED = 5
+"""So many steps and events are done as were asked for."""
 AT_ZERO = 4
 """A neuron has reached w = 0, and where it goes from there is to be decided."""
 REPEATS = 64
