@@ -20,6 +20,7 @@ LARGEST = 2**28
 class Gaussian(InitializationSpec):
     """w_j ~ N(0, scale² I); trained outputs a_j ~ N(0, scale²), or a_j = ±|w_j| by fair coins if balanced.
 
+    spherical: each w_j is put on the sphere of radius scale, so that w_j is uniform on it.
     draw: `full`, in all d features; `reduced`, on a teacher, in coordinates of the span of teachers and students, in
     which the run's files then are: min(d, m + k) of them, at no cost in d. It is the same law, and another sample.
     """
@@ -27,6 +28,7 @@ class Gaussian(InitializationSpec):
     scale: float
     balanced: bool = False
     draw: Literal["full", "reduced"] = "full"  # type: ignore[assignment]
+    spherical: bool = False
 
     def __post_init__(self) -> None:
         if not self.scale > 0:
@@ -57,6 +59,8 @@ class Gaussian(InitializationSpec):
         if data.dimension is not None:
             rest = data.features - network.neurons  # after the teachers' coordinates
             hidden[:, rest:] = triangular(hidden[:, rest:], data.dimension - rest, random)
+        if self.spherical:
+            hidden = hidden / norm(hidden)[..., None]
         hidden = self.scale * hidden
         if self.balanced:
             return Weights(hidden, random.choice([-1.0, 1.0], network.neurons) * norm(hidden))

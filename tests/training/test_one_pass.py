@@ -189,3 +189,14 @@ def test_what_reduced_draws_do_not_know_is_refused() -> None:
     ):
         with pytest.raises(ConfigError, match=message):
             twolayer.run(experiment("reduced", **changes))
+
+
+@pytest.mark.parametrize("draw", ["full", "reduced"])
+def test_starts_on_the_sphere(draw: str) -> None:
+    """Lengths are the scale, and m² d of a direction has mean 1 within 5 standard errors."""
+    start = {"name": "gaussian", "scale": 0.7, "spherical": True, "draw": draw}
+    found = twolayer.run(experiment("reduced", initialization=start, times={"steps": [1]}), weights=True)
+    hidden = found.hidden.isel(time=0).values
+    assert np.allclose(np.linalg.norm(hidden, axis=-1), 0.7, rtol=1e-14)
+    squares = 12 * (hidden[..., :2] / 0.7) ** 2
+    assert abs(squares.mean() - 1) < 5 * squares.std() / np.sqrt(squares.size)

@@ -290,3 +290,29 @@ def test_a_run_without_a_rule_is_as_before() -> None:
 def test_a_bad_rule_is_refused_with_its_place(rule: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=f"papers.p.experiments.e.{message}"):
         run_of(EXPERIMENT | {"stop": rule})
+
+
+def test_a_rule_is_looked_at_every_so_many_steps() -> None:
+    """The time of arrival to a step: the loss there is below the level, and one step before it is not."""
+    experiment = {
+        "problem": {"name": "gaussian_teacher", "dimension": 3, "teachers": 1},
+        "network": {"neurons": 2, "output": "fixed"},
+        "initialization": {"name": "gaussian", "scale": 0.1},
+        "dynamics": {"name": "gradient_descent", "step_size": 0.05},
+        "times": {"steps": [500]},
+        "stop": {"loss": 3e-2, "every": 1},
+        "seeds": 2,
+    }
+    ended = twolayer.run(experiment)
+    steps = np.rint(ended.stop_time.values / 0.05).astype(int)
+    for seed, step in enumerate(steps.tolist()):
+        path = twolayer.run({**experiment, "stop": None, "times": {"steps": [step - 1, step]}})
+        before, after = path.loss.isel(seed=seed, time=slice(1, None)).values
+        assert after <= 3e-2 < before
+    coarse = twolayer.run({**experiment, "stop": {"loss": 3e-2, "every": 7}})
+    found = np.rint(coarse.stop_time.values / 0.05).astype(int)
+    assert (found == -(-steps // 7) * 7).all()
+    with pytest.raises(ConfigError, match="every: at least 1 step"):
+        twolayer.run({**experiment, "stop": {"loss": 3e-2, "every": 0}})
+    with pytest.raises(ConfigError, match="give one or more of"):
+        twolayer.run({**experiment, "stop": {"every": 3}})

@@ -37,19 +37,31 @@ class StopRule:
     the subdifferential, as the metric. loss: L is no larger.
     unchanged: since half of the time (the last check at or before it) no weight has changed by more than this, as a
     share of the largest weight.
+    every: a descent is looked at every so many steps, where a time of arrival is wanted; 1 is each step.
     """
 
     gradient_norm: float | None = None
     loss: float | None = None
     unchanged: float | None = None
+    every: int | None = None
 
     def __post_init__(self) -> None:
-        given = {part.name: getattr(self, part.name) for part in fields(self)}
+        if self.every is not None and self.every < 1:
+            raise ValueError(f"every: at least 1 step, is {self.every!r}")
+        given = {part.name: getattr(self, part.name) for part in fields(self) if part.name != "every"}
         if all(value is None for value in given.values()):
             raise ValueError(f"give one or more of {', '.join(given)}; without a rule leave stop out")
         for name, value in given.items():
             if value is not None and not 0 < value < math.inf:
                 raise ValueError(f"{name}: must be above 0 and finite, is {value!r}")
+
+    def checks(self, dynamics: Dynamics, clock: Clock) -> Clock:
+        """The times at which the rule is looked at."""
+        step_size = dynamics.descent_step
+        if self.every is None or step_size is None:
+            return dynamics.check_clock(clock)
+        step = np.union1d(clock.step, np.arange(self.every, clock.step[-1], self.every))
+        return Clock(step_size * step, step)
 
 
 class Judge(Protocol):

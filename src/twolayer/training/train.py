@@ -119,7 +119,7 @@ def train(
 
     frames = Frames(len(clock.time), begin(), scratch)
     forks, stalls = None, ("",) * len(seeds)
-    checks, stopped = dynamics.check_clock(clock), None
+    checks, stopped = (stop.checks(dynamics, clock) if stop else dynamics.check_clock(clock)), None
     with np.errstate(over="ignore", invalid="ignore"):  # divergence is found and reported below
         if stop is None:
             for frame in recorded(dynamics, log).trajectory(problem, begin(), clock, random()):
