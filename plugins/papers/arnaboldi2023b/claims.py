@@ -1,0 +1,168 @@
+"""The statements and stored runs of Arnaboldi et al. 2023 (escaping mediocrity) against the datasets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from twolayer import Result, at_most, close
+from twolayer.errors import DataError
+
+from . import measured, theory
+from .theory import paper
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from twolayer import Run
+
+CODE = "published data (IdePHICS/EscapingMediocrity at 73d83ae)"
+EXIT_RUNS = ["exit_1_early", "exit_1_late", "exit_2_early", "exit_2_late"]
+
+
+@paper.claim(
+    "The spherical equations are the authors' stored solution of p = 1 within .003 in R",
+    f"{CODE}, explicit Euler with dt = 1e-3",
+    "published",
+    on="equations_1",
+    files=["data/risk.nc"],
+    figures=["curves"],
+)
+def stored_equations(run: Run, stored: xr.Dataset) -> Result:
+    times = stored.stored_time.values
+    ours = np.interp(times, measured.paper_time(run).values, run.loss.isel(seed=0).values)
+    return at_most(float(abs(ours - stored.excess_risk_ode.values).max()), 3e-3)
+
+
+@paper.claim(
+    "The equations leave at the times of another program's solution, T = .01 and .5",
+    "derived; the tolerance is the spacing of saved times",
+    "derived",
+    on=["equations_1", "equations_2"],
+    figures=["curves"],
+)
+def equation_exits(run: Run) -> dict[str, Result]:
+    results = {}
+    for share in (0.01, 0.5):
+        key = measured.neurons(run), share
+        if key in theory.EQUATION_EXITS:
+            found = float(measured.crossings(run, share)[0])
+            detail = f"stored by the authors: {theory.STORED_EQUATION_EXITS[key]:g}"
+            results[f"T = {share:g}"] = close(found, theory.EQUATION_EXITS[key], absolute=1e-3, detail=detail)
+    return results
+
+
+@paper.claim(
+    "From the authors' start descent leaves at the mean times of other seeds and of the diffusion near m = 0",
+    "derived; 3 standard errors",
+    "derived",
+    on=EXIT_RUNS,
+    figures=["exits"],
+)
+def mean_exits(run: Run) -> Result:
+    found, key = measured.exits(run), (measured.neurons(run), measured.threshold(run))
+    if key not in theory.EXITS:
+        raise DataError(f"no mean is known for p = {key[0]}, T = {key[1]:g}")
+    exact, error = theory.EXITS[key]
+    own = measured.standard_error(found)
+    room = 3.0 * float(np.hypot(own, error))
+    detail = f"standard error {own:.3g}, median {np.median(found):.4g}, s.d. {found.std():.3g}"
+    return close(float(found.mean()), exact, absolute=room, detail=detail)
+
+
+@paper.claim(
+    "The exit times that the authors stored lie in the central 99 % of ours",
+    CODE,
+    "published",
+    on=["exit_1_early", "exit_1_late"],
+    files=["data/exit_times.nc"],
+    figures=["exits"],
+)
+def stored_exits(run: Run, stored: xr.Dataset) -> Result:
+    found, share = measured.exits(run), measured.threshold(run)
+    theirs = stored.descent.sel(threshold=share).values
+    low, high = np.quantile(found, [0.005, 0.995])
+    outside = int(((theirs < low) | (theirs > high)).sum())
+    return at_most(outside, 0, f"of {len(theirs)} stored, from {theirs.min():.3g} to {theirs.max():.3g}; the central "
+                   f"99 % of {len(found)}: [{low:.3g}, {high:.3g}]")  # fmt: skip
+
+
+@paper.claim(
+    "From random starts the mean exit time grows as ln d/(2μ), with the constant of the diffusion",
+    "n = O(d log d) (abstract); constants derived, 3 standard errors",
+    "derived",
+    on="dimension",
+    figures=["dimension"],
+)
+def random_starts(runs: Run) -> dict[str, Result]:
+    each = measured.by_dimension(runs)
+    sizes, means, errors, exact, results = [], [], [], [], {}
+    for run in each:
+        found, size = measured.exits(run), int(run.config.problem.dimension)
+        noise = run.config.problem.noise
+        share = 1.0 - float(run.config.stop.loss) / 2.0
+        sizes.append(size)
+        means.append(float(found.mean()))
+        errors.append(measured.standard_error(found))
+        exact.append(theory.mean_exit(size, measured.rate(run), noise, share))
+        results[f"d = {size}"] = close(means[-1], exact[-1], absolute=3 * errors[-1])
+    if len(sizes) > 1:
+        slope, error = measured.slope(sizes, means, errors)
+        wanted = 0.5 / theory.growth(1, measured.rate(each[0]), each[0].config.problem.noise)
+        detail = f"standard error {error:.2g}; 5 % are {0.05 * wanted:.2g}"
+        results["slope"] = close(slope, wanted, absolute=3 * error, detail=detail)
+    return results
+
+
+@paper.claim(
+    "At the best step n/d at T = .01 grows as (B/8) ln d, so that width gains a factor of 6 at most",
+    "width gains a constant factor only (abstract); the constant is derived",
+    "derived",
+    on="width_equations",
+    by="neurons",
+    figures=["width"],
+)
+def width_by_equations(runs: Run) -> Result:
+    each = measured.by_dimension(runs)
+    sizes = [int(run.config.problem.dimension) for run in each]
+    samples = np.stack(
+        [measured.crossings(run, 0.01) * measured.neurons(run) / measured.rate(run) for run in each]
+    )
+    slope, _ = measured.slope(sizes, samples.mean(1))
+    return close(slope, theory.noise_cost(measured.neurons(runs), 0.0) / 8, relative=0.02)
+
+
+@paper.claim(
+    "By descent, at T = .3, n/d grows as (B/8) ln d too",
+    "derived; 3 standard errors",
+    "derived",
+    on=["width_descent_1", "width_descent_2"],
+    figures=["width"],
+)
+def width_by_descent(runs: Run) -> Result:
+    each = measured.by_dimension(runs)
+    sizes = [int(run.config.problem.dimension) for run in each]
+    samples = [measured.exits(run) * measured.neurons(run) / measured.rate(run) for run in each]
+    slope, error = measured.slope(
+        sizes, [values.mean() for values in samples], [measured.standard_error(values) for values in samples]
+    )
+    exact = theory.noise_cost(measured.neurons(each[0]), 0.0) / 8
+    return close(slope, exact, absolute=3 * error, detail=f"standard error {error:.2g}")
+
+
+@paper.claim(
+    "Near m = 0 every m_j grows at μ = 4 − (γ/p)(4 + 4/p + 16/p² + 2Δ)",
+    "derived",
+    "derived",
+    on="rate",
+    by="run",
+    figures=["width"],
+)
+def growth_rate(run: Run) -> Result:
+    late, early = (run.isel(seed=0, time=index) for index in (-1, 1))
+    time = float(measured.paper_time(run)[-1] - measured.paper_time(run)[1])
+    ratio = late.teacher_overlaps.values / early.teacher_overlaps.values
+    found = np.log(ratio).ravel() / time
+    exact = theory.growth(measured.neurons(run), measured.rate(run), run.config.problem.noise)
+    return close(found, exact, absolute=1e-6)

@@ -1,0 +1,141 @@
+"""Figures of Arnaboldi et al. 2023 (escaping mediocrity): curves, exit times, dimension and width."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from twolayer import Run, reference
+from twolayer.analysis.labels import marker_of, style_of
+
+from . import measured, theory
+from .theory import paper
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.figure import Figure
+
+RISK = r"excess risk $R - \Delta/2$"
+TIME = "$t = $ time$/p$"
+
+
+@paper.figure(
+    "published",
+    "After Arnaboldi et al. 2023 (escaping mediocrity): descent from one start leaves the plateau at random times "
+    "about those of the equations.",
+    details=(
+        "d = 3000, γ = .1, Δ = 1e-4, the authors' start. Blue: seeds of descent; black: equations; grey: the "
+        "authors' stored runs and, wide, their stored solution (p = 1)."
+    ),
+    on={"equations_1": (), "descent_1": (), "equations_2": (), "descent_2": ()},
+    files=["data/risk.nc"],
+    size=(5.5, 2.9),
+)
+def curves(
+    canvas: Figure, exact1: Run, descent1: Run, exact2: Run, descent2: Run, stored: xr.Dataset
+) -> None:
+    row = canvas.subplots(1, 2, sharey=True)
+    for axes, exact, descent in zip(row, (exact1, exact2), (descent1, descent2), strict=True):
+        time = measured.paper_time(descent).values[1:]
+        paths = descent.loss.transpose("seed", "time").values[:, 1:]
+        axes.plot(time, paths.T, color="C0", lw=0.4, alpha=0.5)
+        axes.plot([], [], color="C0", lw=0.8, label="descent")
+        if measured.neurons(exact) == 1:
+            reference(axes, stored.stored_time[1:], stored.excess_risk_ode[1:], "stored solution")
+            axes.plot(stored.sample_time, stored.excess_risk_sgd.T, color="0.4", lw=0.4, ls="--")
+            axes.plot([], [], color="0.4", lw=0.8, ls="--", label="stored runs")
+        ours = measured.paper_time(exact).values[1:]
+        axes.plot(ours, exact.loss.isel(seed=0)[1:], color="black", lw=1, label="equations")
+        axes.set(xscale="log", yscale="log", xlabel=TIME, title=f"$p$ = {measured.neurons(exact)}")
+        axes.set_xlim(0.1, 10)
+    row[0].set_ylabel(RISK)
+    row[0].legend(loc="lower left")
+
+
+@paper.figure(
+    "theorem",
+    "Exit times of descent from the authors' start: the equations give the scale, the noise of samples the spread.",
+    details=(
+        "Seeds by exit time at R = (1 − T)R(0). Black: the equations; dashed: the mean of the seeds; ticks: the "
+        "authors' stored runs (p = 1)."
+    ),
+    on={"exit_1_early": (), "exit_1_late": (), "exit_2_early": (), "exit_2_late": ()},
+    files=["data/exit_times.nc"],
+    size=(5.5, 3.6),
+)
+def exits(canvas: Figure, early1: Run, late1: Run, early2: Run, late2: Run, stored: xr.Dataset) -> None:
+    for axes, run in zip(canvas.subplots(2, 2).flat, (early1, late1, early2, late2), strict=True):
+        found, share = measured.exits(run), measured.threshold(run)
+        axes.hist(found, bins=40, color="C0", alpha=0.6)
+        axes.axvline(found.mean(), color="C0", ls="--", lw=1)
+        key = measured.neurons(run), share
+        if key in theory.EQUATION_EXITS:
+            axes.axvline(theory.EQUATION_EXITS[key], color="black", lw=1)
+        if key[0] == 1 and share in stored.threshold:
+            values = stored.descent.sel(threshold=share).values
+            axes.plot(values, np.zeros(len(values)), "|", color="black", markersize=10)
+        axes.set(title=f"$p$ = {key[0]}, $T$ = {share:g}", xlabel="exit time $t$", ylabel="seeds")
+
+
+@paper.figure(
+    "theorem",
+    "From random starts the mean exit time grows as $\\ln d/2\\mu$.",
+    details="p = 1, γ = .1, Δ = 1e-4, T = .5: means of seeds with two standard errors, and the derived law.",
+    on={"dimension": "dimension"},
+    size=(4.0, 2.9),
+)
+def dimension(canvas: Figure, runs: Run) -> None:
+    axes = canvas.subplots()
+    each = measured.by_dimension(runs)
+    sizes = np.array([run.config.problem.dimension for run in each], dtype=float)
+    found = [measured.exits(run) for run in each]
+    law = [
+        theory.mean_exit(
+            size, measured.rate(run), run.config.problem.noise, 1.0 - float(run.config.stop.loss) / 2.0
+        )
+        for size, run in zip(sizes, each, strict=True)
+    ]
+    reference(axes, sizes, law, "derived law")
+    errors = [2 * measured.standard_error(values) for values in found]
+    axes.errorbar(sizes, [values.mean() for values in found], errors, fmt="o", markersize=4, label="descent")
+    axes.set(xscale="log", xlabel="dimension $d$", ylabel="mean exit time $t$")
+    axes.legend()
+
+
+@paper.figure(
+    "theorem",
+    "Samples to leave at the best step: $n/d$ grows as $(B/8)\\ln d$, from 3 at $p = 1$ to a half in wide networks.",
+    details=(
+        "Lines: the equations at T = .01, γ/p = 2/B, no noise; pale: the slope B/8. Right: the growth μ near m = "
+        "0 against p and γ, pale: 4 − (γ/p)B."
+    ),
+    on={"width_equations": ["neurons", "dimension", "rate"], "rate": ["teacher_overlaps", "neurons", "rate"]},
+    size=(5.5, 2.9),
+)
+def width(canvas: Figure, runs: Run, growths: Run) -> None:
+    left, right = canvas.subplots(1, 2)
+    groups = list(runs.by("neurons"))
+    widths = [measured.neurons(group) for group in groups]
+    for group, p in zip(groups, widths, strict=True):
+        each = measured.by_dimension(group)
+        sizes = np.array([run.config.problem.dimension for run in each], dtype=float)
+        samples = np.array([measured.crossings(run, 0.01).mean() * p / measured.rate(run) for run in each])
+        style = style_of(p, widths)
+        left.plot(sizes, samples, label=f"$p$ = {p}", marker=marker_of(p, widths), markersize=4, **style)
+        law = samples[0] + theory.noise_cost(p, 0.0) / 8 * np.log(sizes / sizes[0])
+        reference(left, sizes, law, color=style["color"])
+    left.set(xscale="log", xlabel="dimension $d$", ylabel="samples $n/d$")
+    left.legend()
+    for group in growths.by("rate"):
+        each = sorted(group.by("run"), key=measured.neurons)
+        found, law = [], []
+        for run in each:
+            overlaps, time = run.teacher_overlaps.isel(seed=0).values, measured.paper_time(run).values
+            found.append(float(np.log(overlaps[-1] / overlaps[1]).mean() / (time[-1] - time[1])))
+            law.append(theory.growth(measured.neurons(run), measured.rate(run), run.config.problem.noise))
+        students = [measured.neurons(run) for run in each]
+        reference(right, students, law)
+        right.plot(students, found, "o", markersize=4, label=f"$\\gamma$ = {measured.rate(each[0]):g}")
+    right.set(xscale="log", xlabel="students $p$", ylabel="growth $\\mu$")
+    right.legend()

@@ -1,0 +1,81 @@
+"""How runs are read for the claims and figures of Arnaboldi et al. 2023 (escaping mediocrity)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from twolayer import Run
+from twolayer.errors import DataError
+
+
+def neurons(run: Run) -> int:
+    """p."""
+    return int(run.config.network.neurons)
+
+
+def rate(run: Run) -> float:
+    """γ: that of the equations, or step_size × d of a descent."""
+    if "rate" in run.config.dynamics:
+        return float(run.config.dynamics.rate)
+    return float(run.config.dynamics.step_size * run.config.problem.dimension)
+
+
+def paper_time(run: Run) -> Any:
+    """t = time/p, (time,)."""
+    return run.time / neurons(run)
+
+
+def threshold(run: Run) -> float:
+    """T of a run that stops at the risk (1 − T)R(0), to three digits: random starts differ by 1/d."""
+    if "loss" not in run.config.stop:
+        raise DataError(f"'{run.experiment}' does not stop at a loss")
+    return round(1.0 - float(run.config.stop.loss) / float(run.loss.isel(time=0).mean()), 3)
+
+
+def exits(run: Run) -> Any:
+    """The exit time t of each seed, (seed,); a DataError where one has not come to it."""
+    found = run.stop_time.values / neurons(run)
+    if not np.isfinite(found).all():
+        raise DataError(
+            f"{int((~np.isfinite(found)).sum())} seeds of '{run.experiment}' have not come to the loss"
+        )
+    return found
+
+
+def standard_error(values: Any) -> float:
+    """Of a mean."""
+    return float(np.std(values, ddof=1) / np.sqrt(len(values)))
+
+
+def crossings(run: Run, share: float) -> Any:
+    """The t at which R first is (1 − T)R(0) between saved times, (seed,), by the logarithm of 1 − R/R(0), which near a
+    start grows evenly in time; NaN where it is not reached."""
+    risk, time = run.loss.transpose("seed", "time").values, paper_time(run).values
+    return np.array([crossing(time, 1.0 - path / path[0], share) for path in risk])
+
+
+def crossing(time: Any, gained: Any, share: float) -> float:
+    """The first time at which what is gained is a share."""
+    above = np.flatnonzero(gained >= share)
+    if not above.size:
+        return float("nan")
+    last = int(above[0])
+    low, high = np.log(np.maximum(gained[last - 1 : last + 1], 1e-12))
+    part = (np.log(share) - low) / (high - low)
+    return float(time[last - 1] + part * (time[last] - time[last - 1]))
+
+
+def by_dimension(runs: Run) -> list[Run]:
+    """The single runs by d."""
+    return sorted(runs.by("run"), key=lambda run: int(run.config.problem.dimension))
+
+
+def slope(sizes: Any, values: Any, errors: Any = None) -> tuple[float, float]:
+    """The slope of values against ln d, and its standard error from those of the values (0 without), by weighted least
+    squares."""
+    x, weights = np.log(sizes), np.ones(len(sizes)) if errors is None else 1.0 / np.asarray(errors) ** 2
+    centred = x - np.sum(weights * x) / np.sum(weights)
+    spread = np.sum(weights * centred**2)
+    return float(np.sum(weights * centred * values) / spread), 0.0 if errors is None else float(spread**-0.5)

@@ -1,0 +1,58 @@
+"""What Arnaboldi et al. 2023 (escaping mediocrity) state and store, and what follows, in the time t = time/p."""
+
+from __future__ import annotations
+
+import math
+
+from twolayer import Paper
+
+paper = Paper(
+    "arnaboldi2023b",
+    "Arnaboldi, Krzakala, Loureiro, Stephan 2023, arXiv 2305.18502",
+    {"neurons": "p", "dimension": "d", "rate": "γ"},
+    setting={
+        "problem.name": "gaussian_teacher",
+        "problem.profile": "none",
+        "problem.samples": None,
+        "network.activation": "quadratic",
+        "network.output": "fixed",
+        "network.output_values": 1.0,
+        "network.output_scale": ("1/m", 1.0),
+        "dynamics.spherical": True,
+    },
+)
+
+EXITS = {
+    (1, 0.01): (1.136, 0.0),
+    (1, 0.5): (2.579, 0.015),
+    (2, 0.01): (0.3906, 0.0027),
+    (2, 0.5): (1.086, 0.003),
+}
+"""Mean exit times and their standard errors by (p, T), from the authors' start, of 1,000 to 2,000 other seeds; for
+p = 1, T = .01 the mean of the diffusion near m = 0. (Derived.)"""
+
+EQUATION_EXITS = {(1, 0.01): 1.0689, (1, 0.5): 2.4946, (2, 0.01): 0.3850, (2, 0.5): 1.0653}
+"""Exit times of the equations by (p, T). (Derived, by another program.)"""
+
+STORED_EQUATION_EXITS = {(1, 0.01): 1.091, (1, 0.5): 2.531, (2, 0.01): 0.389, (2, 0.5): 1.091}
+"""Those that the authors stored, late by up to .09, the time between two records after t = 1."""
+
+
+def noise_cost(neurons: int, noise: float) -> float:
+    """B = 4 + 4/p + 16/p² + 2Δ."""
+    return 4.0 + 4.0 / neurons + 16.0 / neurons**2 + 2.0 * noise
+
+
+def growth(neurons: int, rate: float, noise: float) -> float:
+    """μ = 4 − (γ/p)B of every m_j near m = 0, Q = I. (Derived.)"""
+    return 4.0 - rate / neurons * noise_cost(neurons, noise)
+
+
+def mean_exit(dimension: float, rate: float, noise: float, share: float) -> float:
+    """E t of one student from a random start, Td ≫ 1: (1/μ){½ ln[Td/(1 − T)] + ½(ln 2 + γ_E) − ½ ln(1 + 24γ/μ)}.
+
+    (Derived.)
+    """
+    speed = growth(1, rate, noise)
+    start = 0.5 * math.log(share * dimension / (1.0 - share)) + 0.5 * (math.log(2.0) + 0.5772156649015329)
+    return (start - 0.5 * math.log(1.0 + 24.0 * rate / speed)) / speed

@@ -1,0 +1,86 @@
+"""Arnaboldi et al. 2023, escaping mediocrity: its settings, its formulas, and its claims on short runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+import yaml
+
+import twolayer
+from twolayer.study.registry import load, load_file
+
+FOLDER = Path(__file__).parents[2] / "plugins" / "papers" / "arnaboldi2023b"
+EXPERIMENTS: dict[str, Any] = yaml.safe_load((FOLDER / "experiments.yaml").read_text(encoding="utf-8"))[
+    "experiments"
+]
+REGISTRY = load(kinds=["claims", "figures"], papers=["arnaboldi2023b"])
+theory = load_file(FOLDER / "theory.py", "arnaboldi2023b_tested.theory")
+measured = load_file(FOLDER / "measured.py", "arnaboldi2023b_tested.measured")
+
+
+def run(name: str, **changes: Any) -> xr.Dataset:
+    """An experiment with changes."""
+    experiment = {**EXPERIMENTS[name], **changes}
+    experiment["initialization"] = dict(experiment["initialization"])
+    if "path" in experiment["initialization"]:
+        experiment["initialization"]["path"] = str(FOLDER / experiment["initialization"]["path"])
+    return twolayer.run(experiment)
+
+
+def evaluated(claim: str, **data: xr.Dataset) -> Any:
+    """The results of a claim by case."""
+    return REGISTRY.find("claims", f"arnaboldi2023b.{claim}").plugin.evaluate(data)
+
+
+def test_the_settings_say_one_rate_and_one_share() -> None:
+    """γ = .1 in d = 3000; exits at (1 − T)R(0) of the file; the best step in each width."""
+    stored = xr.open_dataset(FOLDER / "data" / "risk.nc")
+    for p in (1, 2):
+        assert EXPERIMENTS[f"descent_{p}"]["dynamics"]["step_size"] * 3000 == pytest.approx(0.1, rel=1e-12)
+        start = run(f"equations_{p}", times={"values": [0.01]}).loss.values[0, 0]
+        if p == 1:
+            assert start == pytest.approx(float(stored.excess_risk_ode[0]), abs=1e-8)
+        for name, share in (("early", 0.01), ("late", 0.5)):
+            level = EXPERIMENTS[f"exit_{p}_{name}"]["stop"]["loss"]
+            assert level == pytest.approx((1 - share) * start, rel=1e-12)
+        for point in EXPERIMENTS[f"width_descent_{p}"]["sweep"]:
+            rate = point["problem.dimension"] * point["dynamics.step_size"]
+            assert rate == pytest.approx(2 * p / theory.noise_cost(p, 0.0), rel=1e-12)
+    for point in EXPERIMENTS["width_equations"]["sweep"]:
+        p = point["network.neurons"]
+        assert point["dynamics.rate"] == pytest.approx(2 * p / theory.noise_cost(p, 0.0), rel=1e-12)
+
+
+def test_the_stored_solution_and_its_exits() -> None:
+    equations = run("equations_1")
+    results = evaluated(
+        "stored_equations", equations_1=equations, risk=xr.open_dataset(FOLDER / "data" / "risk.nc")
+    )
+    assert results[""].verdict == "holds"
+    found = evaluated("equation_exits", equations_1=equations)
+    assert {result.verdict for result in found.values()} == {"holds"}
+
+
+def test_a_crossing_between_saved_times() -> None:
+    """An exponential is interpolated exactly; what is never reached is NaN."""
+    time = np.array([0.0, 1.0, 2.0])
+    assert measured.crossing(time, np.exp(time - 3), np.exp(-1.5)) == pytest.approx(1.5, abs=1e-12)
+    assert np.isnan(measured.crossing(time, np.exp(time - 3), 1.0))
+
+
+def test_a_slope_and_its_error() -> None:
+    sizes = np.array([10.0, 100.0, 1000.0])
+    slope, error = measured.slope(sizes, 3 * np.log(sizes) + 1, [0.1, 0.1, 0.1])
+    assert slope == pytest.approx(3, rel=1e-12)
+    assert error == pytest.approx(0.1 / np.sqrt(2 * np.log(10.0) ** 2), rel=1e-12)
+
+
+def test_seeds_that_have_not_left_are_inconclusive() -> None:
+    short = run("exit_1_early", times={"values": [0.1]}, seeds=3)
+    assert {result.verdict for result in evaluated("mean_exits", exit_1_early=short).values()} == {
+        "inconclusive"
+    }
