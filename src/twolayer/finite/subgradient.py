@@ -61,13 +61,17 @@ def least_gradient(problem: Any, weights: Weights, weight_decay: float) -> Weigh
         direction = forces / size
         along = -np.sum(direction * hidden[spots], axis=-1, keepdims=True)
         hidden[spots] += direction * np.clip(along, size * (low - before), size * (high - before))
-    for spot in map(tuple, np.argwhere(count > 1)):
-        chosen = kinks[spot]
-        inputs = data.inputs[spot[0]] if data.per_seed else data.inputs
-        forces = (force[spot][chosen, None] * inputs[chosen]).T  # (feature, kink)
-        size = np.linalg.norm(forces, axis=0)
-        bounds = size * (low - used[spot][chosen]), size * (high - used[spot][chosen])
-        hidden[spot] += (forces / size) @ least_within(forces / size, -hidden[spot], bounds)
+    for several in np.unique(count[count > 1]):
+        places = np.argwhere(count == several)
+        spots = tuple(places.T)
+        chosen = np.argsort(~kinks[spots], axis=-1, kind="stable")[:, :several]  # (place, kink)
+        inputs = data.inputs[places[:, :1], chosen] if data.per_seed else data.inputs[chosen]
+        forces = np.take_along_axis(force[spots], chosen, -1)[..., None] * inputs  # (place, kink, feature)
+        before = np.take_along_axis(used[spots], chosen, -1)
+        size = np.linalg.norm(forces, axis=-1)
+        directions = np.swapaxes(forces / size[..., None], -1, -2)
+        found = least_within(directions, -hidden[spots], (size * (low - before), size * (high - before)))
+        hidden[spots] += np.matmul(directions, found[..., None])[..., 0]
     return Weights(hidden, gradient.output)
 
 
@@ -92,11 +96,18 @@ def placed(mask: Any, values: Any) -> Any:
 
 
 def least_within(directions: Any, wanted: Any, bounds: tuple[Any, Any]) -> Any:
-    """The x within bounds with the least |directions x − wanted|: without them where that x lies within, as it does of
-    a neuron that slides."""
-    free = np.linalg.lstsq(directions, wanted, rcond=None)[0]
-    if (free >= bounds[0]).all() and (free <= bounds[1]).all():
-        return free
-    from scipy.optimize import lsq_linear  # loads much of SciPy
+    """The x (place, kink) within bounds with the least |directions x − wanted|, for directions (place, feature, kink):
+    without the bounds where that x lies within, as it does of a neuron that slides."""
+    left, values, right = np.linalg.svd(directions, full_matrices=False)
+    rank = np.finfo(values.dtype).eps * max(directions.shape[-2:])
+    kept = values > rank * values[:, :1]
+    along = np.einsum("pfv,pf->pv", left, wanted) * np.where(kept, 1.0 / np.where(kept, values, 1.0), 0.0)
+    found = np.einsum("pvk,pv->pk", right, along)
+    inside = ((found >= bounds[0]) & (found <= bounds[1])).all(-1)
+    if not inside.all():
+        from scipy.optimize import lsq_linear  # loads much of SciPy
 
-    return lsq_linear(directions, wanted, bounds, method="bvls", tol=1e-15).x
+        for place in np.flatnonzero(~inside):
+            limits = bounds[0][place], bounds[1][place]
+            found[place] = lsq_linear(directions[place], wanted[place], limits, method="bvls", tol=1e-15).x
+    return found
