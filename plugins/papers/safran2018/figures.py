@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.ticker import MaxNLocator
 
 from twolayer import Run, reference
 from twolayer.analysis.labels import QUANTITIES, style_of
@@ -60,7 +59,7 @@ def counts(canvas: Figure, runs: Run, thirteen: Run, counts: xr.Dataset) -> None
     shares(axes, ours, "here", marker="o", color="C0")
     shares(axes, theirs, "authors", marker="s", color="C1", fillstyle="none")
     axes.set(xlabel="teachers $k$ = students $n$", ylabel="share of spurious ends", ylim=(-0.03, 1.0))
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.locator_params(axis="x", integer=True)
     axes.legend(loc="upper left")
 
 
@@ -97,7 +96,7 @@ def overparametrised(canvas: Figure, runs: Run, more: Run, counts: xr.Dataset) -
         )
         shares(axes, list(stored), f"authors, ${students}$", marker="s", color=color, fillstyle="none")
     axes.set(xlabel="teachers $k$", ylabel="share of spurious ends", ylim=(-0.03, 1.0))
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.locator_params(axis="x", integer=True)
     axes.legend(loc="upper left")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.ticker import MaxNLocator
 
 from twolayer import Run, bands, name_axes, reference
 from twolayer.analysis.labels import marker_of, style_of
@@ -123,7 +122,7 @@ def global_minima(canvas: Figure, theorem3: Run, shared: Run) -> None:
     reference(left, [place.min(), place.max()], [theory.CONVEXITY] * 2, r"$\frac{1}{4} - \frac{1}{2\pi}$")
     left.plot(place, lowest, "o", color="C0", markersize=3.5)
     left.set(xlabel="teachers $k = n$", ylabel=r"$\lambda_{\min}$ at the teachers", ylim=(0.0, 0.12))
-    left.xaxis.set_major_locator(MaxNLocator(integer=True))
+    left.locator_params(axis="x", integer=True)
     left.legend(loc="lower right")
     one, both = (measured.displacements(shared, name) for name in ("one", "both"))
     curved = [

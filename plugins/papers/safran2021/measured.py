@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 
 from twolayer import Run
 from twolayer.errors import DataError
@@ -14,6 +13,8 @@ from . import theory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import xarray as xr
 
 CLASSES = "data/authors_classes.nc"
 """The classes of the authors' ends, for each k."""
@@ -93,6 +94,4 @@ def margins(run: Run) -> xr.DataArray:
     """Conjecture 12: (left − right)/|g|² at the start, (seed,)."""
     left = run.deviation_curvature.isel(time=0, drop=True)
     right = [theory.one_point_bound(each, teachers(run)) for each in deviations(run)]
-    return left - xr.DataArray(
-        right, dims="seed", coords={"seed": left["seed"]} if "seed" in left.coords else None
-    )
+    return left - left.copy(data=right)
