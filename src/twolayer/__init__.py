@@ -7,7 +7,10 @@ loads no plotting, and measuring no compiler.
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+
+TYPE_CHECKING = (
+    False  # as type checkers read it: typing takes as long to load as a command of the server's needs
+)
 
 EXPORTS = {
     "EmpiricalProblem": "finite.problem",
@@ -69,6 +72,8 @@ EXPORTS = {
 }
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from twolayer.analysis.claims import Claim as Claim
     from twolayer.analysis.claims import claim as claim
     from twolayer.analysis.comparison import Result as Result

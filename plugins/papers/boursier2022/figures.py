@@ -721,7 +721,7 @@ def points_on_a_line(*experiments: Any) -> None:
     """Refuse data whose plateau is not known."""
     for runs in experiments:
         for run in runs.by("run"):
-            measured.escape_level(run)
+            measured.points_of(run)
 
 
 @paper.figure(

@@ -163,13 +163,20 @@ def norm_excess(run: Run) -> xr.DataArray:
 
 def escape_level(run: Run) -> float:
     """90 % of the plateau of points on a line: a run below it has left the plateau."""
+    targets = np.array(run.config.problem.targets)
+    return 0.9 * loss_unit(run) * theory.plateau_of_one_sign(points_of(run), targets)
+
+
+def points_of(run: Run) -> Any:
+    """The inputs of points on a line, (sample, 2); a DataError for others."""
     problem = run.config.problem
     if problem.name != "points":
         raise DataError(f"the plateau is known for points on a line, not for the problem '{problem.name}'")
     inputs = np.reshape(problem.inputs, (len(problem.targets), -1))
     if problem.bias:
         inputs = np.column_stack([inputs, np.ones(len(inputs))])
-    return 0.9 * loss_unit(run) * theory.plateau_of_one_sign(inputs, np.array(problem.targets))
+    theory.refuse_off_line(inputs)
+    return inputs
 
 
 def step_errors(run: Run) -> xr.DataArray:

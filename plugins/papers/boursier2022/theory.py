@@ -90,12 +90,17 @@ def plateau_of_one_sign(inputs: Any, targets: Any) -> float:
     """
     from scipy.optimize import nnls
 
-    if inputs.shape[-1] != 2:
-        raise DataError(f"the plateau is known for points with 2 features, not with {inputs.shape[-1]}")
+    refuse_off_line(inputs)
     borders = inputs[:, ::-1] * [1.0, -1.0]
     features = np.maximum(inputs @ np.concatenate([borders, -borders]).T, 0)
     _, distance = nnls(features, np.asarray(targets, dtype=float))
     return float(distance**2 / (2 * len(targets)))
+
+
+def refuse_off_line(inputs: Any) -> None:
+    """Refuse inputs that are not points of a line, with the bias as their last feature."""
+    if inputs.shape[-1] != 2:
+        raise DataError(f"the plateau is known for points with 2 features, not with {inputs.shape[-1]}")
 
 
 def fit_stages(inputs: Any, targets: Any) -> list[tuple[str, float, float]]:

@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 from collections.abc import Callable
-from typing import Any
 
 from twolayer.launch.request import DECLINED, Request, endpoint, is_ours
 
@@ -58,10 +57,10 @@ def answer_on(connection: socket.socket) -> str:
     return b"".join(parts).decode()
 
 
-def pass_on(connection: socket.socket) -> Callable[[int, Any], None]:
+def pass_on(connection: socket.socket) -> Callable[[int, object], None]:
     """A handler that sends a signal's number to the server."""
 
-    def handler(number: int, frame: Any) -> None:
+    def handler(number: int, frame: object) -> None:
         connection.send(bytes([number]))
 
     return handler

@@ -6,7 +6,6 @@ import json
 import os
 import socket
 import struct
-from dataclasses import asdict, dataclass
 
 __all__ = ["ADDRESS", "DECLINED", "Request", "endpoint", "is_ours"]
 
@@ -32,13 +31,16 @@ def is_ours(connection: socket.socket) -> bool:
     return bool(user == os.getuid())
 
 
-@dataclass(frozen=True)
 class Request:
-    """A command as it was given: its arguments, working folder and environment."""
+    """A command as it was given: its arguments, working folder and environment.
 
-    arguments: list[str]
-    folder: str
-    environment: dict[str, str]
+    Without what takes a command longer to load than all else: dataclasses and typing.
+    """
+
+    def __init__(self, arguments: list[str], folder: str, environment: dict[str, str]) -> None:
+        self.arguments = arguments
+        self.folder = folder
+        self.environment = environment
 
     @classmethod
     def of_this_process(cls, arguments: list[str]) -> Request:
@@ -47,7 +49,7 @@ class Request:
 
     def send(self, connection: socket.socket) -> None:
         """Send it, with the streams of this process."""
-        text = json.dumps(asdict(self)).encode()
+        text = json.dumps(vars(self)).encode()
         socket.send_fds(connection, [len(text).to_bytes(8, "big")], STREAMS)
         connection.sendall(text)
 

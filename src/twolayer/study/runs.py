@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 import json
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -89,6 +90,10 @@ class Experiment:
                 axes.setdefault(word, []).append(str(value))
         axes = {word: list(dict.fromkeys(values)) for word, values in axes.items()}
         names = list(self.runs)
+        if math.prod(map(len, axes.values())) != len(
+            names
+        ):  # the product may be large where words go together
+            return names
         product = json.dumps(axes)
         return [product] if run_names([product]) == names else names
 
