@@ -47,6 +47,7 @@ EXAMPLES: dict[str, dict[str, list[dict[str, Any]]]] = {
             {"dimension": 2, "angles": [0.0, 75.0], "norms": [1.0, 0.8]},
             {"dimension": 9, "teachers": 2, "profile": "constant"},
             {"dimension": 3, "teachers": 2, "samples": 6},
+            {"dimension": 9, "teachers": 2},
         ],
         "orthogonal": [{"samples": 3, "dimension": 3, "targets": [1.0, -0.7, 0.4], "directions": "random"}],
         "points": [{"inputs": [[1.0, 0.2], [-0.3, 1.1], [0.4, -0.9]], "targets": [1.0, -0.5, 0.6]}],
@@ -58,11 +59,23 @@ EXAMPLES: dict[str, dict[str, list[dict[str, Any]]]] = {
         "file": [{"path": "{folder}/initial_{features}.nc"}],
         "gaussian": [{"scale": 0.3}, {"scale": 0.3, "draw": "reduced"}],
         "identical": [{"scale": 0.3}],
+        "matrix": [
+            {
+                "hidden": [[0.3, -0.2], [-0.1, 0.4], [0.2, 0.2], [-0.3, -0.1]],
+                "output": [0.2, -0.1, 0.3, -0.2],
+            },
+            {
+                "hidden": [[0.3, -0.2, 0.1], [-0.1, 0.4, 0.2], [0.2, 0.2, -0.4], [-0.3, -0.1, 0.1]],
+                "output": [0.1] * 4,
+            },
+        ],
+        "split": [{"path": "{folder}/split_{features}.nc", "neuron": 1, "share": 0.4, "noise": 0.1}],
         "trajectory": [{"path": "{folder}/trajectory_{features}.nc", "time": 1.0}],
     },
     "dynamics": {
         "gradient_descent": [{"step_size": 0.05}],
         "gradient_flow": [{"rtol": 1e-6, "weight_decay": 0.01}],
+        "order_parameters": [{"rate": 0.1, "rtol": 1e-6}],
         "regularized_gradient_descent": [{"step_size": 0.05, "weight_decay": DECAY}],
         "sequence": [
             {
@@ -119,6 +132,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             f"initial_{features}.nc",
             {"initial_hidden": (names[0], hidden), "initial_output": (names[1], output)},
         )
+        write(
+            f"split_{features}.nc",
+            {"initial_hidden": (names[0], hidden[:3]), "initial_output": (names[1], output[:3])},
+        )
         lead = ("seed", "time")
         variables = {
             "hidden": ((*lead, *names[0]), hidden[None, None]), "output": ((*lead, *names[1]), output[None, None]),
@@ -130,7 +147,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def runs(folder: Path, dynamics: str, problem: str, network: Any, starts: Any, **more: Any) -> Iterator[Any]:
     """The runs of the initializations that the config lets pass, by their names."""
-    features = {"gaussian_teacher": 2, "gaussian_teacher 2": 9, "points": 2}.get(problem, 3)
+    features = {"gaussian_teacher": 2, "gaussian_teacher 2": 9, "gaussian_teacher 4": 9, "points": 2}.get(
+        problem, 3
+    )
     for name in starts:
         start = {
             key: value.format(folder=folder, features=features) if isinstance(value, str) else value
@@ -198,7 +217,8 @@ def test_every_start_runs_as_on_the_host(dynamics: str, problem: str, device: st
         if name == "gaussian":
             hold_alike(measured, measure(*here)[0], 1e-6, 1e-8)
         done.add(name)
-    assert {"file", "gaussian", "identical", "trajectory"} <= done
+    if dynamics != "order_parameters":  # which knows fixed outputs only
+        assert {"file", "gaussian", "identical", "split", "trajectory"} <= done
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -214,6 +234,9 @@ def test_every_network_runs_as_on_the_host(network: Any, problem: str, device: s
             hold_alike(there[2], here[2], RTOL, ATOL)
             done.add(dynamics)
     assert {"gradient_descent", "gradient_flow", "stochastic_gradient_descent"} <= done
+    assert ("order_parameters" in done) == (
+        problem == "gaussian_teacher 4" and network.get("output") == "fixed"
+    )
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -236,8 +259,12 @@ def test_steps_that_are_too_large_are_told_of_as_on_the_host(
 def test_no_metric_is_left_out(folder: Path) -> None:
     """The matrix has a run for each: they are in these."""
     measured: set[str] = set()
-    for problem, network in itertools.product(("gaussian_teacher", "gaussian_teacher 3", "points"), NETWORKS):
-        for _, run in runs(folder, "gradient_flow", problem, network, ["gaussian"]):
+    decaying = itertools.product(
+        ["gradient_flow"], ("gaussian_teacher", "gaussian_teacher 3", "points"), NETWORKS
+    )
+    unscaled = {"neurons": 4, "activation": "relu", "output": "fixed"}
+    for dynamics, problem, network in (*decaying, ("gradient_descent", "gaussian_teacher", unscaled)):
+        for _, run in runs(folder, dynamics, problem, network, ["gaussian"]):
             made = trained(run, chosen("device arrays"))
             assert not isinstance(made, str), made
             measured |= measure(*made)[0].keys()
