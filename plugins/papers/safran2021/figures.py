@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from twolayer import Run, bands, name_axes, reference
+from twolayer import Run, bands, floored, name_axes, reference
 from twolayer.analysis.labels import marker_of, style_of
 
 from . import measured, theory
@@ -235,17 +235,19 @@ def escape(canvas: Figure, runs: Run) -> None:
     axes = canvas.subplots()
     each = list(runs.by("run"))
     sizes = sorted({measured.teachers(run) for run in each})
+    stopped = float(each[0].config.stop.loss)
+    floored(axes, runs.loss, stopped, "stopped")
     for run in each:
         size = measured.teachers(run)
         near = str(run.swept["initialization"]).startswith("near")
         color = style_of(size, sizes)["color"]
         later = run.isel(time=slice(1, None))
-        bands(
-            axes, later.time, later.loss.where(later.loss > 1e-9, 1e-9), f"$k$ = {size}" * near,
-            color=color, linestyle="-" if near else "--",
-        )  # fmt: skip
+        style: dict[str, Any] = {"color": color, "linestyle": "-" if near else "--"}
+        bands(axes, later.time, later.loss.where(later.loss > stopped), f"$k$ = {size}" * near, **style)
+    for linestyle, split in (("-", "near"), ("--", "flipped")):
+        axes.plot([], [], color="black", linestyle=linestyle, label=f"split: {split}")
     for number, (_, loss) in enumerate(theory.SPLIT_ENDS.items()):
         axes.axhline(loss, color="0.6", linewidth=0.6, label="stored" * (number == 0))
-    axes.set(xscale="log", yscale="log", ylim=(5e-10, 0.05))
+    axes.set(xscale="log", yscale="log", ylim=(0.5 * stopped, 0.05))
     name_axes(axes, x=runs.time, y=runs.loss)
-    axes.legend(loc="lower left")
+    axes.legend(loc="lower left", ncols=2)
