@@ -235,8 +235,10 @@ def escape(canvas: Figure, runs: Run) -> None:
     axes = canvas.subplots()
     each = list(runs.by("run"))
     sizes = sorted({measured.teachers(run) for run in each})
-    stopped = float(each[0].config.stop.loss)
-    floored(axes, runs.loss, stopped, "stopped")
+    stops = runs.config.stop if "stop" in runs.config else ()
+    stopped = stops.loss if "loss" in stops else 0.0
+    if stopped:
+        floored(axes, runs.loss, stopped, "stopped")
     for run in each:
         size = measured.teachers(run)
         near = str(run.swept["initialization"]).startswith("near")
@@ -248,6 +250,6 @@ def escape(canvas: Figure, runs: Run) -> None:
         axes.plot([], [], color="black", linestyle=linestyle, label=f"split: {split}")
     for number, (_, loss) in enumerate(theory.SPLIT_ENDS.items()):
         axes.axhline(loss, color="0.6", linewidth=0.6, label="stored" * (number == 0))
-    axes.set(xscale="log", yscale="log", ylim=(0.5 * stopped, 0.05))
+    axes.set(xscale="log", yscale="log", ylim=(0.5 * stopped or 1e-12, 0.05))
     name_axes(axes, x=runs.time, y=runs.loss)
     axes.legend(loc="lower left", ncols=2)
