@@ -235,8 +235,8 @@ def escape(canvas: Figure, runs: Run) -> None:
     axes = canvas.subplots()
     each = list(runs.by("run"))
     sizes = sorted({measured.teachers(run) for run in each})
-    stops = runs.config.stop if "stop" in runs.config else ()
-    stopped = stops.loss if "loss" in stops else 0.0
+    rule = "stop" in runs.config and "loss" in runs.config.stop
+    stopped = float(runs.config.stop.loss) if rule else 0.0
     if stopped:
         floored(axes, runs.loss, stopped, "stopped")
     for run in each:
