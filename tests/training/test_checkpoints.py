@@ -286,7 +286,13 @@ RUN = {
 
 
 @pytest.mark.parametrize(
-    "name", ["gradient_descent", "stochastic_gradient_descent", "gradient_flow", "sequence"]
+    "name",
+    [
+        "gradient_descent",
+        pytest.param("stochastic_gradient_descent", marks=pytest.mark.slow),
+        "gradient_flow",
+        pytest.param("sequence", marks=pytest.mark.slow),
+    ],
 )
 def test_killed(name: str, tmp_path: Path) -> None:
     """`twolayer train`, killed with SIGKILL when its checkpoint is there, ends with the bytes of one that was not."""

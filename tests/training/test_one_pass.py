@@ -90,7 +90,7 @@ def start_file(folder: Path) -> dict[str, Any]:
     return {"name": "file", "path": str(folder / "start.nc")}
 
 
-@pytest.mark.parametrize("spherical", [False, True])
+@pytest.mark.parametrize("spherical", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_overlaps_have_the_law_of_descent_in_all_features(tmp_path: Path, spherical: bool) -> None:
     """60 steps in d = 12: each overlap by Kolmogorov and Smirnov, p above 1e-3 over their number; means within 4.5
     standard errors."""

@@ -87,7 +87,11 @@ def test_relative(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert relative(tmp_path / "plain") == "plain"
 
 
-@pytest.mark.parametrize("newline", ["", "\n"], ids=["one line", "with a newline"])
+@pytest.mark.parametrize(
+    "newline",
+    [pytest.param("", marks=pytest.mark.slow), "\n"],
+    ids=["one line", "with a newline"],
+)
 def test_everything_hostile_through_snakemake(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, newline: str
 ) -> None:
