@@ -269,7 +269,7 @@ def test_nothing_swept() -> None:
         ([], "an empty list"),
         (0, "must be a section with keys, is 0"),
         ({"neurons": [3]}, "there is no section to sweep 'neurons'"),
-        ({"seeds": [1, 2]}, "there is no section to sweep 'seeds'"),
+        ({"seed": [1, 2]}, "there is no section to sweep 'seed'"),
         ({"network.nuerons": [3]}, r"network\.nuerons: there is no key 'nuerons'. Did you mean 'neurons'"),
         ({"network.neurons.deep": [3]}, "'neurons' is not a section"),
         ({"network.neurons": [3, 3]}, "two points are both the run 'neurons=3'"),

@@ -83,7 +83,7 @@ def exits(canvas: Figure, early1: Run, late1: Run, early2: Run, late2: Run, stor
     "From random starts the mean exit time grows as $\\ln d/2\\mu$.",
     details="p = 1, γ = .1, Δ = 1e-4, T = .5: means of seeds with two standard errors, and the derived law.",
     on={"dimension": "dimension"},
-    size=(4.0, 2.9),
+    size=(5.5, 2.9),
 )
 def dimension(canvas: Figure, runs: Run) -> None:
     axes = canvas.subplots()
