@@ -21,6 +21,12 @@ RISK = r"excess risk $R - \Delta/2$"
 TIME = "$t = $ time$/p$"
 
 
+def setting(run: Run) -> str:
+    """p, k and Δ of a run, as details name them."""
+    problem = run.config.problem
+    return f"p = {run.config.network.neurons:g}, k = {problem.teachers:g}, Δ = {problem.noise:g}"
+
+
 def cosines(run: Run) -> Any:
     """M_jr/√(Q_jj P_rr), (seed, time, neuron, teacher), for teachers of length 1."""
     lengths = np.sqrt(np.diagonal(run.student_overlaps.values, axis1=2, axis2=3))
@@ -67,12 +73,12 @@ def classic(canvas: Figure, equations: Run, descent: Run, stored: xr.Dataset, th
 
 @paper.figure(
     "theorem",
-    "Descent leaves the equations by $0.57\\,d^{-1/2}$ (Arnaboldi et al. 2023, Theorem 1), and with a large step the "
+    "Descent leaves the equations as $d^{-1/2}$ (Arnaboldi et al. 2023, Theorem 1), and with a large step the "
     "gradient flow is not its limit.",
-    details=(
-        "The largest entry of |(Q, M) − (Q, M) of the equations| to t = 20, p = 4, k = 2, γ = 2, Δ = .01, erf: "
-        "medians and all seeds, against the equations with their whole variance and against the flow, whose "
-        "distance is the dashed line."
+    details=lambda descent, equations, stored: (
+        f"The largest entry of |(Q, M) − (Q, M) of the equations| to t = {measured.paper_time(equations)[-1]:g}, "
+        f"{setting(equations)}, γ = {equations.config.dynamics.rate:g}: medians and all seeds, against the equations "
+        "with their whole variance and against the flow, whose distance is the dashed line."
     ),
     on={"scaling_descent": [*measured.OVERLAPS, "dimension"], "scaling_equations": measured.OVERLAPS},
     files=["data/scaling.nc"],
@@ -107,9 +113,14 @@ def scaling(canvas: Figure, descent: Run, equations: Run, stored: xr.Dataset) ->
 
 @paper.figure(
     "inferred",
-    "After Arnaboldi et al. 2023, Figure 2 right: from one start in the teachers' span, descent in $d$ = 5, 10 and 50 "
-    "follows one solution of the equations.",
-    details="Median and range of seeds. The start is drawn anew: unit vectors in the span of the five teachers.",
+    lambda equations, *descents: (
+        "After Arnaboldi et al. 2023, Figure 2 right: from one start in the teachers' span, descent in $d$ = "
+        f"{', '.join(f'{run.config.problem.dimension:g}' for run in descents)} follows one solution of the equations."
+    ),
+    details=lambda equations, *descents: (
+        f"Median and range of seeds; {setting(equations)}, γ = {equations.config.dynamics.rate:g}. The start is drawn "
+        "anew: unit vectors in the span of the teachers."
+    ),
     on={
         "dimension_equations": (),
         "dimension_5": (),
@@ -136,9 +147,11 @@ def dimension(canvas: Figure, equations: Run, *descents: Run) -> None:
 @paper.figure(
     "inferred",
     "After Arnaboldi et al. 2023, Figure 4: label noise leaves an excess risk of $\\gamma\\Delta/(2\\sqrt{3}\\pi p)$.",
-    details=(
-        "From the teachers; p = 8, k = 4, γ = .05. Dashed: equations; bands: median and range of descent in d = "
-        "10; pale: the derived plateau. In print the start is another."
+    details=lambda equations, descent: (
+        f"From the teachers; {setting(equations)}, γ = {equations.config.dynamics.rate:g}. Dashed: equations; bands: "
+        f"median and range of descent in d = {descent.config.problem.dimension:g}; pale: the derived plateau. "
+        "In print "
+        "the start is another."
     ),
     on={"plateau_equations": "noise", "plateau_descent": "noise"},
     size=(5.5, 2.9),
@@ -164,9 +177,10 @@ def plateau(canvas: Figure, equations: Run, descent: Run) -> None:
     "inferred",
     "After Arnaboldi et al. 2023, Figure 3 left: on $z^2$ the risk falls as $t^{-2}$, with the constant "
     "$(d-k)(k+2)/64(d+2)$.",
-    details=(
-        "p = 100, k = 2, d = 5, γ = 1, no noise: the gradient flow of the weights and descent from the same "
-        "starts, median and range of seeds. Right: R t². Grey: the authors' stored descent with p = 5000, k = 1, "
+    details=lambda flow, descent, stored: (
+        f"{setting(descent)}, d = {descent.config.problem.dimension:g}, γ = {measured.rate(descent):g}: the gradient "
+        "flow of the weights and descent from the same starts, median and range of seeds. Right: R t². Grey: "
+        "the authors' stored descent with p = 5000, k = 1, "
         "d = 3, and the flow from its start. Which σ the print has is not stated; its R(0) = 1/k says z²."
     ),
     on={"square_flow": (), "square_descent": ()},

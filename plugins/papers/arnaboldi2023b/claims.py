@@ -36,7 +36,7 @@ def stored_equations(run: Run, stored: xr.Dataset) -> Result:
 
 
 @paper.claim(
-    "The equations leave at the times of another program's solution, T = .01 and .5",
+    f"The equations leave at the times of another program's solution, T = {theory.EARLY:g} and {theory.LATE:g}",
     "derived; the tolerance is the spacing of saved times",
     "derived",
     on=["equations_1", "equations_2"],
@@ -44,7 +44,7 @@ def stored_equations(run: Run, stored: xr.Dataset) -> Result:
 )
 def equation_exits(run: Run) -> dict[str, Result]:
     results = {}
-    for share in (0.01, 0.5):
+    for share in (theory.EARLY, theory.LATE):
         key = measured.neurons(run), share
         if key in theory.EQUATION_EXITS:
             found = float(measured.crossings(run, share)[0])
@@ -116,7 +116,7 @@ def random_starts(runs: Run) -> dict[str, Result]:
 
 
 @paper.claim(
-    "At the best step n/d at T = .01 grows as (B/8) ln d, so that width gains a factor of 6 at most",
+    f"At the best step n/d at T = {theory.EARLY:g} grows as (B/8) ln d, so that width gains a factor of 6 at most",
     "width gains a constant factor only (abstract); the constant is derived",
     "derived",
     on="width_equations",
@@ -127,7 +127,7 @@ def width_by_equations(runs: Run) -> Result:
     each = measured.by_dimension(runs)
     sizes = [int(run.config.problem.dimension) for run in each]
     samples = np.stack(
-        [measured.crossings(run, 0.01) * measured.neurons(run) / measured.rate(run) for run in each]
+        [measured.crossings(run, theory.EARLY) * measured.neurons(run) / measured.rate(run) for run in each]
     )
     slope, _ = measured.slope(sizes, samples.mean(1))
     return close(slope, theory.noise_cost(measured.neurons(runs), 0.0) / 8, relative=0.02)

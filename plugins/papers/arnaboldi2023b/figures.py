@@ -24,8 +24,10 @@ TIME = "$t = $ time$/p$"
     "published",
     "After Arnaboldi et al. 2023 (escaping mediocrity): descent from one start leaves the plateau at random times "
     "about those of the equations.",
-    details=(
-        "d = 3000, γ = .1, Δ = 1e-4, the authors' start. Blue: seeds of descent; black: equations; grey: the "
+    details=lambda exact1, descent1, exact2, descent2, stored: (
+        f"d = {descent1.config.problem.dimension:g}, γ = {measured.rate(descent1):g}, "
+        f"Δ = {descent1.config.problem.noise:g}, the authors' start. Blue: seeds of descent; black: equations; "
+        "grey: the "
         "authors' stored runs and, wide, their stored solution (p = 1)."
     ),
     on={"equations_1": (), "descent_1": (), "equations_2": (), "descent_2": ()},
@@ -81,7 +83,11 @@ def exits(canvas: Figure, early1: Run, late1: Run, early2: Run, late2: Run, stor
 @paper.figure(
     "theorem",
     "From random starts the mean exit time grows as $\\ln d/2\\mu$.",
-    details="p = 1, γ = .1, Δ = 1e-4, T = .5: means of seeds with two standard errors, and the derived law.",
+    details=lambda runs: (
+        f"p = {runs.config.network.neurons:g}, γ = {measured.rate(measured.by_dimension(runs)[0]):g}, "
+        f"Δ = {runs.config.problem.noise:g}, T = {measured.threshold(measured.by_dimension(runs)[0]):g}: means of "
+        f"{runs.seeds} seeds with two standard errors, and the derived law."
+    ),
     on={"dimension": "dimension"},
     size=(5.5, 2.9),
 )
@@ -107,8 +113,8 @@ def dimension(canvas: Figure, runs: Run) -> None:
     "theorem",
     "Samples to leave at the best step: $n/d$ grows as $(B/8)\\ln d$, from 3 at $p = 1$ to a half in wide networks.",
     details=(
-        "Lines: the equations at T = .01, γ/p = 2/B, no noise; pale: the slope B/8. Right: the growth μ near m = "
-        "0 against p and γ, pale: 4 − (γ/p)B."
+        f"Lines: the equations at T = {theory.EARLY:g}, γ/p = 2/B, no noise; pale: the slope B/8. Right: the growth μ "
+        "near m = 0 against p and γ, pale: 4 − (γ/p)B."
     ),
     on={"width_equations": ["neurons", "dimension", "rate"], "rate": ["teacher_overlaps", "neurons", "rate"]},
     size=(5.5, 2.9),
@@ -120,7 +126,9 @@ def width(canvas: Figure, runs: Run, growths: Run) -> None:
     for group, p in zip(groups, widths, strict=True):
         each = measured.by_dimension(group)
         sizes = np.array([run.config.problem.dimension for run in each], dtype=float)
-        samples = np.array([measured.crossings(run, 0.01).mean() * p / measured.rate(run) for run in each])
+        samples = np.array(
+            [measured.crossings(run, theory.EARLY).mean() * p / measured.rate(run) for run in each]
+        )
         style = style_of(p, widths)
         left.plot(sizes, samples, label=f"$p$ = {p}", marker=marker_of(p, widths), markersize=4, **style)
         law = samples[0] + theory.noise_cost(p, 0.0) / 8 * np.log(sizes / sizes[0])

@@ -22,6 +22,9 @@ paper = Paper(
     },
 )
 
+EARLY, LATE = 0.01, 0.5
+"""T: a run leaves where its risk is (1 − T)R(0)."""
+
 EXITS = {
     (1, 0.01): (1.136, 0.0),
     (1, 0.5): (2.579, 0.015),

@@ -36,12 +36,12 @@ def shares(axes: Axes, points: Sequence[tuple[float, int, int]], label: str, **s
     "With as many students as teachers, descent ends in a spurious minimum the more often, the more "
     "teachers $k$ there "
     "are; against the counts that Safran and Shamir 2018 stored.",
-    details=(
-        "Share of starts N(0, 1/k) whose loss ends at 1e-3 or above, n = k students with outputs 1, d = "
-        "k. Bars: two standard errors of "
-        "a binomial share. Squares: the authors' counts of 1000 starts, by the ends that their code "
-        "stored, drawn a little to the right. The "
-        "authors' step is 0.1, ours 5/k. At k = 13 the two disagree by four standard errors."
+    details=lambda runs, thirteen, counts: (
+        f"Share of starts whose loss ends at {theory.SPURIOUS:g} or above, n = k students with outputs 1, d = "
+        "k. Bars: "
+        "two standard errors of a binomial share. Squares: the authors' counts of 1000 starts, by the ends that their "
+        "code stored, drawn a little to the right. The authors' step is 0.1, ours "
+        f"{runs.config.dynamics.step_size:.3g}."
     ),
     on={"counts": ENDS, "thirteen": ENDS},
     files=[measured.COUNTS],
@@ -67,7 +67,8 @@ def counts(canvas: Figure, runs: Run, thirteen: Run, counts: xr.Dataset) -> None
     "inferred",
     "One student more than teachers, and spurious minima become rare, but not absent for large $k$.",
     details=(
-        "Share of starts that end at a loss of 1e-3 or above and, where n = k + 1, at a Hessian without "
+        f"Share of starts that end at a loss of {theory.SPURIOUS:g} or above and, where n = k + 1, at a Hessian "
+        "without "
         "negative eigenvalues. "
         "Bars: two standard errors. Squares: the authors' counts of 1000 starts, drawn a little to the "
         "right; they run to k = 20."
@@ -106,7 +107,8 @@ def overparametrised(canvas: Figure, runs: Run, more: Run, counts: xr.Dataset) -
     details=(
         "Number of ends by their loss, from the starts of the figure `counts`, for each k = n. Dots: "
         "found here, above their count (bars); crosses "
-        "on the axis: classes of which the authors stored an end. Only ends with a gradient below 1e-9."
+        "on the axis: classes of which the authors stored an end. Only ends with a gradient below "
+        f"{theory.SETTLED:g}."
     ),
     on={"counts": ENDS, "thirteen": ENDS},
     files=[measured.CLASSES],

@@ -25,9 +25,10 @@ PRINTED = {20: (19.98, 8), 50: (49.992, 10), 100: (99.996, 10)}
     "After Safran, Yehudai and Shamir 2021, Figure 1: the sum of the lengths of the students at the ends "
     "away from the "
     "global minimum is below $k$.",
-    details=(
+    details=lambda runs, authors_classes: (
         "Filled: ends that the authors stored, on the abscissae of the printed figure, in 8 bins (k = 20) or 10 over "
-        "their range, as there. Line: descents run again from 500 other starts, k = 20 unless full.yaml is run."
+        f"their range, as there. Line: descents run again from {runs.seeds} other starts, "
+        f"k = {runs.config.problem.teachers:g}."
     ),
     on={"figure1": ("loss", "hidden_norm")},
     files=[measured.CLASSES],
@@ -61,10 +62,11 @@ def figure1(canvas: Figure, runs: Run, authors_classes: xr.Dataset) -> None:
     "At all stored ends the students are shorter than the teachers together, and each has a direction in "
     "which its "
     "block $H'_{ii}$ is negative.",
-    details=(
+    details=lambda runs, authors_classes: (
         "Classes that the authors stored, k = 6 to 100, ends away from the global minimum; dots: their "
         "numbers; crosses: measured here on the "
-        "stored points, up to k = 20. H'_ii: block of student i of the Hessian, less ½I; the largest over "
+        f"stored points, k = {runs.config.problem.teachers:g}. H'_ii: block of student i of the Hessian, less "
+        "½I; the largest over "
         "i of its smallest eigenvalue."
     ),
     on={"minima": ("loss", "hidden_norm", "final_neuron_curvature")},
@@ -102,9 +104,9 @@ def norms(canvas: Figure, runs: Run, authors_classes: xr.Dataset) -> None:
     "theorem",
     "Convex at the global minima with $n = k$, nowhere so with one student more: curvature, loss and the "
     "Polyak–Łojasiewicz ratio near two halves of a teacher.",
-    details=(
+    details=lambda theorem3, shared: (
         "a: smallest eigenvalue of the Hessian with students at their teachers; line: ¼ − 1/2π (Theorem "
-        "3). b: k = 2, n = 3, the second teacher "
+        f"3). b: k = {shared.config.problem.teachers:g}, n = {shared.config.network.neurons:g}, the last teacher "
         "shared by two halves: one half moved by ε along the other teacher (−λ_min/ε³), or both by ±ε "
         "(L/ε³); line: 4/3π. c: ½|∇L|²/L of the latter; "
         "line: slope 1."
@@ -151,8 +153,8 @@ def global_minima(canvas: Figure, theorem3: Run, shared: Run) -> None:
 @paper.figure(
     "theorem",
     "Conjecture 12: around $v/m$ the curvature along a displacement $g$ is at least that of the bound.",
-    details=(
-        "100 draws each of g at right angles to w̃ = v/m, m students for each of k teachers; mirrored: in "
+    details=lambda runs: (
+        f"{runs.seeds} draws each of g at right angles to w̃ = v/m, m students for each of k teachers; mirrored: in "
         "pairs ±g, so that all sums are 0. "
         "Below 0 the conjecture would fail."
     ),
@@ -184,8 +186,9 @@ def conjecture12(canvas: Figure, runs: Run) -> None:
     "A minimum is a saddle once a student is split: the smallest eigenvalue of the Hessian is negative, "
     "and below "
     "the bound by the student's block.",
-    details=(
-        "Every student of every class that the authors stored with k ≤ 14, away from the global minimum, "
+    details=lambda runs: (
+        f"Every student of every class that the authors stored with k = {runs.config.problem.teachers:g}, away "
+        "from the global minimum, "
         "split into αw and (1 − α)w. Abscissa: "
         "λ(1/α + 1/(1 − α))/2, λ the smallest eigenvalue of H'_ii. On the line both are equal."
     ),
@@ -222,9 +225,9 @@ def splitting(canvas: Figure, runs: Run) -> None:
     "Which student is split decides: from a split near its teacher descent reaches the global minimum, "
     "from a split of "
     "the flipped one another spurious minimum.",
-    details=(
-        "Loss by time from the minimum 1 + (k − 1) with one student split in halves, noise 1e-3; median "
-        "and range of four draws. Solid: split near its "
+    details=lambda runs: (
+        "Loss by time from the minimum 1 + (k − 1) with one student split in halves, noise "
+        f"{runs.config.initialization.noise:g}; median and range of {runs.seeds} draws. Solid: split near its "
         "teacher; dashed: the flipped student. Grey: the spurious minima of (k, k + 1) that Safran and "
         "Shamir 2018 stored for k = 8, 10, 11."
     ),
