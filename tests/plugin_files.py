@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["MOMENTUM", "place"]
+__all__ = ["MOMENTUM", "TINY_FIGURES", "place"]
+
+TINY_FIGURES = """\
+from twolayer import Paper
+
+paper = Paper("tiny", "Nobody, never")
+
+@paper.figure("theorem", "The loss falls.", on={"falling": ["loss", "neurons"]})
+def losses(canvas, run):
+    canvas.subplots().plot(run.time, run.loss[0, 0])
+"""
+"""A figure of the paper `tiny`, on its experiment `falling`."""
 
 MOMENTUM = '''\
 """momentum: v ← βv − η∇L, θ ← θ + v."""

@@ -14,6 +14,7 @@ from twolayer.analysis.intervals import (
     mean_interval,
     median_interval,
     slope_interval,
+    standard_score,
 )
 
 TRIALS = 800
@@ -74,3 +75,10 @@ def test_the_interval_of_a_median_is_the_narrowest_that_covers(count: int) -> No
         return
     assert high == count + 1 - low
     assert missed(int(low)) <= 0.05 < missed(int(low) + 1)
+
+
+def test_standard_score() -> None:
+    assert standard_score(50, 1000, 50, 1000) == 0.0
+    assert standard_score(0, 1000, 0, 1000) == 0.0
+    # p = 0.695, √(0.695·0.305·2/1000) = 0.02059
+    assert standard_score(660, 1000, 730, 1000) == pytest.approx(-0.07 / 0.020591, rel=1e-4)

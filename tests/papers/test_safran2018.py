@@ -110,13 +110,6 @@ def test_excess_is_continuous_where_the_series_ends() -> None:
         assert float(theory.below_one(sine)) == pytest.approx(below, rel=1e-12)
 
 
-def test_standard_score() -> None:
-    assert float(theory.standard_score(50, 1000, 50, 1000)) == 0.0
-    assert float(theory.standard_score(0, 1000, 0, 1000)) == 0.0
-    # p = 0.695, √(0.695·0.305·2/1000) = 0.02059
-    assert float(theory.standard_score(660, 1000, 730, 1000)) == pytest.approx(-0.07 / 0.020591, rel=1e-4)
-
-
 def test_stored_minimum_is_one_of_the_engine() -> None:
     dataset = twolayer.run(
         {

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from heavy_ball import HeavyBall
 from namespaces import backend
 from networks import network_of
 
@@ -64,21 +65,6 @@ RULE = StopRule(loss=3e-2)
 
 TRAINED = ("output_fit", "balancing", "sequence")
 """Dynamics that need output weights that are trained."""
-
-
-@dataclass(frozen=True)
-class HeavyBall(Descent):
-    """v ← momentum v − η ∇L, θ ← θ + v: a plugin with memory between steps, which says nothing of going on."""
-
-    momentum: float = 0.5
-
-    def steps(self, problem: Problem, weights: Weights, random: Any) -> Iterator[Weights]:
-        """One step after another."""
-        velocity = 0.0 * weights
-        while True:
-            velocity = self.momentum * velocity - self.step_size * problem.gradient(weights)
-            weights = weights + velocity
-            yield weights
 
 
 @dataclass(frozen=True)

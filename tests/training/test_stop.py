@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pytest
+from heavy_ball import HeavyBall
 from namespaces import BACKENDS, backend
 from networks import network_of
 
 import twolayer
-from twolayer import Descent, FiniteData, Problem, Teacher, Weights
+from twolayer import FiniteData, Teacher, Weights
 from twolayer.core.data import Data
 from twolayer.core.dynamics import check_steps
 from twolayer.core.times import Times
@@ -34,21 +33,6 @@ DATA: dict[str, Data] = {
     "teachers": Teacher(np.stack([np.eye(3)[:2], np.eye(3)[1:], np.eye(3)[:2] + 0.1]), np.ones((3, 2))),
 }
 RULE = StopRule(loss=5e-3, gradient_norm=5e-3)
-
-
-@dataclass(frozen=True)
-class HeavyBall(Descent):
-    """v ← momentum v − η ∇L, θ ← θ + v: memory between steps."""
-
-    momentum: float = 0.5
-
-    def steps(self, problem: Problem, weights: Weights, random: Any) -> Iterator[Weights]:
-        """One step after another."""
-        velocity = 0.0 * weights
-        while True:
-            velocity = self.momentum * velocity - self.step_size * problem.gradient(weights)
-            weights = weights + velocity
-            yield weights
 
 
 DYNAMICS: dict[str, Any] = {

@@ -16,7 +16,8 @@ import psutil
 import pytest
 from project import PROJECT
 
-from twolayer.launch.request import ADDRESS, endpoint
+from twolayer.launch import ADDRESS
+from twolayer.launch.request import endpoint
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the server is started on Linux only")
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from gallery_files import write_study
+from plugin_files import TINY_FIGURES
 
 from twolayer.cli import main
 from twolayer.study.registry import KINDS
@@ -29,16 +30,6 @@ papers:
         seeds: 2
         sweep: {network.neurons: [2, 3]}
 plugin_paths: [mine]
-"""
-
-PAPER = """\
-from twolayer import Paper, at_most
-
-paper = Paper("tiny", "Nobody, never")
-
-@paper.figure("theorem", "The loss falls.", on={"falling": ["loss", "neurons"]})
-def losses(canvas, run):
-    canvas.subplots().plot(run.time, run.loss[0, 0])
 """
 
 CLAIMS = """\
@@ -62,7 +53,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("study")
     (folder / "mine" / "papers" / "tiny").mkdir(parents=True)
     (folder / "config.yaml").write_text(CONFIG)
-    (folder / "mine" / "papers" / "tiny" / "figures.py").write_text(PAPER)
+    (folder / "mine" / "papers" / "tiny" / "figures.py").write_text(TINY_FIGURES)
     (folder / "mine" / "papers" / "tiny" / "claims.py").write_text(CLAIMS)
     return folder
 

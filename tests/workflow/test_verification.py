@@ -12,6 +12,7 @@ from pathlib import Path
 import netCDF4
 import numpy as np
 import pytest
+from plugin_files import TINY_FIGURES
 from snakemake_project import Project
 
 from twolayer.cli import main
@@ -33,16 +34,6 @@ papers:
         <<: *falling
         dynamics: {name: gradient_descent, step_size: 2.0e-1}
         sweep: {}
-"""
-
-FIGURES = """\
-from twolayer import Paper
-
-paper = Paper("tiny", "Nobody, never")
-
-@paper.figure("theorem", "The loss falls.", on={"falling": ["loss", "neurons"]})
-def losses(canvas, run):
-    canvas.subplots().plot(run.time, run.loss[0, 0])
 """
 
 CLAIMS = """\
@@ -67,7 +58,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project whose results are all made."""
     project = Project(tmp_path_factory.mktemp("verified") / "made")
     project.write("config.yaml", CONFIG)
-    project.write("mine/papers/tiny/figures.py", FIGURES)
+    project.write("mine/papers/tiny/figures.py", TINY_FIGURES)
     project.write("mine/papers/tiny/claims.py", CLAIMS)
     project.snakemake()
     return project

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from twolayer import Result, Run, at_least, at_most, close, inconclusive
-from twolayer.analysis.intervals import chance_interval
+from twolayer.analysis.intervals import chance_interval, standard_score
 from twolayer.errors import DataError
 
 from . import measured, theory
@@ -87,7 +87,7 @@ def growth(runs: Run) -> Result:
     each = sorted(runs.by("run"), key=measured.pair)
     hits = [measured.spurious(run) for run in each]
     rises = [
-        float(theory.standard_score(int(later.sum()), later.size, int(earlier.sum()), earlier.size))
+        float(standard_score(int(later.sum()), later.size, int(earlier.sum()), earlier.size))
         for earlier, later in itertools.pairwise(hits)
     ]
     detail = "rise from each k to the next, in standard errors: " + ", ".join(f"{rise:.1f}" for rise in rises)

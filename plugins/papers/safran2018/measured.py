@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from twolayer import Run
-from twolayer.analysis.intervals import chance_interval
+from twolayer.analysis.intervals import chance_interval, standard_score
 from twolayer.errors import DataError
 
 from . import theory
@@ -78,7 +78,7 @@ def theirs(run: Run, counts: xr.Dataset) -> tuple[int, int]:
 
 def score(run: Run, hits: Any, counts: xr.Dataset) -> float:
     """z of our count against the authors'."""
-    return float(theory.standard_score(int(hits.sum()), hits.size, *theirs(run, counts)))
+    return float(standard_score(int(hits.sum()), hits.size, *theirs(run, counts)))
 
 
 def nearest_class(run: Run, classes: xr.Dataset) -> tuple[Any, Any]:

@@ -61,15 +61,6 @@ def family_law(teachers: Any) -> Any:
     return FLIPPED + NEXT * np.asarray(teachers, dtype=np.float64) ** -0.5
 
 
-def standard_score(hits: Any, trials: Any, other_hits: Any, other_trials: Any) -> Any:
-    """z of two counts under one chance p: (p₁ − p₂)/√(p(1 − p)(1/N₁ + 1/N₂)), p of both together; 0 where both are 0
-    or both are all."""
-    together = (hits + other_hits) / (trials + other_trials)
-    spread = np.sqrt(together * (1.0 - together) * (1.0 / trials + 1.0 / other_trials))
-    apart = hits / trials - other_hits / other_trials
-    return np.where(spread > 0, apart / np.where(spread > 0, spread, 1.0), 0.0)
-
-
 # ---- the symmetric family: q students alike, and the k − q others alike ----
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from twolayer import Result, Run, at_least, at_most, close
-from twolayer.analysis.intervals import chance_interval
+from twolayer.analysis.intervals import chance_interval, standard_score
 from twolayer.errors import DataError
 
 from . import measured, theory
@@ -46,7 +46,7 @@ def global_share(run: Run, authors_classes: xr.Dataset) -> Result:
     _, low, high = chance_interval(number, trials)
     detail = (
         f"{number} of {trials} (95 % interval {low:.4f} to {high:.4f}) against {other} of {others}: "
-        f"z = {theory.standard_score(number, trials, other, others):.2f}"
+        f"z = {standard_score(number, trials, other, others):.2f}"
     )
     return close(number / trials, other / others, absolute=float(room), detail=detail)
 
@@ -244,9 +244,8 @@ def conjecture_12(run: Run) -> Result:
     "Theorems 14 and 16: a minimum away from the global ones is a saddle once a student whose H'_ii is "
     "not positive "
     "semidefinite is split, for any α",
-    "Theorem 16; the bound λ(1/α + 1/(1 − α))/2 on the smallest eigenvalue is derived, λ that of H'_ii. "
-    "Every student of "
-    "every stored class with k ≤ 14; α = 0.5, 0.1, 0.01",
+    "Theorem 16; the bound λ(1/α + 1/(1 − α))/2 on the smallest eigenvalue is derived, λ that of H'_ii. Every student "
+    f"of every stored class that is run; α = {', '.join(map(str, theory.SHARES))}",
     "published",
     on="splitting",
     by="path",

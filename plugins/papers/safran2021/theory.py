@@ -55,13 +55,6 @@ SPLIT_ENDS = {8: 0.0205607918029998, 10: 0.01789265513945379, 11: 0.016784482229
 Safran and Shamir 2018 (ItaySafran/OneLayerGDconvergence at 0719662), by Newton steps. Of (7, 8) there is none."""
 
 
-def standard_score(hits: float, trials: float, other_hits: float, other_trials: float) -> float:
-    """z of two counts under one chance p: (p₁ − p₂)/√(p(1 − p)(1/N₁ + 1/N₂)), p of both together."""
-    together = (hits + other_hits) / (trials + other_trials)
-    spread = math.sqrt(together * (1.0 - together) * (1.0 / trials + 1.0 / other_trials))
-    return (hits / trials - other_hits / other_trials) / spread if spread > 0 else 0.0
-
-
 def split_bound(lowest: Any, share: Any) -> Any:
     """λ(1/α + 1/(1 − α))/2, which the smallest eigenvalue of the Hessian is at most after student i is split.
 

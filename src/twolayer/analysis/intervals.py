@@ -1,4 +1,4 @@
-"""Confidence intervals over seeds, from scipy's distributions: (estimate, low, high).
+"""Confidence intervals over seeds, from scipy's distributions: (estimate, low, high); and the score of two counts.
 
 scipy is imported inside the functions: claims import this module when they are loaded, and scipy takes long.
 """
@@ -10,7 +10,14 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["chance_interval", "difference_interval", "mean_interval", "median_interval", "slope_interval"]
+__all__ = [
+    "chance_interval",
+    "difference_interval",
+    "mean_interval",
+    "median_interval",
+    "slope_interval",
+    "standard_score",
+]
 
 
 def mean_interval(values: Any, confidence: float = 0.95) -> tuple[float, float, float]:
@@ -66,3 +73,11 @@ def slope_interval(x: Any, y: Any, confidence: float = 0.95) -> tuple[float, flo
     fit = stats.linregress(x, y)
     reach = float(fit.stderr * stats.t.ppf(0.5 + 0.5 * confidence, len(x) - 2))
     return float(fit.slope), float(fit.slope) - reach, float(fit.slope) + reach
+
+
+def standard_score(hits: float, trials: float, other_hits: float, other_trials: float) -> float:
+    """z of two counts under one chance p: (p₁ − p₂)/√(p(1 − p)(1/N₁ + 1/N₂)), p of both together; 0 where both are 0
+    or both are all."""
+    together = (hits + other_hits) / (trials + other_trials)
+    spread = math.sqrt(together * (1.0 - together) * (1.0 / trials + 1.0 / other_trials))
+    return (hits / trials - other_hits / other_trials) / spread if spread > 0 else 0.0

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import sys
 
+from twolayer.launch import ADDRESS
+
 __all__ = ["main"]
 
 
 def main() -> int:
     """Run the command line of this process; its exit status."""
-    if address := os.environ.get("TWOLAYER_SERVER"):
+    if address := os.environ.get(ADDRESS):
         from twolayer.launch.client import run_elsewhere
 
         status = run_elsewhere(address, sys.argv[1:])

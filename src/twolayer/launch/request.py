@@ -7,10 +7,7 @@ import os
 import socket
 import struct
 
-__all__ = ["ADDRESS", "DECLINED", "Request", "endpoint", "is_ours"]
-
-ADDRESS = "TWOLAYER_SERVER"
-"""The environment variable with the name of the server's socket."""
+__all__ = ["DECLINED", "Request", "endpoint", "is_ours"]
 
 DECLINED = "declined"
 """The answer of a server that does not run a command; else it is the exit status."""

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from twolayer.launch.request import ADDRESS
+from twolayer.launch import ADDRESS
 
 __all__ = ["start_server"]
 
