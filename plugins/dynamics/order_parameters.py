@@ -61,7 +61,7 @@ class OrderParameters(Flow):
             raise ValueError(
                 "name: order_parameters needs a teacher on the whole population ('gaussian_teacher')"
             )
-        if getattr(problem, "profile", "none") != "none":
+        if problem.profile != "none":
             raise ValueError("name: order_parameters knows no profile; set problem.profile: none")
         if network.output != "fixed":
             raise ValueError(

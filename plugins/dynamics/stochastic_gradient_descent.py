@@ -67,7 +67,7 @@ class StochasticGradientDescent(Descent):
                 raise ValueError(
                     "draw: 'reduced' needs a teacher on the whole population ('gaussian_teacher')"
                 )
-            if getattr(problem, "profile", "none") != "none":
+            if problem.profile != "none":
                 raise ValueError("draw: 'reduced' knows no profile; set problem.profile: none, or draw: full")
         if self.spherical and network.output == "tied":
             raise ValueError("spherical: lengths are fixed, and network.output 'tied' trains them")

@@ -24,7 +24,7 @@ from twolayer.core.data import Data
 from twolayer.core.times import Times
 from twolayer.core.trajectory import WeightsWithMemory
 from twolayer.study.registry import load
-from twolayer.training import checkpoint
+from twolayer.training import checkpoint, recorded
 from twolayer.training.checkpoint import Log
 from twolayer.training.stop import StopRule
 from twolayer.training.train import train
@@ -173,7 +173,7 @@ def test_resumed_bit_for_bit(
     """A process that dies again and again, each time a little later, ends with the bits of one that did not; pieces of
     a descent are of 7 steps here."""
     for limit in ("WORK", "FEWEST", "MOST"):
-        monkeypatch.setattr(checkpoint, limit, 7)
+        monkeypatch.setattr(recorded, limit, 7)
     whole = trained(name, kind, device, None, stop)
     path, deaths = tmp_path / "log", 0
     while True:

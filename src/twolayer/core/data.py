@@ -45,6 +45,11 @@ class Data(ABC):
         """The number of coordinates of an input."""
 
     @property
+    def samples(self) -> int | None:
+        """The number of samples; None where the loss is an expectation."""
+        return None
+
+    @property
     def per_seed(self) -> bool:
         """Whether seeds have different data (a leading `seed` axis)."""
         return False

@@ -58,6 +58,11 @@ class ProblemSpec(ABC):
         """The output weights of the teachers; none without teachers."""
         return ()
 
+    @property
+    def profile(self) -> str:
+        """What of f − f* is removed before squaring: none of it, unless a law of data has such a setting."""
+        return "none"
+
     def step_limit(self, network: Network) -> float:
         """The step size above which gradient descent has no stable minimum; infinite where none is known."""
         return math.inf

@@ -6,52 +6,35 @@ arguments, with the frames that it has yielded, the states of the random generat
 has reached since. A training that begins again makes the same calls: those in the log are read, not computed, and the
 last goes on where the log ends. The log only grows, each record with its checksum, so that of a write that was cut
 short the records before count.
-
-A descent that takes many steps between two saved times is cut into pieces of equal numbers of steps, whether it is
-logged or not: compiled kernels carry more than the weights from step to step, and the bits of a path depend on where
-a call of them ends.
 """
 
 from __future__ import annotations
 
 import contextlib
-import copy
 import fcntl
-import hashlib
-import itertools
 import json
 import os
 import struct
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
-from twolayer.core.arrays import array_namespace, to_host
-from twolayer.core.dynamics import Dynamics
+from twolayer.core.arrays import to_host
 from twolayer.core.network import Weights, placed_like
-from twolayer.core.output_layer import OutputLayer
-from twolayer.core.problem import Problem
-from twolayer.core.seeds import over_seeds
-from twolayer.core.trajectory import Clock, FlowWeights, WeightsWithMemory
+from twolayer.core.trajectory import FlowWeights, WeightsWithMemory
 
-__all__ = ["Checkpoint", "Log", "checkpoint_of", "recorded"]
+__all__ = ["Checkpoint", "Log", "checkpoint_of", "placed", "restore", "states"]
 
 HEADER = struct.Struct("<4sQI")
 """Before each record: a mark, the length in bytes and the CRC-32 of what follows."""
 
 MARK = b"2lck"
-
-WORK = 4e10
-"""Multiplications of one seed in a piece of a descent, about: half a minute of one core."""
-
-FEWEST, MOST = 1000, 2**19
-"""Steps of a piece."""
 
 IN_MEMORY = 2**26
 """Bytes of records after which they are written, before their time."""
@@ -284,176 +267,3 @@ def restore(random: Sequence[np.random.Generator], found: Sequence[Any]) -> None
     """Put generators into the states of a record."""
     for generator, state in zip(random, found, strict=True):
         generator.bit_generator.state = state
-
-
-def recorded(dynamics: Dynamics, log: Log | None) -> Dynamics:
-    """The dynamics, with long descents in pieces and, where there is a log, with its trajectories in it."""
-    return dynamics.with_trajectories(lambda part: trajectory_of(part, log))
-
-
-def trajectory_of(dynamics: Dynamics, log: Log | None) -> Callable[..., Iterator[Weights]]:
-    """The trajectory of a dynamics that runs no others, in pieces and by way of the log."""
-
-    def trajectory(
-        problem: Problem, weights: Weights, clock: Clock, random: Sequence[np.random.Generator]
-    ) -> Iterator[Weights]:
-        call = TrajectoryCall(dynamics, problem, weights, clock, random)
-        if log is None:
-            return call.frames()
-        if "flow" in dynamics.kinds:
-            return dynamics.trajectory(with_logged_flows(problem, log), weights, clock, random)
-        if dynamics.seed_by_seed and len(random) > 1 and not isinstance(problem, OutputLayer):
-            return seed_by_seed(call, log)
-        return call.logged(log)
-
-    return trajectory
-
-
-def in_pieces(dynamics: Dynamics, problem: Problem, weights: Weights, clock: Clock) -> Clock:
-    """The clock of a descent with the ends of its pieces among its times: at multiples of a number of steps that
-    depends on the sizes of one seed alone. As it is for any other dynamics."""
-    step_size = dynamics.descent_step
-    if step_size is None or clock.step is None:
-        return clock
-    neurons, features = weights.hidden.shape[-2:]
-    units = dynamics.samples_per_step or getattr(problem.data, "samples", None) or 2 * neurons
-    piece = int(min(max(WORK / (neurons * features * units), FEWEST), MOST))
-    first, last = int(clock.step[0]), int(clock.step[-1])
-    ends = np.arange((first // piece + 1) * piece, last, piece)
-    if not len(ends):
-        return clock
-    step = np.union1d(clock.step, ends)
-    times = dict(zip(clock.step.tolist(), clock.time.tolist(), strict=True))
-    return Clock(np.asarray([times.get(one, step_size * one) for one in step.tolist()]), step)
-
-
-@dataclass(frozen=True)
-class TrajectoryCall:
-    """A call of a dynamics' trajectory."""
-
-    dynamics: Dynamics
-    problem: Problem
-    weights: Weights
-    clock: Clock
-    random: Sequence[np.random.Generator]
-
-    @property
-    def fine(self) -> Clock:
-        """The clock with the ends of pieces."""
-        return in_pieces(self.dynamics, self.problem, self.weights, self.clock)
-
-    def path(self, weights: Weights, fine: Clock) -> Iterator[tuple[int, bool, Weights]]:
-        """The states at the times of a finer clock, which begins at one of the run's, from the weights there: each
-        with its place in that clock, and whether the run asks for it."""
-        asked = None if fine.step is None else np.isin(fine.step, self.clock.step)
-        path = self.dynamics.trajectory(self.problem, weights, fine, self.random)
-        for place, state in enumerate(path):
-            yield place, asked is None or place >= len(asked) or bool(asked[place]), state
-
-    def frames(self) -> Iterator[Weights]:
-        """Its frames."""
-        return (state for _, asked, state in self.path(self.weights, self.fine) if asked)
-
-    def logged(self, log: Log) -> Iterator[Weights]:
-        """Its frames: those of the log first. Then it goes on from the last state; a dynamics that cannot begins
-        again, and what it has yielded before is passed over."""
-        before = states(self.random)
-        call = call_of(self.dynamics, self.problem, self.weights, self.clock, before)
-        found, fine, state, count = log.found(call), self.fine, self.weights, 0
-        for record in found.frames:
-            words, frame = log.read(record)
-            restore(self.random, words["random"] or before)
-            state, count = placed(frame, self.weights), count + 1
-            yield state
-        if count == len(self.clock.time):
-            return
-        goes_on = self.dynamics.resumes()
-        begins_inside, passed = bool(count and goes_on), 0 if goes_on else count
-        if begins_inside:
-            begin = int(np.flatnonzero(np.isin(fine.time, self.clock.time))[count - 1])
-            if found.state is not None:
-                words, frame = log.read(found.state)
-                restore(self.random, words["random"] or before)
-                state, begin = placed(frame, self.weights), int(np.searchsorted(fine.step, words["step"]))
-            fine = Clock(fine.time[begin:], None if fine.step is None else fine.step[begin:])
-        elif count:
-            state = self.weights
-            restore(self.random, before)
-        for place, asked, reached in self.path(state, fine):
-            if begins_inside and place == 0:
-                continue  # the state that it begins with
-            if asked and passed:
-                passed -= 1
-                continue
-            now = states(self.random)
-            drawn = None if now == before else now
-            if asked:
-                log.frame(call, count, reached, drawn)
-                count += 1
-                yield reached
-            elif goes_on:
-                log.state(call, int(fine.step[place]), reached, drawn)
-
-
-def seed_by_seed(call: TrajectoryCall, log: Log) -> Iterator[Weights]:
-    """The frames of a trajectory whose seeds are moved one after another, on the host, each a call by itself."""
-    data = call.problem.data.mapped(to_host)
-
-    def path(seed: int) -> list[Weights]:
-        chosen = np.asarray([seed])
-        weights = Weights(call.weights.hidden[seed : seed + 1], call.weights.output[seed : seed + 1])
-        problem = replace(call.problem, data=data.of_seeds(chosen))
-        return list(
-            replace(call, problem=problem, weights=weights, random=call.random[seed : seed + 1]).logged(log)
-        )
-
-    xp = array_namespace(call.weights.hidden)
-    paths = over_seeds(path, len(call.random), call.problem.threads)
-    for frames in zip(*paths, strict=True):
-        hidden = xp.concat([one.hidden for one in frames])
-        output = xp.concat([one.output for one in frames])
-        stalls = tuple(stall for one in frames for stall in (one.stall or ("",)))
-        yield FlowWeights(hidden, output, None, stalls) if any(stalls) else Weights(hidden, output)
-
-
-def with_logged_flows(problem: Problem, log: Log) -> Problem:
-    """The problem, whose flows of single seeds are in the log. One that was not whole is begun again: an integrator
-    carries more than the weights."""
-    whole = copy.copy(problem)
-
-    def flow_of_seed(seed: int, weights: Weights, times: Any, *settings: Any, **named: Any) -> Iterator[Any]:
-        one = problem.data.of_seed(seed) if hasattr(problem.data, "of_seed") else problem.data
-        call = call_of(("flow", *settings, *named.items()), problem, weights, Clock(times), [], one)
-        found = log.found(call)
-        for place in found.frames:
-            yield log.read(place)[1]
-        if len(found.frames) == len(times):
-            return
-        frames: list[Weights] = []
-        try:
-            path = problem.flow_of_seed(seed, weights, times, *settings, **named)
-            for frame in itertools.islice(path, len(found.frames), None):
-                frames.append(frame)
-                yield frame
-        finally:  # its end, or that of a seed that met a stop rule
-            for index, reached in enumerate(frames, start=len(found.frames)):
-                log.frame(call, index, reached)
-
-    object.__setattr__(whole, "flow_of_seed", flow_of_seed)
-    return whole
-
-
-def call_of(
-    dynamics: Any, problem: Problem, weights: Weights, clock: Clock, random: Any, data: Any = None
-) -> str:
-    """A hash of the arguments of a call, and of the dynamics and the problem that it is a method of."""
-    words = [repr(dynamics), type(problem).__name__, problem.network.output, json.dumps(random)]
-    found = hashlib.sha256("\n".join(words).encode())
-    parts = [weights.hidden, weights.output, clock.time, *(weights.memory or {}).values()]
-    parts += [part for part in (clock.step, weights.resting) if part is not None]
-    parts += [values for _, values, _ in (data or problem.data).arrays().values()]
-    for part in parts:
-        array = np.ascontiguousarray(to_host(part))
-        found.update(f"{array.dtype.str}{array.shape}".encode())
-        found.update(array.reshape(-1).view(np.uint8).data if array.size else b"")
-    return found.hexdigest()[:32]

@@ -23,10 +23,11 @@ from twolayer.core.trajectory import STOP_REASONS, Clock, Trajectory
 from twolayer.errors import PluginError
 from twolayer.storage.scratch import ScratchArray, parts_of
 from twolayer.training import precision
-from twolayer.training.checkpoint import Log, recorded
+from twolayer.training.checkpoint import Log
 from twolayer.training.diagnosis import blown_up, broken_off, diagnose, risen, unfinished
 from twolayer.training.frames import IN_MEMORY, Frames, PathArray, kept
 from twolayer.training.measuring import for_measuring
+from twolayer.training.recorded import recorded
 from twolayer.training.start import refuse_out_of_range, start
 from twolayer.training.stop import StopRule, Watch, stopped_path
 from twolayer.training.twins import EndedRun, shared_with_descent_twin, shared_with_flow_twin
