@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from peak_memory import VERB, peak_memory
 
 from twolayer.analysis import metric
 from twolayer.cli import main
@@ -31,14 +32,6 @@ RUN: dict[str, Any] = {
 }
 ORTHOGONAL = {"name": "orthogonal", "samples": 2, "dimension": 100, "targets": [1.0, -1.0]}
 TEACHER = {"name": "gaussian_teacher", "dimension": 9, "teachers": 2}
-
-PEAK = """
-import resource, sys
-from twolayer.cli import main
-status = main(sys.argv[1:])
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
-sys.exit(status)
-"""
 
 
 def made(folder: Path, seeds: int, saved: int, **changes: Any) -> Path:
@@ -66,16 +59,10 @@ def verbs(folder: Path) -> dict[str, list[str]]:
 
 def peaks(folder: Path) -> dict[str, int]:
     """The largest memory of each, MiB, in a process by itself."""
-    found = {}
-    for name, arguments in verbs(folder).items():
-        done = subprocess.run(
-            [sys.executable, "-c", PEAK, *arguments], capture_output=True, text=True, check=True
-        )
-        found[name] = int(done.stdout.split()[-1])
-    return found
+    return {name: peak_memory(VERB, arguments)[1] >> 20 for name, arguments in verbs(folder).items()}
 
 
-@pytest.mark.skipif(sys.platform == "darwin", reason="counts the peak in other units")
+@pytest.mark.skipif(sys.platform == "darwin", reason="no VmHWM there")
 def test_the_peak_of_memory_does_not_grow_with_frames(tmp_path: Path) -> None:
     # 64 seeds of 5,050 weights: 2.6 MB a frame, so 78 MB of weights, then 233 MB
     few, many = (peaks(made(tmp_path / str(saved), 64, saved)) for saved in (30, 90))

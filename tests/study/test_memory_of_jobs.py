@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import resource
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from peak_memory import VERB, peak_memory
 
 from twolayer.cli import main
 from twolayer.study import memory
@@ -42,14 +41,7 @@ def test_a_job_takes_no_more_than_estimated(tmp_path: Path) -> None:
         ["train", "--problem", problem, "--backend", "numpy", "--output", trajectory],
         ["measure", "--problem", problem, "--trajectory", trajectory, "--output", metrics],
     ):
-        script = (
-            "import resource, sys; from twolayer.cli import main; status = main(sys.argv[1:]); "
-            "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss); sys.exit(status)"
-        )
-        ended = subprocess.run(
-            [sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True
-        )
-        peak = 1024 * int(ended.stdout)
+        _, peak = peak_memory(VERB, arguments)
         assert 0.1 * needs < peak < needs
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import re
 import resource
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from peak_memory import peak_memory
 
 from twolayer.errors import ConfigError
 from twolayer.study.merge import read_config
@@ -56,8 +55,6 @@ try:
     load_study([sys.argv[1]])
 except ConfigError as error:
     print(error)
-status = open("/proc/self/status").read()  # ru_maxrss counts what the process was forked from
-print(int(status.partition("VmHWM:")[2].split()[0]) // 1024)
 """
 
 
@@ -67,12 +64,8 @@ def read(file: Path) -> tuple[str, int]:
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
 
-    done = subprocess.run(
-        [sys.executable, "-c", READ, str(file)],
-        capture_output=True, text=True, check=True, cwd=file.parent, preexec_fn=limit,
-    )  # fmt: skip
-    *said, size = done.stdout.splitlines()
-    return "\n".join(said), int(size)
+    said, size = peak_memory(READ, [str(file)], cwd=file.parent, preexec_fn=limit)
+    return said, size // 10**6
 
 
 @pytest.mark.parametrize("what", LARGE)
