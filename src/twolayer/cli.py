@@ -17,9 +17,12 @@ import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twolayer.errors import ConfigError, DataError, TwolayerError
+
+if TYPE_CHECKING:
+    from twolayer.analysis.claims import Claim
 
 __all__ = ["main"]
 
@@ -132,6 +135,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument(
         "--base", nargs="*", default=[], help="the papers that it is a variant of, the nearest first"
     )
+    one.add_argument("--only", help="{claim: [experiments]} as JSON: these alone, on these; default: all")
     one.add_argument("--changed", default="{}", help=CHANGED)
     one.add_argument("--datasets", nargs="*", default=[], type=Path, help="dataset.nc of each experiment")
     one.add_argument("--files", nargs="*", default=[], type=Path, help="further files they are held against")
@@ -449,6 +453,9 @@ def claims(options: argparse.Namespace) -> None:
         name: registry.find("claims", full) for name, full in inherited("claims", lineage, registry).items()
     }
     found = {name: entry.plugin for name, entry in entries.items()}
+    if options.only is not None:
+        kept = only_of(options.only, found)
+        found, entries = kept, {name: entries[name] for name in kept}
     rows = evaluate(found, opened(options.datasets, options.files), changes_of(options))
     signed = checksum.signed_rows(
         rows,
@@ -456,6 +463,17 @@ def claims(options: argparse.Namespace) -> None:
         code_of("claims", [entry.file for entry in entries.values()]),
     )
     atomic.write_text(options.output, json.dumps(signed, indent=1, ensure_ascii=False) + "\n")
+
+
+def only_of(text: str, claims: Mapping[str, Claim]) -> dict[str, Claim]:
+    """`--only`: of claims those that it names, each on the experiments that it names."""
+    try:
+        only = json.loads(text)
+        return {name: found for name in only if (found := claims[name].on_these(only[name])) is not None}
+    except (json.JSONDecodeError, TypeError, KeyError) as error:
+        raise DataError(
+            f"--only: is not JSON of {{claim: [experiments]}} with known claims: {error}"
+        ) from error
 
 
 def chart(options: argparse.Namespace) -> None:

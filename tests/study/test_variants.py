@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any
@@ -267,6 +268,45 @@ def test_a_papers_figure_is_drawn_for_another(folder: Path) -> None:
     assert [(figure.registered, figure.experiments) for figure in found.values()] == [
         ("first.losses", ("descent",))
     ]
+
+
+SHOWN = """
+
+@paper.claim("each ends below where it begins", "derived", "derived", on=["rate", "other"], figures=["losses"])
+def each_falls(run):
+    return at_most(run.loss[:, -1], run.loss[:, 0])
+"""
+
+
+def test_claims_that_figures_show_are_evaluated_on_the_experiments_of_these(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A variant of one figure has the claims on its face, and trains nothing for any other."""
+    experiments = {"rate": EXPERIMENT, "other": EXPERIMENT}
+    write(folder / "more", "first", {"experiments": experiments}, figures=FIGURES, claims=CLAIMS + SHOWN)
+    both, shown = ({"wide": {"base": "first", "claims": which}} for which in ("all", "shown"))
+    assert study(folder, both).papers["wide"].claims == {
+        "first.falls": ("rate",),
+        "first.each_falls": ("rate", "other"),
+    }
+    found = study(folder, shown)
+    assert found.papers["wide"].claims == {"first.each_falls": ("rate",)}
+    assert found.claim_experiments("wide") == ["rate"]
+    assert "no figure or claim uses it" not in "\n".join(found.warnings)
+    with pytest.raises(ConfigError, match=r"papers\.wide\.claims: must be all or shown, is 'some'"):
+        study(folder, {"wide": {"base": "first", "claims": "some"}})
+
+    dataset, output = folder / "wide" / "rate" / "dataset.nc", folder / "claims.json"
+    dataset.parent.mkdir(parents=True)
+    run(EXPERIMENT).to_netcdf(dataset)
+    options = shlex.split(found.claims_options("wide"))
+    path = ["--plugin-path", str(folder / "more")]
+    assert main(["claims", *path, *options, "--datasets", str(dataset), "--output", str(output)]) == 0
+    rows = [(row["claim"], row["verdict"]) for row in json.loads(output.read_text())]
+    assert rows == [("each_falls[rate]", "holds")]
+    wrong = ["claims", *path, "first", "--only", "{", "--datasets", str(dataset), "--output", str(output)]
+    assert main(wrong) == 2
+    assert "--only: is not JSON" in capsys.readouterr().err
 
 
 def test_a_changed_setting_is_said(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,6 +14,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 from twolayer.core.network import Network
 from twolayer.core.times import Times
 from twolayer.study.job import PLUGIN_SECTIONS
+from twolayer.study.merge import CLAIMS
 from twolayer.study.registry import Registry
 from twolayer.study.runs import DTYPES
 from twolayer.study.schema import Nested, type_hints
@@ -50,6 +51,9 @@ def config_schema(registry: Registry) -> Schema:
                 "additionalProperties": {"$ref": "#/$defs/experiment"},
             },
             "figures": {"type": ["object", "null"], "additionalProperties": figure(registry)},
+            "claims": described(
+                {"enum": [*CLAIMS, None]}, "which claims are evaluated: all, or those that its figures show"
+            ),
         }
     )
     return {

@@ -14,7 +14,7 @@ from twolayer.errors import ConfigError, unknown_name
 from twolayer.study.job import PLUGIN_SECTIONS
 from twolayer.study.sizes import refuse_deep, refuse_unfolded
 
-__all__ = []
+__all__ = ["CLAIMS"]
 
 
 Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's, ten times faster, where there is one
@@ -101,17 +101,26 @@ def anchored(content: Any, folder: Path) -> Any:
     return [anchored(item, folder) for item in content] if isinstance(content, list) else content
 
 
+CLAIMS = ("all", "shown")
+"""Which claims of a paper are evaluated: all, or those on the faces of its figures, on the figures' experiments."""
+
+
 def merge_papers(base: dict[str, Any], over: Any, source: str) -> None:
     """Merge papers, and in them experiments and figures, by name; `base` is changed."""
     for paper, body in mapping(over, f"{source}: papers").items():
         place = f"{source}: papers.{paper}"
-        into = base.setdefault(paper, {"experiments": {}, "figures": {}, "base": None})
+        into = base.setdefault(paper, {"experiments": {}, "figures": {}, "base": None, "claims": None})
         for key, value in mapping(body, place).items():
             if key not in into:
                 raise ConfigError(f"{place}.{key}: {unknown_name('key', key, into)}")
             if key == "base":
                 if not isinstance(value, str):
                     raise ConfigError(f"{place}.base: must be the name of a paper, is {value!r}")
+                into[key] = value
+                continue
+            if key == "claims":
+                if value not in CLAIMS:
+                    raise ConfigError(f"{place}.claims: must be {' or '.join(CLAIMS)}, is {value!r}")
                 into[key] = value
                 continue
             for name, section in mapping(value, f"{place}.{key}").items():

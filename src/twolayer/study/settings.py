@@ -112,8 +112,10 @@ def read_target(text: str, study: Study) -> Target:
 
 
 def of_figure(study: Study, paper: str, name: str, files: tuple[str, ...]) -> Target:
-    """The target that is a figure."""
-    return Target(paper, study.figure(paper, name).experiments, files, only=name)
+    """The target that is a figure, with the claims on its face where it bears any."""
+    figure = study.figure(paper, name)
+    claims = ("claims.json",) if study.face_claims(figure) else ()
+    return Target(paper, figure.experiments, (*files, *claims), only=name)
 
 
 def changed_paper(
@@ -121,7 +123,8 @@ def changed_paper(
 ) -> dict[str, Any]:
     """The section of `papers` that is the variant of the target's paper with these settings.
 
-    composed: the paper as the config has it. figures: its figures, of which a target that is one leaves out the rest.
+    composed: the paper as the config has it. figures: its figures, of which a target that is one leaves out the rest
+    and the claims that it does not show.
     A path begins with a section, and is then of all experiments of the target, or with an experiment; `figures.NAME`
     is a figure's entry.
     """
@@ -144,6 +147,8 @@ def changed_paper(
             message = unknown_name("section or experiment", first, (*EXPERIMENT_KEYS, *composed.experiments))
             raise ConfigError(f"set: {setting.text!r}: {message}")
     body: dict[str, Any] = {"base": target.paper, "experiments": experiments}
+    if target.only:
+        body["claims"] = "shown"
     return {**body, "figures": drawn} if drawn else body
 
 

@@ -52,7 +52,7 @@ class PlannedPaper:
     claims: by the full name of the plugin, the experiments that it is about. changes: for each experiment with a
     setting that is not the paper's, which (`Composed.changes`), of other papers' that
     its figures show by their full names.
-    lineage: see `Composed`.
+    lineage: see `Composed`. shown_claims_only: whether `claims` are those that its figures show.
     """
 
     name: str
@@ -61,6 +61,7 @@ class PlannedPaper:
     claims: dict[str, tuple[str, ...]]
     changes: dict[str, str]
     lineage: tuple[str, ...]
+    shown_claims_only: bool = False
 
     def changed_option(self, experiments: Iterable[str]) -> list[str]:
         """The `--changed` of a command on some experiments; nothing where they are the paper's."""
@@ -186,6 +187,9 @@ class Study:
         """What `twolayer claims` is told of a paper: whose claims it has, and what was changed."""
         _, *bases = self.paper(paper).lineage
         options = [paper, *(["--base", *bases] if bases else [])]
+        if self.paper(paper).shown_claims_only:
+            used = {full.partition(".")[2]: names for full, names in self.paper(paper).claims.items()}
+            options += ["--only", json.dumps(used)]
         return quoted(*options, *self.papers[paper].changed_option(self.claim_experiments(paper)))
 
     def metrics_option(self, paper: str, experiment: str) -> str:
@@ -295,10 +299,7 @@ def make_paper(
         remarks = dict.fromkeys(remark for problem in problems for remark in problem.remarks())
         warnings += [f"{place}.experiments.{key}.problem.{remark}" for remark in remarks]
     figures = make_figures(name, composed, {**planned, **experiments}, registry, warnings)
-    claims = {
-        full: tuple(registry.find("claims", full).plugin.experiments)
-        for full in inherited("claims", composed.lineage, registry).values()
-    }
+    claims = evaluated_claims(composed, figures, registry)
     drawn = {registry.find("figures", figure.registered).file for figure in figures.values()}
     for plugin in drawn | {registry.find("claims", full).file for full in claims}:
         if plugin is not None:  # files next to it are inputs of jobs
@@ -312,13 +313,33 @@ def make_paper(
     used = {experiment for figure in figures.values() for experiment in figure.experiments}
     used |= {experiment for names in claims.values() for experiment in names}
     for key in experiments:
-        if key not in used:
+        if key not in used and composed.claims == "all":
             warnings.append(
                 f"{place}.experiments.{key}: no figure or claim uses it; `snakemake {name}` makes it"
             )
     own = {key: changes[f"{name}.{key}"] for key in experiments if f"{name}.{key}" in changes}
     others = {key: changes[key] for key in sorted(used) if "." in key and key in changes}
-    return PlannedPaper(name, experiments, figures, claims, own | others, composed.lineage)
+    shown = composed.claims == "shown"
+    return PlannedPaper(name, experiments, figures, claims, own | others, composed.lineage, shown)
+
+
+def evaluated_claims(
+    composed: Composed, figures: Mapping[str, Figure], registry: Registry
+) -> dict[str, tuple[str, ...]]:
+    """The claims of a paper that are evaluated, by full name, with the experiments of each: all of them, or with
+    `claims: shown` those on the faces of the paper's figures, on the experiments of these alone."""
+    found: dict[str, tuple[str, ...]] = {}
+    for full in inherited("claims", composed.lineage, registry).values():
+        claim = registry.find("claims", full).plugin
+        if composed.claims == "all":
+            found[full] = tuple(claim.experiments)
+            continue
+        bearing = [figure for name, figure in figures.items() if name in claim.figures]
+        faces = [on_it for figure in bearing if (on_it := claim.on_these(figure.experiments)) is not None]
+        used = {experiment for on_it in faces for experiment in on_it.experiments}
+        if faces:
+            found[full] = tuple(name for name in claim.experiments if name in used)
+    return found
 
 
 def make_figures(

@@ -27,12 +27,14 @@ class Composed:
 
     lineage: the paper, then the one that it is a variant of, and so on: whose figures and claims it has.
     original: the experiments before the config's changes, where there are any of that name.
+    claims: which of its claims are evaluated, a word of `CLAIMS`.
     """
 
     experiments: dict[str, Any]
     figures: dict[str, Any]
     lineage: tuple[str, ...]
     original: Mapping[str, Any]
+    claims: str = "all"
 
     def changes(self, experiment: str, complete: Callable[[Body], Body] = lambda section: {}) -> str:
         """`path: value (paper: value)` for each setting of an experiment that is not the paper's, or nothing.
@@ -77,7 +79,9 @@ def compose(name: str, layers: Layers, files: Mapping[str, Sequence[Path]]) -> C
             f"papers.{name}: {unknown_name('paper', name, known(layers, files) - {name})} One of your own has "
             "experiments, or a `base`."
         )
-    return Composed(body["experiments"], body["figures"], lineage, original["experiments"])
+    return Composed(
+        body["experiments"], body["figures"], lineage, original["experiments"], body["claims"] or "all"
+    )
 
 
 def shipped(
@@ -105,14 +109,15 @@ def shipped(
 
 def empty() -> Body:
     """A paper without anything."""
-    return {"experiments": {}, "figures": {}, "base": None}
+    return {"experiments": {}, "figures": {}, "base": None, "claims": None}
 
 
 def merged(name: str, body: Body, over: Any, source: str) -> Body:
     """A paper's body with another one over it; neither is changed."""
     papers = {name: copy.deepcopy(body)}
-    if isinstance(over, Mapping) and over.get("base", "") is None:
-        over = {key: value for key, value in over.items() if key != "base"}
+    if isinstance(over, Mapping):
+        unset = [key for key in ("base", "claims") if over.get(key, "") is None]
+        over = {key: value for key, value in over.items() if key not in unset}
     merge_papers(papers, {name: over}, source)
     return papers[name]
 
