@@ -14,13 +14,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
 from latex2mathml.converter import convert
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 import twolayer
+from twolayer.analysis.gallery.content import sentences_of
 from twolayer.analysis.gallery.mathematics import typeset
 from twolayer.study.json_schema import config_schema
 from twolayer.study.registry import Registry, load
@@ -202,7 +202,7 @@ def paper_page(registry: Registry, paper: str) -> str:
     figures = [name for name in registry.names("figures") if name.startswith(f"{paper}.")]
     claims = [name for name in registry.names("claims") if name.startswith(f"{paper}.")]
     file = ROOT / "plugins" / "papers" / paper / "gallery.yaml"
-    sentences = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    sentences = sentences_of(file) if file.is_file() else {}
     verdicts = verdicts_of(ROOT / "results" / paper / "claims.json")
     drawn = pictures(paper)
     lines = [f"# {citation_of(registry, paper)} {{: #{paper} }}", ""]
@@ -215,14 +215,17 @@ def paper_page(registry: Registry, paper: str) -> str:
             f'<p><span class="badge">{drawing.status}</span></p>',
             "",
         ]
-        if name in sentences:
-            lines += [f"<p>In the paper: {typeset(sentences[name])}</p>", ""]
+        said = sentences.get(name, {})
+        if "paper" in said:
+            lines += [f"<p>In the paper: {typeset(said['paper'])}</p>", ""]
         caption = drawing.caption if isinstance(drawing.caption, str) else drawn_caption(paper, name)
         if name in drawn:
             lines += [f"![{name} of {paper}, as the results have it]({paper}/{name}.png)", ""]
         if caption:
             lines += [f"<p>{typeset(caption)}</p>", ""]
         lines += [f"Drawn from: {', '.join(f'`{experiment}`' for experiment in drawing.experiments)}", ""]
+        if "without_claims" in said:
+            lines += [f"<p>No claim names it: {typeset(said['without_claims'])}</p>", ""]
     lines += ["## Claims", ""]
     for full in claims:
         claim, name = registry.find("claims", full).plugin, full.partition(".")[2]

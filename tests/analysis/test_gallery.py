@@ -195,9 +195,43 @@ def test_what_the_paper_shows_or_states_is_at_the_figure(study: Files) -> None:
     text = page(content(folder, figures, claims, sentences=[sentences]))
     assert "<strong>In the paper:</strong> At the end" in text
     assert "<strong>The paper states:</strong>" in text
-    sentences.write_text("draw: [1]\n", encoding="utf-8")
-    with pytest.raises(DataError, match="must be a mapping of figures, each with a sentence"):
-        content(folder, figures, claims, sentences=[sentences])
+    for wrong, message in (
+        ("- 1", "must be a mapping of figures"),
+        ("draw: [1]", "draw: must be a sentence"),
+    ):
+        sentences.write_text(wrong, encoding="utf-8")
+        with pytest.raises(DataError, match=message):
+            content(folder, figures, claims, sentences=[sentences])
+
+
+def test_a_figure_without_claims_is_listed_with_the_reason(study: Files) -> None:
+    folder, figures, claims = study
+    sentences = folder / "tests" / "gallery.yaml"
+    sentences.parent.mkdir()
+    sentences.write_text("draw: {without_claims: it draws a construction.}\n", encoding="utf-8")
+    shown = content(folder, figures, claims, sentences=[sentences])
+    assert [figure.name for figure in shown[0].figures_without_claims] == ["unclaimed"]
+    text = page(shown)
+    assert "it draws a construction." in text[text.index("Figures that no claim names") :]
+
+
+def test_every_figure_of_a_paper_bears_claims_or_says_why_not() -> None:
+    registry = load([])
+    files = list((PROJECT / "plugins" / "papers").glob("*/gallery.yaml"))
+    reasons = {
+        f"{file.parent.name}.{name}"
+        for file in files
+        for name, said in sentences_of(file).items()
+        if "without_claims" in said
+    }
+    named = {
+        f"{full.partition('.')[0]}.{figure}"
+        for full in registry.names("claims")
+        for figure in registry.find("claims", full).plugin.figures
+    }
+    papers = {file.parent.name for file in files}
+    figures = {full for full in registry.names("figures") if full.partition(".")[0] in papers}
+    assert figures - named == reasons
 
 
 def test_sentences_on_papers_are_of_figures_that_exist() -> None:

@@ -100,7 +100,7 @@ def scaling(canvas: Figure, descent: Run, equations: Run, stored: xr.Dataset) ->
     between = max(
         float(abs(full.dataset[name].values - flow.dataset[name].values).max()) for name in measured.OVERLAPS
     )
-    left.axhline(between, color="C1", ls="--", lw=0.8)
+    left.axhline(between, color="C1", ls="--", lw=0.8, label="between the two")
     others = stored.dimension.values.astype(float)
     reference(left, others, stored.deviation.values, "32 other seeds")
     reference(right, others, stored.deviation.values * np.sqrt(others), "32 other seeds")
@@ -179,9 +179,9 @@ def plateau(canvas: Figure, equations: Run, descent: Run) -> None:
     "$(d-k)(k+2)/64(d+2)$.",
     details=lambda flow, descent, stored: (
         f"{setting(descent)}, d = {descent.config.problem.dimension:g}, γ = {measured.rate(descent):g}: the gradient "
-        "flow of the weights and descent from the same starts, median and range of seeds. Right: R t². Grey: "
-        "the authors' stored descent with p = 5000, k = 1, "
-        "d = 3, and the flow from its start. Which σ the print has is not stated; its R(0) = 1/k says z²."
+        "flow of the weights (pale, median) and descent from the same starts (median and range of seeds). "
+        "Right: R t². Grey: the authors' stored descent with p = 5000, k = 1, d = 3, and the flow from its start. "
+        "Which σ the print has is not stated; its R(0) = 1/k says z²."
     ),
     on={"square_flow": (), "square_descent": ()},
     files=["data/meanfield_sgd.nc"],
@@ -195,10 +195,12 @@ def square(canvas: Figure, flow: Run, descent: Run, stored: xr.Dataset) -> None:
     )[1:]
     problem = flow.config.problem
     for axes, power in ((left, 0), (right, 2)):
-        for run, label, color in ((descent, "descent", "C0"), (flow, "gradient flow", "C1")):
-            later = run.isel(time=slice(1, None))
-            time = measured.paper_time(later)
-            bands(axes, time, later.loss * time**power, label, color=color)
+        later = descent.isel(time=slice(1, None))
+        time = measured.paper_time(later)
+        bands(axes, time, later.loss * time**power, "descent", color="C0", linewidth=0.9)
+        later = flow.isel(time=slice(1, None))
+        time = measured.paper_time(later)
+        reference(axes, time, (later.loss * time**power).median("seed"), "gradient flow", color="C1")
         reference(axes, other, exact * other**power, "flow, $p$ = 5000")
         risk = stored.excess_risk.values[1:] * other**power
         axes.plot(other, risk, ".", markersize=3, color="0.3", label="stored descent")

@@ -69,15 +69,16 @@ def curves(
 def exits(canvas: Figure, early1: Run, late1: Run, early2: Run, late2: Run, stored: xr.Dataset) -> None:
     for axes, run in zip(canvas.subplots(2, 2).flat, (early1, late1, early2, late2), strict=True):
         found, share = measured.exits(run), measured.threshold(run)
-        axes.hist(found, bins=40, color="C0", alpha=0.6)
-        axes.axvline(found.mean(), color="C0", ls="--", lw=1)
+        axes.hist(found, bins=40, color="C0", alpha=0.6, label="seeds")
+        axes.axvline(found.mean(), color="C0", ls="--", lw=1, label="their mean")
         key = measured.neurons(run), share
         if key in theory.EQUATION_EXITS:
-            axes.axvline(theory.EQUATION_EXITS[key], color="black", lw=1)
+            axes.axvline(theory.EQUATION_EXITS[key], color="black", lw=1, label="equations")
         if key[0] == 1 and share in stored.threshold:
             values = stored.descent.sel(threshold=share).values
-            axes.plot(values, np.zeros(len(values)), "|", color="black", markersize=10)
+            axes.plot(values, np.zeros(len(values)), "|", color="black", markersize=10, label="stored")
         axes.set(title=f"$p$ = {key[0]}, $T$ = {share:g}", xlabel="exit time $t$", ylabel="seeds")
+    canvas.axes[0].legend(loc="upper right")
 
 
 @paper.figure(
@@ -135,7 +136,9 @@ def width(canvas: Figure, runs: Run, growths: Run) -> None:
         reference(left, sizes, law, color=style["color"])
     left.set(xscale="log", xlabel="dimension $d$", ylabel="samples $n/d$")
     left.legend()
-    for group in growths.by("rate"):
+    groups = list(growths.by("rate"))
+    rates = [measured.rate(next(iter(group.by("run")))) for group in groups]
+    for group, rate in zip(groups, rates, strict=True):
         each = sorted(group.by("run"), key=measured.neurons)
         found, law = [], []
         for run in each:
@@ -143,7 +146,10 @@ def width(canvas: Figure, runs: Run, growths: Run) -> None:
             found.append(float(np.log(overlaps[-1] / overlaps[1]).mean() / (time[-1] - time[1])))
             law.append(theory.growth(measured.neurons(run), measured.rate(run), run.config.problem.noise))
         students = [measured.neurons(run) for run in each]
-        reference(right, students, law)
-        right.plot(students, found, "o", markersize=4, label=f"$\\gamma$ = {measured.rate(each[0]):g}")
+        color = style_of(rate, rates)["color"]
+        reference(right, students, law, color=color)
+        right.plot(
+            students, found, marker_of(rate, rates), color=color, markersize=4, label=f"$\\gamma$ = {rate:g}"
+        )
     right.set(xscale="log", xlabel="students $p$", ylabel="growth $\\mu$")
     right.legend()

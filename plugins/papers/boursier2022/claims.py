@@ -97,7 +97,12 @@ def authors_losses(run: Run, *files: xr.Dataset) -> Result:
     by="dtype",
     select={"dynamics": "descent"},
     files=FILES,
-    figures=["animation_orthogonal", "animation_nonorthogonal_large", "high_dimension_directions"],
+    figures=[
+        "animation_orthogonal",
+        "animation_nonorthogonal_large",
+        "animation_high_dimension",
+        "high_dimension_directions",
+    ],
 )
 def authors_groups(run: Run, *files: xr.Dataset) -> Result:
     theirs = authors_end(run, files)
@@ -147,7 +152,7 @@ def starts_large(run: Run) -> str:
     on="orthogonal",
     by="dynamics",
     select={"dtype": "float64"},
-    figures=["figure2", "animation_orthogonal"],
+    figures=["figure2", "animation_orthogonal", "progress_orthogonal"],
 )
 def two_point_groups(run: Run) -> dict[str, Result]:
     hidden, output = measured.final_weights(run)
@@ -202,7 +207,13 @@ def balance(run: Run) -> Result:
     "Section 2",
     "published",
     on=("orthogonal", "nonorthogonal_small", "nonorthogonal_large", "high_dimension"),
-    figures=["animation_orthogonal", "animation_nonorthogonal_small", "animation_nonorthogonal_large"],
+    figures=[
+        "animation_orthogonal",
+        "animation_nonorthogonal_small",
+        "animation_nonorthogonal_large",
+        "progress_orthogonal",
+        "progress_nonorthogonal_small",
+    ],
 )
 def signs(run: Run) -> Result:
     if not measured.starts_balanced(measured.flow(run)):

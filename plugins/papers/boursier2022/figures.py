@@ -773,7 +773,7 @@ def escape(canvas: Figure, flow: Run, descent: Run) -> None:
             )  # fmt: skip
     steps = [run.step_size for part in parts for run in part.along("step_size")]
     right.set_xscale("log")
-    right.set(xlim=(min(steps) / 4, 4 * max(steps)), ylim=(-0.03, 1.05))
+    right.set(xlim=(min(steps) / 4, 4 * max(steps)), ylim=(-0.04, 1.7), yticks=np.linspace(0, 1, 6))
     right.set_xlabel(f"step size {symbol_of('step_size')} (in the paper's time)")
     right.set_ylabel("share that leaves the plateau")
-    right.legend()
+    right.legend(loc="upper right")  # above the points, which end at 1

@@ -199,6 +199,7 @@ of_minima = partial(paper.claim, on="minima", figures=["minima"])
     "derived",
     files=[measured.CLASSES],
     by="path",
+    figures=["minima", "matrices"],
 )
 def stationary(run: Run, classes: xr.Dataset) -> Results:
     stored = measured.of_pair(classes, run)

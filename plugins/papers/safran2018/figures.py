@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from twolayer import Run, reference
-from twolayer.analysis.labels import QUANTITIES, style_of
+from twolayer.analysis.labels import QUANTITIES, marker_of, style_of
 
 from . import measured, theory
 from .theory import paper
@@ -79,13 +79,13 @@ def counts(canvas: Figure, runs: Run, thirteen: Run, counts: xr.Dataset) -> None
 )
 def overparametrised(canvas: Figure, runs: Run, more: Run, counts: xr.Dataset) -> None:
     axes = canvas.subplots()
-    for extra, group, color in ((0, runs, "C0"), (1, more, "C2")):
+    for extra, group, color, markers in ((0, runs, "C0", "os"), (1, more, "C2", "^D")):
         points = []
         for run in group.by("run"):
             hits = measured.spurious(run) if extra == 0 else measured.at_minimum(run)
             points.append((measured.pair(run)[0], int(hits.sum()), hits.size))
         students = "n = k" + " + 1" * extra
-        shares(axes, points, f"here, ${students}$", marker="o", color=color)
+        shares(axes, points, f"here, ${students}$", marker=markers[0], color=color)
         rows = counts.isel(
             pair=np.flatnonzero(counts["students"].values == counts["teachers"].values + extra)
         )
@@ -95,7 +95,7 @@ def overparametrised(canvas: Figure, runs: Run, more: Run, counts: xr.Dataset) -
             rows["authors_runs"].values,
             strict=True,
         )
-        shares(axes, list(stored), f"authors, ${students}$", marker="s", color=color, fillstyle="none")
+        shares(axes, list(stored), f"authors, ${students}$", marker=markers[1], color=color, fillstyle="none")
     axes.set(xlabel="teachers $k$", ylabel="share of spurious ends", ylim=(-0.03, 1.0))
     axes.locator_params(axis="x", integer=True)
     axes.legend(loc="upper left")
@@ -147,8 +147,7 @@ def classes(canvas: Figure, runs: Run, thirteen: Run, classes: xr.Dataset) -> No
     "The stored ends: the smallest eigenvalue of the Hessian against the loss. All are minima but one.",
     details=(
         "One end of each class that the authors stored, k from 6 to 20. Colour: how many students point "
-        "away from their teacher. Filled: n = k; "
-        "open: n = k + 1. Below the line: the one saddle, of (17, 18)."
+        "away from their teacher. Filled: n = k; open: n = k + 1. Below the line: the one saddle, of (17, 18)."
     ),
     on={"minima": ("loss", "final_hessian_eigenvalues")},
     files=[measured.CLASSES],
@@ -179,6 +178,7 @@ def minima(canvas: Figure, runs: Run, classes: xr.Dataset) -> None:
     axes.axhline(0.0, color="0.4", linewidth=0.8)
     axes.set_yscale("symlog", linthresh=1e-3)
     axes.set(xlabel=QUANTITIES["loss"], ylabel=r"smallest eigenvalue of $\nabla^2 L$", ylim=(-0.05, 0.1))
+    axes.plot([], [], "o", color="0.3", markersize=4, fillstyle="none", label="open: $n = k + 1$")
     axes.legend(title="students away\nfrom their teacher", loc="center left", bbox_to_anchor=(1.0, 0.5))
 
 
@@ -243,6 +243,7 @@ def families(canvas: Figure, runs: Run, classes: xr.Dataset) -> None:
             blocks = measured.of_pair(classes, run)["blocks"].values.tolist()
             if teachers == students and (name := f"{flipped}+{teachers - flipped}") in blocks:
                 loss = float(measured.end(run)[blocks.index(name)])
-                axes.plot(teachers, teachers * loss / flipped, "o", color=style["color"], markersize=4)
+                marker = marker_of(flipped, theory.FEW)
+                axes.plot(teachers, teachers * loss / flipped, marker, color=style["color"], markersize=4)
     axes.set(xscale="log", xlabel="teachers $k$", ylabel="$k L / q$", ylim=(0.14, 0.31))
     axes.legend(loc="lower right")

@@ -298,7 +298,7 @@ def figure1_phases(run: Run) -> Results:
     on="figure1",
     by="run",
     of=measured.several,
-    figures=["rate"],
+    figures=["rate", "one_law"],
     late="that n⁴ is not needed for n > 2, where it leaves room for 40 and 600 times π²/6, was seen in runs first",
 )
 def third_phase_constant(run: Run) -> Result:
@@ -318,7 +318,7 @@ def third_phase_constant(run: Run) -> Result:
     on="figure1",
     by="run",
     of=measured.several,
-    figures=["rate"],
+    figures=["rate", "one_law"],
     unverified_reading=True,
 )
 def third_power_of_random_starts(run: Run) -> Result:

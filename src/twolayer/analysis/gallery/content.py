@@ -79,7 +79,8 @@ class Family:
 class ShownFigure:
     """A figure: its files as links from the page, what its description says, and the claims that name it.
 
-    in_paper: what the paper's own figure shows, in a sentence, where there is one.
+    in_paper: what the paper's own figure shows, in a sentence, where there is one. without_claims: why no claim names
+    it, where that is said.
     made: whether its files are there. failed: whether the last job for it failed, so that it is of an earlier run.
     """
 
@@ -95,6 +96,7 @@ class ShownFigure:
     description: Mapping[str, Any] = field(default_factory=dict)
     families: list[Family] = field(default_factory=list)
     in_paper: str = ""
+    without_claims: str = ""
 
     @property
     def stated(self) -> tuple[str, list[str]]:
@@ -201,12 +203,12 @@ def content(
 
     folder: the page's, from which links lead. figures: the descriptions of figures (results/<paper>/figures/*.json).
     claims: the claims.json files (results/<paper>/claims.json). A file that is missing is shown as not made. failed:
-    files whose last job failed, so that what is there is of an earlier run. sentences: the gallery.yaml of papers:
-    {figure: what the paper shows there, in a sentence}.
+    files whose last job failed, so that what is there is of an earlier run. sentences: the gallery.yaml of papers
+    (`sentences_of`).
     """
     broken = set(failed)
-    in_paper = {
-        (file.parent.name, name): text for file in sentences for name, text in sentences_of(file).items()
+    said = {
+        (file.parent.name, name): texts for file in sentences for name, texts in sentences_of(file).items()
     }
     papers: dict[str, ShownPaper] = {}
     for home in dict.fromkeys((*(file.parent for file in claims), *(file.parents[1] for file in figures))):
@@ -225,7 +227,8 @@ def content(
         paper = papers[file.parents[1].name]
         figure = shown_figure(file, paper.name, folder, file in broken)
         source = figure.description.get("source", {"file": "", "function": ""})
-        figure.in_paper = in_paper.get((Path(source["file"]).parent.name, source["function"]), "")
+        texts = said.get((Path(source["file"]).parent.name, source["function"]), {})
+        figure.in_paper, figure.without_claims = texts.get("paper", ""), texts.get("without_claims", "")
         paper.figures.append(figure)
     for paper in papers.values():
         for figure in paper.figures:
@@ -294,17 +297,33 @@ def shown_figure(file: Path, paper: str, folder: Path, failed: bool) -> ShownFig
     return figure
 
 
-def sentences_of(file: Path) -> dict[str, str]:
-    """The sentences of a gallery.yaml."""
+SENTENCES = {"paper", "without_claims"}
+"""What a gallery.yaml may say of a figure: what the paper shows there; why no claim names the figure."""
+
+
+def sentences_of(file: Path) -> dict[str, dict[str, str]]:
+    """The sentences of a gallery.yaml, {figure: sentence} or {figure: {paper: sentence, without_claims: sentence}}."""
     import yaml
 
     try:
         found = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise DataError(f"{file}: cannot be read as {{figure: sentence}}: {error}") from error
-    if not isinstance(found, dict) or not all(isinstance(text, str) for text in found.values()):
+    if not isinstance(found, dict):
         raise DataError(f"{file}: must be a mapping of figures, each with a sentence")
-    return {str(name): text for name, text in found.items()}
+    texts = {
+        str(name): {"paper": given} if isinstance(given, str) else given for name, given in found.items()
+    }
+    for name, given in texts.items():
+        if not (
+            isinstance(given, dict)
+            and given.keys() <= SENTENCES
+            and all(isinstance(text, str) for text in given.values())
+        ):
+            raise DataError(
+                f"{file}: {name}: must be a sentence, or a mapping of {', '.join(sorted(SENTENCES))}"
+            )
+    return texts
 
 
 def png_size(file: Path) -> tuple[int, int]:
