@@ -61,23 +61,29 @@ class Record:
 
     def __post_init__(self) -> None:
         words: list[int] = []
-        for name, kind in fields_of(type(self)).items():
+        for name, kind, wanted in words_of(type(self)):
             value = getattr(self, name)
-            if isinstance(kind, types.Array):
-                if (value.dtype, value.ndim, value.flags.c_contiguous) != (
-                    as_dtype(kind.dtype),
-                    kind.ndim,
-                    True,
-                ):
+            if wanted is not None:
+                if value.dtype != wanted or value.ndim != kind.ndim or not value.flags.c_contiguous:
                     raise TypeError(f"{name} must be contiguous, with {kind.ndim} axes of {kind.dtype}")
-                words += [value.ctypes.data, *value.shape]
+                words.append(value.__array_interface__["data"][0])
+                words.extend(value.shape)
             elif kind == types.float64:
                 words.append(int(np.float64(value).view(np.int64)))
             else:
                 words.append(int(value))
         table = np.array(words, dtype=np.int64)
         object.__setattr__(self, "words", table)
-        object.__setattr__(self, "address", table.ctypes.data)
+        object.__setattr__(self, "address", table.__array_interface__["data"][0])
+
+
+@once
+def words_of(cls: Any) -> list[tuple[str, Any, Any]]:
+    """The name, the compiler's type and, of an array, the numbers' type of each field of a class of records."""
+    return [
+        (name, kind, as_dtype(kind.dtype) if isinstance(kind, types.Array) else None)
+        for name, kind in fields_of(cls).items()
+    ]
 
 
 @once

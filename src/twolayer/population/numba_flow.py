@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -39,8 +40,12 @@ class CompiledOdeSystem(OdeSystem):
         given = np.array(start.output, dtype=np.float64)
         self.law = Law(given, network.mode, network.activation.even, bool(problem.data.orthogonal), numbers)
         self.work = Work.of(m, teachers, outputs)
-        self.memory = self.new_memory()
         self.limits = (flow.DEAD, flow.VANISHED, flow.SLIGHT, float(norm(teachers).max()))
+
+    @cached_property
+    def memory(self) -> Memory:
+        """Memory for single velocities and Jacobians."""
+        return self.new_memory()
 
     def new_memory(self) -> Memory:
         """Memory for an integration."""
@@ -53,9 +58,13 @@ class CompiledOdeSystem(OdeSystem):
 
     def velocity(self, vector: Any) -> Any:
         """−∇ of the objective."""
-        self.memory.points[0] = vector
-        self.run(numba_radau.VELOCITY, self.memory)
-        return self.memory.slopes[0].copy()
+        return self.velocity_in(self.memory, vector).copy()
+
+    def velocity_in(self, memory: Memory, vector: Any) -> Any:
+        """−∇ of the objective, in memory of which no step has begun."""
+        memory.points[0] = vector
+        self.run(numba_radau.VELOCITY, memory)
+        return memory.slopes[0]
 
     def jacobian(self, vector: Any) -> Any:
         """−∇∇ of the objective."""
@@ -101,7 +110,8 @@ class CompiledRadau:
         self.system, self.memory = system, system.new_memory()
         memory, reals = self.memory, self.memory.reals
         rtol = max(tolerance[0], 100.0 * np.finfo(np.float64).eps)
-        memory.y[:], memory.rates[:], memory.f[:] = state, rates, system.velocity(state) + rates * state
+        memory.y[:], memory.rates[:] = state, rates
+        memory.f[:] = system.velocity_in(memory, state) + rates * state
         memory.excess[:], memory.watched[:] = system.excess, system.can_reach_zero
         memory.rests[:] = not system.smooth
         memory.twins[:] = system.first_equal(state)
@@ -123,7 +133,7 @@ class CompiledRadau:
         size, slope = (float(np.linalg.norm(part / scale)) for part in (memory.y, memory.f))
         first = min(most, 1e-6 if size < 1e-5 or slope < 1e-5 else 0.01 * size / slope)
         moved = memory.y + first * memory.f
-        change = system.velocity(moved) + memory.rates * moved - memory.f
+        change = system.velocity_in(memory, moved) + memory.rates * moved - memory.f
         bend = max(slope, float(np.linalg.norm(change / scale)) / first)
         second = max(1e-6, 1e-3 * first) if bend <= 1e-15 else (0.01 / bend) ** (1.0 / (STAGES + 1))
         return min(100.0 * first, second, most)

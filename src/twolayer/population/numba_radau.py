@@ -129,11 +129,33 @@ def rotate(vectors: Any, matrix: Any, out: Any) -> None:
     for i in range(rows):
         for b in range(n):
             out[i, b] = 0.0
-    for a in range(n):
+    four = n // 4 * 4
+    for a in range(0, four, 4):
+        for i in range(rows):
+            x, y, z, w = vectors[i, a], vectors[i, a + 1], vectors[i, a + 2], vectors[i, a + 3]
+            for b in range(n):
+                value = out[i, b] + x * matrix[a, b]
+                value = value + y * matrix[a + 1, b]
+                value = value + z * matrix[a + 2, b]
+                out[i, b] = value + w * matrix[a + 3, b]
+    for a in range(four, n):
         for i in range(rows):
             x = vectors[i, a]
             for b in range(n):
                 out[i, b] += x * matrix[a, b]
+
+
+@inner
+def mix(matrix: Any, vectors: Any, out: Any) -> None:
+    """A matrix (stage, stage) times vectors (stage, parameter)."""
+    stages, n = vectors.shape
+    for i in range(stages):
+        for b in range(n):
+            out[i, b] = 0.0
+        for j in range(stages):
+            share = matrix[i, j]
+            for b in range(n):
+                out[i, b] += share * vectors[j, b]
 
 
 @SEPARATE
@@ -258,33 +280,29 @@ def guess(size: float, table: Radau, memory: Memory) -> None:
 @SEPARATE
 def correct(size: float, d: int, table: Radau, memory: Memory) -> int:
     """One of Newton's iterations for Z: 1 where it has converged, −1 where it will not, else 0."""
-    z, slopes, modes, weights = memory.stages, memory.slopes, memory.modes, memory.weights
+    z, slopes, modes = memory.stages, memory.slopes, memory.modes
     counts, reals = memory.counts, memory.reals
     stages, n = z.shape
-    for p in range(n):
-        for i in range(stages):
-            value = size * (slopes[i, p] + memory.rates[p] * memory.points[i, p])
-            for j in range(stages):
-                value -= table.slopes[i, j] * z[j, p]
-            slopes[i, p] = value
+    for i in range(stages):
+        for p in range(n):
+            slopes[i, p] = size * (slopes[i, p] + memory.rates[p] * memory.points[i, p])
+        for j in range(stages):
+            share = table.slopes[i, j]
+            for p in range(n):
+                slopes[i, p] -= share * z[j, p]
     rotate(slopes, memory.basis, modes)
+    mix(table.inverse, modes, slopes)
     for b in range(n):
-        steep = size * memory.values[b]
-        for i in range(stages):
-            weights[i] = 0.0
-            for j in range(stages):
-                weights[i] += table.inverse[i, j] * modes[j, b]
-        weights[0] /= table.real - steep
-        for pair in range(table.pairs.shape[0]):
-            real, imaginary = table.pairs[pair, 0] - steep, table.pairs[pair, 1]
+        slopes[0, b] /= table.real - size * memory.values[b]
+    for pair in range(table.pairs.shape[0]):
+        first, second = 2 * pair + 1, 2 * pair + 2
+        for b in range(n):
+            real, imaginary = table.pairs[pair, 0] - size * memory.values[b], table.pairs[pair, 1]
             below = real * real + imaginary * imaginary
-            x, y = weights[2 * pair + 1], weights[2 * pair + 2]
-            weights[2 * pair + 1] = (real * x - imaginary * y) / below
-            weights[2 * pair + 2] = (imaginary * x + real * y) / below
-        for i in range(stages):
-            modes[i, b] = 0.0
-            for j in range(stages):
-                modes[i, b] += table.vectors[i, j] * weights[j]
+            x, y = slopes[first, b], slopes[second, b]
+            slopes[first, b] = (real * x - imaginary * y) / below
+            slopes[second, b] = (imaginary * x + real * y) / below
+    mix(table.vectors, slopes, modes)
     rotate(modes, memory.transposed, slopes)
     unite(slopes, d, memory)
     square = 0.0
