@@ -257,6 +257,8 @@ class StageSequence(Dynamics):
             begin = stand_in(weights, begin, record.alive)
             if record.resting is not None and record.resting.any():
                 begin = FlowWeights(begin.hidden, begin.output, resting=record.resting)
+            elif begin.memory is not None:  # a stage begins without what another carried from step to step
+                begin = Weights(begin.hidden, begin.output)
             seen = leg.stage.problem(problem, begin)
             path = leg.stage.plugin.trajectory(seen, begin, leg.clock, random)
             before = record

@@ -12,11 +12,16 @@ from twolayer import Descent, Network, Problem, ProblemSpec, Weights, dynamics
 from twolayer.core.arrays import norm, to_host
 from twolayer.core.network import placed_like
 from twolayer.core.trajectory import Clock
-from twolayer.errors import TrainingError
 from twolayer.population.one_pass import placed_on_spheres, triangular, turned
 
-MOST_NUMBERS = 10**9
-"""Of one batch; it lies in memory under the array backends."""
+from ._first_order import (
+    MOST_NUMBERS,
+    check_batch,
+    check_epochs,
+    check_output_step,
+    refuse_above,
+    steps_of,
+)
 
 
 @dynamics("stochastic_gradient_descent")
@@ -29,14 +34,21 @@ class StochasticGradientDescent(Descent):
     draw: `full`, in all d features; `reduced`, on a teacher with batches of one sample, in min(d, m + k) coordinates
     of the span of teachers and students, at no cost in d: w·w and w·v have the same law, and another sample.
     spherical: after each step each w_j is set back to the length that it started with.
+    epochs: batches of finite data go through all samples, each once an epoch, in an order that is drawn for each epoch
+    anew; the last batch of an epoch has what is left.
+    output_step_size: of the output layer, where it is another; time is that of `step_size`. With it, and with epochs,
+    the array code is run.
     """
 
     batch_size: int
     draw: Literal["full", "reduced"] = "full"
     spherical: bool = False
+    epochs: bool = False
+    output_step_size: float | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_output_step(self.output_step_size)
         if self.batch_size < 1:
             raise ValueError(f"batch_size: at least 1, is {self.batch_size}")
         if self.draw == "reduced" and self.batch_size != 1:
@@ -44,6 +56,15 @@ class StochasticGradientDescent(Descent):
                 f"draw: 'reduced' draws one sample per step, and batch_size is {self.batch_size}; set it to 1, or "
                 "draw to 'full'"
             )
+        for key in ("epochs", "output_step_size"):
+            if getattr(self, key) and (self.draw == "reduced" or self.spherical):
+                other = "draw 'reduced'" if self.draw == "reduced" else "spherical"
+                raise ValueError(f"{key}: not with {other}; leave one of them out")
+
+    @property
+    def by_arrays(self) -> bool:
+        """Whether steps are those of the array code, one by one."""
+        return self.epochs or self.output_step_size is not None
 
     @property
     def stays_in_span(self) -> bool:  # type: ignore[override]
@@ -71,8 +92,11 @@ class StochasticGradientDescent(Descent):
                 raise ValueError("draw: 'reduced' knows no profile; set problem.profile: none, or draw: full")
         if self.spherical and network.output == "tied":
             raise ValueError("spherical: lengths are fixed, and network.output 'tied' trains them")
+        check_output_step(self.output_step_size, network)
+        if self.epochs:
+            check_epochs(problem)
         if samples is not None:
-            self.refuse_above(samples)
+            check_batch(self.batch_size, samples)
         if self.batch_size * (features or 1) > MOST_NUMBERS:
             raise ValueError(f"batch_size: a batch of {self.batch_size} samples is more than memory holds")
 
@@ -81,15 +105,11 @@ class StochasticGradientDescent(Descent):
         """A batch."""
         return self.batch_size
 
-    def refuse_above(self, samples: int) -> None:
-        """Refuse more samples than there are: they are drawn without replacement."""
-        if self.batch_size > samples:
-            raise ValueError(
-                f"batch_size: {self.batch_size} of {samples} samples cannot be drawn without replacement; "
-                f"{samples} at most"
-            )
-
     def restarts(self) -> bool:
+        """Yes, but within an epoch, whose order the weights carry."""
+        return not self.epochs
+
+    def resumes(self) -> bool:
         """Yes."""
         return True
 
@@ -97,6 +117,9 @@ class StochasticGradientDescent(Descent):
         self, problem: Problem, weights: Weights, random: Sequence[np.random.Generator]
     ) -> Iterator[Weights]:
         """One step after another."""
+        if self.by_arrays:
+            sizes = self.step_size, self.output_step_size or self.step_size
+            yield from steps_of(problem, weights, random, sizes, self.batch_size, self.epochs)
         self.refuse_unfit(problem)
         lengths = self.lengths(weights)
         while True:
@@ -107,6 +130,9 @@ class StochasticGradientDescent(Descent):
         self, problem: Problem, weights: Weights, clock: Clock, random: Sequence[np.random.Generator]
     ) -> Iterator[Weights]:
         """As `steps`, all steps between two saved ones in one call of the backend."""
+        if self.by_arrays:
+            yield from super().trajectory(problem, weights, clock, random)
+            return
         self.refuse_unfit(problem)
         lengths = self.lengths(weights)
         done = int(clock.step[0])
@@ -153,7 +179,4 @@ class StochasticGradientDescent(Descent):
     def refuse_unfit(self, problem: Problem) -> None:
         """Refuse what is known only of the data themselves: the number of samples in a file."""
         if problem.data.law == "finite":
-            try:
-                self.refuse_above(problem.data.samples)
-            except ValueError as error:
-                raise TrainingError(f"dynamics.{error}") from None
+            refuse_above(self.batch_size, problem.data.samples)

@@ -73,8 +73,10 @@ EXAMPLES: dict[str, dict[str, list[dict[str, Any]]]] = {
         "trajectory": [{"path": "{folder}/trajectory_{features}.nc", "time": 1.0}],
     },
     "dynamics": {
+        "adam": [{"step_size": 0.05}],
         "gradient_descent": [{"step_size": 0.05}],
         "gradient_flow": [{"rtol": 1e-6, "weight_decay": 0.01}],
+        "momentum": [{"step_size": 0.05, "batch_size": 2}],
         "order_parameters": [{"rate": 0.1, "rtol": 1e-6}],
         "regularized_gradient_descent": [{"step_size": 0.05, "weight_decay": DECAY}],
         "sequence": [

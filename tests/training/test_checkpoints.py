@@ -8,8 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +17,9 @@ from heavy_ball import HeavyBall
 from namespaces import backend
 from networks import network_of
 
-from twolayer import Descent, FiniteData, Problem, Teacher, Weights
+from twolayer import FiniteData, Teacher, Weights
 from twolayer.core.data import Data
 from twolayer.core.times import Times
-from twolayer.core.trajectory import WeightsWithMemory
 from twolayer.study.registry import load
 from twolayer.training import checkpoint, recorded
 from twolayer.training.checkpoint import Log
@@ -42,6 +39,8 @@ DYNAMICS: dict[str, dict[str, Any]] = {
     "gradient_descent": {"step_size": 0.05},
     "regularized_gradient_descent": {"step_size": 0.05, "weight_decay": SCHEDULE},
     "stochastic_gradient_descent": {"step_size": 0.02, "batch_size": 6},
+    "momentum": {"step_size": 0.02, "batch_size": 6},
+    "adam": {"step_size": 0.02, "batch_size": 5, "epochs": True},
     "gradient_flow": {"rtol": 1e-6, "weight_decay": SCHEDULE},
     "minimize": {"weight_decay": 1e-3},
     "output_fit": {},
@@ -67,33 +66,7 @@ TRAINED = ("output_fit", "balancing", "sequence")
 """Dynamics that need output weights that are trained."""
 
 
-@dataclass(frozen=True)
-class HeavyBallThatResumes(Descent):
-    """The same, whose weights carry the velocity."""
-
-    momentum: float = 0.5
-
-    def resumes(self) -> bool:
-        """Yes."""
-        return True
-
-    def steps(self, problem: Problem, weights: Weights, random: Any) -> Iterator[Weights]:
-        """One step after another."""
-        velocity = 0.0 * weights
-        if weights.memory is not None:
-            velocity = Weights(weights.memory["hidden"], weights.memory["output"])
-        while True:
-            velocity = self.momentum * velocity - self.step_size * problem.gradient(weights)
-            moved = weights + velocity
-            memory = {"hidden": velocity.hidden, "output": velocity.output}
-            weights = WeightsWithMemory(moved.hidden, moved.output, memory)
-            yield weights
-
-
-PLUGINS: dict[str, Any] = {
-    "heavy_ball": HeavyBall(0.05),
-    "heavy_ball_that_resumes": HeavyBallThatResumes(0.05),
-}
+PLUGINS: dict[str, Any] = {"heavy_ball": HeavyBall(0.05)}
 
 
 def made(name: str) -> Any:

@@ -79,6 +79,10 @@ class OutputLayer(Problem):
         """The output layer on a batch of the problem."""
         return OutputLayer.of(self.problem.batch(weights, size, random), self.hidden)
 
+    def on_samples(self, weights: Weights, chosen: Array) -> OutputLayer:
+        """The output layer on some samples of the problem."""
+        return OutputLayer.of(self.problem.on_samples(weights, chosen), self.hidden)
+
     def descend_on_batches(
         self, weights: Weights, step_size: float, batch_size: int, count: int, random: Sequence[Any]
     ) -> Weights:

@@ -49,6 +49,10 @@ class Problem(ABC):
         """`size` samples for each seed (the axis that `weights` lead with), from its generator, as a problem
         whose gradient at `weights` is an estimate of ∇L without bias."""
 
+    def on_samples(self, weights: Weights, chosen: Array) -> Problem:
+        """The problem on some of its samples, by their index: chosen (seed, sample), on the host."""
+        raise TrainingError(f"{type(self).__name__} has no samples to choose from")
+
     def least_gradient(self, weights: Weights, weight_decay: float = 0.0) -> Weights:
         """The element of least norm of the objective's subdifferential, on the host: the gradient if it exists."""
         return self.gradient(weights, weight_decay)

@@ -188,13 +188,17 @@ class EmpiricalProblem(Problem):
     def batch(self, weights: Weights, size: int, random: Sequence[Any]) -> EmpiricalProblem:
         """A subset of the samples for each seed, all subsets alike: without replacement, so that all samples are
         one batch, whose gradient is that of descent."""
+        return self.on_samples(weights, [subset(generator, self.data.samples, size) for generator in random])
+
+    def on_samples(self, weights: Weights, chosen: Sequence[Any]) -> EmpiricalProblem:
+        """As `Problem.on_samples`."""
         xp = array_namespace(self.data.inputs)
         inputs, targets = [], []
-        for index, generator in enumerate(random):
-            chosen = xp.asarray(subset(generator, self.data.samples, size), device=device(self.data.inputs))
+        for index, samples in enumerate(chosen):
+            taken = xp.asarray(samples, device=device(self.data.inputs))
             seed = (index, ...) if self.data.per_seed else (...,)
-            inputs.append(xp.take(self.data.inputs[seed], chosen, axis=0))
-            targets.append(xp.take(self.data.targets[seed], chosen, axis=0))
+            inputs.append(xp.take(self.data.inputs[seed], taken, axis=0))
+            targets.append(xp.take(self.data.targets[seed], taken, axis=0))
         data = replace(self.data, inputs=xp.stack(inputs), targets=xp.stack(targets), teacher=None)
         return EmpiricalProblem(data, self.network)
 

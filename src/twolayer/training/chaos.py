@@ -136,6 +136,10 @@ class Jittered(Problem):
         """As the problem's, at the moved weights."""
         return self.problem.batch(self.moved(weights), size, random)
 
+    def on_samples(self, weights: Weights, chosen: Any) -> Any:
+        """As the problem's, at the moved weights."""
+        return self.problem.on_samples(self.moved(weights), chosen)
+
     def descend(self, weights: Weights, step_size: float, weight_decay: float, count: int) -> Weights:
         """As the problem's, from the moved weights, in pieces."""
         for piece in pieces(count):
