@@ -77,8 +77,8 @@ def row(neurons: int, teachers: int, dimension: int, size: int) -> list[float]:
 
     return [
         *(
-            microseconds(count, own.descend_on_batches, start, 1e-3, size, count, [random])
-            for own in problems
+            microseconds(count, problem.descend_on_batches, start, 1e-3, size, count, [random])
+            for problem in problems
         ),
         microseconds(count, draw, random, inputs.reshape(-1), count),
         microseconds(count, normals),

@@ -4,7 +4,7 @@
 
 Each config is an experiment of a paper, with two seeds and few times, changed in one to three places: a value by one
 of another kind, out of range, not finite or of another size, a key left out or misspelt, a section by that of another
-experiment. In process each is run by `twolayer.run`; through Snakemake by a project of its own, where what is made
+experiment. In process each is run by `twolayer.run`; through Snakemake by a project made for it, where what is made
 must be whole (`twolayer verify`). A run that takes longer than `--seconds` is counted apart.
 """
 

@@ -109,8 +109,8 @@ def main() -> None:
             f"µs a seed and step, k = 2, d = m + 2, 16 seeds, {label}: {rounded(neurons, cost)}", flush=True
         )
     guide = np.array([24.0, 128.0])
-    told = "slope 3 ($m^2$ pairs in $m + k$ coordinates)"
-    by_neurons.loglog(guide, 0.3 * cost[-1] * (guide / 128) ** 3, ":", color="0.4", label=told)
+    label = "slope 3 ($m^2$ pairs in $m + k$ coordinates)"
+    by_neurons.loglog(guide, 0.3 * cost[-1] * (guide / 128) ** 3, ":", color="0.4", label=label)
     by_neurons.set(xlabel="neurons $m$ ($k = 2$, $d = m + 2$)", ylabel="µs a seed and step")
     by_neurons.legend()
 

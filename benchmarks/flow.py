@@ -1,4 +1,4 @@
-"""Gradient flow on a teacher beside diffrax: time, and error of the loss, at three horizons.
+"""Gradient flow on a teacher, compared with diffrax: time, and error of the loss, at three horizons.
 
     pip install -e .[benchmarks]
     python benchmarks/flow.py         # two minutes
@@ -6,7 +6,7 @@
 One core for all, float64. diffrax integrates the same gradient, written by hand with angles that keep their digits
 (2 atan2(|û − v̂|, |û + v̂|)), under `jit`, with its adaptive step control at rtol 1e-8 and atol 1e-13, and at most
 20,000 steps. The losses of all end states are taken by the same closed form, so that the integrators alone count;
-the error is relative to our own flow at rtol 1e-13. Everything is compiled before the clock starts; times are those
+the error is relative to our flow at rtol 1e-13. Everything is compiled before the clock starts; times are those
 of the process's processor clock, the best of three.
 """
 
@@ -50,8 +50,8 @@ def start(groups: list[list[float]]) -> tuple[Any, Any]:
     teachers = np.eye(count, 3 * count)
     hidden = []
     for index, (first, second) in enumerate(groups):
-        beside = np.eye(3 * count)[count + index] * np.tan(ANGLE) * (first + second) / 2
-        hidden += [first * teachers[index] + beside, second * teachers[index] - beside]
+        orthogonal = np.eye(3 * count)[count + index] * np.tan(ANGLE) * (first + second) / 2
+        hidden += [first * teachers[index] + orthogonal, second * teachers[index] - orthogonal]
     return np.stack(hidden), teachers
 
 
@@ -61,18 +61,18 @@ def force(hidden: Any, teachers: Any) -> Any:
     signs = jnp.concatenate([jnp.ones(len(hidden)), -jnp.ones(len(teachers))])
     norms = jnp.sqrt(jnp.sum(vectors**2, axis=1))
     units = vectors / norms[:, None]
-    own = units[: len(hidden)]
+    students = units[: len(hidden)]
 
     def length(difference: Any) -> Any:
         square = jnp.sum(difference**2, axis=-1)
         alive = square > 0  # the derivative of a root at 0 is no number
         return jnp.where(alive, jnp.sqrt(jnp.where(alive, square, 1.0)), 0.0)
 
-    apart, together = length(own[:, None] - units), length(own[:, None] + units)
+    apart, together = length(students[:, None] - units), length(students[:, None] + units)
     theta = 2.0 * jnp.arctan2(apart, together)
     along = jnp.sin(theta) @ (signs * norms)
     pulled = theta @ (signs[:, None] * vectors)
-    return 0.5 * (signs @ vectors) + (along[:, None] * own - pulled) / (2 * jnp.pi)
+    return 0.5 * (signs @ vectors) + (along[:, None] * students - pulled) / (2 * jnp.pi)
 
 
 def by_diffrax(solver: Any, shape: tuple[int, ...], teachers: Any) -> Callable[[Any, float], Any]:
@@ -141,7 +141,7 @@ def main() -> None:
                 print(
                     f"| {name} | {stop:.0e} | twolayer, rtol {rtol:.0e} | {spent:.3g} | | yes | {error:.0e} |"
                 )
-            for told, solve in solvers.items():
+            for solver, solve in solvers.items():
                 spent, found = best(
                     lambda solve=solve, hidden=hidden, stop=stop: jax.block_until_ready(
                         solve(jnp.asarray(hidden), stop)
@@ -152,7 +152,7 @@ def main() -> None:
                 error = f"{abs(loss(found.ys[-1]) / exact - 1):.0e}" if arrived else "–"
                 reached = "yes" if arrived else "no"
                 print(
-                    f"| {name} | {stop:.0e} | {told} | {spent:.3g} | {steps:,} | {reached} | {error} |",
+                    f"| {name} | {stop:.0e} | {solver} | {spent:.3g} | {steps:,} | {reached} | {error} |",
                     flush=True,
                 )
 

@@ -154,11 +154,11 @@ def main() -> None:
         print(f"| twolayer, {card} | {1e9 * fast:.3g} | 1 | | | |", flush=True)
 
     def row(what: str, spent: float, wanted: int, difference: str = "") -> None:
-        told = " | | "
+        verdict = " | | "
         if fast is not None:
             ratio = spent / fast
-            told = f"{ratio:.1f} | {wanted} | {'yes' if ratio >= wanted else 'no'}"
-        print(f"| {what} | {1e9 * spent:.3g} | {told} | {difference} |", flush=True)
+            verdict = f"{ratio:.1f} | {wanted} | {'yes' if ratio >= wanted else 'no'}"
+        print(f"| {what} | {1e9 * spent:.3g} | {verdict} | {difference} |", flush=True)
 
     row(f"twolayer, numba on {CORES} cores", on_cores(few, inside, STEPS["CPU"]), WANTED["CPU"])
     try:

@@ -19,10 +19,10 @@ def jax_force(hidden: Any, teachers: Any) -> Any:
     signs = jnp.concatenate([jnp.ones(len(hidden)), -jnp.ones(len(teachers))])
     norms = jnp.linalg.norm(vectors, axis=1)
     units = vectors / norms[:, None]
-    own = units[: len(hidden)]
-    theta = jnp.arccos(jnp.clip(own @ units.T, -1.0, 1.0))
+    students = units[: len(hidden)]
+    theta = jnp.arccos(jnp.clip(students @ units.T, -1.0, 1.0))
     along = jnp.sin(theta) @ (signs * norms)
-    return 0.5 * (signs @ vectors) + (along[:, None] * own - theta @ (signs[:, None] * vectors)) / (
+    return 0.5 * (signs @ vectors) + (along[:, None] * students - theta @ (signs[:, None] * vectors)) / (
         2 * jnp.pi
     )
 

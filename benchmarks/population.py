@@ -6,7 +6,7 @@
 One core for both, float64, relu, fixed outputs. JAX walks with `jit` over `lax.scan` over the steps and `vmap` over
 the seeds, and in two ways: with the gradient derived by hand, of arc cosines and matrix products (the fastest we
 found, which loses angles below 1e-8), and with `jax.grad` of the loss in the form that keeps them. The ratio
-that is wanted is held against the faster one. Everything is compiled before the clock starts; times are those of the
+that is wanted is compared with the faster one. Everything is compiled before the clock starts; times are those of the
 process's processor clock, the best of several. `difference` is that of the weights after JAX's steps, the median
 over the seeds: where a student passes close by 0 the path is sensitive to the last bit.
 """

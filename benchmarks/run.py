@@ -150,8 +150,8 @@ def main() -> None:
     two = Run.load("orthogonal_seed0")
     slow, loss = torch_descent(two, two.start, two.steps)
     for dtype in ("float64", "float32"):
-        fast, own = descent(two, dtype, repeats=5)
-        report(f"two points, {two.steps:,} steps, {dtype}", fast, slow, 50, f"{own:.2g}; PyTorch {loss:.2g}")
+        fast, ours = descent(two, dtype, repeats=5)
+        report(f"two points, {two.steps:,} steps, {dtype}", fast, slow, 50, f"{ours:.2g}; PyTorch {loss:.2g}")
 
     high = Run.load("high_dimension_seed4")
     if options.full:
@@ -166,8 +166,8 @@ def main() -> None:
         slow = sum(spent) / (4 * part) * high.steps
         remark = f"PyTorch: from {part:,} steps at 0, 50,000, 100,000 and 150,000"
     for dtype in ("float64", "float32"):
-        fast, own = descent(high, dtype, repeats=1)
-        report(f"high dimension, {high.steps:,} steps, {dtype}", fast, slow, 5, f"{own:.4g}; {remark}")
+        fast, ours = descent(high, dtype, repeats=1)
+        report(f"high dimension, {high.steps:,} steps, {dtype}", fast, slow, 5, f"{ours:.4g}; {remark}")
 
     times = np.concatenate(
         [[0.0], np.linspace(1.0, STEP_SIZE * high.steps, 200)]

@@ -59,15 +59,15 @@ class Device:
 DEVICE = Device()
 
 
-def inner(thing: Any) -> Any:
+def inner(item: Any) -> Any:
     """What an argument holds, on the device: arrays of this type, scalars, and lists of those."""
-    if isinstance(thing, DeviceArray):
-        return thing._data
-    if isinstance(thing, list | tuple):
-        return type(thing)(inner(part) for part in thing)
-    if isinstance(thing, PLAIN):
-        return thing
-    raise TypeError(f"Unsupported type {type(thing)}")
+    if isinstance(item, DeviceArray):
+        return item._data
+    if isinstance(item, list | tuple):
+        return type(item)(inner(part) for part in item)
+    if isinstance(item, PLAIN):
+        return item
+    raise TypeError(f"Unsupported type {type(item)}")
 
 
 def outer(result: Any) -> Any:
@@ -81,11 +81,11 @@ def outer(result: Any) -> Any:
     return result
 
 
-def has_array(thing: Any) -> bool:
+def has_array(item: Any) -> bool:
     """Whether an argument is an array of this type, or a list of such."""
-    if isinstance(thing, list | tuple):
-        return len(thing) > 0 and all(isinstance(part, DeviceArray) for part in thing)
-    return isinstance(thing, DeviceArray)
+    if isinstance(item, list | tuple):
+        return len(item) > 0 and all(isinstance(part, DeviceArray) for part in item)
+    return isinstance(item, DeviceArray)
 
 
 class DeviceArray:
@@ -231,14 +231,14 @@ class Namespace(Functions):
     linalg = Functions(host.linalg, "device_arrays.linalg")
 
     def asarray(
-        self, thing: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None
+        self, item: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None
     ) -> DeviceArray:
         """The explicit way onto the device, and the only function that takes a NumPy array."""
         if device not in (DEVICE, None):
             raise TypeError(f"asarray: there is no device {device!r}")
-        if isinstance(thing, DeviceArray):
-            return DeviceArray(host.asarray(thing._data, dtype=dtype, copy=copy))
-        return DeviceArray(np.array(thing if isinstance(thing, np.ndarray) else inner(thing), dtype=dtype))
+        if isinstance(item, DeviceArray):
+            return DeviceArray(host.asarray(item._data, dtype=dtype, copy=copy))
+        return DeviceArray(np.array(item if isinstance(item, np.ndarray) else inner(item), dtype=dtype))
 
 
 namespace = Namespace(host, "device_arrays")

@@ -52,7 +52,7 @@ class Project:
         self.write(name, text.replace(old, new))
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """Snakemake, in a process group of its own as a terminal would start it."""
+        """Snakemake, in a new process group as a terminal would start it."""
         return subprocess.Popen(
             [sys.executable, "-m", "snakemake", "--cores", "1", *arguments],
             cwd=self.folder,

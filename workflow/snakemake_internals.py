@@ -102,15 +102,15 @@ def release_dead_locks(workflow: Any) -> tuple[IO[str] | None, bool]:
         return None, False
     released = False
     RUNNING.parent.mkdir(parents=True, exist_ok=True)
-    held = RUNNING.open("a")
+    running = RUNNING.open("a")
     with contextlib.suppress(OSError):  # another run is alive, or the file system has no such locks
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(running, fcntl.LOCK_EX | fcntl.LOCK_NB)
         for lock in LOCKS.glob("*.lock"):
             lock.unlink(missing_ok=True)
             released = True
     with contextlib.suppress(OSError):
-        fcntl.flock(held, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    return held, released
+        fcntl.flock(running, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    return running, released
 
 
 def end_jobs_on_sigterm(workflow: Any) -> None:

@@ -218,7 +218,7 @@ class StageSequence(Dynamics):
 
     @property
     def settled_after(self) -> float:
-        """When the last stage begins, or later where its own rule changes."""
+        """When the last stage begins, or later where its rule changes."""
         last = self.stages[-1].plugin.settled_after
         return last if len(self.stages) == 1 else self.spans[-1][0] + max(last, 0.0)
 

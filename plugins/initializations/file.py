@@ -18,7 +18,7 @@ from twolayer.storage.netcdf import read_seed
 @dataclass(frozen=True)
 class FileStart(InitializationSpec):
     """`initial_hidden(neuron, feature)` and `initial_output(neuron)` of a netCDF file, for every seed; with a first
-    dimension `seed`, each seed has its own: by the file's variable `seed(seed)`, or else seed s the s-th, from 0 on.
+    dimension `seed`, each seed has a start: by the file's variable `seed(seed)`, or else seed s the s-th, from 0 on.
 
     coordinates: `full`, all d features; `reduced`, on a teacher: the min(d, m + k) coordinates of the span of teachers
     and students, the teachers' first, in which the run's files then are.

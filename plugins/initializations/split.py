@@ -19,7 +19,7 @@ class Split(InitializationSpec):
     and noise·N(0, I) added to every hidden weight. Where σ(cz) = cσ(z), splitting alone does not change the function.
 
     path: a netCDF file as `file` reads it, of a network with one neuron less. neuron: i, from 0 on.
-    row: of a file with several starts (`seed`), the one that all seeds begin from; left out, each seed has its own.
+    row: of a file with several starts (`seed`), the one that all seeds begin from; left out, one for each seed.
     Trained outputs of both parts are a_i.
     """
 

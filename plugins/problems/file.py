@@ -18,9 +18,9 @@ WANTED = {"inputs": ("sample", "feature"), "targets": ("sample",)}
 class FileProblem(ProblemSpec):
     """`inputs(sample, feature)` and `targets(sample)` of a netCDF file; whatever else it holds is not read.
 
-    Either may have a first dimension `seed`: each seed then has its own, by the file's variable `seed(seed)`, or else
-    seed s the s-th, from 0 on. Packed integers are unpacked; an entry that the file calls missing, or that was never
-    written, is refused.
+    Either may have a first dimension `seed`: data then differ by seed, by the file's variable `seed(seed)`, or else
+    seed s takes the s-th, from 0 on. Packed integers are unpacked; an entry that the file calls missing, or
+    that was never written, is refused.
     """
 
     path: str

@@ -58,7 +58,7 @@ FIRST_CAUSES = ("Missing output files", "Forced execution", "Updated input files
 """Reasons to run a job that do not follow from another job."""
 
 WORDS = {"Forced execution": "not of this config or code, or forced"}
-"""What a reader is told for Snakemake's words: the workflow forces what it found to be another run's."""
+"""What a terminal shows in place of Snakemake's words: the workflow forces what it found to be another run's."""
 
 TARGETS = (
     "Targets are a paper's name, and the files results/<paper>/claims.json, results/<paper>/figures/<figure>.pdf, "

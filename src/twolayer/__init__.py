@@ -1,4 +1,4 @@
-"""Two-layer networks: the experiments of papers, their figures, and each theorem held against a measurement.
+"""Two-layer networks: the experiments of papers, their figures, and each theorem compared with a measurement.
 
 The names below are all that plugins and notebooks need. They are imported when first used: training
 loads no plotting, and measuring no compiler.

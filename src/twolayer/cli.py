@@ -125,7 +125,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--datasets", required=True, nargs="+", type=Path, help="dataset.nc of each experiment")
     one.add_argument("--files", nargs="*", default=[], type=Path, help="further files that it is drawn from")
     one.add_argument("--claims", nargs="*", default=[], help="<paper>.<claim>, whose verdicts its face says")
-    one.add_argument("--claim-files", nargs="*", default=[], type=Path, help="files they are held against")
+    one.add_argument("--claim-files", nargs="*", default=[], type=Path, help="files they are evaluated on")
     one.add_argument("--style", type=Path, help="a matplotlib style; default: the house style")
     one.add_argument(
         "--output", required=True, nargs="+", type=Path, help=".pdf, .png, .mp4 for an animation, .json"
@@ -138,7 +138,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--only", help="{claim: [experiments]} as JSON: these alone, on these; default: all")
     one.add_argument("--changed", default="{}", help=CHANGED)
     one.add_argument("--datasets", nargs="*", default=[], type=Path, help="dataset.nc of each experiment")
-    one.add_argument("--files", nargs="*", default=[], type=Path, help="further files they are held against")
+    one.add_argument("--files", nargs="*", default=[], type=Path, help="further files they are evaluated on")
     one.add_argument("--output", type=Path, help="claims.json")
     one.add_argument("--table", nargs="+", type=Path, help="only print these claims.json files")
     one.add_argument("--failing", action="store_true", help="print those alone that do not hold")
@@ -391,7 +391,7 @@ def gather(options: argparse.Namespace) -> None:
         made[key] = "\n".join(dict.fromkeys(attributes[key] for _, attributes in files if attributes[key]))
     carried = checksum.of_list(attributes.get(checksum.KEY, "") for _, attributes in files)
     made |= netcdf.made_from({"metrics.nc": {checksum.KEY: carried}})
-    del made["run"]  # a variable here: each point of the sweep has its own
+    del made["run"]  # a variable here: it differs between the points of the sweep
     gathered = stage(runs, [variables for variables, _ in files])
     netcdf.write(options.output, gathered, made | netcdf.coordinates(gathered, runs[0]["swept"]))
 

@@ -224,8 +224,8 @@ def description(plugin: Any) -> str:
     if isinstance(plugin, claims.Claim):
         return plugin.statement
     if isinstance(plugin, Drawing):
-        own = plugin.caption if isinstance(plugin.caption, str) else first_line(plugin.draw)
-        caption = own or f"drawn from {', '.join(plugin.experiments)}; its caption says what was run"
+        written = plugin.caption if isinstance(plugin.caption, str) else first_line(plugin.draw)
+        caption = written or f"drawn from {', '.join(plugin.experiments)}; its caption says what was run"
         return f"[{plugin.status}] {caption.partition('. ')[0]}"
     return first_line(plugin if isinstance(plugin, type) else type(plugin))
 

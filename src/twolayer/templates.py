@@ -83,7 +83,7 @@ class $Class(ProblemSpec):
 
     @property
     def per_seed(self) -> bool:
-        """Every seed draws its own samples."""
+        """Samples differ by seed."""
         return True
 
     @property

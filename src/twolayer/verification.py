@@ -128,7 +128,7 @@ def why_unreadable(path: Path) -> tuple[str, dict[str, Any]]:
         variables, attributes = netcdf.read(path)
     except DataError as error:
         return str(error).removeprefix(f"{path}: "), {}
-    except Exception as error:  # the library's own, on a damaged file
+    except Exception as error:  # an error of the library, on a damaged file
         return f"cannot be read: {error}", {}
     if checksum.KEY not in attributes:
         return "carries no checksum: it was made by another program, or an earlier version", attributes

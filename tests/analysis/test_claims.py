@@ -63,10 +63,10 @@ def test_the_table_counts_every_verdict(tmp_path: Path) -> None:
     file = tmp_path / "paper" / "claims.json"
     file.parent.mkdir()
     file.write_text(json.dumps(rows))
-    told = table([file])
-    assert "> 0 " in told
-    assert told.endswith("2 claims: 1 hold, 0 fail, 1 not reproduced under this reading, 0 inconclusive")
-    assert "not reproduced under this reading: paper.read: so it is" in told
+    printed = table([file])
+    assert "> 0 " in printed
+    assert printed.endswith("2 claims: 1 hold, 0 fail, 1 not reproduced under this reading, 0 inconclusive")
+    assert "not reproduced under this reading: paper.read: so it is" in printed
     file.write_text(json.dumps(rows[:1]))
     assert table([file]).endswith("1 claims: 1 hold, 0 fail, 0 inconclusive")
     assert np.isfinite(rows[0]["measured"])

@@ -40,8 +40,8 @@ def test_coverage(interval: Any, confidence: float) -> None:
     random = np.random.default_rng(0)
     found = [interval(random, confidence) for _ in range(TRIALS)]
     assert all(low < estimate < high for estimate, low, high in found)
-    held = np.mean([low <= 0.3 <= high for _, low, high in found])
-    assert abs(held - confidence) < 5 * math.sqrt(confidence * (1 - confidence) / TRIALS)
+    covered = np.mean([low <= 0.3 <= high for _, low, high in found])
+    assert abs(covered - confidence) < 5 * math.sqrt(confidence * (1 - confidence) / TRIALS)
 
 
 def test_the_interval_of_a_chance_is_exact() -> None:

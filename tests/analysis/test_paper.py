@@ -141,7 +141,7 @@ def test_a_case_for_each_run_and_a_statement_that_does_not_speak_of_all(dataset:
     assert (row["verdict"], row["detail"]) == ("inconclusive", "there is no run that it applies to")
 
 
-def test_a_word_that_is_not_swept_is_told_in_its_own_words(dataset: xr.Dataset) -> None:
+def test_a_word_that_is_not_swept_is_an_error_that_names_it(dataset: xr.Dataset) -> None:
     @PAPER.claim("x", "x", "derived", on="rate", by="angle")
     def turned(run: Run) -> Result:
         return at_least(run.loss, 3.0)
@@ -160,7 +160,7 @@ def test_a_word_that_is_not_swept_is_told_in_its_own_words(dataset: xr.Dataset) 
         (lambda run: list(run.by("neurons", scale=3.0)), "no run with scale = 3.0"),
     ],
 )
-def test_what_a_run_lacks_is_told(dataset: xr.Dataset, reach: Any, message: str) -> None:
+def test_what_a_run_lacks_is_reported(dataset: xr.Dataset, reach: Any, message: str) -> None:
     (run,) = runs_of("rate", dataset)
     with pytest.raises(DataError, match=message.replace("(", r"\(")):
         reach(run)
@@ -349,7 +349,7 @@ def test_a_claim_that_returns_nothing_is_inconclusive(dataset: xr.Dataset) -> No
     ] * 3
 
 
-def test_a_point_of_runs_with_times_of_their_own_is_told_by_its_time() -> None:
+def test_a_point_of_runs_with_different_times_is_named_by_its_time() -> None:
     loss = xr.DataArray(
         [[1.0, 2.0], [9.0, 3.0]],
         dims=("n", "time"),

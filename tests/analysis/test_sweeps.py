@@ -29,11 +29,11 @@ ROWS: list[dict[str, Any]] = [
 
 def alone(row: dict[str, Any]) -> xr.Dataset:
     (times,) = row["times"].values()
-    own = {
+    sections = {
         "problem": {**BASE["problem"], "teachers": row["problem.teachers"]},
         "network": {**BASE["network"], "neurons": row["network.neurons"]},
     }
-    return twolayer.run({**BASE, **own, "times": times})
+    return twolayer.run({**BASE, **sections, "times": times})
 
 
 @pytest.mark.parametrize("word", ["times", "teachers", "neurons"])

@@ -206,7 +206,7 @@ def chosen(name: str) -> Any:
 @pytest.mark.parametrize("problem", PROBLEMS)
 @pytest.mark.parametrize("dynamics", DYNAMICS)
 def test_every_start_runs_as_on_the_host(dynamics: str, problem: str, device: str, folder: Path) -> None:
-    """All metrics are measured; those of weights in general position are held against the host's, too."""
+    """All metrics are measured; those of weights in general position are compared with the host's, too."""
     done = set()
     for name, run in runs(folder, dynamics, problem, TRAINED, INITIALIZATIONS):
         there, here = trained(run, chosen(device)), trained(run, backend("numpy"))
@@ -244,7 +244,7 @@ def test_every_network_runs_as_on_the_host(network: Any, problem: str, device: s
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("step_size", [3.0, 8.0])
 @pytest.mark.parametrize("problem", ["points", "gaussian_teacher 3"])
-def test_steps_that_are_too_large_are_told_of_as_on_the_host(
+def test_steps_that_are_too_large_are_reported_as_on_the_host(
     problem: str, step_size: float, device: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Divergence, and the twin that shows chaos: the same steps and times, where rounding does not decide them."""

@@ -43,9 +43,9 @@ def all_cases() -> Iterator[Case]:
     )
     losses, per_seed = ("half_mean_square", "mean_square"), (False, True)
     for number, combination in enumerate(itertools.product(activations, outputs, scales, losses, per_seed)):
-        activation, output, scale, loss, own = combination
+        activation, output, scale, loss, per_seed = combination
         random = np.random.default_rng(number)
-        lead = (SEEDS,) if own else ()
+        lead = (SEEDS,) if per_seed else ()
         data = FiniteData(
             random.standard_normal((*lead, SAMPLES, FEATURES)), random.standard_normal((*lead, SAMPLES)), loss
         )
@@ -132,12 +132,12 @@ def test_loss_and_penalty_equal_the_loops(case: Case) -> None:
     loss, penalty, prediction = problem.loss(weights), problem.penalty(weights, 0.3), problem.predict(weights)
     for seed in range(SEEDS):
         inputs, targets = data_of_seed(problem.data, seed)
-        own = weights.hidden[seed], weights.output[seed]
-        expected = slow_loss(problem.data, problem.network, inputs, targets, *own)
+        one = weights.hidden[seed], weights.output[seed]
+        expected = slow_loss(problem.data, problem.network, inputs, targets, *one)
         assert loss[seed] == pytest.approx(expected, rel=1e-13)
-        assert penalty[seed] == pytest.approx(slow_penalty(problem.network, *own, 0.3), rel=1e-13)
+        assert penalty[seed] == pytest.approx(slow_penalty(problem.network, *one, 0.3), rel=1e-13)
         assert prediction[seed] == pytest.approx(
-            slow_predictions(problem.network, inputs, *own), rel=1e-12, abs=1e-14
+            slow_predictions(problem.network, inputs, *one), rel=1e-12, abs=1e-14
         )
 
 
@@ -153,9 +153,9 @@ def test_gradient_equals_differences_of_the_loops(case: Case, weight_decay: floa
         def objective(
             parameters: Any, inputs: Any = inputs, targets: Any = targets, output: Any = output
         ) -> float:
-            own = weights_of(network, parameters, output)
-            loss = slow_loss(problem.data, network, inputs, targets, *own)
-            return loss + slow_penalty(network, *own, weight_decay)
+            one = weights_of(network, parameters, output)
+            loss = slow_loss(problem.data, network, inputs, targets, *one)
+            return loss + slow_penalty(network, *one, weight_decay)
 
         point = parameters_of(network, case.weights.hidden[seed], output)
         expected = central_differences(objective, point)

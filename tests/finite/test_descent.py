@@ -59,10 +59,10 @@ def drawn(
 
 def placed(device: Backend, data: FiniteData, network: Network, dtype: str, threads: int = 1) -> Problem:
     """The problem on a backend."""
-    own = dataclasses.replace(
+    given = dataclasses.replace(
         data, inputs=device.asarray(data.inputs, dtype), targets=device.asarray(data.targets, dtype)
     )
-    return device.accelerate(own.problem(network), threads)
+    return device.accelerate(given.problem(network), threads)
 
 
 def descended(
@@ -290,7 +290,7 @@ def test_a_descent_is_stable_just_below_two_over_the_sharpness(name: str, output
 def states_by_hand(
     problem: Problem, weights: Weights, step_size: float, decays: list[float]
 ) -> list[Weights]:
-    """One gradient step after another, each with its own λ."""
+    """One gradient step after another, each with another λ."""
     states = [weights]
     for decay in decays:
         gradient = problem.gradient(states[-1], decay)
@@ -417,7 +417,7 @@ class Given(InitializationSpec):
 
 
 def data_with_a_steep_seed(features: int) -> FiniteData:
-    """Three seeds with data of their own; that of the second is 60 times as long."""
+    """Three seeds with different data; that of the second is 60 times as long."""
     random = np.random.default_rng(0)
     inputs = random.standard_normal((3, 4, features)) / np.sqrt(features)
     inputs[1] *= 60
@@ -427,17 +427,17 @@ def data_with_a_steep_seed(features: int) -> FiniteData:
 @on_every_backend
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("features", [3, 30])
-def test_divergence_is_told_and_touches_no_other_seed(name: str, dtype: str, features: int) -> None:
+def test_divergence_is_reported_and_touches_no_other_seed(name: str, dtype: str, features: int) -> None:
     network, step_size, last = network_of(3), 0.02, 60
     data = data_with_a_steep_seed(features)
     random = np.random.default_rng(5)
     start = Given(random.standard_normal((3, features)), random.standard_normal(3))
     device = backend(name)
 
-    def path(own: FiniteData, seeds: list[int]) -> Any:
+    def path(given: FiniteData, seeds: list[int]) -> Any:
         chosen = dynamics("gradient_descent", step_size=step_size)
         times = Times(steps=list(range(1, last + 1)))
-        return train(own, network, start, chosen, times, seeds, device, dtype)
+        return train(given, network, start, chosen, times, seeds, device, dtype)
 
     with np.errstate(all="ignore"):  # an independent walk of the steep seed
         problem = EmpiricalProblem(
@@ -450,14 +450,14 @@ def test_divergence_is_told_and_touches_no_other_seed(name: str, dtype: str, fea
     first = int(np.argmin(np.isfinite(losses)))
     assert 1 < first < last
 
-    told = path(data, [10, 11, 12])
-    assert told.diverged_step.tolist() == [-1, first, -1]
-    assert len(told.notes) == 1
+    noted = path(data, [10, 11, 12])
+    assert noted.diverged_step.tolist() == [-1, first, -1]
+    assert len(noted.notes) == 1
     pattern = (
         r"seed 11 diverged at step (\d+): the loss was (\S+) at the start, (\S+) at its lowest and (\S+) before "
         r"that step\. step_size is (\S+); plain gradient descent is stable below (\S+) "
     )
-    numbers = re.match(pattern, told.notes[0])
+    numbers = re.match(pattern, noted.notes[0])
     assert numbers is not None
     step, at_start, lowest, before, used, stable = (float(number) for number in numbers.groups())
     assert (step, used) == (first, step_size)
@@ -466,7 +466,7 @@ def test_divergence_is_told_and_touches_no_other_seed(name: str, dtype: str, fea
     assert before == pytest.approx(losses[first - 1], rel=0.05)
     assert stable < step_size
 
-    hidden, output = told.weights.hidden[1], told.weights.output[1]
+    hidden, output = noted.weights.hidden[1], noted.weights.output[1]
     assert np.isfinite(hidden[:first]).all()
     assert np.isfinite(output[:first]).all()
     assert np.isnan(hidden[first:]).all()
@@ -474,8 +474,8 @@ def test_divergence_is_told_and_touches_no_other_seed(name: str, dtype: str, fea
     calm = path(FiniteData(data.inputs[[0, 2]], data.targets[[0, 2]]), [10, 12])
     assert calm.diverged_step.tolist() == [-1, -1]
     assert not calm.notes
-    assert np.array_equal(told.weights.hidden[[0, 2]], calm.weights.hidden)
-    assert np.array_equal(told.weights.output[[0, 2]], calm.weights.output)
+    assert np.array_equal(noted.weights.hidden[[0, 2]], calm.weights.hidden)
+    assert np.array_equal(noted.weights.output[[0, 2]], calm.weights.output)
 
 
 @on_every_backend
@@ -490,7 +490,7 @@ def test_divergence_shows_although_the_weights_are_finite_still(name: str) -> No
 
 
 @on_every_backend
-def test_the_stable_step_size_that_is_told_is_stable(name: str) -> None:
+def test_the_stable_step_size_that_is_reported_is_stable(name: str) -> None:
     network = network_of(5)
     data, _ = drawn(network, 6, 30, seeds=1)
     data = dataclasses.replace(data, inputs=10 * data.inputs)
@@ -499,8 +499,8 @@ def test_the_stable_step_size_that_is_told_is_stable(name: str) -> None:
         chosen = dynamics("gradient_descent", step_size=step_size)
         return train(data, network, gaussian(scale=1.0), chosen, Times(steps=[300]), [0], backend(name))
 
-    told = path(1.0)
-    found = re.search(r"stable below (\S+) ", told.notes[0])
+    noted = path(1.0)
+    found = re.search(r"stable below (\S+) ", noted.notes[0])
     assert found is not None
     calm = path(0.5 * float(found.group(1)))
     assert calm.diverged_step.tolist() == [-1]
@@ -512,7 +512,7 @@ def test_the_stable_step_size_that_is_told_is_stable(name: str) -> None:
     assert losses[1] < losses[0]
 
 
-def test_a_blow_up_that_comes_back_to_finite_numbers_is_told() -> None:
+def test_a_blow_up_that_comes_back_to_finite_numbers_is_reported() -> None:
     """relu neurons thrown out of reach of every sample leave a dead network, whose loss is finite."""
     dataset = twolayer.run(
         {

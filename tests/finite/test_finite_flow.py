@@ -92,9 +92,9 @@ def test_two_points_follow_the_closed_form_once_each_neuron_sees_one_sample() ->
     mpmath.mp.dps = 40
     for sample, (target, norm) in enumerate(zip(targets, norms, strict=True)):
         sign, size, norm = float(np.sign(target)), mpmath.mpf(float(abs(target))), mpmath.mpf(float(norm))
-        own = start[:, sample] > 1e-15
-        outer = [mpmath.mpf(float(a)) for a in path.output[1, own]]
-        inner = [mpmath.mpf(float(p)) for p in start[own, sample]]
+        active = start[:, sample] > 1e-15
+        outer = [mpmath.mpf(float(a)) for a in path.output[1, active]]
+        inner = [mpmath.mpf(float(p)) for p in start[active, sample]]
         grows = sum((a + sign * p) ** 2 for a, p in zip(outer, inner, strict=True))
         falls = sum((a - sign * p) ** 2 for a, p in zip(outer, inner, strict=True))
         root = mpmath.sqrt(16 * size**2 / norm**2 + 4 * grows * falls)
@@ -108,7 +108,7 @@ def test_two_points_follow_the_closed_form_once_each_neuron_sees_one_sample() ->
             assert abs(path.residual[frame, sample] - residual) < 1e-11
             assert abs(path.residual[frame, sample] / residual - 1) < 1e-6
             factor = mpmath.sqrt(growth)
-            for j, a, p in zip(np.flatnonzero(own), outer, inner, strict=True):
+            for j, a, p in zip(np.flatnonzero(active), outer, inner, strict=True):
                 plus, minus = (a + sign * p) * factor, (a - sign * p) / factor
                 assert abs(path.output[frame, j] - (plus + minus) / 2) < 1e-10
                 projection = path.hidden[frame, j] @ inputs[sample] / float(norm)
@@ -319,9 +319,9 @@ def test_residuals_decay_with_relative_accuracy_far_below_rounding() -> None:
         assert path.residual[later] == pytest.approx(expected, rel=1e-4, abs=0.0)
     terms = features * path.output[-1][:, None]
     assert np.max(np.abs(np.sum(terms, axis=0) - run["targets"]) / np.sum(np.abs(terms), axis=0)) < 2e-14
-    held = finite_flow(*arguments, [0.0, 40.0, 200.0, 400.0], loss_weight=0.1)
-    assert held.stationary_from == 200.0
-    assert np.array_equal(held.hidden[2], held.hidden[3])
+    resting = finite_flow(*arguments, [0.0, 40.0, 200.0, 400.0], loss_weight=0.1)
+    assert resting.stationary_from == 200.0
+    assert np.array_equal(resting.hidden[2], resting.hidden[3])
 
 
 def test_frames_do_not_change_the_flow() -> None:

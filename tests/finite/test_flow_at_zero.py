@@ -125,7 +125,7 @@ def deviation(seed: int, steps: int, slopes: Any = None) -> tuple[float, int]:
     return float(max(np.max(apart), np.max(np.abs(path.output - output)))), path.forks
 
 
-# Stated before the comparison was run: weights of size 1 agree to 5e-3 at 320,000 steps, wherever no fork is told of.
+# Stated before the comparison was run: weights of size 1 agree to 5e-3 at 320,000 steps, wherever no fork is counted.
 
 
 def test_the_flow_is_the_limit_of_small_steps() -> None:
@@ -149,7 +149,7 @@ def test_a_boundary_crossed_while_sliding_along_another_is_no_fork(seed: int) ->
 
 
 @pytest.mark.parametrize("seed", [11, 41, 81, 173, 197])
-def test_where_descent_goes_another_way_a_fork_is_told_of(seed: int) -> None:
+def test_where_descent_goes_another_way_a_fork_is_reported(seed: int) -> None:
     arrays, settings = random_problem(seed)
     assert finite_flow(*arrays, [0.0, DURATION], **settings).forks > 0
 

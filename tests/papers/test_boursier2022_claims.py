@@ -148,7 +148,7 @@ def test_descent_of_another_order_fails(order: int, verdict: str) -> None:
 
 
 def test_the_plateau_must_last_as_long_as_the_authors() -> None:
-    """The authors' own frames hold; the same curve 1 % later fails."""
+    """The authors' frames hold; the same curve 1 % later fails."""
     with xr.open_dataset(FOLDER / "data" / "boursier2022_orthogonal_seed0.nc") as file:
         theirs = file.load()
     step, files = theirs.attrs["learning_rate"], authors_files()
@@ -179,7 +179,7 @@ def test_the_plateau_must_last_as_long_as_the_authors() -> None:
 
 
 def authors_files() -> dict[str, xr.Dataset]:
-    """The authors' runs that stand beside the claims."""
+    """The authors' runs that the claims are compared with."""
     found = {}
     for name in claims.FILES:
         with xr.open_dataset(FOLDER / name) as file:

@@ -108,7 +108,7 @@ def variant(folder: Path, times: dict[str, Any]) -> None:
 
 
 def test_errors_of_steps_need_times_that_all_runs_save(tmp_path: Path) -> None:
-    """A descent is saved at whole steps: half a step of time would count as an error of its own first order."""
+    """A descent is saved at whole steps: half a step of time would count as its error of first order."""
     variant(tmp_path, {"start": 0.1, "stop": 5.0, "count": 50, "spacing": "linear"})
     with pytest.raises(ConfigError, match=r"step_error: losses are compared at the times that all runs save"):
         variant(tmp_path, {"start": 0.1, "stop": 5.0, "count": 50, "spacing": "log"})

@@ -114,7 +114,7 @@ def test_figure_1_names_the_rows_that_it_has(plane: xr.Dataset) -> None:
 
 @pytest.mark.parametrize("scale", [1e-4, 3.0])
 def test_the_basin_shows_every_start(scale: float) -> None:
-    """Starts of a loss of 1e3, above the axis of the paper's own, and of small ones."""
+    """Starts of a loss of 1e3, above the axis of the paper's, and of small ones."""
     basin = twolayer.run(
         {
             "problem": {"name": "gaussian_teacher", "dimension": 5, "teachers": 3},
@@ -170,11 +170,11 @@ def test_exponents_of_short_runs_say_what_is_missing() -> None:
     }
     for name, (experiment, message) in expected.items():
         also = {"states": width, "rates": width} if experiment == "states" else {experiment: width}
-        told = [
+        printed = [
             result.detail for result in verdicts(name, **also).values() if result.verdict == "inconclusive"
         ]
-        assert any(message in detail for detail in told), (name, told)
-        assert not any("nothing was measured" in detail for detail in told), (name, told)
+        assert any(message in detail for detail in printed), (name, printed)
+        assert not any("nothing was measured" in detail for detail in printed), (name, printed)
 
 
 def of_widths(starts: dict[str, Any], neurons: list[int]) -> xr.Dataset:

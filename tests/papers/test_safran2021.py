@@ -51,8 +51,8 @@ def test_stored_points_have_their_stored_numbers() -> None:
     lowest = dataset["final_hessian_eigenvalues"].isel(extreme=0)
     np.testing.assert_allclose(lowest, rows["lowest_eigenvalue"], atol=1e-9)
     away = rows["loss"].values >= theory.GLOBAL
-    own = (dataset["final_neuron_curvature"] - theory.OWN).max("neuron").values
-    np.testing.assert_allclose(own[away], rows["least_own_block"].values[away], atol=1e-7)
+    curvature = (dataset["final_neuron_curvature"] - theory.BLOCK_SHIFT).max("neuron").values
+    np.testing.assert_allclose(curvature[away], rows["least_own_block"].values[away], atol=1e-7)
 
 
 def test_every_stored_point_is_listed_and_of_its_size() -> None:
@@ -87,7 +87,7 @@ def test_split_bound_is_the_curvature_along_the_halves() -> None:
     split = np.concatenate([hidden, (1 - share) * hidden[neuron : neuron + 1]])
     split[neuron] *= share
     found = run(7, {"name": "matrix", "hidden": hidden.tolist()}, ["final_neuron_curvature"])
-    own = float(found["final_neuron_curvature"].isel(seed=0, neuron=neuron)) - theory.OWN
+    curvature = float(found["final_neuron_curvature"].isel(seed=0, neuron=neuron)) - theory.BLOCK_SHIFT
     network = {"neurons": 8, "output": "fixed"}
 
     def loss(direction: Any, size: float) -> float:
@@ -112,7 +112,7 @@ def test_split_bound_is_the_curvature_along_the_halves() -> None:
             quadratic[i, j] = 0.5 * (matrix[i, j] - diagonal[i] - diagonal[j]) if i != j else diagonal[i]
     lowest = float(np.linalg.eigvalsh(quadratic)[0])
     # two parallel halves part with |step|³, so differences are right to first order in the step: 2e-4 here
-    assert lowest == pytest.approx(float(theory.split_bound(own, share)), rel=1e-3)
+    assert lowest == pytest.approx(float(theory.split_bound(curvature, share)), rel=1e-3)
 
 
 def test_bound_of_the_conjecture() -> None:

@@ -195,7 +195,7 @@ def test_claims_of_the_phases_are_failed_by_other_laws() -> None:
 
 
 def toys(loss: Any, initialization: str = "equal") -> xr.Dataset:
-    """Students of `exact_rank` with a law of their own: loss(t, n)."""
+    """Students of `exact_rank` with a law written here: loss(t, n)."""
     time = np.linspace(0, 30, 121)
     values = np.stack([np.broadcast_to(loss(time, neurons), (3, len(time))) for neurons in (2, 5)])
     shape = (1, 2, 3, len(time))

@@ -80,12 +80,12 @@ def test_bisector(delta: float) -> None:
 
 
 def test_a_student_at_right_angles_costs_what_is_said() -> None:
-    """κ: the least loss over the masses of teachers' own students, by least squares, beside one of mass μ."""
+    """κ: the least loss over the masses of teachers' students, by least squares, with one more of mass μ."""
     for teachers in (1, 2, 3):
         mass = 0.01
         gram = theory.orthonormal_gram(teachers)
-        own = np.ones(teachers) - mass * np.linalg.solve(gram, np.full(teachers, 2 / np.pi))
-        hidden = np.eye(4)[[*range(teachers), 3]] * np.sqrt([*own, mass])[:, None]
+        masses = np.ones(teachers) - mass * np.linalg.solve(gram, np.full(teachers, 2 / np.pi))
+        hidden = np.eye(4)[[*range(teachers), 3]] * np.sqrt([*masses, mass])[:, None]
         kappa = 2 * loss(hidden, np.eye(4)[:teachers]) / mass**2
         assert theory.orthogonal_curvature(np.eye(4)[:teachers]) == pytest.approx(kappa, rel=1e-9)
 

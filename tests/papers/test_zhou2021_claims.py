@@ -1,4 +1,4 @@
-"""The claims on Zhou, Ge and Jin 2021 can fail: each is held against datasets that must make it hold, and fail."""
+"""The claims on Zhou, Ge and Jin 2021 can fail: each is evaluated on datasets that must make it hold, and fail."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def dataset(
     neurons: int = 2,
     **fixed: str,
 ) -> xr.Dataset:
-    """Runs by label: variables (seed, time, …) beside the swept word; sections by label; further words, fixed."""
+    """Runs by label: variables (seed, time, …) over the swept word; sections by label; further words, fixed."""
     parts = []
     for label, variables in runs.items():
         problem, start = (problems or {}).get(label, {}), (starts or {}).get(label, {})
@@ -115,13 +115,13 @@ def test_the_angle_that_holds_half_a_mass_by_a_loop() -> None:
     (run,) = runs_of("states", whole, ("problem",))
     found = measured.half_mass_angle(run)
     for seed, moment, teacher in np.ndindex(3, 2, 2):
-        own = sorted(
+        of_teacher = sorted(
             (theta[teacher], heavy)
             for theta, heavy in zip(angle[seed, moment], mass[seed, moment], strict=True)
             if theta.argmin() == teacher
         )
         carried, expected = 0.0, math.inf
-        for theta, heavy in own:
+        for theta, heavy in of_teacher:
             carried += heavy
             if carried >= 0.5 * (1.0, 1.6)[teacher]:
                 expected = theta
@@ -307,7 +307,7 @@ def test_an_exponent_is_not_read_off_a_few_decades(least: float, verdict: str) -
 
 
 def test_shares_of_what_lemmas_allow() -> None:
-    """One teacher, its own mass all at δ: the half-mass angle is δ, and a bounded measure is 1 where it is largest."""
+    """One teacher, all of its mass at δ: the half-mass angle is δ, and a bounded measure is 1 where it is largest."""
     loss = np.array([[1e-3, 1e-6]])
     words = {"initialization": "pair"}
     variables = {

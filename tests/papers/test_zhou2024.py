@@ -111,7 +111,7 @@ def test_the_first_step_is_the_gradient_at_zero_output(theory: ModuleType) -> No
     teacher = Teacher(VECTORS, coefficients, "constant")
     direction = unit(np.random.default_rng(3).standard_normal(4))
     problem = PopulationProblem(teacher, network_of(1, "abs"))
-    # with a = ε the network's own output is of order ε
+    # with a = ε the network's output is of order ε
     gradient = problem.gradient(Weights(direction[None], np.array([1e-9]))).hidden[0]
     np.testing.assert_allclose(
         -gradient / 1e-9, theory.first_step(direction, VECTORS, coefficients), atol=1e-8
@@ -146,7 +146,7 @@ def test_the_constant_of_the_gradient(theory: ModuleType) -> None:
 
 
 def test_the_energy_off_the_span_is_that_of_the_step(theory: ModuleType) -> None:
-    """Against `first_step` vector by vector, held against the gradient above: quartiles within 10 %, and the law of
+    """Against `first_step` vector by vector, compared with the gradient above: quartiles within 10 %, and the law of
     an earlier implementation, 0.2/d (mean 0.35/d), 0.59/d for equal signs."""
     random = np.random.default_rng(8)
     vectors, coefficients = np.eye(3, 40), np.array([1.0, -0.8, 1.2])
@@ -164,7 +164,7 @@ def test_the_energy_off_the_span_is_that_of_the_step(theory: ModuleType) -> None
 
 
 def test_the_stages_of_an_algorithm_are_columns_of_the_saved_states() -> None:
-    """A stage at once has no state of its own; a quantile counts each neuron with its mass."""
+    """A stage at once has no state; a quantile counts each neuron with its mass."""
     stages: list[dict[str, Any]] = [
         {"name": "regularized_gradient_descent", "layers": "hidden", "weight_decay": 1.0, "until": 10},
         {"name": "output_fit", "weight_decay": 0.1, "until": 11},

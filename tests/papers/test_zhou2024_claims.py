@@ -1,4 +1,4 @@
-"""The claims on Zhou and Ge 2024 can fail: each is held against datasets that must make it hold, and fail."""
+"""The claims on Zhou and Ge 2024 can fail: each is evaluated on datasets that must make it hold, and fail."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def test_close_teachers_are_as_hard_as_was_measured(power: float, verdict: str) 
     assert verdicts(claims.same_sign.evaluate({"close_teachers": data})) == {"inconclusive"}
 
 
-def test_what_the_closed_forms_do_not_know_is_told() -> None:
+def test_what_the_closed_forms_do_not_know_is_reported() -> None:
     skewed = described(vectors=[[1, 0, 0, 0, 0], [1, 1, 0, 0, 0], [0, 0, 1, 0, 0]])
     for run, claim, reason in (
         (described(profile="none"), claims.orthonormal, "is about runs with problem.profile"),

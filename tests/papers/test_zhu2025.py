@@ -67,7 +67,8 @@ def panels(
     zeta: float = 0.0,
     level: Any = None,
 ) -> xr.Dataset:
-    """The four panels with a law of one's own: loss (1 + t)^power, own angles 1.2/(1 + t), H = e^−t, even groups.
+    """The four panels with a law written here: loss (1 + t)^power, angles 1.2/(1 + t) to the teacher of
+    the group, H = e^−t, even groups.
 
     noise: spread of the power over seeds; rise: radians by which angles rise at t = 10; share: |w| m_l of the first
     student; zeta: how far other angles are from π/2; level: a constant loss.
@@ -84,12 +85,12 @@ def panels(
         spot = ([2, 4].index(teachers), [20, 12, 40].index(neurons))
         powers = power + noise * random.standard_normal((seeds, 1))
         loss[spot] = (1 + time) ** powers if level is None else level
-        own = np.arange(neurons) % teachers
+        teacher_of = np.arange(neurons) % teachers
         away = 1.2 / (1 + time) + rise * (time > 10)
         every = np.full((seeds, len(time), neurons, teachers), np.pi / 2 - zeta)
-        every[:, :, np.arange(neurons), own] = away[:, None]
+        every[:, :, np.arange(neurons), teacher_of] = away[:, None]
         angles[spot][..., :neurons, :teachers] = every
-        closest[spot][..., :neurons] = own
+        closest[spot][..., :neurons] = teacher_of
         norm[spot][..., :neurons] = teachers / neurons
         norm[spot][..., 0] *= share
         growth[spot][..., :teachers] = np.exp(-time)[:, None]
@@ -253,7 +254,7 @@ def recovered(angle: float = 1.2) -> xr.Dataset:
 
 
 def alignment(angle: float) -> xr.Dataset:
-    """Students of two teachers that stay at an angle to their own."""
+    """Students of two teachers that stay at an angle to the one that they are closest to."""
     time = np.concatenate([[0.0], np.geomspace(1e-15, 20, 60)])
     angles = np.full((1, 1, 2, len(time), 6, 2), np.pi / 2)
     angles[..., 0] = angle
@@ -289,7 +290,7 @@ def test_starts_that_recover_do_not_keep_their_angles() -> None:
 
 
 def groups(seeds: int, chance: float) -> xr.Dataset:
-    """Starts whose students choose the first teacher with a chance of their own, the others evenly."""
+    """Starts whose students choose the first teacher with another chance, the others evenly."""
     random = np.random.default_rng(1)
     closest = np.full((2, 3, seeds, 1, 40), -1)
     for teachers, neurons in PANELS:

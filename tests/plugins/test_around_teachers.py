@@ -30,11 +30,11 @@ def drawn(start: Any, network: Network, seed: int = 0, teacher: Teacher = TEACHE
 def contributions(weights: Weights, network: Network) -> Any:
     """s a_j w_j, turned towards the nearest teacher for |·|, and the teacher's index."""
     cosine = unit(weights.hidden) @ unit(TEACHERS.hidden).T
-    own = np.abs(cosine).argmax(-1)
-    turned = np.where(np.take_along_axis(cosine, own[:, None], 1) < 0, -1.0, 1.0)
+    teacher_of = np.abs(cosine).argmax(-1)
+    turned = np.where(np.take_along_axis(cosine, teacher_of[:, None], 1) < 0, -1.0, 1.0)
     if not network.activation.even:
         turned = np.ones_like(turned)
-    return network.scale * weights.output[:, None] * turned * weights.hidden, own
+    return network.scale * weights.output[:, None] * turned * weights.hidden, teacher_of
 
 
 @pytest.mark.parametrize(
@@ -49,9 +49,9 @@ def contributions(weights: Weights, network: Network) -> Any:
 def test_students_have_their_shares_and_mirrored_ones_no_residual(network: Network) -> None:
     start = AroundTeachers(angle=0.05, shares=[0.3, 0.3, 0.2, 0.2], mirrored=True)
     weights = drawn(start, network)
-    heavy, own = contributions(weights, network)
+    heavy, teacher_of = contributions(weights, network)
     for index, (v, b) in enumerate(zip(TEACHERS.hidden, TEACHERS.output, strict=True)):
-        group = heavy[own == index]
+        group = heavy[teacher_of == index]
         along = group @ unit(v) / (b * np.linalg.norm(v))
         assert along == pytest.approx([0.3, 0.3, 0.2, 0.2], rel=1e-13)
         assert group.sum(0) == pytest.approx(b * v, abs=1e-14)
@@ -66,8 +66,8 @@ def test_the_angle_is_the_angle_to_the_teacher(angle: float, features: int) -> N
     teacher = Teacher(np.pad(TEACHERS.hidden[:, :2], ((0, 0), (0, features - 2))), TEACHERS.output)
     network = network_of(40, "relu", "trained")
     weights = drawn(AroundTeachers(angle=angle), network, teacher=teacher)
-    own = np.arange(40) % 2
-    theta = angles(weights.hidden, teacher.hidden)[np.arange(40), own]
+    teacher_of = np.arange(40) % 2
+    theta = angles(weights.hidden, teacher.hidden)[np.arange(40), teacher_of]
     np.testing.assert_allclose(theta, angle, rtol=1e-13, atol=1e-15)
 
 
@@ -76,9 +76,9 @@ def test_directions_are_uniform_beside_the_teacher() -> None:
     direction the mean 3/((d − 1)(d + 1)) of the sphere's."""
     network = network_of(4000, "abs", "tied")
     weights = drawn(AroundTeachers(angle=0.3), network)
-    heavy, own = contributions(weights, network)
+    heavy, teacher_of = contributions(weights, network)
     for index, axis in enumerate(unit(TEACHERS.hidden)):
-        group = heavy[own == index]
+        group = heavy[teacher_of == index]
         across = unit(group - (group @ axis)[:, None] * axis)
         error = 5 / math.sqrt(len(group))
         assert np.abs(across.mean(0)).max() < error / math.sqrt(3)
@@ -106,15 +106,15 @@ def test_background_neurons_have_its_scale_and_may_be_beside_all_teachers() -> N
     start = AroundTeachers(angle=0.0, shares=[1.0], background_neurons=0.1)
     background = drawn(start, network).hidden[2:]
     assert background.std() == pytest.approx(0.1, rel=5 / math.sqrt(2 * background.size))
-    beside = drawn(
+    orthogonal = drawn(
         AroundTeachers(angle=0.0, shares=[1.0], background_neurons=0.1, background_orthogonal=True), network
     ).hidden[2:]
-    assert np.abs(beside @ TEACHERS.hidden.T).max() < 1e-15
-    assert beside[:, 2:].std() == pytest.approx(0.1, rel=5 / math.sqrt(beside.size))
+    assert np.abs(orthogonal @ TEACHERS.hidden.T).max() < 1e-15
+    assert orthogonal[:, 2:].std() == pytest.approx(0.1, rel=5 / math.sqrt(orthogonal.size))
 
 
 @pytest.mark.parametrize(
-    ("keys", "neurons", "told"),
+    ("keys", "neurons", "message"),
     [
         ({"angle": -0.1}, 4, "angle: must be 0 or above"),
         ({"angle": [0.1, 0.01]}, 4, "angle: a range is"),
@@ -136,8 +136,8 @@ def test_background_neurons_have_its_scale_and_may_be_beside_all_teachers() -> N
         ),
     ],
 )
-def test_what_cannot_be_is_refused(keys: dict[str, Any], neurons: int, told: str) -> None:
-    with pytest.raises(ValueError, match=told.replace("[", r"\[")):
+def test_what_cannot_be_is_refused(keys: dict[str, Any], neurons: int, message: str) -> None:
+    with pytest.raises(ValueError, match=message.replace("[", r"\[")):
         AroundTeachers(**keys).validate(
             GaussianTeacher(dimension=2, teachers=2), network_of(neurons, "abs", "tied")
         )

@@ -145,7 +145,7 @@ FAULTY = {
         "a_seed_has_its_data",
         "`per_seed` is False",
     ),
-    "starts from a generator of its own": (
+    "starts from another generator": (
         "initializations",
         "faulty",
         "random_numbers = np.random.default_rng(0)\n@initialization('faulty')\n@dataclass(frozen=True)\n"

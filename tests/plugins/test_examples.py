@@ -1,4 +1,4 @@
-"""The plugins under docs/examples, as they would live elsewhere: each runs its own tests."""
+"""The plugins under docs/examples, as they would live elsewhere: each runs its tests."""
 
 from __future__ import annotations
 

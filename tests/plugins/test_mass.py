@@ -34,8 +34,8 @@ def measured(
 def students(scale: float, count: int = 7) -> tuple[Any, Any]:
     """Students within about `scale` of the teachers, either way round, and their output weights."""
     random = np.random.default_rng(3)
-    own = random.integers(0, 3, count)
-    hidden = TEACHERS.hidden[own] * random.uniform(0.3, 1, count)[:, None]
+    teacher_of = random.integers(0, 3, count)
+    hidden = TEACHERS.hidden[teacher_of] * random.uniform(0.3, 1, count)[:, None]
     hidden = (hidden + scale * random.standard_normal((count, 3))) * random.choice([-1.0, 1.0], count)[
         :, None
     ]
@@ -45,9 +45,9 @@ def students(scale: float, count: int = 7) -> tuple[Any, Any]:
 def parts(hidden: Any, output: Any, activation: Any, x: Any) -> tuple[Any, Any]:
     """R₁ and R₂ at inputs (sample, feature), by their definition."""
     cosine = (hidden @ TEACHERS.hidden.T) / np.linalg.norm(TEACHERS.hidden, axis=1)
-    own = (np.abs(cosine) if activation.even else cosine).argmax(1)
+    teacher_of = (np.abs(cosine) if activation.even else cosine).argmax(1)
     if activation.even:
-        hidden = hidden * np.sign(np.take_along_axis(cosine, own[:, None], axis=1))
+        hidden = hidden * np.sign(np.take_along_axis(cosine, teacher_of[:, None], axis=1))
     below, _, above = activation.slopes
 
     def slope(z: Any) -> Any:
@@ -55,7 +55,7 @@ def parts(hidden: Any, output: Any, activation: Any, x: Any) -> tuple[Any, Any]:
 
     first, second = np.zeros(len(x)), np.zeros(len(x))
     for index, (v, b) in enumerate(zip(TEACHERS.hidden, TEACHERS.output, strict=True)):
-        group = own == index
+        group = teacher_of == index
         rest = output[group] @ hidden[group] - b * v
         first += (x @ rest) * slope(x @ v)
         for w, a in zip(hidden[group], output[group], strict=True):

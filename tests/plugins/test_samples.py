@@ -188,7 +188,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_bad_samples_are_told_of(case: str) -> None:
+def test_bad_samples_are_reported(case: str) -> None:
     fields, message = BAD[case]
     with pytest.raises(ConfigError, match=message):
         twolayer.run(experiment(problem={**TEACHER, **fields}))

@@ -1,4 +1,4 @@
-"""Starts beside teachers, starts from other runs, and what is measured of students and teachers."""
+"""Starts near teachers, starts from other runs, and what is measured of students and teachers."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def experiment(**sections: Any) -> dict[str, Any]:
     }
 
 
-def test_aligned_students_stand_where_they_are_told() -> None:
+def test_aligned_students_stand_where_asked() -> None:
     axes = np.linalg.qr(np.random.default_rng(1).standard_normal((7, 7)))[0][:2]
     data = Teacher(2.0 * axes, np.ones(2))
     start = aligned(projections=[[0.3, 0.7], [0.1, 0.2, 0.3, 0.4]], angle=0.2)
@@ -84,7 +84,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_bad_alignments_are_told_of(case: str) -> None:
+def test_bad_alignments_are_reported(case: str) -> None:
     section, message = BAD[case]
     with pytest.raises(ConfigError, match=message):
         twolayer.run(experiment(initialization={"name": "aligned", **section}))
@@ -232,10 +232,10 @@ def test_growth_below_what_weights_carry_is_not_printed() -> None:
 def test_spread_is_of_each_group_beside_its_teacher() -> None:
     """Against the sum over pairs, one by one; heights along the teacher do not count."""
     hidden = [*STUDENTS[:3], [5.0, 0.1, 0.3], [0.1, 1.0, 0.7]]
-    beside = [[(0.1, 0.0), (-0.5, 0.0), (0.1, 0.3)], [(0.0, 0.2), (0.1, 0.7)]]
+    orthogonal = [[(0.1, 0.0), (-0.5, 0.0), (0.1, 0.3)], [(0.0, 0.2), (0.1, 0.7)]]
     wanted = [
         sum(np.hypot(a[0] - b[0], a[1] - b[1]) for a, b in itertools.combinations(group, 2))
-        for group in beside
+        for group in orthogonal
     ]
     np.testing.assert_allclose(measured("spread", hidden), wanted, rtol=1e-14)
     np.testing.assert_array_equal(measured("spread", STUDENTS)[1], 0)  # one student; w = 0 is in no group

@@ -1,4 +1,4 @@
-"""Teachers that differ by seed: every stage and every metric takes the seed's own."""
+"""Teachers that differ by seed: every stage and every metric takes the seed's."""
 
 from __future__ import annotations
 

@@ -197,13 +197,13 @@ def test_angles_to_the_last_digit(angles_of: Any) -> None:
     angles_of(squares, theta, sine)
     with mpmath.workdps(40):
         exact = [2 * mpmath.asin(mpmath.sqrt(mpmath.mpf(min(a, 4.0))) / 2) for a in squares]
-        for own, own_sine, true in zip(theta, sine, exact, strict=True):
-            assert abs(own - true) <= 4e-16 * true
-            assert abs(own_sine - mpmath.sin(true)) <= 4e-16 * mpmath.sin(true) + 2e-16 * (true > 3)
+        for ours, our_sine, true in zip(theta, sine, exact, strict=True):
+            assert abs(ours - true) <= 4e-16 * true
+            assert abs(our_sine - mpmath.sin(true)) <= 4e-16 * mpmath.sin(true) + 2e-16 * (true > 3)
 
 
 def test_one_table_for_both_kernels() -> None:
-    """Neither kernel has numbers of its own: all coefficients are the table's, and each is used."""
+    """Neither kernel writes numbers: all coefficients are the table's, and each is used."""
     assert lanes.P is COEFFICIENTS
     assert not set(COEFFICIENTS[1:]) & set(angle.py_func.__code__.co_consts)
     kernel = KERNEL.read_text(encoding="utf-8")
@@ -465,11 +465,11 @@ def test_a_diverging_seed_shows_and_touches_no_other(made: Made, neurons: int) -
     hidden[1] *= 1e6
     problem = made(teacher, network)
     with np.errstate(all="ignore"):
-        told = problem.descend(Weights(hidden, weights.output), 0.01, 0.0, 60)
+        noted = problem.descend(Weights(hidden, weights.output), 0.01, 0.0, 60)
     others = [0, 2, 3]
     calm = problem.descend(Weights(weights.hidden[others], weights.output[others]), 0.01, 0.0, 60)
-    assert not np.isfinite(told.hidden[1]).any()
-    assert same_bits(calm, Weights(told.hidden[others], told.output[others]))
+    assert not np.isfinite(noted.hidden[1]).any()
+    assert same_bits(calm, Weights(noted.hidden[others], noted.output[others]))
 
 
 def test_both_kernels_walk_the_same_path(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -516,9 +516,9 @@ def test_the_backend_walks_it(name: str) -> None:
         train(
             teacher, network, plugin("initializations", "gaussian", scale=0.1),
             plugin("dynamics", "gradient_descent", step_size=0.05), Times(steps=[10, 200]), [0, 7],
-            own,
+            ours,
         )
-        for own in (device, backend("numpy"))
+        for ours in (device, backend("numpy"))
     ]  # fmt: skip
     assert paths[0].weights.hidden.shape == (2, 3, 3, 6)
     np.testing.assert_allclose(paths[0].weights.hidden, paths[1].weights.hidden, rtol=0, atol=1e-13)

@@ -118,8 +118,8 @@ def test_bits_depend_neither_on_the_threads_order_nor_on_other_seeds_nor_on_laun
     assert same_bits(end, replace(problem, backwards=True).descend(weights, 0.02, 0.0, 23))
     for chosen in ([20], [0, 7, 9, 13], list(range(3, 18))):
         part = Weights(weights.hidden[chosen], weights.output[chosen])
-        own = problem.descend(part, 0.02, 0.0, 23)
-        assert same_bits(own, Weights(end.hidden[chosen], end.output[chosen]))
+        part_alone = problem.descend(part, 0.02, 0.0, 23)
+        assert same_bits(part_alone, Weights(end.hidden[chosen], end.output[chosen]))
     launches = []
 
     def launch(self: Any, layout: Any, blocks: int, arguments: Any) -> None:
@@ -204,7 +204,7 @@ def test_the_backend_hands_out_this_problem() -> None:
     assert isinstance(problem, twolayer.population.cuda_descent.CudaPopulationProblem)
 
 
-def test_a_missing_gpu_is_told_of_in_one_line(tmp_path: Path) -> None:
+def test_a_missing_gpu_is_reported_in_one_line(tmp_path: Path) -> None:
     """By the backend and by the benchmark, with a CuPy that finds no driver."""
     (tmp_path / "cupy").mkdir()
     (tmp_path / "cupy" / "__init__.py").write_text(NO_DRIVER)

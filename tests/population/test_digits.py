@@ -106,11 +106,11 @@ def exact(problem: PopulationProblem, weights: Weights) -> tuple[Any, Any]:
             sine = mp.sin(theta)
             kernel = share / mp.pi * (sine + (half - theta) * cosine) + linear * cosine - mean**2
             value += masses[i] * masses[j] * kernel * (1 if i == j else 2) / 2
-            own, other = share / mp.pi * sine - mean**2, share / mp.pi * (half - theta) + linear
+            along, other = share / mp.pi * sine - mean**2, share / mp.pi * (half - theta) + linear
             for one, two in {(i, j), (j, i)}:
                 if one < m:
                     for a, (x, y) in enumerate(zip(directions[one], directions[two], strict=True)):
-                        fields[one][a] += masses[two] * (own * x + other * y)
+                        fields[one][a] += masses[two] * (along * x + other * y)
         square = zero
         for i in range(m):
             by_output = scale * inner(vectors[i], fields[i])
@@ -160,7 +160,7 @@ def test_the_compiled_field_of_a_near_solution(seed: int) -> None:
 
 
 def test_strays_of_any_direction_and_size() -> None:
-    """A stray along, against, at right angles to a teacher, at a group's edge, and at 0, beside turned students."""
+    """A stray along, against, at right angles to a teacher, at a group's edge, and at 0, with turned students."""
     teacher = Teacher(2.0 * np.eye(2, 4), np.array([1.0, -0.5]), "linear")
     for direction in (
         [1.0, 0, 0, 0],
@@ -242,17 +242,17 @@ def test_flows_with_background_print_what_their_weights_have(background_neurons:
 
 
 def test_a_flow_at_rest_stands_where_no_step_is_within_tolerance(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An integrator that gives up at once: a state at rest is held to the horizon, one that moves ends in NaN."""
+    """An integrator that gives up at once: a state at rest stays to the horizon, one that moves ends in NaN."""
     frames = with_background_neurons(1e-6, 3)
     problem = Teacher(np.eye(2, 6), np.ones(2)).problem(network_of(8))
     monkeypatch.setattr(flow, "STEPS", 0)
     times = np.array([0.0, 1e3, 1e4])
-    for index, held in ((-1, True), (4, False), (0, False)):
+    for index, resting in ((-1, True), (4, False), (0, False)):
         start = weights_at(frames, index)
         for kind in (OdeSystem, CompiledOdeSystem):
             path = flow.population_flow(kind(problem, start, 0.0), times, 1e-9, 1e-12)
-            assert np.isfinite(path.hidden[1:]).all() if held else np.isnan(path.hidden[1:]).all()
-            if held:
+            assert np.isfinite(path.hidden[1:]).all() if resting else np.isnan(path.hidden[1:]).all()
+            if resting:
                 np.testing.assert_allclose(path.hidden[-1], start.hidden, rtol=0, atol=1e-13)
 
 

@@ -53,13 +53,13 @@ def near_teachers(k: int, angle: float, rotated: bool, scale: float = 1.0) -> Un
     norms = np.array([1.0, 0.7, 1.3])[:k]
     students = np.zeros((m, d))
     for group in range(k):
-        own = np.arange(group, m, k)
-        share = random.uniform(0.3, 1.0, len(own))
+        members = np.arange(group, m, k)
+        share = random.uniform(0.3, 1.0, len(members))
         share /= share.sum()
-        rest = random.standard_normal((len(own), d))
+        rest = random.standard_normal((len(members), d))
         rest[:, group] = 0
         rest -= share @ rest
-        students[own] = share[:, None] * norms[group] * (axes[group] + angle * rest)
+        students[members] = share[:, None] * norms[group] * (axes[group] + angle * rest)
     vectors = scale * np.concatenate([students, norms[:, None] * axes[:k]])
     if rotated:
         vectors = vectors @ np.linalg.qr(random.standard_normal((d, d)))[0]
@@ -169,7 +169,7 @@ def test_the_hessian_is_the_fields_derivative(activation: Any, profile: str) -> 
     units, step = random_units(3), 1e-5
     factor = factors_of(activation, profile)
     students, coefficients = split(units)
-    own, through, by_coefficient = closed_form.hessian_blocks(units, factor)
+    blocks, through, by_coefficient = closed_form.hessian_blocks(units, factor)
 
     def slope(**by: Any) -> Any:
         back = {key: -value for key, value in by.items()}
@@ -183,7 +183,7 @@ def test_the_hessian_is_the_fields_derivative(activation: Any, profile: str) -> 
             by = np.zeros_like(students)
             by[..., j, axis] = step
             expected = through[..., :, j, :, axis].copy()
-            expected[..., j, :] += own[..., j, :, axis]
+            expected[..., j, :] += blocks[..., j, :, axis]
             np.testing.assert_allclose(slope(hidden=by), expected, atol=1e-8)
         by = np.zeros_like(coefficients)
         by[..., j] = step
@@ -229,7 +229,7 @@ def network_near_teachers(
     norms = np.array([1.0, 0.7, 1.3])[:teachers]
     hidden, outputs = np.zeros((m, d)), np.zeros(m)
     for group in range(teachers):
-        own = slice(3 * group, 3 * group + 3)
+        members = slice(3 * group, 3 * group + 3)
         share = np.array([0.5, 0.2, 0.3]) if output == "tied" else np.array([0.9, -0.4, 0.5])
         rest = random.standard_normal((3, d))
         rest[:, group] = 0
@@ -238,11 +238,11 @@ def network_near_teachers(
         mass = share * coefficients[group] * norms[group] / scale  # a_j h_j
         if output == "tied":
             length = np.sqrt(mass / np.linalg.norm(direction, axis=1))  # |w| = h |direction|, so |w| h = mass
-            hidden[own] = length[:, None] * direction
-            outputs[own] = np.linalg.norm(hidden[own], axis=1)
+            hidden[members] = length[:, None] * direction
+            outputs[members] = np.linalg.norm(hidden[members], axis=1)
         else:
-            outputs[own] = given * np.sign(coefficients[group])
-            hidden[own] = (mass / outputs[own])[:, None] * direction
+            outputs[members] = given * np.sign(coefficients[group])
+            hidden[members] = (mass / outputs[members])[:, None] * direction
     network = network_of(
         m, activation, output, outputs.tolist() if output == "fixed" else 1.0, output_scale=scale
     )  # type: ignore[arg-type]
@@ -271,8 +271,8 @@ def test_digits_of_a_small_gradient(activation: Any) -> None:
     """The grouped field against a difference of 60-digit losses, along directions that leave r alone."""
     units, factor = near_teachers(2, 1e-6, False), factors_of(activation)
     direction = np.zeros_like(units.vectors)
-    own = np.arange(0, units.students, 2)[:2]  # two students of the first teacher
-    direction[own[0], 3], direction[own[1], 3] = 1.0, -1.0
+    members = np.arange(0, units.students, 2)[:2]  # two students of the first teacher
+    direction[members[0], 3], direction[members[1], 3] = 1.0, -1.0
     step = 1e-10
     ahead = Units(units.vectors + step * direction, units.coefficients, units.students)
     behind = Units(units.vectors - step * direction, units.coefficients, units.students)

@@ -23,7 +23,7 @@ def square_mean(activation: Any, length: float) -> float:
 @pytest.mark.parametrize("length", [0.5, 4.0, 16.0, 24.0, 60.0, 200.0])
 @pytest.mark.parametrize("name", ["tanh", "softplus"])
 def test_the_error_of_quadrature_is_no_larger_than_it_says(name: str, length: float) -> None:
-    """To a length of 16 to rounding, beyond within its bound, which is told from there on."""
+    """To a length of 16 to rounding, beyond within its bound, which counts from there on."""
     activation = activation_of(name)
     neuron = np.array([[length, 0.0]])
     pairs = QuadraturePairs(activation, neuron, neuron)

@@ -78,7 +78,7 @@ def test_the_certificate_around_the_circle() -> None:
 
 
 def test_descent_direction_shares_each_teacher() -> None:
-    """Σ a_j q_ij = b_i|v_i| over the neurons of the right sign: the directions' own first-order condition."""
+    """Σ a_j q_ij = b_i|v_i| over the neurons of the right sign: the directions' first-order condition."""
     names = [
         "descent_direction",
         "hidden",
@@ -95,8 +95,8 @@ def test_descent_direction_shares_each_teacher() -> None:
     share = np.linalg.norm(towards, axis=-1)
     assert (share[np.sign(mass) != np.sign(b)[closest]] < 1e-12).all()
     for seed, teacher in np.ndindex(3, 3):
-        own = closest[seed] == teacher
-        total = (np.abs(output[seed]) * share[seed])[own].sum()
+        near = closest[seed] == teacher
+        total = (np.abs(output[seed]) * share[seed])[near].sum()
         assert total == pytest.approx(abs(b[teacher]))
     along = (dataset["hidden_gradient"] * dataset["descent_direction"]).sum(("neuron", "feature"))
     np.testing.assert_allclose(dataset["descent_inner_product"].values, along.values, rtol=1e-12)

@@ -227,7 +227,7 @@ def test_an_experiment_on_a_teacher(name: str) -> None:
     assert {"loss", "gradient_norm", "path_norm"} <= set(dataset)
 
 
-def test_a_descent_on_a_teacher_that_diverges_is_told_of() -> None:
+def test_a_descent_on_a_teacher_that_diverges_is_reported() -> None:
     dataset = twolayer.run(
         experiment(
             network={"neurons": 4, "output": "trained"},
@@ -303,7 +303,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_bad_teachers_are_told_of_before_anything_runs(case: str) -> None:
+def test_bad_teachers_are_reported_before_anything_runs(case: str) -> None:
     section, message = BAD[case]
     with pytest.raises(ConfigError, match=message) as error:
         twolayer.run(experiment(problem={"name": "gaussian_teacher", **section}))

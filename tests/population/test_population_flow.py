@@ -97,7 +97,7 @@ def test_a_start_too_small_for_floats_is_refused(output: str) -> None:
 
 @pytest.mark.parametrize(("scale", "kept"), [(1e-9, True), (1e-50, False)])
 def test_a_path_that_rounding_decides_is_marked(scale: float, kept: bool) -> None:
-    """Two relu students turn to the mean of two teachers and part again, at a time that hangs on how far apart they
+    """Two relu students turn to the mean of two teachers and part again, at a time that depends on how far apart they
     have stayed, relative to rounding. Up to the mark the loss at rtol = 1e-6 is that at rtol = 1e-10 to 1e-3, stated
     beforehand; beyond it, where floats do not hold the distance, it is not."""
     made = [
@@ -267,7 +267,7 @@ def test_students_that_reach_zero_wait_there() -> None:
     assert float(dataset["loss"][0, -1]) < 1e-6
 
 
-def test_how_far_weights_carry_the_loss_is_told_and_marked() -> None:
+def test_how_far_weights_carry_the_loss_is_reported_and_marked() -> None:
     """To T = 1e14 with two rotated teachers: T⁻³ where the loss is trusted, lost digits where it is not."""
     vectors = [[0.6, 0.8, 0.0, 0.0], [0.48, -0.36, 0.8, 0.0]]
     dataset = twolayer.run(
@@ -280,8 +280,8 @@ def test_how_far_weights_carry_the_loss_is_told_and_marked() -> None:
     )
     until = float(dataset["trusted_until"][0])
     assert 1e7 < until < 1e11
-    told = dataset.attrs["notes"]
-    assert "weights could be carried to time" in told or "two digits of the loss up to time" in told
+    notes = dataset.attrs["notes"]
+    assert "weights could be carried to time" in notes or "two digits of the loss up to time" in notes
     time, loss = dataset["time"].values[1:], dataset["loss"].values[0, 1:]
     slopes = np.diff(np.log(loss)) / np.diff(np.log(time))
     kept = (time[:-1] > 1e6) & (time[1:] <= until)

@@ -211,10 +211,10 @@ def test_float32_is_rounded_in_the_span() -> None:
     np.testing.assert_allclose(single["hidden"], double["hidden"], atol=1e-6)
 
 
-def test_a_diverging_run_is_told_with_its_step_size() -> None:
+def test_a_diverging_run_is_reported_with_its_step_size() -> None:
     """The walk that finds where, and the stable step size, are those of the run in few dimensions."""
 
-    def told(dimension: int) -> Any:
+    def notes_of(dimension: int) -> Any:
         problem = {"name": "gaussian_teacher", "dimension": dimension, "teachers": 2}
         start_ = {"name": "aligned", "projections": [[0.5], [0.6]], "angle": 0.0}
         return twolayer.run(
@@ -228,7 +228,7 @@ def test_a_diverging_run_is_told_with_its_step_size() -> None:
             weights=True,
         )
 
-    few, wide = told(5), told(70)
+    few, wide = notes_of(5), notes_of(70)
     assert "diverged at step" in wide.attrs["notes"]
     assert wide.attrs["notes"] == few.attrs["notes"]
     assert np.isnan(wide["hidden"].isel(time=-1)).all()

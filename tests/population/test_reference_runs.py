@@ -1,4 +1,4 @@
-"""The authors' own runs: descent from their initial weights gives the loss they saved at every frame.
+"""The authors' runs: descent from their initial weights gives the loss they saved at every frame.
 
 The files hold what the public notebooks computed (float32, PyTorch): data, first and last weights, losses.
 """

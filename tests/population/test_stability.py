@@ -24,14 +24,16 @@ def random_minimum(random: Any, activation: Any, output: str, profile: str) -> t
     if output == "trained":
         given *= random.choice([-1.0, 1.0], count)
     scale = float(random.choice([1.0, 0.3, 2.0]))
-    own = np.concatenate([np.arange(count), random.integers(0, count, spare)])
+    closest = np.concatenate([np.arange(count), random.integers(0, count, spare)])
     share = random.uniform(1e-3, 1.0, neurons) ** 3
-    share /= (share * (own == own[:, None])).sum(-1)
-    mass = (share * given[own] / scale)[:, None] * teacher[own]
+    share /= (share * (closest == closest[:, None])).sum(-1)
+    mass = (share * given[closest] / scale)[:, None] * teacher[closest]
     length = np.linalg.norm(mass, axis=1)
     outputs = random.uniform(0.2, 2.0, neurons)
     if output == "trained":
-        outputs = np.sign(given[own]) * np.sqrt(length) * np.exp(random.normal() * random.choice([0.1, 1.0]))
+        outputs = (
+            np.sign(given[closest]) * np.sqrt(length) * np.exp(random.normal() * random.choice([0.1, 1.0]))
+        )
     hidden = mass / (np.sqrt(length) if output == "tied" else outputs)[:, None]
     if activation.even:
         hidden *= random.choice([-1.0, 1.0], (neurons, 1))
@@ -62,7 +64,7 @@ def test_the_limit_is_a_bound_at_random_minima(activation: Any, output: str, pro
 def test_limits_that_are_known_exactly() -> None:
     one, three = Teacher(np.eye(1, 5), np.ones(1)), Teacher(np.eye(3, 5), np.ones(3))
     assert step_limit(one, network_of(8, "relu", "fixed")) == pytest.approx(4 / 8)  # H has the eigenvalue n/2
-    # Zhou, Ge, Jin 2021 with |·|: 1/(2 λ_max(D^½ K D^½)), K = 1 and 2/π beside the diagonal
+    # Zhou, Ge, Jin 2021 with |·|: 1/(2 λ_max(D^½ K D^½)), K = 1 and 2/π off the diagonal
     assert step_limit(three, network_of(6, "abs", "tied")) == pytest.approx(1 / (2 * (1 + 4 / math.pi)))
     assert step_limit(three, network_of(2, "relu", "fixed")) == math.inf  # no minimum with L = 0
     assert step_limit(one, network_of(2, "relu", "fixed", [1.0, -1.0])) == math.inf

@@ -233,7 +233,7 @@ except DataError as error:
 
 
 def write_elsewhere(path: Path, limit: int, size: int) -> subprocess.CompletedProcess[str]:
-    """Write `size` numbers in a process of its own, whose files may have `limit` bytes (0: any number)."""
+    """Write `size` numbers in another process, whose files may have `limit` bytes (0: any number)."""
     command = [sys.executable, "-c", WRITE, str(path), str(limit), str(size)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
@@ -249,7 +249,7 @@ def test_a_limit_on_the_size_of_files_leaves_the_old_one(tmp_path: Path) -> None
     assert contents(tmp_path) == {"file.nc": before}
 
 
-def test_a_full_disk_is_told_and_leaves_the_old_file(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_and_leaves_the_old_file(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", str(disk)]
@@ -276,7 +276,7 @@ import sys
 from pathlib import Path
 from twolayer.storage import atomic
 with atomic.locked(Path(sys.argv[1])):
-    print("held", flush=True)
+    print("locked", flush=True)
     sys.stdin.read()
 """
 
@@ -289,7 +289,7 @@ def test_one_process_writes_and_the_other_waits(tmp_path: Path, ending: str) -> 
     )
     assert holder.stdin is not None
     assert holder.stdout is not None
-    assert holder.stdout.readline() == "held\n"
+    assert holder.stdout.readline() == "locked\n"
     command = [sys.executable, "-c", WRITE, str(path), "0", "10"]
     writer = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert writer.stderr is not None
@@ -447,9 +447,9 @@ def test_gather_numbers_beside_labels_are_text() -> None:
 
 
 def one_line(capsys: pytest.CaptureFixture[str]) -> str:
-    """What was told: one line."""
-    told, warned = capsys.readouterr()
-    assert told == ""
+    """What was printed: one line."""
+    printed, warned = capsys.readouterr()
+    assert printed == ""
     assert len(warned.splitlines()) == 1
     return warned
 
@@ -501,9 +501,9 @@ def test_a_data_file_that_cannot_be_used_is_one_line(tmp_path: Path, capsys: Any
     path = data_file(tmp_path / "data.nc", **changes)
     run = {**RUN, "problem": {"name": "file", "path": str(path)}}
     assert main(["generate", "--run", json.dumps(run), "--output", str(tmp_path / "problem.nc")]) == 2
-    told = one_line(capsys)
-    assert told.startswith(f"twolayer generate: error: {path}: ")
-    assert message in told
+    printed = one_line(capsys)
+    assert printed.startswith(f"twolayer generate: error: {path}: ")
+    assert message in printed
     assert os.listdir(tmp_path) == ["data.nc"]
 
 
@@ -515,7 +515,7 @@ def foreign_file(path: Path, kind: str, values: Any, written: int = 3, **attribu
             file.createDimension(name, size)
         file.createVariable("inputs", "f8", ("sample", "feature"))[...] = np.eye(3, 4)
         file.createVariable("initial_hidden", "f8", ("neuron", "feature"))[...] = np.ones((5, 4))
-        file.createVariable("beside", "f8", ("sample",), fill_value=-1.0)[...] = -1.0  # nobody reads it
+        file.createVariable("unread", "f8", ("sample",), fill_value=-1.0)[...] = -1.0  # nobody reads it
         for name, dimension, size in (("targets", "sample", 3), ("initial_output", "neuron", 5)):
             variable = file.createVariable(name, kind, (dimension,), fill_value=fill)
             variable.setncatts(attributes)
@@ -672,8 +672,8 @@ def test_a_file_between_stages_that_cannot_be_used_is_one_line(
             or other.read_bytes()
         )
     assert main(arguments) == 2
-    told = one_line(capsys)
-    assert told.startswith(f"twolayer {arguments[0]}: error: {target}: ")
+    printed = one_line(capsys)
+    assert printed.startswith(f"twolayer {arguments[0]}: error: {target}: ")
     assert not (tmp_path / "out.nc").exists()
 
 

@@ -197,9 +197,9 @@ def test_measure_refuses_a_wrong_trajectory(experiment: Path, capsys: Any, what:
     change, message = WRONG_TRAJECTORIES[what]
     rewritten(at / "trajectory.nc", change)
     assert main(measuring(at, experiment / "made.nc")) == 2
-    told = one_line(capsys)
-    assert told.startswith(f"twolayer measure: error: {at}/trajectory.nc: ")
-    assert message in told
+    printed = one_line(capsys)
+    assert printed.startswith(f"twolayer measure: error: {at}/trajectory.nc: ")
+    assert message in printed
     assert not (experiment / "made.nc").exists()
 
 
@@ -320,9 +320,9 @@ def test_gather_refuses_wrong_metrics(experiment: Path, capsys: Any, what: str) 
     change(experiment)
     names = [*NAMES[1:], NAMES[0]]  # the wrong one last: the others agree
     assert gathering(experiment, *names) == 2
-    told = one_line(capsys)
-    assert told.startswith(f"twolayer gather: error: {experiment}/{NAMES[0]}/metrics.nc: ")
-    assert message in told
+    printed = one_line(capsys)
+    assert printed.startswith(f"twolayer gather: error: {experiment}/{NAMES[0]}/metrics.nc: ")
+    assert message in printed
     assert not (experiment / "made.nc").exists()
 
 
@@ -332,7 +332,7 @@ def test_gather_refuses_a_run_named_twice(experiment: Path, capsys: Any) -> None
 
 
 def test_gather_refuses_runs_that_are_not_those_of_the_config(experiment: Path, capsys: Any) -> None:
-    """A digest of the config's runs tells metrics of other settings; with a problem beside them, by name."""
+    """A digest of the config's runs tells metrics of other settings; with a problem in their folder, by name."""
     digest = digest_of(json.dumps(run) for run in RUNS)
     assert gathering(experiment, *NAMES, digest=digest) == 0
     (experiment / "made.nc").unlink()

@@ -122,8 +122,8 @@ def test_paths_are_read_from_the_folder_of_their_config(tmp_path: Path, monkeypa
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / file).touch()
     section = {**EXPERIMENT, "problem": {"name": "file", "path": "data/a.nc"}}
-    own = {**section, "sweep": {"problem.path": {"one": "data/b.nc", "two": str(far)}}}
-    (tmp_path / "here" / "config.yaml").write_text(one_paper(e=section, swept=own))
+    section_of_two = {**section, "sweep": {"problem.path": {"one": "data/b.nc", "two": str(far)}}}
+    (tmp_path / "here" / "config.yaml").write_text(one_paper(e=section, swept=section_of_two))
     override = {"mine": {"experiments": {"f": {**section, "problem": {"name": "file", "path": "d.nc"}}}}}
     found = load_study([tmp_path / "here" / "config.yaml"], {"papers": override})
     runs = {name: experiment.runs for name, experiment in found.papers["mine"].experiments.items()}
@@ -133,7 +133,7 @@ def test_paths_are_read_from_the_folder_of_their_config(tmp_path: Path, monkeypa
     assert runs["f"]["default"].data_files("problem") == ["d.nc"]
 
 
-def test_a_data_file_that_is_not_there_is_told_with_its_place(tmp_path: Path, monkeypatch: Any) -> None:
+def test_a_data_file_that_is_not_there_is_reported_with_its_place(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.chdir(tmp_path)
     section = {**EXPERIMENT, "problem": {"name": "file", "path": "nodata.nc"}}
     (tmp_path / "config.yaml").write_text(one_paper(e=section))
@@ -215,7 +215,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         load_study([tmp_path / "latin.yaml"])
 
 
-def test_an_experiment_that_no_figure_uses_is_told(tmp_path: Path) -> None:
+def test_an_experiment_that_no_figure_uses_is_reported(tmp_path: Path) -> None:
     warnings = study(tmp_path, one_paper(e=EXPERIMENT)).warnings
     assert "papers.mine.experiments.e: no figure or claim uses it; `snakemake mine` makes it" in warnings
 

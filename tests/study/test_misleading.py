@@ -159,5 +159,5 @@ def test_angles_in_radians_are_doubted() -> None:
     )
     for angles in ([0.0, 1.0], [0.0, 0.5, 90.0], [0.0, 60.0], [3.0, -3.0]):
         section = {**EXPERIMENT, "problem": {**teacher, "angles": angles}}
-        told = load_study([], {"papers": {"mine": {"experiments": {"e": section}}}}).warnings
-        assert not any("radians" in line for line in told), angles
+        printed = load_study([], {"papers": {"mine": {"experiments": {"e": section}}}}).warnings
+        assert not any("radians" in line for line in printed), angles

@@ -29,9 +29,9 @@ from twolayer import Paper
 paper = Paper("first", "Nobody, never", setting={"network.neurons": 2})
 
 @paper.figure("theorem", "Two losses.", on={"rate": "loss", "second.rate": "loss"})
-def both(canvas, own, other):
+def both(canvas, first, other):
     axes = canvas.subplots()
-    for run in (own, other):
+    for run in (first, other):
         axes.plot(run.time, run.loss[0], label=run.experiment)
 """
 
@@ -53,9 +53,9 @@ def study(**papers: Any) -> Study:
 
 
 def test_the_dataset_of_another_paper_is_named_with_it() -> None:
-    own, other = dataset_file("first", "rate"), dataset_file("first", "second.rate")
-    assert (str(own), str(other)) == ("results/first/rate/dataset.nc", "results/second/rate/dataset.nc")
-    assert [experiment_of(file, "first") for file in (own, other)] == ["rate", "second.rate"]
+    first, other = dataset_file("first", "rate"), dataset_file("first", "second.rate")
+    assert (str(first), str(other)) == ("results/first/rate/dataset.nc", "results/second/rate/dataset.nc")
+    assert [experiment_of(file, "first") for file in (first, other)] == ["rate", "second.rate"]
     assert experiment_of(Path("elsewhere/rate/dataset.nc"), "first") == "rate"
 
 
@@ -102,7 +102,7 @@ def make(found: Study, paper: str) -> None:
     assert main(["gather", folder, "--runs", "default", "--output", f"{folder}/dataset.nc"]) == 0
 
 
-def test_a_config_names_another_papers_experiment_and_is_told_of_one_that_is_none(folder: Path) -> None:
+def test_a_config_names_another_papers_experiment_and_an_unknown_one_is_an_error(folder: Path) -> None:
     for wrong, near in (("second.rte", "second.rate"), ("rte", "rate")):
         figures = {"both": {"experiments": ["rate", wrong]}}
         with pytest.raises(ConfigError, match=rf"there is no experiment '{wrong}'. Did you mean '{near}'\?"):

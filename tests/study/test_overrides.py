@@ -161,7 +161,7 @@ def test_metrics_that_a_config_takes_from_a_paper_are_a_warning() -> None:
         [PROJECT / "config.yaml"], {"papers": {"zhu2025": {"experiments": experiments}}}
     ).warnings
     assert warnings == [
-        "papers.zhu2025.experiments.groups.metrics: leaves out closest_teacher, which the paper's own list has; "
+        "papers.zhu2025.experiments.groups.metrics: leaves out closest_teacher, which the paper's list has; "
         "claims that need them are inconclusive"
     ]
 

@@ -86,7 +86,7 @@ def test_a_short_dynamics_runs_on_every_backend(tmp_path: Path, backend: str) ->
     assert dataset["step"].values.tolist() == [0, 1, 2, 30]
 
 
-def test_found_in_a_named_folder_and_told_with_its_place(tmp_path: Path) -> None:
+def test_found_in_a_named_folder_and_reported_with_its_place(tmp_path: Path) -> None:
     place(tmp_path / "further", dynamics__momentum=MOMENTUM, metrics__a=metric("a"))
     (tmp_path / "config.yaml").write_text("plugin_paths: [further]")
     study = load_study([tmp_path / "config.yaml"])
@@ -106,7 +106,7 @@ def test_a_plugin_finds_its_neighbours_and_counts_them_as_its_code(tmp_path: Pat
     assert folder / "metrics" / "_shared.py" in closure([found.file])
 
 
-def test_two_of_one_name_are_told_with_both_places(tmp_path: Path) -> None:
+def test_two_of_one_name_are_reported_with_both_places(tmp_path: Path) -> None:
     folder = place(tmp_path / "further", metrics__mine=metric("loss"), metrics__other=metric("fine"))
     registry = load([folder])
     with pytest.raises(ConfigError) as caught:
@@ -131,7 +131,7 @@ BROKEN = {
     ),
     "a syntax error": (metric("x") + "def broken(:\n", r"SyntaxError: .*line 7"),
     "a missing package": ("import nothing_of_that_name\n", r"ModuleNotFoundError: .*_that_name.*line 1"),
-    "an error of its own": ("\n1 / 0\n", r"ZeroDivisionError: division by zero \(line 2\)"),
+    "an error of the file": ("\n1 / 0\n", r"ZeroDivisionError: division by zero \(line 2\)"),
     "a wrong argument": (metric("x").replace("(register)", "(registre)"), r"registre"),
     "a name that is no text": (
         metric("x").replace("register('x'", "register(3"),
@@ -169,7 +169,7 @@ BROKEN = {
         metric("x").replace("'neuron')", "'time')"),
         r"'x' has a dimension twice: seed, time, time",
     ),
-    "a thing that is no metric": (
+    "an object that is no metric": (
         metric("x").partition("register('x'")[0] + "register('x', 5)\n",
         r"'x' \(5\) must be a Metric",
     ),
@@ -324,8 +324,8 @@ def test_a_paper_in_a_named_folder(tmp_path: Path) -> None:
 def test_the_list_of_plugins(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = place(tmp_path / "further", dynamics__momentum=MOMENTUM, metrics__broken="1 / 0\n")
     assert main(["plugins", "--plugin-path", str(folder)]) == 0
-    told, warned = capsys.readouterr()
-    lines = told.splitlines()
+    printed, warned = capsys.readouterr()
+    lines = printed.splitlines()
     assert [line for line in lines if not line.startswith(" ")] == list(KINDS)
     at = next(index for index, line in enumerate(lines) if line.startswith("  momentum  "))
     assert lines[at + 1 : at + 4] == [
@@ -366,15 +366,15 @@ def test_an_installed_package(tmp_path: Path) -> None:
             command, env=environment, capture_output=True, text=True, check=False, cwd=tmp_path
         )
 
-    told = listed("-m", "twolayer.cli", "plugins")
-    assert told.returncode == 0, told.stderr
-    lines = told.stdout.splitlines()
+    printed = listed("-m", "twolayer.cli", "plugins")
+    assert printed.returncode == 0, printed.stderr
+    lines = printed.stdout.splitlines()
     at = next(index for index, line in enumerate(lines) if line.startswith("  momentum  "))
     assert lines[at + 1] == "      step_size: float   (required)"
     assert "      (entry point momentum = twolayer_momentum)" in lines[at : at + 5]
     assert (
         "plugin entry point damaged = twolayer_momentum.damaged is left out: ModuleNotFoundError"
-        in told.stderr
+        in printed.stderr
     )
     ran = listed("-c", f"import twolayer; print(float(twolayer.run({EXPERIMENT!r}, 'numpy')['loss'][0, -1]))")
     assert ran.returncode == 0, ran.stderr

@@ -59,7 +59,7 @@ except ConfigError as error:
 
 
 def read(file: Path) -> tuple[str, int]:
-    """What is said of a config, and the megabytes it took, in a process of its own that may have 4 GB."""
+    """What is said of a config, and the megabytes it took, in another process that may have 4 GB."""
 
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))

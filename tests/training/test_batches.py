@@ -262,8 +262,8 @@ class Given(InitializationSpec):
         self.start = start
 
     def weights(self, data: Any, network: Network, random: Any, seed: int) -> Weights:
-        own = seed % len(self.start.hidden)
-        return Weights(self.start.hidden[own], self.start.output[own])
+        drawn_for = seed % len(self.start.hidden)
+        return Weights(self.start.hidden[drawn_for], self.start.output[drawn_for])
 
 
 def run_of(
@@ -326,7 +326,7 @@ def test_steps_one_by_one_are_the_fused_ones() -> None:
 
 @pytest.mark.parametrize("name", ["numpy", "numba"])
 @pytest.mark.parametrize("problem", ["population", "finite"])
-def test_a_divergence_is_told(name: str, problem: str) -> None:
+def test_a_divergence_is_reported(name: str, problem: str) -> None:
     section: dict[str, Any] = {"name": "gaussian_teacher", "dimension": 4, "teachers": 2}
     if problem == "finite":
         section["samples"] = 30

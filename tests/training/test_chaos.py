@@ -58,7 +58,7 @@ def test_a_chaotic_descent_is_marked_before_backends_part(step_size: float) -> N
             assert mark <= step[np.argmax(row > 1e-2)]
             assert mark >= step[np.argmax(row > 1e-12)] / 2
     for dataset in both:
-        assert "hang" in dataset["path_trusted_until"].attrs["long_name"]
+        assert "depend on rounding" in dataset["path_trusted_until"].attrs["long_name"]
         assert "parts from the path" in dataset.attrs["notes"]
     if step_size == 1.672:
         assert distance[:, step == 400].max() < 1e-3

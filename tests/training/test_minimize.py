@@ -92,11 +92,11 @@ def test_the_spurious_minimum_of_six_students_and_six_teachers() -> None:
     problem = teacher.problem(network)
 
     def matrix(numbers: Any) -> Any:
-        own, others, near, back, aside = numbers
+        diagonal, others, near, back, aside = numbers
         hidden = np.full((6, 6), aside)
         hidden[0, :], hidden[:, 0] = others, back
         np.fill_diagonal(hidden, near)
-        hidden[0, 0] = own
+        hidden[0, 0] = diagonal
         return hidden
 
     guess = np.array([-0.7, 0.22, 1.004, 0.0, 0.0])

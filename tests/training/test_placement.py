@@ -137,7 +137,7 @@ class Card(Backend):
 '''
 
 HOLD = '''\
-"""hold: stand still, and tell for how long the card was held."""
+"""hold: stand still, and tell for how long the card was in use."""
 
 import time
 from dataclasses import dataclass
@@ -152,7 +152,7 @@ class Hold(Descent):
     def steps(self, problem, weights, random):
         begin = time.time()
         time.sleep(1.5)
-        with Path("held").open("a") as file:
+        with Path("in_use").open("a") as file:
             file.write(f"{begin} {time.time()}\\n")
         while True:
             yield weights
@@ -209,33 +209,33 @@ def project(tmp_path: Path) -> Project:
 
 
 def most_at_once(project: Project) -> int:
-    """How many held the card at once."""
-    lines = (project.folder / "held").read_text().splitlines()
+    """How many used the card at once."""
+    lines = (project.folder / "in_use").read_text().splitlines()
     spans = [tuple(map(float, line.split())) for line in lines]
     return max(sum(begin <= moment < end for begin, end in spans) for moment, _ in spans)
 
 
 def test_jobs_ask_for_the_card_that_they_use(project: Project) -> None:
-    told = project.snakemake("--dry-run", "--verbose", "shared")
-    jobs = [job for job in told.split("\n\n") if "trajectory.nc" in job and "rule train:" in job]
+    printed = project.snakemake("--dry-run", "--verbose", "shared")
+    jobs = [job for job in printed.split("\n\n") if "trajectory.nc" in job and "rule train:" in job]
     asked = {re.findall(r"results/shared/(\w+)", job)[0]: re.findall(r"gpu=(\d)", job) for job in jobs}
     assert asked == {"large": ["1"], "small": ["0"]}
-    told = project.snakemake("--dry-run", "--verbose", "shared", "--config", "backend=numba")
-    assert set(re.findall(r"gpu=(\d)", told)) == {"0"}
+    printed = project.snakemake("--dry-run", "--verbose", "shared", "--config", "backend=numba")
+    assert set(re.findall(r"gpu=(\d)", printed)) == {"0"}
 
 
-def test_one_job_at_a_time_holds_the_card_unless_told_otherwise(project: Project) -> None:
+def test_one_job_at_a_time_holds_the_card_unless_the_profile_says_otherwise(project: Project) -> None:
     large = [f"results/shared/large/scale={scale}/trajectory.nc" for scale in (0.1, 0.2, 0.3)]
     small = "results/shared/small/default/trajectory.nc"
-    told = project.snakemake("--cores", "4", *large, small)
+    printed = project.snakemake("--cores", "4", *large, small)
     assert (
         "train shared/small/default: trained on the host (numba): gradient flow is computed on the host"
-        in told
+        in printed
     )
-    assert "train shared/large" not in told.partition("left a note")[2]
+    assert "train shared/large" not in printed.partition("left a note")[2]
     assert most_at_once(project) == 1
     for backend, file in (("card", large[0]), ("numba", small)):
         assert netcdf.read(project.folder / file)[1]["backend"] == backend
-    (project.folder / "held").unlink()
+    (project.folder / "in_use").unlink()
     project.snakemake("--cores", "4", "--resources", "gpu=3", "--forcerun", "train", "--", *large)
     assert most_at_once(project) > 1

@@ -63,7 +63,7 @@ def test_a_loss_that_cannot_be_computed_stops_nothing() -> None:
     assert str(states[0]) == "t = 1 (100 %)"
 
 
-def test_nobody_is_told_and_nothing_computed_where_nobody_listens() -> None:
+def test_nothing_is_printed_and_nothing_computed_where_nobody_listens() -> None:
     def loss() -> Any:
         raise AssertionError
 
@@ -89,13 +89,13 @@ def test_a_run_shows_one_line_and_clears_it(changes: Any, capsys: pytest.Capture
     given = EXPERIMENT | changes
     quiet = twolayer.run(given, "numpy")
     assert capsys.readouterr().err == ""  # no terminal, nobody asked
-    told = twolayer.run(given, "numpy", progress=True)
+    with_progress = twolayer.run(given, "numpy", progress=True)
     lines = capsys.readouterr().err.split("\r")
     losses = quiet["loss"].isel(time=-1).values
     known = [*losses, np.median(losses)]  # of a seed, or of all
     assert lines[-3].strip() in [f"default: t = 1 (100 %), loss {loss:.3g}" for loss in known]
     assert lines[-2].strip() == lines[-1] == ""
-    assert quiet.identical(told)
+    assert quiet.identical(with_progress)
     assert not any(isinstance(handler, Meter) for handler in LOGGER.handlers)
 
 

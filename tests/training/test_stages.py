@@ -30,7 +30,7 @@ from twolayer.training.train import train
 
 REGISTRY = load()
 RANDOM = np.random.default_rng(0)
-INPUTS = RANDOM.standard_normal((2, 30, 4))  # each seed its own
+INPUTS = RANDOM.standard_normal((2, 30, 4))  # seeds differ
 DATA = {
     "finite": FiniteData(INPUTS, np.abs(INPUTS[..., 0]) - 0.5 * INPUTS[..., 1]),
     "population": Teacher(np.eye(4)[:2], np.array([1.0, -0.8]), "constant"),
@@ -105,7 +105,7 @@ def test_hidden_weights_alone_flow_as_with_fixed_outputs(kind: str) -> None:
     begin = REGISTRY.build("initializations", {"name": "gaussian", "scale": 0.5}, "initialization")[1]
     plain = REGISTRY.build("dynamics", flow, "dynamics")[1]
     fixed = train(DATA[kind], network, begin, plain, Times(values=[0.5]), [0, 1], backend("numpy"))
-    held = train(
+    scheduled = train(
         DATA[kind],
         network,
         begin,
@@ -114,7 +114,7 @@ def test_hidden_weights_alone_flow_as_with_fixed_outputs(kind: str) -> None:
         [0, 1],
         backend("numpy"),
     )
-    np.testing.assert_allclose(held.weights.hidden, fixed.weights.hidden, rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(scheduled.weights.hidden, fixed.weights.hidden, rtol=1e-6, atol=1e-7)
     path = trained(DATA[kind], stages(start), [1e-9, 0.5]).weights
     np.testing.assert_array_equal(path.output[:, 1], path.output[:, 2])
     assert np.abs(path.hidden[:, 1] - path.hidden[:, 2]).max() > 1e-2
@@ -123,7 +123,7 @@ def test_hidden_weights_alone_flow_as_with_fixed_outputs(kind: str) -> None:
 @pytest.mark.parametrize("layers", ["hidden", "output"])
 @pytest.mark.parametrize("kind", DATA)
 @pytest.mark.parametrize("device", BACKENDS)
-def test_batches_move_the_layers_they_are_told(layers: str, kind: str, device: str) -> None:
+def test_batches_move_the_layers_that_config_names(layers: str, kind: str, device: str) -> None:
     """Both layers' steps are drawn from one generator: the one that moves goes as the rule with its batch says."""
     listed = [{"name": "stochastic_gradient_descent", "step_size": 0.05, "batch_size": 8, "layers": layers}]
     path = trained(DATA[kind], stages(listed), [0.05, 0.1], device).weights
@@ -164,11 +164,11 @@ def test_a_fit_without_weight_decay_moves_as_little_as_it_can(kind: str) -> None
 
 @pytest.mark.parametrize("device", BACKENDS)
 def test_balancing_keeps_the_function(device: str) -> None:
-    held = backend(device)
-    problem = held.problem(DATA["finite"], network_of(3), "float64", 1)
+    library = backend(device)
+    problem = library.problem(DATA["finite"], network_of(3), "float64", 1)
     hidden = np.array([[[1e-8, 0, 0, 0], [3.0, 4.0, 0, 0], [0, 0, 0, 0]]] * 2)
     output = np.array([[1e8, -0.2, 5.0]] * 2)
-    weights = Weights(held.asarray(hidden, "float64"), held.asarray(output, "float64"))
+    weights = Weights(library.asarray(hidden, "float64"), library.asarray(output, "float64"))
     balancing = REGISTRY.find("dynamics", "balancing").plugin()
     after = balancing.update(problem, weights, [])
     length = np.linalg.norm(to_host(after.hidden), axis=-1)
@@ -220,7 +220,7 @@ def test_what_is_saved_does_not_change_the_run() -> None:
 def test_weight_decay_is_that_of_the_stage() -> None:
     path = trained(DATA["population"], stages(WHOLE), [2.0, 3.0, 4.0, 5.0, 6.0, 7.0])
     assert path.weight_decay.tolist() == [0, 0, 0.05, 0.05, 0, 0.01, 0.01]
-    schedule = {"values": [0.3, 0.1], "until": [1.0]}  # on the stage's own clock
+    schedule = {"values": [0.3, 0.1], "until": [1.0]}  # on the stage's clock
     dynamics = stages(
         [
             {"name": "gradient_descent", "step_size": 0.5, "until": 10},
@@ -437,7 +437,7 @@ BAD: dict[str, tuple[Any, dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_mistakes_are_told_with_their_place(case: str) -> None:
+def test_mistakes_are_reported_with_their_place(case: str) -> None:
     listed, changes, message = BAD[case]
     with pytest.raises(ConfigError, match=message):
         made(listed, **changes)
@@ -457,7 +457,7 @@ entry = st.dictionaries(keys, known | anything, max_size=5)
 
 @given(st.lists(entry | anything, max_size=3) | anything)
 def test_any_stages_are_taken_or_refused(listed: Any) -> None:
-    """What is taken comes back the same from the run's own JSON."""
+    """What is taken comes back the same from the run's JSON."""
     taken = attempt(listed)
     if taken is not None:
         described = json.loads(taken)

@@ -1,4 +1,4 @@
-"""The stop rule: each dynamics ends where the rule is met on its own path, and its last state stands."""
+"""The stop rule: each dynamics ends where the rule is met on its path, and its last state stands."""
 
 from __future__ import annotations
 

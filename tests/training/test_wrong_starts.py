@@ -178,7 +178,7 @@ def test_what_float32_cannot_hold_is_refused(what: str) -> None:
 
 
 def test_float32_takes_zeros_and_small_coordinates() -> None:
-    """A neuron at 0 stays one, and a coordinate that is small beside its neuron is rounding."""
+    """A neuron at 0 stays one, and a coordinate that is small compared with its neuron is rounding."""
     hidden = np.array([[0.0, 0.0], [1.0, 1e-50], [1e-30, 0.0]])
     path = train(DATA, network(), drawing(hidden=hidden), Plain(0.1), TIMES, [0], NUMPY, "float32")
     np.testing.assert_array_equal(path.weights.hidden[0, 0], hidden.astype(np.float32))

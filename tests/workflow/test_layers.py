@@ -19,7 +19,7 @@ PACKAGE = PROJECT / "src" / "twolayer"
 PLUGINS = PROJECT / "plugins"
 KINDS = ("backends", "problems", "initializations", "dynamics", "metrics")
 
-# A room imports only from rows above its own; within a room modules import in one direction.
+# A room imports only from rows above it; within a room modules import in one direction.
 LAYERS = (
     ("errors",),
     ("core",),
@@ -48,7 +48,7 @@ def imported(file: Path) -> Iterator[tuple[int, str, str]]:
                 yield 0, alias.name, ""
 
 
-def own(file: Path) -> set[str]:
+def imported_rooms(file: Path) -> set[str]:
     """The modules of this package that a file imports, each by the first word below the package."""
     found = set()
     for level, module, name in imported(file):
@@ -69,7 +69,7 @@ def test_rooms_import_downwards(file: Path) -> None:
     if top == "__init__":
         return
     assert top in LEVEL, f"{top} needs a place in LAYERS"
-    for room in own(file) - {top, "EXPORTS"}:
+    for room in imported_rooms(file) - {top, "EXPORTS"}:
         assert LEVEL[room] < LEVEL[top], f"{file.relative_to(PACKAGE)} imports from {room}"
 
 
@@ -85,13 +85,13 @@ def test_no_arrow_runs_back_within_a_room() -> None:
 
 @pytest.mark.parametrize("stage", sorted((PACKAGE / "stages").glob("*.py")), ids=lambda file: file.stem)
 def test_a_stage_knows_neither_plugins_nor_another_stage(stage: Path) -> None:
-    assert own(stage) & {"study", "stages"} == set()
+    assert imported_rooms(stage) & {"study", "stages"} == set()
 
 
 def test_networks_and_the_exact_flow_stand_alone() -> None:
-    assert own(PACKAGE / "core" / "network.py") == {"core"}
+    assert imported_rooms(PACKAGE / "core" / "network.py") == {"core"}
     for file in (PACKAGE / "finite" / "flow").glob("*.py"):
-        assert own(file) <= {"finite", "kernels", "core", "errors"}
+        assert imported_rooms(file) <= {"finite", "kernels", "core", "errors"}
     # array code takes its namespace from the arrays; at the top nothing names a library
     for name in ("arrays", "network", "problem"):
         top = ast.parse((PACKAGE / "core" / f"{name}.py").read_text(encoding="utf-8")).body
@@ -160,7 +160,7 @@ def test_rules_import_the_config_and_call_the_command_line() -> None:
 
 
 def test_no_two_classes_share_a_name() -> None:
-    """One word for one thing: a class of src or plugins is found by its name alone."""
+    """One word, one meaning: a class of src or plugins is found by its name alone."""
     places: dict[str, list[str]] = {}
     for folder in (PACKAGE, plugin_folder()):
         for file in sorted(folder.rglob("*.py")):

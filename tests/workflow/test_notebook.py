@@ -56,7 +56,7 @@ def test_weights_on_request() -> None:
     assert "hidden" not in twolayer.run(EXPERIMENT, "numpy")
 
 
-def test_mistakes_are_told_with_their_place() -> None:
+def test_mistakes_are_reported_with_their_place() -> None:
     with pytest.raises(ConfigError, match=r"^experiment\.network\.nuerons: .* Did you mean 'neurons'"):
         twolayer.run({**EXPERIMENT, "network": {"nuerons": 3}})
     with pytest.raises(ConfigError, match=r"backend: there is no backend 'torch'"):
@@ -151,9 +151,9 @@ def test_plugins_are_as_their_files_are_now(tmp_path: Path) -> None:
         "metrics": ["loss"],
     }
 
-    def losses(shared: float, own: float) -> Any:
+    def losses(shared: float, private: float) -> Any:
         (folder / "_shared.py").write_text(f"def factor():\n    return {shared}\n")
-        (folder / "mine.py").write_text(DYNAMICS.replace("{factor}", str(own)))
+        (folder / "mine.py").write_text(DYNAMICS.replace("{factor}", str(private)))
         dataset = twolayer.run(experiment, "numpy", plugin_paths=[str(tmp_path / "plugins")])
         return dataset["loss"].values
 

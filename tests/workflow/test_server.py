@@ -1,4 +1,4 @@
-"""A command that runs in a copy of the server is like one in a process of its own."""
+"""A command that runs in a copy of the server is like one in a new process."""
 
 from __future__ import annotations
 

@@ -190,9 +190,9 @@ def test_the_time_left_follows_from_each_kind_of_job() -> None:
 def test_an_error_in_yaml_has_file_and_line(tmp_path: Path, text: str, place: str) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text(text)
-    told = error_in_yaml(["snakemake", "--configfile", str(file)])
-    assert told.startswith(f"{file}: is not valid YAML")
-    assert told.endswith(f'in "{file}", {place}')
+    printed = error_in_yaml(["snakemake", "--configfile", str(file)])
+    assert printed.startswith(f"{file}: is not valid YAML")
+    assert printed.endswith(f'in "{file}", {place}')
 
 
 @pytest.mark.parametrize(

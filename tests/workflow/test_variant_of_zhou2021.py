@@ -106,8 +106,8 @@ def test_a_variant_of_a_paper_to_its_figures_and_claims(tmp_path: Path) -> None:
     )
     del project.environment["NUMBA_DISABLE_JIT"]
     project.write("config.yaml", CONFIG)
-    told = project.snakemake("zhou2021_small")
-    assert "Traceback" not in told
+    printed = project.snakemake("zhou2021_small")
+    assert "Traceback" not in printed
     folder = project.result("zhou2021_small/figures")
     drawn = {name for name, wanted in FIGURES.items() if wanted}
     assert {file.stem for file in folder.glob("*.png")} == drawn
@@ -123,6 +123,6 @@ def test_a_variant_of_a_paper_to_its_figures_and_claims(tmp_path: Path) -> None:
     bisector = [row for row in rows if row["claim"].startswith("bisector[70")]
     assert {row["verdict"] for row in bisector} == {"holds"}
     for row in rows:
-        told = f"{row['claim']}: {row['detail']}"
-        assert "Error" not in told, told
-        assert "nan" not in told.lower().split(), told
+        printed = f"{row['claim']}: {row['detail']}"
+        assert "Error" not in printed, printed
+        assert "nan" not in printed.lower().split(), printed

@@ -82,9 +82,9 @@ def test_a_study_is_listed_with_what_is_up_to_date(
     study: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(study)
-    told = said(capsys, "list")
-    assert "falling  2 runs of 2 seeds: missing" in told
-    assert "losses   missing" in told
+    printed = said(capsys, "list")
+    assert "falling  2 runs of 2 seeds: missing" in printed
+    assert "losses   missing" in printed
     make("neurons=2")
     assert "falling  2 runs of 2 seeds: 1 of 2 runs missing" in said(capsys, "list")
     make("neurons=3")
@@ -98,9 +98,9 @@ def test_a_study_is_listed_with_what_is_up_to_date(
     )
     assert "falling  2 runs of 2 seeds: up to date" in said(capsys, "list")
     (study / "faster.yaml").write_text(CONFIG.replace("step_size: 1.0e-1", "step_size: 2.0e-1"))
-    told = said(capsys, "list", "--configfile", "faster.yaml")
+    printed = said(capsys, "list", "--configfile", "faster.yaml")
     reason = "trajectory.nc is of another run: dynamics.step_size is 0.1, not 0.2"
-    assert f"2 of 2 runs to be made again: {reason}" in told.replace("problem.nc", "trajectory.nc")
+    assert f"2 of 2 runs to be made again: {reason}" in printed.replace("problem.nc", "trajectory.nc")
 
 
 def test_claims_are_printed_of_one_paper_or_all_and_those_that_fail_alone(
@@ -110,19 +110,19 @@ def test_claims_are_printed_of_one_paper_or_all_and_those_that_fail_alone(
     assert "there is no claims.json of 'other'" in said(capsys, "claims", "other", status=2)
     data = ["--datasets", "results/tiny/falling/dataset.nc"]
     said(capsys, "claims", "tiny", "--plugin-path", "mine", *data, "--output", "results/tiny/claims.json")
-    told = said(capsys, "claims")
-    assert "tiny.falls" in told
-    assert told.endswith("2 claims: 1 hold, 1 fail, 0 inconclusive\n")
-    told = said(capsys, "claims", "tiny", "--failing")
-    assert "tiny.falls" not in told
-    assert "fails: tiny.negative: The loss is negative." in told
+    printed = said(capsys, "claims")
+    assert "tiny.falls" in printed
+    assert printed.endswith("2 claims: 1 hold, 1 fail, 0 inconclusive\n")
+    printed = said(capsys, "claims", "tiny", "--failing")
+    assert "tiny.falls" not in printed
+    assert "fails: tiny.negative: The loss is negative." in printed
 
 
 def test_a_figure_is_shown_with_settings_claims_files_and_command(
     study: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(study)
-    told = said(capsys, "show", "tiny.losses")
+    printed = said(capsys, "show", "tiny.losses")
     for line in (
         "  shows: The loss falls.",
         "    swept neurons: 2, 3",
@@ -130,9 +130,9 @@ def test_a_figure_is_shown_with_settings_claims_files_and_command(
         "    holds: falls: predicted ≤ 0, measured ",
         "  again: snakemake --cores all results/tiny/figures/losses.pdf",
     ):
-        assert f"\n{line}" in told
-    told = said(capsys, "show", "tiny.loses", status=2)
-    assert "papers.tiny.figures: there is no figure 'loses'. Did you mean 'losses'?" in told
+        assert f"\n{line}" in printed
+    printed = said(capsys, "show", "tiny.loses", status=2)
+    assert "papers.tiny.figures: there is no figure 'loses'. Did you mean 'losses'?" in printed
 
 
 def test_only_folders_of_runs_that_nothing_asks_for_are_removed(
@@ -152,17 +152,17 @@ def test_only_folders_of_runs_that_nothing_asks_for_are_removed(
 
 
 def test_every_plugin_is_listed_with_what_it_is(capsys: pytest.CaptureFixture[str]) -> None:
-    told = said(capsys, "plugins")
-    assert [line for line in told.splitlines() if not line.startswith(" ")] == list(KINDS)
+    printed = said(capsys, "plugins")
+    assert [line for line in printed.splitlines() if not line.startswith(" ")] == list(KINDS)
     without = [
         line
-        for line in told.splitlines()
+        for line in printed.splitlines()
         if line.startswith("  ") and line[2] != " " and len(line.split()) < 2
     ]
     assert without == []
-    told = said(capsys, "plugins", "metrics", "imbalance")
-    assert "imbalance a² − |w|² (seed, time, neuron) [1]; where output weights are parameters" in told
-    assert "the difference of squares would lose half the digits" in told
+    printed = said(capsys, "plugins", "metrics", "imbalance")
+    assert "imbalance a² − |w|² (seed, time, neuron) [1]; where output weights are parameters" in printed
+    assert "the difference of squares would lose half the digits" in printed
     assert "there is no kind 'metric'. Did you mean 'metrics'?" in said(capsys, "plugins", "metric", status=2)
     assert "there is no metric 'los'. Did you mean 'loss'?" in said(
         capsys, "plugins", "metrics", "los", status=2
@@ -221,8 +221,8 @@ def test_a_figure_of_a_variant_is_shown_with_the_verdicts_on_its_face(
     (config.parent / "figures").mkdir(parents=True)
     config.write_text("papers: {tiny_more: {base: tiny, experiments: {falling: {seeds: 3}}}}")
     (config.parent / "figures" / "losses.json").write_text('{"claims": {"falls": "holds"}}')
-    told = said(capsys, "show", "tiny_more.losses")
-    assert "changed from the paper: seeds: 3 (paper: 2)" in told
-    assert "holds: falls" in told
-    assert f"--configfile {config.relative_to(study)} -- results/tiny_more/figures/losses.pdf" in told
+    printed = said(capsys, "show", "tiny_more.losses")
+    assert "changed from the paper: seeds: 3 (paper: 2)" in printed
+    assert "holds: falls" in printed
+    assert f"--configfile {config.relative_to(study)} -- results/tiny_more/figures/losses.pdf" in printed
     assert "results/tiny_more/config.yaml" in said(capsys, "list").splitlines()[-1]

@@ -1,6 +1,6 @@
 """The workflow under the real Snakemake: which job runs after which change, and what is left after a failure.
 
-Each test works on a copy of the project in a temporary folder, whose own `src` and `plugins` its jobs run.
+Each test works on a copy of the project in a temporary folder, whose `src` and `plugins` its jobs run.
 """
 
 from __future__ import annotations
@@ -142,9 +142,11 @@ def project(pristine: Project, tmp_path: Path) -> Project:
     return Project(tmp_path / "project", pristine.folder)
 
 
-def test_everything_is_made_by_the_code_of_this_project_and_the_claims_are_told(pristine: Project) -> None:
-    told = (pristine.folder / "first.log").read_text()
-    assert planned(told) == {
+def test_everything_is_made_by_the_code_of_this_project_and_the_claims_are_reported(
+    pristine: Project,
+) -> None:
+    printed = (pristine.folder / "first.log").read_text()
+    assert planned(printed) == {
         "generate": 4,
         "train": 4,
         "measure": 4,
@@ -154,13 +156,13 @@ def test_everything_is_made_by_the_code_of_this_project_and_the_claims_are_told(
         "chart": 1,
         "gallery": 1,
     }
-    assert "3 claims: 1 hold, 2 fail, 0 inconclusive" in told
-    assert re.search(r"^  fails: tiny\.negative\[flow\]: predicted .*, measured .*$", told, re.MULTILINE)
-    assert "tiny.falls" not in told  # it holds
-    assert len(told.splitlines()) < 60, told
+    assert "3 claims: 1 hold, 2 fail, 0 inconclusive" in printed
+    assert re.search(r"^  fails: tiny\.negative\[flow\]: predicted .*, measured .*$", printed, re.MULTILINE)
+    assert "tiny.falls" not in printed  # it holds
+    assert len(printed.splitlines()) < 60, printed
     (log,) = (pristine.folder / ".snakemake" / "log").glob("*.log")
     assert "twolayer train" in log.read_text()  # what the terminal leaves out
-    assert "papers.tiny.experiments.flow: no figure" not in told  # a claim uses it
+    assert "papers.tiny.experiments.flow: no figure" not in printed  # a claim uses it
     verdicts = {
         row["claim"]: row["verdict"] for row in json.loads(pristine.result("tiny/claims.json").read_text())
     }
@@ -258,21 +260,21 @@ def test_an_edit_reruns_what_depends_on_it(pristine: Project, what: str) -> None
     kept = {file: file.read_text() for file in pristine.folder.glob("**/*.*") if file.suffix in TEXTS}
     try:
         edit(pristine)
-        told = pristine.snakemake("--dry-run", "--verbose", "tiny", "other")
+        printed = pristine.snakemake("--dry-run", "--verbose", "tiny", "other")
     finally:
         for file, text in kept.items():
             if file.read_text() != text:
                 file.write_text(text)
-    assert planned(told) == expected
-    assert all(file.startswith(f"results/{below}") for file in outputs(told)), outputs(told)
+    assert planned(printed) == expected
+    assert all(file.startswith(f"results/{below}") for file in outputs(printed)), outputs(printed)
 
 
 def test_a_new_value_of_a_sweep_runs_alone(project: Project) -> None:
     before = {file: file.stat().st_mtime_ns for file in project.result("tiny").glob("descent/*/*.nc")}
     assert len(before) == 6
     project.edit("config.yaml", "network.neurons: [2, 3]", "network.neurons: [2, 3, 4]")
-    told = project.snakemake()
-    assert planned(told) == {
+    printed = project.snakemake()
+    assert planned(printed) == {
         **{"generate": 1, "train": 1, **FOLLOW, "render": 1, "claims": 1, "chart": 1},
         "gallery": 1,
     }
@@ -363,8 +365,8 @@ def test_what_is_killed_leaves_nothing_half_done(tmp_path: Path, served: bool) -
     # a job that is killed: Snakemake goes on with the others, and fails in the end
     process = project.start("sleepers")
     os.kill(sleeper(process), signal.SIGKILL)
-    told, _ = process.communicate()
-    assert process.returncode == 1, told
+    printed, _ = process.communicate()
+    assert process.returncode == 1, printed
     done = sorted(folder.glob("sleeps=False/*.nc"))
     assert [file.name for file in done] == ["metrics.nc", "problem.nc", "trajectory.nc"]
     assert [file.name for file in folder.glob("sleeps=True/*.nc")] == ["problem.nc"]
@@ -374,10 +376,10 @@ def test_what_is_killed_leaves_nothing_half_done(tmp_path: Path, served: bool) -
     process = project.start("sleepers")
     pid = sleeper(process)
     os.killpg(process.pid, signal.SIGINT)
-    told, _ = process.communicate()
+    printed, _ = process.communicate()
     assert process.returncode != 0
     assert gone(pid)
-    assert "Traceback" not in told
+    assert "Traceback" not in printed
     left = {file.name for file in folder.glob("**/*") if file.is_file() and file.suffix != ".log"}
     assert left == {"metrics.nc", "problem.nc", "trajectory.nc"}
     assert [file.name for file in folder.glob("sleeps=True/*.nc")] == ["problem.nc"]
@@ -386,10 +388,10 @@ def test_what_is_killed_leaves_nothing_half_done(tmp_path: Path, served: bool) -
     process = project.start("sleepers")
     pid = sleeper(process)
     process.terminate()
-    told, _ = process.communicate(timeout=60)  # the job would sleep for two minutes
+    printed, _ = process.communicate(timeout=60)  # the job would sleep for two minutes
     assert process.returncode != 0
     assert gone(pid)
-    assert "Traceback" not in told
+    assert "Traceback" not in printed
 
     # SIGKILL to all, as when a machine stops: the locks stay, and the next run takes them away
     process = project.start("sleepers")
@@ -402,9 +404,9 @@ def test_what_is_killed_leaves_nothing_half_done(tmp_path: Path, served: bool) -
     process = project.start("sleepers")
     sleeper(process)
     second = project.start("sleepers")
-    told, _ = second.communicate()
+    printed, _ = second.communicate()
     assert second.returncode != 0
-    assert "LockException" in told
+    assert "LockException" in printed
     assert process.poll() is None
     os.killpg(process.pid, signal.SIGINT)
     process.communicate()
@@ -431,7 +433,7 @@ def test_a_job_that_outlives_snakemake_does_no_harm(tmp_path: Path) -> None:
     assert "LockException" in project.snakemake("sleepers", status=1)
     project.snakemake("--unlock")
     project.write("awake", "")
-    project.snakemake("sleepers")  # beside the orphan, which writes the same file
+    project.snakemake("sleepers")  # while the orphan runs, which writes the same file
     while Path(f"/proc/{orphan}").exists():
         time.sleep(0.05)
     assert "Nothing to be done" in project.snakemake("sleepers")
@@ -475,8 +477,8 @@ def test_further_config_plugins_and_a_descent_that_diverges(project: Project) ->
     }
     netcdf.write(project.folder / "elsewhere" / "data" / "two.nc", variables, {})
     options = ("--configfile", "elsewhere/more.yaml", "--config", "backend=numba")
-    told = project.snakemake("wild", "tiny", *options)
-    jobs = planned(told)
+    printed = project.snakemake("wild", "tiny", *options)
+    jobs = planned(printed)
     assert jobs == {
         "generate": 5,
         "train": 5,
@@ -486,11 +488,11 @@ def test_further_config_plugins_and_a_descent_that_diverges(project: Project) ->
         "claims": 1,
         "chart": 1,
     }
-    assert "plugin elsewhere/further/metrics/broken.py is left out: ModuleNotFoundError" in told
+    assert "plugin elsewhere/further/metrics/broken.py is left out: ModuleNotFoundError" in printed
     assert re.search(
-        r"seed 0 diverged at step \d+: the loss was .* before that step\. step_size is 50\.0", told
+        r"seed 0 diverged at step \d+: the loss was .* before that step\. step_size is 50\.0", printed
     )
-    assert re.search(r"plain gradient descent is stable below [\d.e-]+ ", told)
+    assert re.search(r"plain gradient descent is stable below [\d.e-]+ ", printed)
     with xr.open_dataset(project.result("wild/fast/dataset.nc")) as dataset:
         assert dataset["dynamics"].values.tolist() == ["frozen", "wild"]
         assert dataset["diverged_step"].sel(dynamics="frozen").item() == -1
@@ -507,15 +509,15 @@ def test_further_config_plugins_and_a_descent_that_diverges(project: Project) ->
     assert "Nothing to be done" in project.snakemake("wild", "tiny", *options)
 
 
-def test_mistakes_are_told_before_anything_runs(pristine: Project) -> None:
-    told = pristine.snakemake("--dry-run", "--config", "backend=nmupy", status=1)
-    assert "backend: there is no backend 'nmupy'. Did you mean 'numpy'?" in told
-    assert "Traceback" not in told
-    told = pristine.snakemake("--dry-run", "results/tiny/descent/neurons=9/metrics.nc", status=1)
-    assert "there is no run 'neurons=9'. Did you mean" in told
+def test_mistakes_are_reported_before_anything_runs(pristine: Project) -> None:
+    printed = pristine.snakemake("--dry-run", "--config", "backend=nmupy", status=1)
+    assert "backend: there is no backend 'nmupy'. Did you mean 'numpy'?" in printed
+    assert "Traceback" not in printed
+    printed = pristine.snakemake("--dry-run", "results/tiny/descent/neurons=9/metrics.nc", status=1)
+    assert "there is no run 'neurons=9'. Did you mean" in printed
     pristine.write("tab.yaml", "papers:\n\ttiny: {}\n")
-    told = pristine.snakemake("--dry-run", "--configfile", "tab.yaml", status=1)
-    assert 'tab.yaml", line 2, column 1' in told
+    printed = pristine.snakemake("--dry-run", "--configfile", "tab.yaml", status=1)
+    assert 'tab.yaml", line 2, column 1' in printed
     for target, message in (
         ("nothing", "nothing: there is no such target. Targets are a paper's name, and the files"),
         ("results/tiny/descent/data.nc", "results/tiny/descent/data.nc: there is no such target."),
@@ -526,13 +528,13 @@ def test_mistakes_are_told_before_anything_runs(pristine: Project) -> None:
         ("results/tiny/figures/loses.pdf", "papers.tiny.figures: there is no figure 'loses'. Did you mean"),
         ("results/tyni/claims.json", "papers: there is no paper 'tyni'. Did you mean 'tiny'?"),
     ):
-        told = pristine.snakemake("--dry-run", target, status=1)
-        assert f"\n{message}" in told
-        assert "Traceback" not in told
-        assert ".smk" not in told
+        printed = pristine.snakemake("--dry-run", target, status=1)
+        assert f"\n{message}" in printed
+        assert "Traceback" not in printed
+        assert ".smk" not in printed
     for rule in ("all", "animate", "claims"):
-        told = pristine.snakemake("--dry-run", "--config", f"papers={{{rule}: {{base: tiny}}}}", status=1)
-        assert f"papers.{rule}: '{rule}' is a rule of the workflow; choose another name" in told
+        printed = pristine.snakemake("--dry-run", "--config", f"papers={{{rule}: {{base: tiny}}}}", status=1)
+        assert f"papers.{rule}: '{rule}' is a rule of the workflow; choose another name" in printed
 
 
 def test_the_locked_snakemake_is_the_one_whose_internals_were_read() -> None:
@@ -580,7 +582,7 @@ FLOW = "scale: 1.0e-1}\n        dynamics: {name: gradient_flow}"
 
 def test_results_of_another_step_size_are_made_again_whatever_snakemake_remembers(project: Project) -> None:
     """Copied over those of this config, and with Snakemake's memory of another config's jobs, they count as results of
-    this one by their age; their own run tells."""
+    this one by their age; the run that they carry tells."""
     other = Project(project.folder.parent / "other", project.folder)
     other.edit("config.yaml", DESCENT, DESCENT.replace("1.0e-1", "5.0e-2"))
     other.snakemake("tiny")
@@ -596,9 +598,11 @@ def test_results_of_another_step_size_are_made_again_whatever_snakemake_remember
         "claims": 1,
         "chart": 1,
     }
-    told = [line for line in plan.splitlines() if "is made again" in line]
-    assert len(told) == 1
-    assert "results/tiny/descent/dataset.nc is of another run: dynamics.step_size is 0.05, not 0.1" in told[0]
+    printed = [line for line in plan.splitlines() if "is made again" in line]
+    assert len(printed) == 1
+    assert (
+        "results/tiny/descent/dataset.nc is of another run: dynamics.step_size is 0.05, not 0.1" in printed[0]
+    )
     project.snakemake("tiny")
     with xr.open_dataset(project.result("tiny/descent/dataset.nc")) as dataset:
         steps = {json.loads(run)["dynamics"]["step_size"] for run in dataset["run"].values.flat}

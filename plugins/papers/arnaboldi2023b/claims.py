@@ -65,9 +65,9 @@ def mean_exits(run: Run) -> Result:
     if key not in theory.EXITS:
         raise DataError(f"no mean is known for p = {key[0]}, T = {key[1]:g}")
     exact, error = theory.EXITS[key]
-    own = measured.standard_error(found)
-    room = 3.0 * float(np.hypot(own, error))
-    detail = f"standard error {own:.3g}, median {np.median(found):.4g}, s.d. {found.std():.3g}"
+    sampling = measured.standard_error(found)
+    room = 3.0 * float(np.hypot(sampling, error))
+    detail = f"standard error {sampling:.3g}, median {np.median(found):.4g}, s.d. {found.std():.3g}"
     return close(float(found.mean()), exact, absolute=room, detail=detail)
 
 

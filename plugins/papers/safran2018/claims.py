@@ -152,7 +152,7 @@ def rare(run: Run) -> Result:
 @paper.claim(
     "An end away from the global minimum is of a class that the authors stored, to 1e-12 in the loss, or "
     "a further minimum",
-    "classes are told apart by the loss, within 1e-8; only ends whose gradient is below 1e-9 are judged",
+    "classes are distinguished by the loss, within 1e-8; only ends whose gradient is below 1e-9 are judged",
     "derived",
     on=["counts", "thirteen", "overparametrised"],
     by="dimension",

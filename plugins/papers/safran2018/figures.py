@@ -190,7 +190,7 @@ SHOWN = ((8, 8, "1+7"), (14, 14, "2+12"), (14, 14, "7+7"), (14, 15, "4+10"))
     "inferred",
     "Four spurious minima as matrices: students in rows, coordinates (teachers) in columns.",
     details=(
-        "Stored ends of the authors', students and coordinates in the order of the own coordinate. Within "
+        "Stored ends of the authors', students and coordinates in the order of the diagonal coordinate. Within "
         "a block all students are alike up to "
         "the order of coordinates. The last row of the fourth is the student more."
     ),

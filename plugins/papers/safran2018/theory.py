@@ -87,7 +87,7 @@ def slope(cosine: Any) -> Any:
 
 def coordinate_counts(teachers: int, flipped: int) -> tuple[Any, Any]:
     """Of each block (block,) its students, q and k − q, and how many coordinates of each kind one of them has, (block,
-    kind): its own, those of the others of its block, those of the other block."""
+    kind): the diagonal one, those of the others of its block, those of the other block."""
     sizes = np.array([flipped, teachers - flipped], dtype=np.float64)
     return sizes, np.stack([np.ones(2), sizes - 1.0, sizes[::-1]], axis=1)
 
@@ -95,19 +95,19 @@ def coordinate_counts(teachers: int, flipped: int) -> tuple[Any, Any]:
 def inner_products(students: Any, sizes: Any, counts: Any) -> tuple[Any, Any, float]:
     """Lengths (block,), products of two students of one block (block,), and that of students of "
     "different blocks."""
-    own, within, across = students.T
+    diagonal, within, across = students.T
     lengths = np.sqrt((counts * students**2).sum(1))
-    same = 2.0 * own * within + (sizes - 2.0) * within**2 + sizes[::-1] * across**2
-    mixed = across[1] * (own[0] + (sizes[0] - 1.0) * within[0]) + across[0] * (
-        own[1] + (sizes[1] - 1.0) * within[1]
+    same = 2.0 * diagonal * within + (sizes - 2.0) * within**2 + sizes[::-1] * across**2
+    mixed = across[1] * (diagonal[0] + (sizes[0] - 1.0) * within[0]) + across[0] * (
+        diagonal[1] + (sizes[1] - 1.0) * within[1]
     )
     return lengths, same, float(mixed)
 
 
 def coordinate_sums(students: Any, sizes: Any) -> Any:
     """A coordinate of Σw, in each block, (block,)."""
-    own, within, across = students.T
-    return own + (sizes - 1.0) * within + sizes[::-1] * across[::-1]
+    diagonal, within, across = students.T
+    return diagonal + (sizes - 1.0) * within + sizes[::-1] * across[::-1]
 
 
 def family_loss(students: Any, teachers: int, flipped: int) -> float:
@@ -142,8 +142,8 @@ def family_gradient(students: Any, teachers: int, flipped: int) -> Any:
     for block in range(2):
         other, unit, number = 1 - block, units[block], sizes[block]
         sums = coordinate_sums(students, sizes)[[block, block, other]]
-        own, within, across = unit
-        siblings = np.array([(number - 1) * within, own + (number - 2) * within, (number - 1) * across])
+        diagonal, within, across = unit
+        siblings = np.array([(number - 1) * within, diagonal + (number - 2) * within, (number - 1) * across])
         far_own, far_within, far_across = units[other]
         outside = sizes[other] * far_across
         others = np.array([outside, outside, far_own + (sizes[other] - 1) * far_within])
@@ -165,8 +165,8 @@ def family_gradient(students: Any, teachers: int, flipped: int) -> Any:
 def family_minimum(teachers: int, flipped: int) -> tuple[Any, float]:
     """The coordinates (block, kind) of the stationary point with q = `flipped` students near −v, and its loss.
 
-    By a root of ∂L in coordinates scaled by k, from near those of large k: own coordinate −1 + 5/k and others 1.9/k
-    (within the block) and 1.3/k of the flipped, 1, 0 and 2/k of the other students.
+    By a root of ∂L in coordinates scaled by k, from near those of large k: diagonal coordinate −1 + 5/k and others
+    1.9/k (within the block) and 1.3/k of the flipped, 1, 0 and 2/k of the other students.
     ValueError where none is found.
     """
     from scipy.optimize import root

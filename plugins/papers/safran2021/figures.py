@@ -92,7 +92,7 @@ def norms(canvas: Figure, runs: Run, authors_classes: xr.Dataset) -> None:
             "label": "here" * (number == 1),
         }
         left.plot(place, teachers - measured.norm_sum(run).values[away], **cross)
-        right.plot(place, measured.own_curvature(run).max("neuron").values[away], **cross)
+        right.plot(place, measured.reduced_block_curvature(run).max("neuron").values[away], **cross)
     left.set(yscale="log", ylabel=r"$k - \sum_i |w_i|$", xlabel="teachers $k$")
     right.axhline(0.0, color="0.4", linewidth=0.8)
     right.set(ylabel=r"largest $\lambda_{\min}(H'_{ii})$", xlabel="teachers $k$")
@@ -202,7 +202,9 @@ def splitting(canvas: Figure, runs: Run) -> None:
         bounds, found = [], []
         for run in runs.by("run"):
             away = measured.away(run).values
-            bounds.append(-theory.split_bound(measured.own_curvature(run).values[away], share).ravel())
+            bounds.append(
+                -theory.split_bound(measured.reduced_block_curvature(run).values[away], share).ravel()
+            )
             found.append(-run.final_split_curvature.isel(share=place).values[away].ravel())
         bound = np.concatenate(bounds)
         ends += [bound.min(), bound.max()]

@@ -40,9 +40,9 @@ def away(run: Run) -> xr.DataArray:
     return end(run) >= theory.GLOBAL
 
 
-def own_curvature(run: Run) -> xr.DataArray:
+def reduced_block_curvature(run: Run) -> xr.DataArray:
     """The smallest eigenvalue of H'_ii, (seed, neuron)."""
-    return run.final_neuron_curvature - theory.OWN
+    return run.final_neuron_curvature - theory.BLOCK_SHIFT
 
 
 def of_size(classes: xr.Dataset, size: int) -> xr.Dataset:

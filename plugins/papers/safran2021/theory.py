@@ -40,7 +40,7 @@ LARGEST_Z = 3.5
 CONVEXITY = 0.25 - 1.0 / (2.0 * math.pi)
 """Theorem 3: ∇²F ≥ (¼ − 1/2π) I at the global minima with n = k."""
 
-OWN = 0.5
+BLOCK_SHIFT = 0.5
 """What H'_ii is less than the block of student i."""
 
 CUBE = 4.0 / (3.0 * math.pi)

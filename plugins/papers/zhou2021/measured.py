@@ -262,7 +262,7 @@ def most_isolated(hidden: Any, axes: Any) -> tuple[int, float]:
 def shares_allowed(states: Sequence[Run]) -> list[tuple[str, Callable[[Run], xr.DataArray]]]:
     """For each lemma its title, and what is measured over what it allows, (seed, time), of a run.
 
-    states: random ones. Lemmas without a constant of their own allow as many times their power of L as these reach
+    states: random ones. Lemmas that name no constant allow as many times their power of L as these reach
     with L ≥ 1e-5; NaN where none reaches more than rounding.
     """
 

@@ -108,17 +108,17 @@ def draw(canvas: Figure, cases: Sequence[Mark]) -> None:
     for verdict in [verdict for verdict in VERDICTS if verdict in shown]:
         axes.plot([], [], linestyle="none", label=VERDICTS[verdict], **MARKERS[verdict])
     for line, name in enumerate(names):
-        own = [case for case in cases if case.claim.partition("[")[0] == name]
-        for low, high in {case.allowed for case in own if case.ratio is not None}:
+        of_claim = [case for case in cases if case.claim.partition("[")[0] == name]
+        for low, high in {case.allowed for case in of_claim if case.ratio is not None}:
             ends = [min(max(low, EDGES[0]), EDGES[1]), min(high, EDGES[1])]
             axes.plot(ends, [line, line], color="black", alpha=0.15, linewidth=6, solid_capstyle="butt")
-        for case in own:
+        for case in of_claim:
             if case.ratio is not None:
                 mark(axes, case.ratio, line, MARKERS[case.verdict])
-        if all(case.ratio is None for case in own):
+        if all(case.ratio is None for case in of_claim):
             verdicts = ", ".join(
-                f"{sum(case.verdict == verdict for case in own)} {text}" for verdict, text in VERDICTS.items()
-                if any(case.verdict == verdict for case in own)
+                f"{sum(case.verdict == verdict for case in of_claim)} {text}" for verdict, text in VERDICTS.items()
+                if any(case.verdict == verdict for case in of_claim)
             )  # fmt: skip
             axes.text(1.2, line, f"no ratio: {verdicts}", va="center", fontsize=FACE_SIZE, color="0.35")
     axes.axvline(1.0, color="0.3", linewidth=0.6, zorder=1)

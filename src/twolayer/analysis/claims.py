@@ -35,7 +35,7 @@ class Claim:
     files: netCDF files, relative to the plugin's file, that it also reads; given under their stems.
     late: why a threshold was chosen after the number was seen; empty where it was stated before the run.
     figures: the figures of the paper that show it.
-    apart: those of `experiments` that it is evaluated on one after the other, each as cases of its own.
+    apart: those of `experiments` that it is evaluated on one after the other, each with its cases.
     """
 
     evaluate: Evaluate

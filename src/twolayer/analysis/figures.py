@@ -122,7 +122,7 @@ def render(
     """Draw a figure and write it to each output (.pdf, .png, .mp4, and .json: what its face says); the same data give
     the same bytes.
 
-    style: a matplotlib style on top of matplotlib's own defaults: nobody's settings change a figure.
+    style: a matplotlib style on top of matplotlib's defaults: nobody's settings change a figure.
     changed: by experiment, the settings that are not the paper's, which the face says.
     claims: those whose verdicts stand on the face. claim_data: what they are evaluated on besides `data`.
     made: how the figure was made, further entries of the .json (`analysis.description`).
@@ -153,7 +153,7 @@ def render(
 
 
 def styled(style: Path | None) -> AbstractContextManager[None]:
-    """In this context a style counts on top of matplotlib's own defaults, whatever a user's matplotlibrc says."""
+    """In this context a style counts on top of matplotlib's defaults, whatever a user's matplotlibrc says."""
     from matplotlib import style as styles
 
     return styles.context([style] if style else [], after_reset=True)

@@ -25,7 +25,7 @@ __all__ = ["Descent", "Dynamics", "Flow", "InstantUpdate", "WeightDecay", "check
 
 @dataclass(frozen=True)
 class WeightDecay:
-    """λ as a schedule: `values[i]` until time `until[i]`, the last value for ever after."""
+    """λ as a schedule: `values[i]` until time `until[i]`, the last value from then on."""
 
     values: list[float]
     until: list[float]

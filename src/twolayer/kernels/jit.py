@@ -1,6 +1,6 @@
 """numba's `njit`, with a cache that knows all of our kernels' sources.
 
-numba recompiles a kernel when its own file changes, but not when a kernel that it calls changes in another file:
+numba recompiles a kernel when its file changes, but not when a kernel that it calls changes in another file:
 an edited integrator would go on running its old parts. So the cache lies in a folder named for a hash over the
 sources of all kernels. A NUMBA_CACHE_DIR that the user has set is left alone.
 """

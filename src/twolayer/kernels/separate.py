@@ -51,7 +51,7 @@ class Separate:
 
     @property
     def name(self) -> str:
-        """The symbol: numba's own name counts what a process has compiled, and changes from one to the next."""
+        """The symbol: numba's name for it counts what a process has compiled, and changes from one to the next."""
         return f"{self.function.__module__}.{self.function.__name__}{self.result.signature}"
 
     def call(self, context: Any, builder: Any, signature: Any, values: Any) -> Any:

@@ -3,7 +3,7 @@
 It runs as `python -m twolayer.launch.server NAME PLUGIN_PATH...` until its standard input ends, that is, as long as
 the process that started it lives; commands that run then are finished. It runs no command itself, so that a command
 finds nothing of an earlier one; a plugin whose file has changed is loaded anew, as in a notebook (`study.registry`).
-It declines, and the command runs in its own process, where this package's sources have changed since they were loaded,
+It declines, and the command runs in a new process, where this package's sources have changed since they were loaded,
 or where a library or a plugin has started threads, which a fork would lose.
 """
 

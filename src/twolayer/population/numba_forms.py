@@ -455,7 +455,7 @@ def within(form: Any, i: int, q: int) -> Any:
 
 
 @njit(cache=True, nogil=True, forceinline=True)
-def beside(form: Any, i: int, q: int) -> Any:
+def angle_changes(form: Any, i: int, q: int) -> Any:
     """Of a stray i and a unit q of a group: S − S₀, θ − θ₀, ẑ·ζ, P₀ and θ₀."""
     n, k, row = form.units, form.groups, form.coordinates * 8
     theta = of_group(form.theta, i * k * 8, form.member, q * k * 8, k)
@@ -525,7 +525,7 @@ def loss(form: Any, linear: float, curved: float, constant: float) -> None:
                 bound += size(value)
             for q in range(m):
                 if form.grouped[q] > 0.0 and any_less(close, load(form.close, q * 8)):
-                    sine_change, theta_change, lean, cosine, theta = beside(form, i, q)
+                    sine_change, theta_change, lean, cosine, theta = angle_changes(form, i, q)
                     bent = sine_change - (theta + theta_change) * lean - theta_change * cosine
                     chosen = 2.0 * stray * load(form.weight, q * 8)
                     total += where_less(0.0, size(chosen), chosen * bent, splat(0.0))
@@ -693,7 +693,7 @@ def pulls_on(form: Any, i: int) -> None:
             store(form.pull_residual, s * 8, load(form.pull_residual, s * 8) - outside * load(form.theta, at))
         for q in range(m):
             if form.grouped[q] > 0.0 and any_less(close, load(form.close, q * 8)):
-                sine_change, theta_change, _, _, _ = beside(form, i, q)
+                sine_change, theta_change, _, _, _ = angle_changes(form, i, q)
                 chosen = outside * load(form.weight, q * 8)
                 along += where_less(0.0, size(chosen), chosen * sine_change, splat(0.0))
                 pull = where_less(0.0, size(chosen), 0.0 - chosen * theta_change, splat(0.0))

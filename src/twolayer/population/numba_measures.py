@@ -1,5 +1,5 @@
 """Compiled measures of many networks before the same teachers: loss, its rounding, its gradient's norm, and the
-teacher that each student is closest to. The second implementation, held against `PopulationProblem`."""
+teacher that each student is closest to. The second implementation, tested against `PopulationProblem`."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ STAGES = 7
 """Of the implicit method."""
 
 FASTER, CALL = 0.22, 1.5e5
-"""What the plain form of the velocity takes as a share of the other, and what a step takes beside its stages."""
+"""What the plain form of the velocity takes as a share of the other, and what a step takes besides its stages."""
 
 RATIO = 8.0
 """By how much the implicit method's steps, of order 13, are longer, about."""

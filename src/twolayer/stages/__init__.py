@@ -1,1 +1,1 @@
-"""The stages of the workflow, one a file: what each makes of its inputs, without files or plugins' names."""
+"""The stages of the workflow, one per file: what each makes of its inputs, without files or plugins' names."""

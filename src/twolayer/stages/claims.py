@@ -1,4 +1,4 @@
-"""claims: each statement of a paper held against its datasets."""
+"""claims: each statement of a paper evaluated on its datasets."""
 
 from twolayer.analysis.claims import evaluate
 

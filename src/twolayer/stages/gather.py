@@ -102,7 +102,7 @@ def along(
 
 
 def plain(values: Sequence[Any]) -> Any:
-    """Swept values as an array: labels beside numbers are text, truth values 0 and 1."""
+    """Swept values as an array: labels among numbers are text, truth values 0 and 1."""
     array = np.asarray(values)
     return array.astype(np.int8) if array.dtype.kind == "b" else array
 

@@ -1,4 +1,4 @@
-"""generate: the data of a run, drawn once, or once a seed."""
+"""generate: the data of a run, drawn once, or once per seed."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def stacked(drawn: Sequence[Data], seeds: Sequence[int], where: str) -> Data:
 
 
 def refuse_unlike(data: Data, first: Data, what: str, whose: str) -> None:
-    """Refuse data of one seed that one file does not hold beside those of the first seed."""
+    """Refuse data of one seed that one file does not hold together with those of the first seed."""
     mine, other = pack_problem(data, [0]), pack_problem(first, [0])
     if list(mine) != list(other):
         raise DataError(f"{what} {', '.join(mine)}; must be {', '.join(other)}, as {whose} has")

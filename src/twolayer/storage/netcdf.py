@@ -185,7 +185,7 @@ def pack_trajectory(trajectory: Trajectory, seeds: list[int]) -> Variables:
         described_as = described("time up to which the weights carry two digits of the loss")
         variables["trusted_until"] = (("seed",), trajectory.trusted_until, described_as)
     if trajectory.path_trusted_until is not None:
-        described_as = described("time up to which the path does not hang on rounding")
+        described_as = described("time up to which the path does not depend on rounding")
         variables["path_trusted_until"] = (("seed",), trajectory.path_trusted_until, described_as)
     if trajectory.stop_time is not None:
         described_as = described(

@@ -77,7 +77,7 @@ def why_stale(path: Path, stage: str, runs: Sequence[str], code: str | None = No
 def why_stale_figure(path: Path, digests: Mapping[str, str]) -> str:
     """Why a figure's .json is not of a figure of these runs; empty where it is. digests: `runs_digest` by experiment.
 
-    Figures are files of their kind: what they were drawn from stands in the .json beside them.
+    Figures are files of their kind: what they were drawn from stands in the .json of the same name.
     """
     try:
         made = json.loads(path.read_text())["experiments"]

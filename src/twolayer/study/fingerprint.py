@@ -2,7 +2,7 @@
 
 Content counts, not time stamps, so a fresh checkout or a touched file reruns nothing. Of a file counts what can
 change a number: no comment, docstring, layout, error, check of config or note. Imports are read from the sources
-(`ast`); they are followed within this package, a plugin's own folder and a plugin's own package. An acceleration
+(`ast`); they are followed within this package, a plugin's folder and a plugin's package. An acceleration
 counts for the law of data and the kind of dynamics that it serves. Third-party libraries are recorded by version
 in each file instead.
 """
@@ -252,7 +252,7 @@ def exported(name: str) -> Iterator[Path]:
 
 
 def module_files(module: str, importer: Path) -> Iterator[Path]:
-    """The file of a module of this package or of the importing plugin's own package."""
+    """The file of a module of this package or of the importing plugin's package."""
     first, *rest = module.split(".")
     if first == "twolayer":
         yield from in_folder(PACKAGE, rest)

@@ -174,8 +174,8 @@ def of_type(hint: Any, registry: Registry) -> Schema:
     if origin is dict:
         return {"type": "object", "additionalProperties": of_type(get_args(hint)[1], registry)}
     if isinstance(hint, type) and issubclass(hint, Nested):
-        own = [field.name for field in dataclasses.fields(hint) if field.name not in ("name", "plugin")]
-        return {"type": "object", "properties": {"name": {"type": "string"}, **{key: {} for key in own}}}
+        keys = [field.name for field in dataclasses.fields(hint) if field.name not in ("name", "plugin")]
+        return {"type": "object", "properties": {"name": {"type": "string"}, **{key: {} for key in keys}}}
     if dataclasses.is_dataclass(hint) and not inspect.isabstract(hint):
         return of_dataclass(hint, registry)
     return SCALARS.get(hint, {})

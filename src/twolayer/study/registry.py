@@ -176,8 +176,8 @@ class Registry:
 
 
 def inherited(kind: str, lineage: Sequence[str], registry: Registry) -> dict[str, str]:
-    """A paper's figures or claims by name, with the full name under which each is registered: its own, and those of
-    the papers that it is a variant of."""
+    """A paper's figures or claims by name, with the full name under which each is registered: those of the
+    paper, and those of the papers that it is a variant of."""
     found: dict[str, str] = {}
     for paper in reversed(lineage):
         for full in registry.names(kind):
@@ -234,7 +234,7 @@ def load(
 
 
 def add_file(registry: Registry, file: Path, folder: Path, kind: str) -> None:
-    """Load one plugin file and register what it offers: things of the kind its folder is named for."""
+    """Load one plugin file and register what it offers: plugins of the kind that its folder is named for."""
     try:
         module = load_file(file, module_name(file, folder))
     except Exception as error:
@@ -433,8 +433,10 @@ def check(kind: str, name: str, plugin: Any) -> None:
                 f"register_{kind}: '{name}' must be a dataclass (its fields are its config section)"
             )
         fields = {field.name for field in dataclasses.fields(plugin)}
-        own = {key: str(hint) for key, hint in vars(plugin).get("__annotations__", {}).items()}
-        if forgotten := [key for key, hint in own.items() if key not in fields and "ClassVar" not in hint]:
+        annotated = {key: str(hint) for key, hint in vars(plugin).get("__annotations__", {}).items()}
+        if forgotten := [
+            key for key, hint in annotated.items() if key not in fields and "ClassVar" not in hint
+        ]:
             raise PluginError(
                 f"register_{kind}: '{name}' has the field '{forgotten[0]}', but {plugin.__name__} is no dataclass; "
                 "write @dataclass(frozen=True) above the class"

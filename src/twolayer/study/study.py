@@ -143,19 +143,19 @@ class Study:
         return list(self.paper(paper).claims) if paper else []
 
     def claim_experiments(self, paper: str) -> list[str]:
-        """The experiments that a paper's claims are held against, of those that the config has."""
+        """The experiments that a paper's claims are evaluated on, of those that the config has."""
         planned = self.paper(paper)
         used = {experiment for experiments in planned.claims.values() for experiment in experiments}
         return [experiment for experiment in planned.experiments if experiment in used]
 
     def files_of(self, kind: str, name: str) -> list[str]:
-        """The files beside a figure's or a claim's plugin that it reads."""
+        """The files in the folder of a figure's or a claim's plugin that it reads."""
         found = self.registry.find(kind, name)
         folder = found.file.parent if found.file else Path()
         return [relative(folder / file) for file in found.plugin.files]
 
     def claim_files(self, paper: str) -> list[str]:
-        """The files that a paper's claims are held against."""
+        """The files that a paper's claims are evaluated on."""
         files = [file for name in self.claims_of(paper) for file in self.files_of("claims", name)]
         return list(dict.fromkeys(files))
 
@@ -170,21 +170,21 @@ class Study:
         ]
 
     def face_files(self, figure: Figure) -> list[str]:
-        """The files that the claims on a figure's face are held against."""
+        """The files that the claims on a figure's face are evaluated on."""
         return list(
             dict.fromkeys(file for name in self.face_claims(figure) for file in self.files_of("claims", name))
         )
 
     def figure_options(self, figure: Figure) -> str:
-        """What `twolayer render` is told of a figure: the plugin that draws it, its name, its claims, and what was
-        changed."""
+        """The arguments of `twolayer render` for a figure: the plugin that draws it, its name, its claims, and
+        what was changed."""
         name, claims = f"{figure.paper}.{figure.name}", self.face_claims(figure)
         options = [figure.registered, *(["--name", name] if name != figure.registered else [])]
         options += ["--claims", *claims] if claims else []
         return quoted(*options, *self.papers[figure.paper].changed_option(figure.experiments))
 
     def claims_options(self, paper: str) -> str:
-        """What `twolayer claims` is told of a paper: whose claims it has, and what was changed."""
+        """The arguments of `twolayer claims` for a paper: whose claims it has, and what was changed."""
         _, *bases = self.paper(paper).lineage
         options = [paper, *(["--base", *bases] if bases else [])]
         if self.paper(paper).shown_claims_only:
@@ -272,7 +272,7 @@ def metrics_left_out(paper: str, composed: Composed) -> Iterator[str]:
         lost = [metric for metric in section.get("metrics") or () if metric not in (kept or (metric,))]
         if lost:
             yield (
-                f"papers.{paper}.experiments.{name}.metrics: leaves out {', '.join(lost)}, which the paper's own "
+                f"papers.{paper}.experiments.{name}.metrics: leaves out {', '.join(lost)}, which the paper's "
                 "list has; claims that need them are inconclusive"
             )
 
@@ -317,10 +317,10 @@ def make_paper(
             warnings.append(
                 f"{place}.experiments.{key}: no figure or claim uses it; `snakemake {name}` makes it"
             )
-    own = {key: changes[f"{name}.{key}"] for key in experiments if f"{name}.{key}" in changes}
+    here = {key: changes[f"{name}.{key}"] for key in experiments if f"{name}.{key}" in changes}
     others = {key: changes[key] for key in sorted(used) if "." in key and key in changes}
     shown = composed.claims == "shown"
-    return PlannedPaper(name, experiments, figures, claims, own | others, composed.lineage, shown)
+    return PlannedPaper(name, experiments, figures, claims, here | others, composed.lineage, shown)
 
 
 def evaluated_claims(
@@ -350,7 +350,7 @@ def make_figures(
     warnings: list[str],
 ) -> dict[str, Figure]:
     """The figures of a paper: all that are registered for it but those that the config leaves out (`false`), each from
-    its own experiments or from those that the config names in their place, and those of other papers that the config
+    its experiments or from those that the config names in their place, and those of other papers that the config
     lets it draw (`drawn_by`). experiments: those of the paper, and of all papers by their full names."""
     place = f"papers.{paper}.figures"
     registered = inherited("figures", composed.lineage, registry)

@@ -98,7 +98,7 @@ def axis(values: Any, where: str) -> list[tuple[Any, Any]]:
 
 
 def labelled(value: Any, where: str) -> tuple[Any, Any]:
-    """(label, value) of one value of a sweep: a scalar is its own label (None)."""
+    """(label, value) of one value of a sweep: a scalar needs no label (None)."""
     if isinstance(value, Mapping) and len(value) == 1:
         label, labelled_value = next(iter(value.items()))
         if label is None or isinstance(label, bool) or not re.fullmatch(SAFE, str(label)):

@@ -76,7 +76,7 @@ def compose(name: str, layers: Layers, files: Mapping[str, Sequence[Path]]) -> C
     body = overridden(name, original, layers)
     if name not in files and len(lineage) == 1 and not body["experiments"]:
         raise ConfigError(
-            f"papers.{name}: {unknown_name('paper', name, known(layers, files) - {name})} One of your own has "
+            f"papers.{name}: {unknown_name('paper', name, known(layers, files) - {name})} A new one has "
             "experiments, or a `base`."
         )
     return Composed(
@@ -93,18 +93,18 @@ def shipped(
             f"papers.{variants[0]}.base: leads back to itself, {' -> '.join((*variants, name))}; "
             "a base is a paper that does not"
         )
-    own = empty()
+    written = empty()
     for file in files.get(name, ()):
-        own = merged(name, own, read_config(file), str(file))
-    base = overridden(name, own, layers)["base"]
+        written = merged(name, written, read_config(file), str(file))
+    base = overridden(name, written, layers)["base"]
     if name not in files and variants:  # it lives in the config alone, which is then its original
-        own = overridden(name, own, layers)
+        written = overridden(name, written, layers)
     if base is None:
-        return own, (name,)
+        return written, (name,)
     if base not in known(layers, files):
         raise ConfigError(f"papers.{name}.base: {unknown_name('paper', base, known(layers, files) - {name})}")
     body, lineage = shipped(base, layers, files, (*variants, name))
-    return merged(name, {**body, "base": base}, own, f"papers.{name}"), (name, *lineage)
+    return merged(name, {**body, "base": base}, written, f"papers.{name}"), (name, *lineage)
 
 
 def empty() -> Body:

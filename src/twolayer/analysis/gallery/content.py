@@ -79,7 +79,7 @@ class Family:
 class ShownFigure:
     """A figure: its files as links from the page, what its description says, and the claims that name it.
 
-    in_paper: what the paper's own figure shows, in a sentence, where there is one. without_claims: why no claim names
+    in_paper: what the published figure shows, in a sentence, where there is one. without_claims: why no claim names
     it, where that is said.
     made: whether its files are there. failed: whether the last job for it failed, so that it is of an earlier run.
     """
