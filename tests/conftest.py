@@ -16,6 +16,7 @@ ASKED_FOR = {
     "gpu": "needs a CUDA device and cupy",
     "slurm": "needs a Slurm controller on this machine",
     "browser": "needs a headless browser",
+    "kernel": "needs a Jupyter kernel",
 }
 
 

@@ -25,7 +25,7 @@ from twolayer.storage import netcdf
 from twolayer.study.job import Job
 from twolayer.study.registry import load
 from twolayer.study.runs import make_experiment
-from twolayer.training.progress import Meter, on_line, wanted
+from twolayer.training.progress import Meter, in_notebook, on_line, wanted
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -49,7 +49,7 @@ def run(
     point of the variable `run` of a dataset, the run as JSON. Plugins are as their files are now.
     threads: how many seeds are worked on at once; by default as many as there are cores.
     weights: add `hidden` (…, seed, time, neuron, feature) and `output` (…, seed, time, neuron).
-    progress: show time reached, loss and time left in one line of stderr; by default on a terminal and in a notebook.
+    progress: show time reached, loss and time left in one line; by default on a terminal and in a notebook.
     Raises ConfigError where the experiment is wrong, with the place in it.
     """
     import xarray as xr
@@ -120,7 +120,8 @@ def run(
 def shown(job: Job, name: str) -> Iterator[None]:
     """While a run is trained, how far it is."""
     clock = job.dynamics.clock(Times(**job.run["times"]))
-    with on_line(sys.stderr, name) as show:
+    stream = sys.stdout if in_notebook() else sys.stderr  # which a notebook shows as a warning
+    with on_line(stream, "" if name == "default" else name) as show:
         meter = Meter(len(job.run["seeds"]), clock.time.tolist(), clock.step is not None, show)
         with meter.listening():
             yield

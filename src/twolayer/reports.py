@@ -175,7 +175,7 @@ def shown_claims(study: Study, figure: Figure) -> list[str]:
             f"{name}: not yet evaluated" for name in sorted(shown)
         ]
     return [
-        f"{row['verdict']}: {row['claim']}: predicted {claims.bounded(row)}, measured {claims.cell(row['measured'])}"
+        f"{row['verdict']}: {row['claim']}: predicted {claims.bounded(row)}, measured {claims.measured(row)}"
         for row in claims.read(file)
         if row["claim"].partition("[")[0] in shown
     ]

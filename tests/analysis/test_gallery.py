@@ -10,9 +10,10 @@ import pytest
 from gallery_files import write_study
 from project import PROJECT
 
-from twolayer.analysis.gallery.content import content, sentences_of
+from twolayer.analysis.claims import bounded, distinct_digits, measured
+from twolayer.analysis.gallery.content import Case, content, sentences_of
 from twolayer.analysis.gallery.mathematics import formulas, typeset
-from twolayer.analysis.gallery.page import number, page, setting
+from twolayer.analysis.gallery.page import digits, number, page, setting
 from twolayer.errors import DataError
 from twolayer.stages.gallery import gallery
 from twolayer.study.registry import load
@@ -74,6 +75,32 @@ def test_text_is_escaped_and_a_formula_without_meaning_stays_readable() -> None:
 )
 def test_numbers_are_spelled_with_powers_of_ten(value: float | None, expected: str) -> None:
     assert number(value) == expected
+
+
+def test_what_fails_by_little_is_told_apart_from_what_was_predicted() -> None:
+    """3.9436 measured where 3.9436 was predicted would be no failure."""
+    assert distinct_digits(3.9436, 3.9435983650735653, 4) == 7
+    assert distinct_digits(1.0, 2.0, 4) == 4
+    assert distinct_digits(1.0, None, 4) == 4
+    assert distinct_digits(0.1, 0.1 + 2**-56, 4) == 17
+    row = {
+        "tolerance": "within 1e-06 absolute",
+        "predicted": 3.9436,
+        "measured": 3.943598365,
+        "verdict": "fails",
+    }
+    assert (bounded(row), measured(row)) == ("3.9436", "3.943598")
+    assert (bounded(row | {"verdict": "holds"}), measured(row | {"verdict": "holds"})) == ("3.9436", "3.9436")
+    case = Case("", "", 3.9436, 3.943598365, "", "fails", "")
+    assert (digits(case), number(case.measured, digits(case))) == (7, "3.943598")
+
+
+def test_a_figure_of_a_variant_is_drawn_again_with_its_config(study: Files) -> None:
+    folder, figures, claims = study
+    (folder / "study" / "config.yaml").write_text("papers: {}")
+    text = page(content(folder, figures, claims))
+    config = "--force --configfile results/study/config.yaml -- results/study/figures/still.pdf"
+    assert f"snakemake --cores 2 {config}" in text
 
 
 def test_parameters_are_spelled() -> None:

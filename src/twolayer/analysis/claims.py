@@ -162,7 +162,7 @@ def table(files: Iterable[Path], failing: bool = False) -> str:
                 name,
                 row["tag"] + (", changed setting" if row.get("changed") else ""),
                 bounded(row),
-                cell(row["measured"]),
+                measured(row),
                 (row["tolerance"] or "–") + (" (chosen late)" if row.get("late") else ""),
                 row["verdict"],
             )
@@ -179,7 +179,7 @@ def summary(files: Iterable[Path], most: int = 20) -> str:
     failing = [(file, row) for file, row in found if row["verdict"] != "holds"]
     lines = [
         f"  {row['verdict']}: {file.parent.name}.{row['claim']}: predicted {bounded(row)}, measured "
-        f"{cell(row['measured'])}"
+        f"{measured(row)}"
         for file, row in failing[:most]
     ]
     if len(failing) > most:
@@ -201,7 +201,26 @@ def total(rows: Iterable[Mapping[str, Any]]) -> str:
 def bounded(row: Mapping[str, Any]) -> str:
     """What a row predicts, with the side of a bound."""
     bound = {"at most": "≤ ", "at least": "≥ ", "above": "> "}.get(row["tolerance"].split(",")[0], "")
-    return bound + cell(row["predicted"])
+    return bound + cell(row["predicted"], digits_of_row(row))
+
+
+def measured(row: Mapping[str, Any]) -> str:
+    """What was measured for a row."""
+    return cell(row["measured"], digits_of_row(row))
+
+
+def digits_of_row(row: Mapping[str, Any]) -> int:
+    """Six, or as many more as tell what was measured from what was predicted where the claim does not hold."""
+    return 6 if row["verdict"] == "holds" else distinct_digits(row["predicted"], row["measured"], 6)
+
+
+def distinct_digits(first: Any, second: Any, least: int) -> int:
+    """The digits with which two different numbers are spelt differently, `least` or more."""
+    if not all(isinstance(value, float | int) for value in (first, second)) or first == second:
+        return least
+    return next(
+        (digits for digits in range(least, 17) if f"{first:.{digits}g}" != f"{second:.{digits}g}"), 17
+    )
 
 
 VERDICTS = {
@@ -214,6 +233,6 @@ ALWAYS = ("hold", "fail", "inconclusive")
 """Verdicts whose count is shown even where it is 0."""
 
 
-def cell(value: Any) -> str:
+def cell(value: Any, digits: int = 6) -> str:
     """A number or word in the table."""
-    return f"{value:.6g}" if isinstance(value, float | int) else value or "–"
+    return f"{value:.{digits}g}" if isinstance(value, float | int) else value or "–"

@@ -20,7 +20,7 @@ from typing import TextIO
 
 from twolayer.core.progress import LOGGER, Reached
 
-__all__ = ["Meter", "State", "duration", "file_of", "on_line", "read", "wanted", "written_to"]
+__all__ = ["Meter", "State", "duration", "file_of", "in_notebook", "on_line", "read", "wanted", "written_to"]
 
 EVERY = 0.5
 """Seconds between two states that are shown, at least."""
@@ -125,10 +125,15 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
+def in_notebook() -> bool:
+    """Whether this process is the kernel of a notebook."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return type(shell).__name__ == "ZMQInteractiveShell"
+
+
 def wanted(stream: TextIO) -> bool:
     """Whether progress is shown where nobody has said: on a terminal, and in a notebook."""
-    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
-    return stream.isatty() or type(shell).__name__ == "ZMQInteractiveShell"
+    return stream.isatty() or in_notebook()
 
 
 @contextlib.contextmanager

@@ -80,7 +80,7 @@ class ShownFigure:
     """A figure: its files as links from the page, what its description says, and the claims that name it.
 
     in_paper: what the published figure shows, in a sentence, where there is one. without_claims: why no claim names
-    it, where that is said.
+    it, where that is said. has_config: whether there is a config.yaml of its paper alone.
     made: whether its files are there. failed: whether the last job for it failed, so that it is of an earlier run.
     """
 
@@ -97,6 +97,7 @@ class ShownFigure:
     families: list[Family] = field(default_factory=list)
     in_paper: str = ""
     without_claims: str = ""
+    has_config: bool = False
 
     @property
     def stated(self) -> tuple[str, list[str]]:
@@ -115,6 +116,12 @@ class ShownFigure:
     def target(self) -> str:
         """The file that Snakemake is asked for."""
         return f"results/{self.paper}/figures/{self.name}.{'mp4' if self.animated else 'pdf'}"
+
+    @property
+    def command(self) -> str:
+        """What draws it again: of a variant that `twolayer set` made with the config that it wrote."""
+        config = f" --configfile results/{self.paper}/config.yaml --" if self.has_config else ""
+        return f"snakemake --cores 2 --force{config} {self.target}"
 
     @property
     def counts(self) -> dict[str, int]:
@@ -229,6 +236,7 @@ def content(
         source = figure.description.get("source", {"file": "", "function": ""})
         texts = said.get((Path(source["file"]).parent.name, source["function"]), {})
         figure.in_paper, figure.without_claims = texts.get("paper", ""), texts.get("without_claims", "")
+        figure.has_config = file.parents[1].joinpath("config.yaml").is_file()
         paper.figures.append(figure)
     for paper in papers.values():
         for figure in paper.figures:

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from twolayer.analysis.gallery.content import VERDICTS, ShownPaper, count
+from twolayer.analysis.claims import distinct_digits
+from twolayer.analysis.gallery.content import VERDICTS, Case, ShownPaper, count
 from twolayer.analysis.gallery.mathematics import typeset
 
 __all__ = ["TEMPLATES", "page"]
@@ -50,7 +51,13 @@ def page(papers: Sequence[ShownPaper]) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"typeset": typeset, "number": number, "slug": slug, "setting": setting}
+    environment.filters |= {
+        "typeset": typeset,
+        "number": number,
+        "digits": digits,
+        "slug": slug,
+        "setting": setting,
+    }
     environment.globals |= {
         "verdicts": VERDICTS,
         "verdict_signs": VERDICT_SIGNS,
@@ -64,18 +71,23 @@ def page(papers: Sequence[ShownPaper]) -> str:
     return re.sub(r"\n\s*\n+", "\n", rendered)
 
 
-def number(value: Any) -> str:
-    """A number to four digits, with a power of ten where it is far from 1; `–` for none."""
+def number(value: Any, digits: int = 4) -> str:
+    """A number to four digits or more, with a power of ten where it is far from 1; `–` for none."""
     if value is None:
         return "–"
     if isinstance(value, str):
         return value
-    text = f"{float(value):.4g}".replace("-", "−")
-    digits, _, power = text.partition("e")
+    text = f"{float(value):.{digits}g}".replace("-", "−")
+    mantissa, _, power = text.partition("e")
     if not power:
-        return digits
+        return mantissa
     exponent = str(int(power.replace("−", "-"))).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-    return f"10{exponent}" if digits == "1" else f"{digits} × 10{exponent}"
+    return f"10{exponent}" if mantissa == "1" else f"{mantissa} × 10{exponent}"
+
+
+def digits(case: Case) -> int:
+    """Four, or as many more as tell what was measured from what was predicted where the claim does not hold."""
+    return 4 if case.verdict == "holds" else distinct_digits(case.predicted, case.measured, 4)
 
 
 def slug(text: str) -> str:
