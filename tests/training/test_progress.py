@@ -93,7 +93,7 @@ def test_a_run_shows_one_line_and_clears_it(changes: Any, capsys: pytest.Capture
     lines = capsys.readouterr().err.split("\r")
     losses = quiet["loss"].isel(time=-1).values
     known = [*losses, np.median(losses)]  # of a seed, or of all
-    assert lines[-3].strip() in [f"default: t = 1 (100 %), loss {loss:.3g}" for loss in known]
+    assert lines[-3].strip() in [f"t = 1 (100 %), loss {loss:.3g}" for loss in known]
     assert lines[-2].strip() == lines[-1] == ""
     assert quiet.identical(with_progress)
     assert not any(isinstance(handler, Meter) for handler in LOGGER.handlers)
