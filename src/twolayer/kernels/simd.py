@@ -23,6 +23,7 @@ __all__ = [
     "aligned_zeros",
     "any_less",
     "fused",
+    "inlined",
     "load",
     "repeat",
     "rounded_difference",
@@ -36,6 +37,9 @@ __all__ = [
 WIDTH = 8
 FUSED = ("contract",)
 """a·b + c may round once; nothing else is reordered, and NaN and infinity keep their meaning."""
+
+inlined: Any = njit(cache=True, nogil=True, forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+"""For a function of lanes: it becomes a part of the kernels that call it, and nothing else can call it."""
 
 instruction: Any = intrinsic  # numba has types for some of its functions only
 insert_function: Any = cgutils.get_or_insert_function

@@ -8,15 +8,24 @@ from typing import Any
 import numpy as np
 
 from twolayer.core.network import FIXED, TIED, TRAINED
-from twolayer.kernels.jit import njit
-from twolayer.kernels.simd import WIDTH, any_less, load, repeat, splat, square_root, store, where_less
+from twolayer.kernels.simd import (
+    WIDTH,
+    any_less,
+    inlined,
+    load,
+    repeat,
+    splat,
+    square_root,
+    store,
+    where_less,
+)
 from twolayer.population.angle_polynomial import COEFFICIENTS as P
 from twolayer.population.fused_descent import DELICATE, LARGE, SHIFT, SMALL
 
 __all__ = ["aligned", "angle", "arc", "close_to_teachers", "normalize", "pulls", "size", "squares", "update"]
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def arc(c: Any) -> Any:
     """The angle θ in [0, π/2] of the squared chord c = 4 sin²(θ/2): √c P(c), P of `angle_polynomial`."""
     y = c * c
@@ -41,7 +50,7 @@ def arc(c: Any) -> Any:
     return square_root(c) * (odd * c + even)
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def angle(square: Any) -> Any:
     """θ and sin θ in [0, π] from |û − v̂|² in lanes: to rounding near 0, and to 1e-8 near π, where it enters squared.
 
@@ -55,7 +64,7 @@ def angle(square: Any) -> Any:
     return where_less(rest, square, math.pi - near, near), 0.5 * square_root(square * rest)
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def normalize(vectors: Any, unit: Any, start: int, stride: int, coordinates: int) -> Any:
     """û into `unit`, 0 for 0, of the lanes' vectors at start, start + stride, …; returns |u|.
 
@@ -81,13 +90,13 @@ def normalize(vectors: Any, unit: Any, start: int, stride: int, coordinates: int
     return length * back
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def size(value: Any) -> Any:
     """|x|."""
     return where_less(value, 0.0, 0.0 - value, value)
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def close_to_teachers(unit: Any, mass: Any, students: int, units: int, row: int) -> Any:
     """1 in the lanes where all students are within `DELICATE` of a teacher, up to sign, or are small, and one is near:
     there the plain form's rounding counts, and 0 elsewhere. unit (unit, coordinate): directions, mass: C (unit,)."""
@@ -114,7 +123,7 @@ def close_to_teachers(unit: Any, mass: Any, students: int, units: int, row: int)
     return settled * found
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def squares(unit: Any, width: int, i: int, q: int, coordinates: int, square: Any) -> None:
     """|û_i − û_q|² for the lanes i, i + 1, … and eight units from q: square (unit, lane), flat."""
     a0, a1, a2, a3 = splat(0.0), splat(0.0), splat(0.0), splat(0.0)
@@ -137,7 +146,7 @@ def squares(unit: Any, width: int, i: int, q: int, coordinates: int, square: Any
     store(square, 56, a7)
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def pulls(theta: Any, pulling: Any, width: int, units: int, i: int, d: int, force: Any) -> None:
     """Σ_q θ_iq C_q û_q for the lanes i, i + 1, … in eight coordinates from d: force (coordinate, lane), flat."""
     p0, p1, p2, p3 = splat(0.0), splat(0.0), splat(0.0), splat(0.0)
@@ -163,7 +172,7 @@ def pulls(theta: Any, pulling: Any, width: int, units: int, i: int, d: int, forc
     store(force, d * 8 + 56, p7)
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def update(
     vectors: Any, unit: Any, force: Any, outputs: Any, length: Any, scale: Any, moving: Any,
     start: int, stride: int, force_start: int, force_stride: int, output_start: int, coordinates: int,

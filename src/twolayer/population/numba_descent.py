@@ -16,12 +16,16 @@ import numpy as np
 
 from twolayer.core.network import TIED, Weights
 from twolayer.core.seeds import over_seeds
+from twolayer.kernels.entry import entry
 from twolayer.kernels.jit import njit
 from twolayer.kernels.minibatch import descend_on_batches
+from twolayer.kernels.record import Vector
+from twolayer.kernels.separate import separate
 from twolayer.kernels.simd import (
     WIDTH,
     aligned_zeros,
     any_less,
+    inlined,
     load,
     repeat,
     splat,
@@ -120,7 +124,8 @@ def by_seeds(units: Any, outputs: Any, left: Any, arguments: Any, threads: int) 
     over_seeds(descend_batch, -(-chunks // batch), threads)
 
 
-@njit(cache=True, nogil=True)
+@entry
+@njit(cache=True, nogil=True, no_cfunc_wrapper=True)
 def descend_chunks(
     units: Any, outputs: Any, left: Any, first: int, last: int, students: int, mode: int, scales: Any, numbers: Any,
     stops: bool,
@@ -167,10 +172,10 @@ def by_neurons(units: Any, outputs: Any, left: Any, arguments: Any, threads: int
     over_seeds(descend_seed, len(units), threads)
 
 
-@njit(cache=True, nogil=True)
+@separate(cache=True, nogil=True)
 def descend_seeds(
-    vectors: Any, outputs: Any, units: int, coordinates: int, students: int, mode: int, scales: Any, numbers: Any,
-    stops: bool, left: Any,
+    vectors: Vector, outputs: Vector, units: int, coordinates: int, students: int, mode: int, scales: Vector,
+    numbers: Vector, stops: bool, left: Vector,
 ) -> None:  # fmt: skip
     """Steps in place, of eight seeds: vectors (unit, coordinate, lane) and outputs (unit, lane), flat.
 
@@ -260,7 +265,8 @@ def descend_seeds(
         moving = where_less(0.0, load(left, 0), moving, 0.0)
 
 
-@njit(cache=True, nogil=True)
+@entry
+@njit(cache=True, nogil=True, no_cfunc_wrapper=True)
 def descend_neurons(
     vectors: Any, outputs: Any, coordinates: int, width: int, students: int, mode: int, scales: Any, numbers: Any,
     stops: bool, left: int,
@@ -345,7 +351,7 @@ def descend_neurons(
     return left
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def columns_close_to_teachers(
     unit: Any, mass: Any, width: int, students: int, units: int, coordinates: int
 ) -> bool:

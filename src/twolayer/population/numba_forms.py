@@ -8,13 +8,17 @@ depend on no other.
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
-from twolayer.kernels.jit import njit
+import numpy as np
+
+from twolayer.kernels.record import Record, Vector
+from twolayer.kernels.separate import separate
 from twolayer.kernels.simd import (
-    aligned_zeros,
+    WIDTH,
     any_less,
     fused,
+    inlined,
     load,
     rounded_difference,
     rounded_sum,
@@ -24,7 +28,7 @@ from twolayer.kernels.simd import (
     where_less,
 )
 from twolayer.population.closed_form import SERIES
-from twolayer.population.lanes import arc, normalize, size
+from twolayer.population.lanes import aligned, arc, normalize, size
 from twolayer.population.orthogonal_form import CLOSE, COARSE
 
 __all__ = ["Form", "allocate", "field", "group", "loss", "place_teachers"]
@@ -35,8 +39,11 @@ HALF_PI = 0.5 * math.pi
 NEARLY = 0.999
 """The cosine of an angle that is larger than that of `CLOSE`."""
 
+SEPARATE: Any = separate(cache=True, nogil=True, error_model="numpy")
+"""Of what several kernels call."""
 
-class Form(NamedTuple):
+
+class Form(Record):
     """Eight networks and what their loss and field are made of. Arrays are flat, the lane last; units are students,
     then teachers. students, units, groups, coordinates: m, m + k, k (0 without groups), min(d, m + k) or d.
 
@@ -49,80 +56,86 @@ class Form(NamedTuple):
     (group, coordinate), total Q (group,), turned r̃ and residual r (coordinate,), mass (1,). grouped, strays (unit,):
     whether any lane is.
     `loss` gives value and rounding (1,); `field` gives force F (student, coordinate), and works in pull_rest,
-    pull_direction (unit,), pull_axis and pull_residual (group,); scratch (2, coordinate).
+    pull_direction (unit,), pull_axis and pull_residual (group,). scratch and every, each with what its rounding left
+    out (coordinate,): sums over strays and over all.
     """
 
     students: int
     units: int
     groups: int
     coordinates: int
-    vectors: Any
-    direction: Any
-    rest: Any
-    force: Any
-    coefficient: Any
-    left_out: Any
-    sign: Any
-    length: Any
-    close: Any
-    weight: Any
-    stray: Any
-    square: Any
-    member: Any
-    along: Any
-    tilt: Any
-    bare_xi: Any
-    bare_omega: Any
-    theta: Any
-    sine: Any
-    cosine: Any
-    angles: Any
-    alone: Any
-    residuals: Any
-    total: Any
-    turned: Any
-    residual: Any
-    mass: Any
-    value: Any
-    rounding: Any
-    pull_rest: Any
-    pull_direction: Any
-    pull_axis: Any
-    pull_residual: Any
-    scratch: Any
-    grouped: Any
-    strays: Any
+    vectors: Vector
+    direction: Vector
+    rest: Vector
+    force: Vector
+    coefficient: Vector
+    left_out: Vector
+    sign: Vector
+    length: Vector
+    close: Vector
+    weight: Vector
+    stray: Vector
+    square: Vector
+    member: Vector
+    along: Vector
+    tilt: Vector
+    bare_xi: Vector
+    bare_omega: Vector
+    theta: Vector
+    sine: Vector
+    cosine: Vector
+    angles: Vector
+    alone: Vector
+    residuals: Vector
+    total: Vector
+    turned: Vector
+    residual: Vector
+    mass: Vector
+    value: Vector
+    rounding: Vector
+    pull_rest: Vector
+    pull_direction: Vector
+    pull_axis: Vector
+    pull_residual: Vector
+    scratch: Vector
+    scratch_rest: Vector
+    every: Vector
+    every_rest: Vector
+    grouped: Vector
+    strays: Vector
 
 
-@njit(cache=True, nogil=True)
-def allocate(students: int, units: int, groups: int, coordinates: int, like: Any) -> Any:
-    """An empty form; like: an array of its float type."""
-    row, few = coordinates * 8, max(1, groups) * 8
-    vectors, direction, rest = aligned_zeros(3, units * row, like)
-    force = aligned_zeros(1, students * row, like)[0]
-    coefficient, left_out, sign, length = aligned_zeros(4, units * 8, like)
-    close, weight, stray, square = aligned_zeros(4, units * 8, like)
-    member = aligned_zeros(1, units * few, like)[0]
-    tilt, bare_xi, bare_omega, theta, sine, cosine = aligned_zeros(6, students * few, like)
-    angles = aligned_zeros(1, units * units * 8, like)[0]
-    alone = aligned_zeros(1, 24, like)[0]
-    residuals = aligned_zeros(1, max(1, groups) * row, like)[0]
-    total, pull_axis, pull_residual = aligned_zeros(3, few, like)
-    along = aligned_zeros(1, units * 8, like)[0]
-    turned, residual = aligned_zeros(2, row, like)
-    mass, value, rounding = aligned_zeros(3, 8, like)
-    pull_rest, pull_direction = aligned_zeros(2, units * 8, like)
-    scratch = aligned_zeros(1, 4 * row, like)[0]
-    grouped, strays = aligned_zeros(2, units, like)
+UNITS = (
+    "coefficient", "left_out", "sign", "length", "close", "weight", "stray", "square", "along", "pull_rest",
+    "pull_direction",
+)  # fmt: skip
+GROUPS = ("total", "pull_axis", "pull_residual")
+ROWS = ("turned", "residual", "scratch", "scratch_rest", "every", "every_rest")
+PAIRS = ("tilt", "bare_xi", "bare_omega", "theta", "sine", "cosine")
+SINGLE = ("mass", "value", "rounding")
+"""Arrays of `Form` by their axis: units, groups, coordinates, pairs of a student and a group, none."""
+
+
+def allocate(students: int, units: int, groups: int, coordinates: int) -> Form:
+    """An empty form, whose arrays begin on cache lines."""
+    few = max(1, groups)
+    sizes = {name: units for name in UNITS} | {name: few for name in GROUPS} | {name: 1 for name in SINGLE}
+    sizes |= {name: coordinates for name in ROWS} | {name: students * few for name in PAIRS}
+    sizes |= {name: units * coordinates for name in ("vectors", "direction", "rest")}
+    sizes |= {"force": students * coordinates, "residuals": few * coordinates, "member": units * few}
+    sizes |= {"angles": units * units, "alone": 3}
+    memory = aligned(np.zeros((sum(sizes.values()), WIDTH)))
+    stops = np.cumsum(list(sizes.values())).tolist()
+    arrays = {
+        name: memory[stop - size : stop].reshape(-1)
+        for (name, size), stop in zip(sizes.items(), stops, strict=True)
+    }
     return Form(
-        students, units, groups, coordinates, vectors, direction, rest, force, coefficient, left_out, sign, length,
-        close, weight, stray, square, member, along, tilt, bare_xi, bare_omega, theta, sine, cosine, angles, alone,
-        residuals, total, turned, residual, mass, value, rounding, pull_rest, pull_direction, pull_axis,
-        pull_residual, scratch, grouped, strays,
-    )  # fmt: skip
+        students, units, groups, coordinates, **arrays, grouped=np.zeros(units), strays=np.zeros(units)
+    )
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def dot(left: Any, first: int, right: Any, second: int, row: int) -> Any:
     """u·v of the lanes' vectors at two offsets."""
     total = splat(0.0)
@@ -131,7 +144,7 @@ def dot(left: Any, first: int, right: Any, second: int, row: int) -> Any:
     return total
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def chords(left: Any, first: int, right: Any, second: int, row: int) -> Any:
     """|û − v̂|² and |û + v̂|²."""
     minus, plus = splat(0.0), splat(0.0)
@@ -143,26 +156,26 @@ def chords(left: Any, first: int, right: Any, second: int, row: int) -> Any:
     return minus, plus
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def angle_of(minus: Any, plus: Any) -> Any:
     """θ in [0, π] of two directions by their chords, to rounding at both ends."""
     near = arc(where_less(plus, minus, plus, minus))
     return where_less(plus, minus, math.pi - near, near)
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def larger(left: Any, right: Any) -> Any:
     """The larger of two, and the first where one is NaN."""
     return where_less(left, right, right, left)
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def xi(x: Any) -> Any:
     """ξ = √(1 + X) − 1."""
     return x / (1.0 + square_root(1.0 + x))
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def arc_tangent(x: Any) -> Any:
     """atan x of |x| ≤ 0.06 by its series."""
     y = x * x
@@ -174,7 +187,7 @@ def arc_tangent(x: Any) -> Any:
     return x + x * y * series
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def wide_arc_tangent(x: Any) -> Any:
     """atan x of |x| ≤ 0.4, of half the angle."""
     half = x / (1.0 + square_root(1.0 + x * x))
@@ -193,7 +206,7 @@ def wide_arc_tangent(x: Any) -> Any:
     return 2.0 * (half + half * y * series)
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def beyond_sine(theta: Any) -> Any:
     """θ − sin θ of small angles."""
     y = theta * theta
@@ -205,7 +218,7 @@ def beyond_sine(theta: Any) -> Any:
     )
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def g_of(theta: Any, sine: Any, cosine: Any) -> Any:
     """g(θ) = sin θ − θ cos θ, by its series below 0.5."""
     y = theta * theta
@@ -219,7 +232,7 @@ def g_of(theta: Any, sine: Any, cosine: Any) -> Any:
     return where_less(theta, 0.5, theta * y * (1.0 / 3.0) * series, sine - theta * cosine)
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def bend(x: Any, rho: Any) -> Any:
     """ξ²/2 + ρκ, as `orthogonal_form.bend`."""
     grown = xi(x)
@@ -233,7 +246,7 @@ def bend(x: Any, rho: Any) -> Any:
     return 0.5 * grown * grown + rho * (slope * grown - slope * y * series)
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def of_group(of_unit: Any, first: int, member: Any, second: int, groups: int) -> Any:
     """Σ_l member_l x_l: a unit's number for the group of another."""
     total = splat(0.0)
@@ -242,9 +255,10 @@ def of_group(of_unit: Any, first: int, member: Any, second: int, groups: int) ->
     return total
 
 
-@njit(cache=True, nogil=True, forceinline=True)
-def add(sums: Any, rests: Any, offset: int, product: Any, error: Any) -> None:
-    """Add a product and what its rounding left out to a sum and what its rounding left out: `core.compensated`."""
+@inlined
+def add(sums: Any, offset: int, rests: Any, other: int, product: Any, error: Any) -> None:
+    """Add a product and what its rounding left out to a sum at one offset, and to what its rounding left out at
+    another: `core.compensated`."""
     before = load(sums, offset)
     total = rounded_sum(before, product)
     second = rounded_difference(total, before)
@@ -252,11 +266,11 @@ def add(sums: Any, rests: Any, offset: int, product: Any, error: Any) -> None:
         rounded_difference(before, rounded_difference(total, second)), rounded_difference(product, second)
     )
     store(sums, offset, total)
-    store(rests, offset, load(rests, offset) + error)
+    store(rests, other, load(rests, other) + error)
 
 
-@njit(cache=True, nogil=True)
-def place_teachers(form: Any) -> None:
+@SEPARATE
+def place_teachers(form: Form) -> None:
     """What does not change with the students; vectors and coefficients of teachers are there."""
     m, n, row = form.students, form.units, form.coordinates * 8
     for q in range(m, n):
@@ -278,8 +292,8 @@ def place_teachers(form: Any) -> None:
                 store(form.alone, 16, load(form.alone, 16) + 2.0 * mass * value)
 
 
-@njit(cache=True, nogil=True)
-def group(form: Any, turns: bool, with_loss: bool) -> None:
+@SEPARATE
+def group(form: Form, turns: bool, with_loss: bool) -> None:
     """Turn the students, where `turns`, and take all sums and angles that `field` needs, and those of `loss`."""
     m, n, k, row = form.students, form.units, form.groups, form.coordinates * 8
     for i in range(m):
@@ -316,8 +330,8 @@ def group(form: Any, turns: bool, with_loss: bool) -> None:
     sum_up(form)
 
 
-@njit(cache=True, nogil=True)
-def turn_student(form: Any, i: int, turns: bool) -> None:
+@SEPARATE
+def turn_student(form: Form, i: int, turns: bool) -> None:
     """Sign, group and ζ of one student."""
     m, n, k, row = form.students, form.units, form.groups, form.coordinates * 8
     sign = splat(1.0)
@@ -388,13 +402,15 @@ def turn_student(form: Any, i: int, turns: bool) -> None:
     form.strays[i] = 1.0 if any_less(close, 1.0) else 0.0
 
 
-@njit(cache=True, nogil=True)
-def sum_up(form: Any) -> None:
+@SEPARATE
+def sum_up(form: Form) -> None:
     """The residuals of the groups, r̃, r and ΣC, from sums that carry their rounding."""
     m, n, k, row = form.students, form.units, form.groups, form.coordinates * 8
-    for d in range(0, 4 * row, 8):
+    for d in range(0, row, 8):
         store(form.scratch, d, splat(0.0))
-    strays, every = form.scratch, form.scratch[2 * row :]
+        store(form.scratch_rest, d, splat(0.0))
+        store(form.every, d, splat(0.0))
+        store(form.every_rest, d, splat(0.0))
     turned = False
     for i in range(m):
         turned = turned or any_less(load(form.sign, i * 8), 0.0)
@@ -410,16 +426,16 @@ def sum_up(form: Any) -> None:
             product = factor * vector
             error = fused(factor, vector, 0.0 - product) + left_out * vector
             if turned:
-                add(every, every[row:], d, sign * product, sign * error)
+                add(form.every, d, form.every_rest, d, sign * product, sign * error)
             if form.strays[p] > 0.0:
-                add(strays, strays[row:], d, outside * product, outside * error)
+                add(form.scratch, d, form.scratch_rest, d, outside * product, outside * error)
             if form.grouped[p] > 0.0:
                 for s in range(k):
                     share = load(form.member, (p * k + s) * 8)
                     if any_less(0.0, share):
                         # ζ = 0 of the teacher: room for what rounding left out
-                        rests = form.rest[(m + s) * row :]
-                        add(form.residuals[s * row :], rests, d, share * product, share * error)
+                        at = (m + s) * row + d
+                        add(form.residuals, s * row + d, form.rest, at, share * product, share * error)
         mass += load(form.weight, p * 8) * xi(load(form.square, p * 8)) + load(form.stray, p * 8)
     for s in range(k):
         total = splat(0.0)
@@ -432,14 +448,14 @@ def sum_up(form: Any) -> None:
         mass += total
     store(form.mass, 0, mass)
     for d in range(0, row, 8):
-        total = load(strays, d) + load(strays, row + d)
+        total = load(form.scratch, d) + load(form.scratch_rest, d)
         for s in range(k):
             total += load(form.residuals, s * row + d)
         store(form.turned, d, total)
-        store(form.residual, d, load(every, d) + load(every, row + d) if turned else total)
+        store(form.residual, d, load(form.every, d) + load(form.every_rest, d) if turned else total)
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def within(form: Any, i: int, q: int) -> Any:
     """θ of two units of one group."""
     row = form.coordinates * 8
@@ -454,7 +470,7 @@ def within(form: Any, i: int, q: int) -> Any:
     return arc_tangent(square_root(larger(sine, splat(0.0))) / (1.0 + inner))
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def angle_changes(form: Any, i: int, q: int) -> Any:
     """Of a stray i and a unit q of a group: S − S₀, θ − θ₀, ẑ·ζ, P₀ and θ₀."""
     n, k, row = form.units, form.groups, form.coordinates * 8
@@ -480,8 +496,8 @@ def angle_changes(form: Any, i: int, q: int) -> Any:
     return sine_change, theta_change, lean, cosine, theta
 
 
-@njit(cache=True, nogil=True)
-def loss(form: Any, linear: float, curved: float, constant: float) -> None:
+@SEPARATE
+def loss(form: Form, linear: float, curved: float, constant: float) -> None:
     """L, never negative, and the bound of its rounding: `value` and `rounding`. linear, curved, constant: A, B, D."""
     m, n, k, row = form.students, form.units, form.groups, form.coordinates * 8
     even = HALF_PI * curved
@@ -544,7 +560,7 @@ def loss(form: Any, linear: float, curved: float, constant: float) -> None:
     store(form.rounding, 0, EPSILON * sum_of_sizes * sum_of_sizes + TINY)
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def between_groups(form: Any) -> Any:
     """The sums over groups of Σ C C' g(θ) over pairs of different groups, and their terms' sizes."""
     m, k, row = form.students, form.groups, form.coordinates * 8
@@ -581,7 +597,7 @@ def between_groups(form: Any) -> Any:
     return total, bound
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def fourth_order(form: Any, i: int, q: int) -> Any:
     """What of C C' g(θ), twice, of two students of different groups is of no single unit, and its terms' size."""
     k, row = form.groups, form.coordinates * 8
@@ -601,8 +617,8 @@ def fourth_order(form: Any, i: int, q: int) -> Any:
     return chosen * value, size(chosen) * reach
 
 
-@njit(cache=True, nogil=True)
-def field(form: Any, linear: float, curved: float, constant: float, resting: float) -> None:
+@SEPARATE
+def field(form: Form, linear: float, curved: float, constant: float, resting: float) -> None:
     """F of each student, as `closed_form.field`, into `force`: in the coordinates of the students as they were given.
 
     linear, curved, constant, resting: A, B, D, R.
@@ -634,8 +650,8 @@ def field(form: Any, linear: float, curved: float, constant: float, resting: flo
             store(form.force, i * row + d, where_less(0.0, length, value, resting * residual))
 
 
-@njit(cache=True, nogil=True)
-def pulls_on(form: Any, i: int) -> None:
+@SEPARATE
+def pulls_on(form: Form, i: int) -> None:
     """What the action on student i is made of, as multiples of ζ_q, û_q, v̂_l and the groups' residuals."""
     m, n, k, row = form.students, form.units, form.groups, form.coordinates * 8
     for q in range(n):
@@ -707,7 +723,7 @@ def pulls_on(form: Any, i: int) -> None:
     store(form.pull_direction, i * 8, along)
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def towards(form: Any, q: int, pull: Any) -> None:
     """Add a pull to the axis of the group of unit q."""
     k = form.groups

@@ -12,8 +12,19 @@ import numpy as np
 
 from twolayer.core.network import TIED, TRAINED, Weights
 from twolayer.core.seeds import over_seeds
+from twolayer.kernels.entry import entry
 from twolayer.kernels.jit import njit
-from twolayer.kernels.simd import WIDTH, aligned_zeros, fused, load, splat, square_root, store, where_less
+from twolayer.kernels.simd import (
+    WIDTH,
+    aligned_zeros,
+    fused,
+    inlined,
+    load,
+    splat,
+    square_root,
+    store,
+    where_less,
+)
 from twolayer.population.lanes import normalize, size
 from twolayer.population.numba_forms import allocate, angle_of, chords, dot, group, loss, place_teachers
 from twolayer.population.numba_forms import field as field_of
@@ -107,24 +118,25 @@ class MeasuredPopulationProblem(PopulationProblem):
         )
         grouped = self.data.orthogonal
         turns = bool(grouped or self.network.activation.even)
-        found = np.full((3, len(hidden)), np.nan)
+        found = np.full((len(hidden), 3), np.nan)
 
         def measure_batch(chosen: slice) -> None:
+            students, count = hidden.shape[1], len(teachers)
             measure(
+                allocate(students, students + count, count if grouped else 0, hidden.shape[2]),
                 hidden[chosen],
                 output[chosen],
                 teachers,
                 given,
                 numbers,
                 self.network.mode,
-                grouped,
                 turns,
                 with_gradient,
-                found[:, chosen],
+                found[chosen],
             )
 
         self.in_batches(measure_batch, len(hidden))
-        return found.reshape(3, *lead)
+        return found.T.reshape(3, *lead)
 
     def found_closest(self, weights: Weights) -> tuple[Any, Any, Any, Any]:
         """`closest_teachers` and `hidden_norms`, of these weights for the first time."""
@@ -176,22 +188,22 @@ def flat(array: Any, axes: int) -> Any:
     return array.reshape(-1, *array.shape[-axes:])
 
 
-@njit(cache=True, nogil=True)
+@entry
+@njit(cache=True, nogil=True, no_cfunc_wrapper=True)
 def measure(
-    hidden: Any, output: Any, teachers: Any, given: Any, numbers: Any, mode: int, grouped: bool, turns: bool,
+    form: Any, hidden: Any, output: Any, teachers: Any, given: Any, numbers: Any, mode: int, turns: bool,
     with_gradient: bool, found: Any,
 ) -> None:  # fmt: skip
-    """Loss, rounding and gradient norm into found (3, network), of hidden (network, neuron, feature) and output
+    """Loss, rounding and gradient norm into found (network, 3), of hidden (network, neuron, feature) and output
     (network, neuron), |w| where they are tied, before teachers (teacher, feature) with b in given (teacher,).
 
-    numbers: s, A, B, D, R and λ of the gradient. grouped: whether the teachers are orthogonal. turns: whether students
-    are turned to the closest one.
+    form: empty, with groups where the teachers are orthogonal. numbers: s, A, B, D, R and λ of the gradient.
+    turns: whether students are turned to the closest one.
     """
     count, students, coordinates = hidden.shape
     k = len(given)
     row = coordinates * 8
     scale, linear, curved, constant, resting, decay = numbers
-    form = allocate(students, students + k, k if grouped else 0, coordinates, hidden)
     for q in range(k):
         store(form.coefficient, (students + q) * 8, splat(-given[q]))
         for d in range(coordinates):
@@ -210,13 +222,13 @@ def measure(
         group(form, turns, True)
         loss(form, linear, curved, constant)
         for lane in range(min(8, count - first)):
-            found[0, first + lane] = form.value[lane]
-            found[1, first + lane] = form.rounding[lane]
+            found[first + lane, 0] = form.value[lane]
+            found[first + lane, 1] = form.rounding[lane]
         if with_gradient:
             field_of(form, linear, curved, constant, resting)
             store(form.value, 0, gradient_norm(form, outputs, scale, decay, mode))
             for lane in range(min(8, count - first)):
-                found[2, first + lane] = form.value[lane]
+                found[first + lane, 2] = form.value[lane]
 
 
 @njit(cache=True, nogil=True)
@@ -228,7 +240,7 @@ def fill(vectors: Any, hidden: Any, first: int) -> None:
             vectors[index * 8 + lane] = network[index]
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def gradient_norm(form: Any, outputs: Any, scale: float, decay: float, mode: int) -> Any:
     """|∇(L + (λ/2)|θ|²)| over the trained parameters, from the field."""
     total, row = splat(0.0), form.coordinates * 8
@@ -252,7 +264,8 @@ def gradient_norm(form: Any, outputs: Any, scale: float, decay: float, mode: int
     return square_root(total)
 
 
-@njit(cache=True, nogil=True)
+@entry
+@njit(cache=True, nogil=True, no_cfunc_wrapper=True)
 def find_closest(
     hidden: Any, teachers: Any, even: bool, index: Any, angle: Any, height: Any, lengths: Any
 ) -> None:

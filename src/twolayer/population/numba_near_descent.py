@@ -8,12 +8,14 @@ import numpy as np
 
 from twolayer.core.network import TIED
 from twolayer.core.seeds import over_seeds
+from twolayer.kernels.entry import entry
 from twolayer.kernels.jit import njit
 from twolayer.kernels.simd import (
     WIDTH,
     aligned_zeros,
     any_less,
     fused,
+    inlined,
     load,
     rounded_difference,
     splat,
@@ -58,7 +60,8 @@ def near_teachers(units: Any, outputs: Any, left: Any, arguments: Any, threads: 
         remaining = aligned(left[lanes].astype(np.float64))
         flat = (vectors.ravel(), coefficients.ravel(), *units.shape[1:], *arguments)
         if number < 0:
-            descend_near(*(*flat, remaining))
+            form = allocate(students, units.shape[1], units.shape[1] - students, units.shape[2])
+            descend_near(form, *(*flat, remaining))
         else:
             descend_settled(*(*flat, patterns[number], remaining))
         stop = len(chosen)
@@ -77,19 +80,20 @@ def closest_teachers(units: Any, students: int) -> tuple[Any, Any]:
     return angle.argmin(-1), (angle.min(-1) < DELICATE).all(-1)
 
 
-@njit(cache=True, nogil=True)
+@entry
+@njit(cache=True, nogil=True, no_cfunc_wrapper=True)
 def descend_near(
-    vectors: Any, outputs: Any, units: int, coordinates: int, students: int, mode: int, scales: Any, numbers: Any,
-    left: Any,
+    form: Any, vectors: Any, outputs: Any, units: int, coordinates: int, students: int, mode: int, scales: Any,
+    numbers: Any, left: Any,
 ) -> None:  # fmt: skip
-    """As `numba_descent.descend_seeds`, but for the force, and until a seed is not `close_to_teachers`.
+    """As `numba_descent.descend_seeds`, but for the force, which is found in an empty `form`, and until a seed is not
+    `close_to_teachers`.
 
     A seed whose weights come back to what they were, as at rest or in rounding's last places, does so for ever: of its
     steps those are taken that are left after whole periods.
     """
     linear, curved, constant, step_size = numbers[0], numbers[1], numbers[2], numbers[3]
     row = coordinates * 8
-    form = allocate(students, units, units - students, coordinates, vectors)
     unit = aligned_zeros(1, units * row, vectors)[0]
     mass, length, kept_outputs = aligned_zeros(3, units * 8, vectors)
     kept = aligned_zeros(1, students * row, vectors)[0]
@@ -132,7 +136,8 @@ def descend_near(
         moving = where_less(0.0, load(left, 0), moving, 0.0)
 
 
-@njit(cache=True, nogil=True)
+@entry
+@njit(cache=True, nogil=True, no_cfunc_wrapper=True)
 def descend_settled(
     vectors: Any, outputs: Any, units: int, coordinates: int, students: int, mode: int, scales: Any, numbers: Any,
     teacher_of: Any, left: Any,
@@ -223,8 +228,8 @@ def descend_settled(
                 product = factor * vector
                 error = fused(factor, vector, 0.0 - product) + lost * vector
                 if turned:
-                    add(every, every_rest, d, product, error)
-                add(residuals, remainders, base + d, way * product, way * error)
+                    add(every, d, every_rest, d, product, error)
+                add(residuals, base + d, remainders, base + d, way * product, way * error)
             if not teacher:
                 size_of = load(square, p * 8)
                 mass += load(weight, p * 8) * (0.5 * size_of * (1.0 - 0.25 * size_of))
@@ -270,7 +275,7 @@ def descend_settled(
         moving = where_less(0.0, load(left, 0), moving, 0.0)
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def age_of_state(
     vectors: Any, outputs: Any, kept: Any, kept_outputs: Any, students: int, row: int, age: int, moving: Any,
     left: Any,
@@ -299,7 +304,7 @@ def age_of_state(
     return age + 1
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def measure_rest(
     vectors: Any, rest: Any, start: int, axis: int, unit: Any, row: int, sign: Any, height: Any,
     length: Any, square: Any, weight: Any, index: int, coefficient: Any,
@@ -324,7 +329,7 @@ def measure_rest(
     store(weight, index, coefficient * height)
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def settled_pulls(
     i: int, students: int, groups: int, row: int, teacher_of: Any, rest: Any, square: Any, weight: Any, tilt: Any,
     total: Any, outputs: Any, length: Any, pull_rest: Any, pull_axis: Any, pull_residual: Any,
