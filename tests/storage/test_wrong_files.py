@@ -410,6 +410,10 @@ def test_what_a_config_asks_for_is_found_in_the_file_itself(experiment: Path) ->
         assert why_stale(path, stage, [run], "0" * 16) == "was made by other code"
         other = json.dumps(run_of(step_size=0.3) | {"name": NAMES[0], "swept": RUNS[0]["swept"]})
         assert why_stale(path, stage, [other]) == "is of another run: dynamics.step_size is 0.1, not 0.3"
+        newer = json.loads(run)
+        newer["dynamics"]["decay"] = None
+        said = "is of another run: it was made by a version that had no setting dynamics.decay"
+        assert why_stale(path, stage, [json.dumps(newer)]) == said
         whole = path.read_bytes()
         for piece in (b"", whole[:4], whole[: len(whole) // 2], whole[:-1], b"not a file of ours"):
             path.write_bytes(piece)

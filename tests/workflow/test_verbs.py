@@ -97,10 +97,16 @@ def test_a_study_is_listed_with_what_is_up_to_date(
         == 0
     )
     assert "falling  2 runs of 2 seeds: up to date" in said(capsys, "list")
+    folder = study / "results" / "tiny" / "figures"
+    folder.mkdir(parents=True)
+    for suffix in ("pdf", "png", "json"):
+        (folder / f"losses.{suffix}").write_text("{}")
+    assert said(capsys, "list").count("losses   drawn\n") == 1
     (study / "faster.yaml").write_text(CONFIG.replace("step_size: 1.0e-1", "step_size: 2.0e-1"))
     printed = said(capsys, "list", "--configfile", "faster.yaml")
     reason = "trajectory.nc is of another run: dynamics.step_size is 0.1, not 0.2"
     assert f"2 of 2 runs to be made again: {reason}" in printed.replace("problem.nc", "trajectory.nc")
+    assert "losses   drawn, of 1 experiment not up to date: falling" in printed
 
 
 def test_claims_are_printed_of_one_paper_or_all_and_those_that_fail_alone(
@@ -126,7 +132,7 @@ def test_a_figure_is_shown_with_settings_claims_files_and_command(
     for line in (
         "  shows: The loss falls.",
         "    swept neurons: 2, 3",
-        '    dynamics: {"name": "gradient_descent", "step_size": 0.1}',
+        '    dynamics: {"name": "gradient_descent", "step_size": 0.1',
         "    holds: falls: predicted ≤ 0, measured ",
         "  again: snakemake --cores all results/tiny/figures/losses.pdf",
     ):

@@ -163,17 +163,19 @@ def remade_if_foreign(path, why, paper, experiments):
 STAGES = {"problem": "generate", "trajectory": "train", "metrics": "measure"}
 
 
-@functools.cache
-def said(folder):
-    """What was said of a folder."""
-    return []
+SAID = 5
+"""Folders whose results are named as those of another run; the table of jobs counts them all."""
+
+said = set()
+"""Folders of which something was said."""
 
 
 def say_once(folder, message):
-    """Print the first message on a folder."""
-    if not said(folder):
-        said(folder).append(message)
-        print(message, file=sys.stderr)
+    """Print the first message on a folder, of the first few folders."""
+    if folder not in said and len(said) <= SAID:
+        more = "and so are results in further folders; `twolayer verify` names them all"
+        print(message if len(said) < SAID else more, file=sys.stderr)
+    said.add(folder)
 
 
 def digest_of_runs(wildcards):

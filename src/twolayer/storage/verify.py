@@ -66,7 +66,7 @@ def why_stale(path: Path, stage: str, runs: Sequence[str], code: str | None = No
     extra = [run for text, run in found.items() if text not in wanted and run not in wanted.values()]
     if lost and extra:
         like = next((run for run in extra if run.get("name") == lost[0]["name"]), extra[0])
-        return f"is of another run: {difference(like, lost[0])}"
+        return f"is of another run: {difference(like, lost[0]) or unknown_setting(like, lost[0])}"
     if lost or extra:
         return f"{'lacks' if lost else 'has'} the run '{(lost or extra)[0].get('name')}'"
     if code is not None and attributes.get("code") != code:
@@ -134,6 +134,21 @@ def differences(found: Any, wanted: Any, place: str) -> Iterator[tuple[str, Any,
             yield from differences(mine, other, f"{place}[{index}]")
     elif found != wanted:
         yield place, found, wanted
+
+
+def unknown_setting(found: Any, wanted: Any, place: str = "") -> str:
+    """The first setting, left to its default, that only one of two runs has: they are of two versions; or nothing."""
+    if not (isinstance(found, Mapping) and isinstance(wanted, Mapping)):
+        return ""
+    for key in dict.fromkeys((*wanted, *found)):
+        inner = f"{place}.{key}" if place else str(key)
+        if key not in found:
+            return f"it was made by a version that had no setting {inner}"
+        if key not in wanted:
+            return f"it was made by a version that had a setting {inner}"
+        if deeper := unknown_setting(found[key], wanted[key], inner):
+            return deeper
+    return ""
 
 
 def shown(value: Any) -> str:
