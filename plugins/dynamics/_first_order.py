@@ -75,7 +75,7 @@ def steps_of(
     """
     state: Memory = weights.memory or {}
     order = None
-    if batch_size is not None and problem.data.law == "finite":
+    if batch_size is not None and problem.data.samples is not None:
         refuse_above(batch_size, problem.data.samples)
         if epochs:
             order = EpochOrder(problem.data.samples, batch_size, random, state)

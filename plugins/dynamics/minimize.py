@@ -11,7 +11,6 @@ import numpy as np
 from twolayer import InstantUpdate, Network, Problem, Weights, dynamics
 from twolayer.core.arrays import to_host
 from twolayer.core.network import placed_like
-from twolayer.core.output_layer import OutputLayer
 from twolayer.core.seeds import over_seeds
 from twolayer.core.trajectory import FlowWeights
 
@@ -47,8 +46,6 @@ class Minimize(InstantUpdate):
 
     host_reason = "minimize is computed on the host"
 
-    seed_by_seed = True
-
     def __post_init__(self) -> None:
         if self.weight_decay < 0:
             raise ValueError(f"weight_decay: must be 0 or above, is {self.weight_decay!r}")
@@ -61,9 +58,13 @@ class Minimize(InstantUpdate):
         """λ, at any time."""
         return self.weight_decay
 
+    def seed_by_seed(self, problem: Problem) -> bool:
+        """But where the minimum is known in closed form."""
+        return not problem.closed_minimum
+
     def update(self, problem: Problem, weights: Weights, random: Sequence[np.random.Generator]) -> Weights:
         """The stationary points, and for each seed what was not reached."""
-        if isinstance(problem, OutputLayer):
+        if problem.closed_minimum:
             return problem.minimum(weights, self.weight_decay)
         hidden, output = (to_host(part).astype(np.float64) for part in (weights.hidden, weights.output))
 

@@ -178,5 +178,5 @@ class StochasticGradientDescent(Descent):
 
     def refuse_unfit(self, problem: Problem) -> None:
         """Refuse what is known only of the data themselves: the number of samples in a file."""
-        if problem.data.law == "finite":
+        if problem.data.samples is not None:
             refuse_above(self.batch_size, problem.data.samples)

@@ -83,7 +83,6 @@ class Dynamics(ABC):
     host_reason: why it is computed on the host under every backend; empty where it is not.
     instantaneous: whether it acts at once and takes no time.
     sequential: whether it runs other dynamics, one after another.
-    seed_by_seed: whether it moves one seed after another, on the host, so that each is kept when it is done.
     """
 
     stays_in_span: ClassVar[bool] = False
@@ -91,7 +90,6 @@ class Dynamics(ABC):
     host_reason: ClassVar[str] = ""
     instantaneous: ClassVar[bool] = False
     sequential: ClassVar[bool] = False
-    seed_by_seed: ClassVar[bool] = False
 
     def clock(self, times: Times) -> Clock:
         """The saved times of this dynamics for a `times` section."""
@@ -134,6 +132,10 @@ class Dynamics(ABC):
     ) -> Iterator[Weights]:
         """The weights after step 1, 2, 3, … without end; memory between steps is a local variable."""
         raise TypeError(f"{type(self).__name__} must define steps(problem, weights, random)")
+
+    def seed_by_seed(self, problem: Problem) -> bool:
+        """Whether it moves one seed after another, on the host, so that each is kept when it is done."""
+        return False
 
     def restarts(self) -> bool:
         """Whether weights and random generators are all its state, so that `trajectory` may be called again from the

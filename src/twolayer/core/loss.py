@@ -19,6 +19,11 @@ class Loss(ABC):
     The arrays are of one shape (…, sample) and carry their namespace.
     """
 
+    @property
+    def square_factor(self) -> float | None:
+        """c where ℓ = c (f − y)²; None for any other loss."""
+        return None
+
     @abstractmethod
     def value(self, prediction: Array, target: Array) -> Array:
         """ℓ(f, y)."""
@@ -40,6 +45,11 @@ class SquareLoss(Loss):
     """ℓ(f, y) = factor · (f − y)². Kernels and the exact flow know losses of this form."""
 
     factor: float
+
+    @property
+    def square_factor(self) -> float:
+        """The factor."""
+        return self.factor
 
     def value(self, prediction: Array, target: Array) -> Array:
         """factor · (f − y)²."""
@@ -72,5 +82,5 @@ def loss_of(name: str, given: Loss | None) -> Loss:
 
 def refuse_other_losses(loss: Loss, name: str, what: str) -> None:
     """Refuse, by a ValueError, a loss that is not square, for what knows square losses only."""
-    if not isinstance(loss, SquareLoss):
+    if loss.square_factor is None:
         raise ValueError(f"{what} knows square losses, not '{name}'")

@@ -7,7 +7,8 @@ everywhere, and may be missing."""
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 from array_api_compat import device
@@ -36,10 +37,15 @@ class Weights:
     hidden: Array
     output: Array
 
+    of_flow: ClassVar[bool] = False
     forks, stall, resting = None, (), None
     """Set for the weights of a flow only (`trajectory.FlowWeights`)."""
     memory: ClassVar[Any] = None
     """Set where a dynamics carries more from step to step (`trajectory.WeightsWithMemory`)."""
+
+    def mapped(self, function: Callable[[Array], Array]) -> Weights:
+        """The same state with a function applied to each of its arrays of weights and memory."""
+        return replace(self, hidden=function(self.hidden), output=function(self.output))
 
     def __add__(self, other: Weights) -> Weights:
         refuse_other(other, "+")

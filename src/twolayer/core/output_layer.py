@@ -36,6 +36,8 @@ class OutputLayer(Problem):
     problem: Problem
     hidden: Array
 
+    closed_minimum = True
+
     @classmethod
     def of(cls, problem: Problem, hidden: Array) -> OutputLayer:
         """The output layer of a problem at given hidden weights; TrainingError for a loss that is not square."""

@@ -33,6 +33,8 @@ class Problem(ABC):
     """Whether the loss is that of a teacher's whole population."""
     quadratic = True
     """Whether L is a quadratic form in the output weights."""
+    closed_minimum = False
+    """Whether `minimum` is known in closed form, of all seeds at once."""
     shortest_start = 0.0
     """The shortest start of a gradient flow, but for 0: below it squares of rates leave the range of floats."""
 
@@ -91,6 +93,10 @@ class Problem(ABC):
     def hidden_norms(self, weights: Weights) -> Array:
         """|w| of each neuron, (…, neuron)."""
         return norm(weights.hidden)
+
+    def minimum(self, weights: Weights, weight_decay: float) -> Weights:
+        """The minimum of L + (weight_decay/2)(|a|² + |W|²) in the trained parameters, that nearest to the weights."""
+        raise TrainingError(f"{type(self).__name__} has no minimum in closed form")
 
     def penalty(self, weights: Weights, weight_decay: float) -> Array:
         """(weight_decay/2)(|a|² + |W|²) over the trained parameters, (…,); tied outputs count."""

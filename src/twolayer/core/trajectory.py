@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -39,6 +39,8 @@ class FlowWeights(Weights):
     goes on is to know: 0 for those that do not, and those that start at 0 (`finite.flow.FlowFrame`).
     """
 
+    of_flow = True
+
     forks: Any = 0
     stall: Any = ""
     resting: Any = None
@@ -58,6 +60,11 @@ class WeightsWithMemory(Weights):
     """
 
     memory: Mapping[str, Any] = field(default_factory=dict)  # type: ignore[misc]
+
+    def mapped(self, function: Callable[[Any], Any]) -> WeightsWithMemory:
+        """The same state with a function applied to each of its arrays."""
+        memory = {name: function(value) for name, value in self.memory.items()}
+        return WeightsWithMemory(function(self.hidden), function(self.output), memory)
 
 
 @dataclass(frozen=True)

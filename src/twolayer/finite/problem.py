@@ -12,7 +12,7 @@ from array_api_compat import device
 from twolayer.core.arrays import array_namespace, to_host
 from twolayer.core.budget import Budget
 from twolayer.core.data import Arrays, Data, law_of
-from twolayer.core.loss import Loss, SquareLoss, loss_of
+from twolayer.core.loss import Loss, loss_of
 from twolayer.core.network import Network, Weights
 from twolayer.core.problem import Problem, block_diagonal
 from twolayer.core.seeds import subset
@@ -130,9 +130,10 @@ class FiniteData(Data, law="finite"):
     @property
     def loss_weight(self) -> float:
         """κ in L = κ Σ_k (f(x_k) − y_k)²: 1/2n or 1/n; TrainingError for a loss that is not square."""
-        if not isinstance(self.criterion, SquareLoss):
+        factor = self.criterion.square_factor
+        if factor is None:
             raise TrainingError(f"the loss '{self.loss}' is no square loss")
-        return self.criterion.factor / self.samples
+        return factor / self.samples
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,7 @@ class EmpiricalProblem(Problem):
     @property
     def quadratic(self) -> bool:  # type: ignore[override]
         """Whether the loss is square."""
-        return isinstance(self.data.criterion, SquareLoss)
+        return self.data.criterion.square_factor is not None
 
     def preactivations(self, weights: Weights) -> Array:
         """z_jk = w_j·x_k, (…, neuron, sample)."""

@@ -223,7 +223,7 @@ def unpacked(content: bytes, arrays: bool = True) -> tuple[dict[str, Any], dict[
 def described(meta: dict[str, Any], weights: Weights) -> tuple[dict[str, Any], dict[str, Any]]:
     """The words and arrays of a record of weights, with what a flow or a memory adds to them."""
     arrays = {"hidden": to_host(weights.hidden), "output": to_host(weights.output)}
-    if isinstance(weights, FlowWeights):
+    if weights.of_flow:
         meta |= {"stall": weights.stall, "flow": True}
         optional = {"forks": weights.forks, "resting": weights.resting}
         arrays |= {name: np.asarray(value) for name, value in optional.items() if value is not None}
@@ -247,15 +247,7 @@ def weights_of(meta: Mapping[str, Any], arrays: Mapping[str, Any]) -> Weights:
 
 def placed(weights: Weights, like: Weights) -> Weights:
     """Weights of the log where a trajectory's lie."""
-    hidden, output = (
-        placed_like(part, old) for part, old in ((weights.hidden, like.hidden), (weights.output, like.output))
-    )
-    if isinstance(weights, FlowWeights):
-        return FlowWeights(hidden, output, weights.forks, weights.stall, weights.resting)
-    if weights.memory:
-        memory = {name: placed_like(value, like.hidden) for name, value in weights.memory.items()}
-        return WeightsWithMemory(hidden, output, memory)
-    return Weights(hidden, output)
+    return weights.mapped(lambda part: placed_like(part, like.hidden))
 
 
 def states(random: Sequence[np.random.Generator]) -> list[Any]:

@@ -20,7 +20,6 @@ import numpy as np
 from twolayer.core.arrays import array_namespace, to_host
 from twolayer.core.dynamics import Dynamics
 from twolayer.core.network import Weights
-from twolayer.core.output_layer import OutputLayer
 from twolayer.core.problem import Problem
 from twolayer.core.seeds import over_seeds
 from twolayer.core.trajectory import Clock, FlowWeights
@@ -51,7 +50,7 @@ def trajectory_of(dynamics: Dynamics, log: Log | None) -> Callable[..., Iterator
             return call.frames()
         if "flow" in dynamics.kinds:
             return dynamics.trajectory(with_logged_flows(problem, log), weights, clock, random)
-        if dynamics.seed_by_seed and len(random) > 1 and not isinstance(problem, OutputLayer):
+        if len(random) > 1 and dynamics.seed_by_seed(problem):
             return seed_by_seed(call, log)
         return call.logged(log)
 
