@@ -86,6 +86,8 @@ def together(runs: Run, counts: xr.Dataset) -> Result:
 def growth(runs: Run) -> Result:
     each = sorted(runs.by("run"), key=measured.pair)
     hits = [measured.spurious(run) for run in each]
+    if len(hits) < 2:
+        raise DataError("a rise needs two numbers of teachers")
     rises = [
         float(standard_score(int(later.sum()), later.size, int(earlier.sum()), earlier.size))
         for earlier, later in itertools.pairwise(hits)
@@ -202,7 +204,7 @@ of_minima = partial(paper.claim, on="minima", figures=["minima"])
     figures=["minima", "matrices"],
 )
 def stationary(run: Run, classes: xr.Dataset) -> Results:
-    stored = measured.of_pair(classes, run)
+    stored = measured.of_ends(classes, run)
     apart = measured.end(run) / stored["loss"].values - 1.0
     lowest = measured.curvature(run) - stored["lowest_eigenvalue"].values
     return {
@@ -256,7 +258,7 @@ def one_saddle(runs: Run) -> Result:
 )
 def family(run: Run, classes: xr.Dataset) -> Result | Results:
     teachers, _ = measured.pair(run)
-    stored = measured.of_pair(classes, run)
+    stored = measured.of_ends(classes, run)
     apart = {}
     for index, blocks in enumerate(stored["blocks"].values):
         for flipped in theory.FEW:

@@ -9,6 +9,7 @@ import numpy as np
 
 from twolayer import Run, reference
 from twolayer.analysis.labels import QUANTITIES, marker_of, style_of
+from twolayer.errors import DataError
 
 from . import measured, theory
 from .theory import paper
@@ -165,7 +166,7 @@ def minima(canvas: Figure, runs: Run, classes: xr.Dataset) -> None:
                 for loss, value, flipped in zip(
                     measured.end(run).values,
                     measured.curvature(run).values,
-                    measured.of_pair(classes, run)["flipped"].values,
+                    measured.of_ends(classes, run)["flipped"].values,
                     strict=True,
                 )
                 if low <= flipped <= high
@@ -182,31 +183,44 @@ def minima(canvas: Figure, runs: Run, classes: xr.Dataset) -> None:
     axes.legend(title="students away\nfrom their teacher", loc="center left", bbox_to_anchor=(1.0, 0.5))
 
 
-SHOWN = ((8, 8, "1+7"), (14, 14, "2+12"), (14, 14, "7+7"), (14, 15, "4+10"))
-"""The minima that are drawn as matrices: k, n and blocks."""
+SHOWN: Sequence[tuple[int, int, str]] = ((8, 8, "1+7"), (14, 14, "2+12"), (14, 14, "7+7"), (14, 15, "4+10"))
+"""The minima that are drawn as matrices, where they are run: k, n and blocks."""
+
+
+def refuse_others(minima: Any) -> None:
+    """A DataError where none of the minima that are drawn is run."""
+    if not {measured.pair(run) for run in minima.by("run")} & {(k, n) for k, n, _ in SHOWN}:
+        wanted = "; ".join(dict.fromkeys(f"k = {k}, n = {n}" for k, n, _ in SHOWN))
+        raise DataError(f"shows minima of {wanted}, of which the experiment '{minima.experiment}' has no run")
 
 
 @paper.figure(
     "inferred",
-    "Four spurious minima as matrices: students in rows, coordinates (teachers) in columns.",
+    "Spurious minima as matrices: students in rows, coordinates (teachers) in columns.",
     details=(
-        "Stored ends of the authors', students and coordinates in the order of the diagonal coordinate. Within "
-        "a block all students are alike up to "
-        "the order of coordinates. The last row of the fourth is the student more."
+        "Stored ends of the authors', students and coordinates in the order of the diagonal coordinate. Within a "
+        "block all students are alike up to the order of coordinates. The last row of n = k + 1 is the student more."
     ),
     on={"minima": ("loss", "final_hidden")},
+    check=refuse_others,
     files=[measured.CLASSES],
     size=(5.5, 2.3),
 )
 def matrices(canvas: Figure, runs: Run, classes: xr.Dataset) -> None:
-    row = canvas.subplots(1, len(SHOWN), squeeze=False)[0]
+    found = []
+    for run in runs.by("run"):
+        names = measured.of_ends(classes, run)["blocks"].values.tolist()
+        chosen = [(*measured.pair(run), blocks) for blocks in names]
+        found += [(SHOWN.index(one), run, seed) for seed, one in enumerate(chosen) if one in SHOWN]
+    if not found:
+        raise DataError(f"shows minima of which no seed of the experiment '{runs.experiment}' is one")
+    row = canvas.subplots(1, len(found), squeeze=False)[0]
     shown: Any = None
-    for axes, (teachers, students, blocks) in zip(row, SHOWN, strict=True):
-        run = next(run for run in runs.by("run") if measured.pair(run) == (teachers, students))
-        index = measured.of_pair(classes, run)["blocks"].values.tolist().index(blocks)
-        matrix = run.final_hidden.isel(seed=index).values[:students, :teachers]
+    for axes, (place, run, seed) in zip(row, sorted(found, key=lambda one: one[0]), strict=True):
+        teachers, students, blocks = SHOWN[place]
+        matrix = run.final_hidden.isel(seed=seed).values[:students, :teachers]
         shown = axes.imshow(matrix, cmap="RdBu_r", vmin=-1.0, vmax=1.0)
-        loss = float(measured.end(run)[index])
+        loss = float(measured.end(run)[seed])
         axes.set_title(f"{blocks.replace('+', ' + ')}, $n$ = {students}\n$L$ = {loss:.5f}")
         axes.set(xticks=[0, teachers - 1], yticks=[0, students - 1])
         axes.set_xticklabels([1, teachers])
@@ -240,7 +254,7 @@ def families(canvas: Figure, runs: Run, classes: xr.Dataset) -> None:
         axes.plot(sizes, values, label=f"$q$ = {flipped}", **style)
         for run in runs.by("run"):
             teachers, students = measured.pair(run)
-            blocks = measured.of_pair(classes, run)["blocks"].values.tolist()
+            blocks = measured.of_ends(classes, run)["blocks"].values.tolist()
             if teachers == students and (name := f"{flipped}+{teachers - flipped}") in blocks:
                 loss = float(measured.end(run)[blocks.index(name)])
                 marker = marker_of(flipped, theory.FEW)

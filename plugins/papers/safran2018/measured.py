@@ -39,6 +39,18 @@ def of_pair(table: xr.Dataset, run: Run) -> xr.Dataset:
     return table.isel({dimension: rows})
 
 
+def of_ends(table: xr.Dataset, run: Run) -> xr.Dataset:
+    """The rows of the classes that the ends of a run are of: seed s begins at the s-th stored end of its pair."""
+    rows = of_pair(table, run)
+    (dimension,) = table["teachers"].dims
+    seeds = run.dataset["seed"].values
+    if max(seeds) >= rows.sizes[dimension]:
+        raise DataError(
+            f"{rows.sizes[dimension]} ends are stored for {named(run)}, not one for seed {max(seeds)}"
+        )
+    return rows.isel({dimension: seeds})
+
+
 def end(run: Run, name: str = "loss") -> xr.DataArray:
     """A metric at the end of a run, (seed,)."""
     return run.dataset[name].isel(time=-1, drop=True)

@@ -39,8 +39,8 @@ SETTLED = 1e-9
 """The gradient's norm below which the loss of an end is that of its class to 1e-12."""
 
 SAME = 1e-8
-"""Ends of one pair (k, n) whose losses differ by no more are of one class; classes are 5e-5 apart at "
-"least."""
+"""Ends of one pair (k, n) whose losses differ by no more are of one class; classes are 5e-5 apart at
+least."""
 
 LARGEST_Z = 3.5
 """A count agrees with the authors' where the two differ by no more than this many standard errors."""
@@ -93,8 +93,8 @@ def coordinate_counts(teachers: int, flipped: int) -> tuple[Any, Any]:
 
 
 def inner_products(students: Any, sizes: Any, counts: Any) -> tuple[Any, Any, float]:
-    """Lengths (block,), products of two students of one block (block,), and that of students of "
-    "different blocks."""
+    """Lengths (block,), products of two students of one block (block,), and that of students of
+    different blocks."""
     diagonal, within, across = students.T
     lengths = np.sqrt((counts * students**2).sum(1))
     same = 2.0 * diagonal * within + (sizes - 2.0) * within**2 + sizes[::-1] * across**2

@@ -80,8 +80,8 @@ def displacements(runs: Run, name: str) -> list[tuple[float, Run]]:
 
 
 def deviations(run: Run) -> Any:
-    """What students have at right angles to the teachers along axes that they stand by, (seed, neuron, "
-    "feature)."""
+    """What students have at right angles to the teachers along axes that they stand by, (seed, neuron,
+    feature)."""
     size = teachers(run)
     hidden = run.initial_hidden.values
     off = hidden.copy()

@@ -326,8 +326,8 @@ def align_or_vanish(canvas: Figure, runs: Run) -> None:
 
 
 def ends_of(run: Run) -> tuple[Any, Any, Any]:
-    """Size of mass, angle to the closest teacher, and whether the sign is that teacher's, of every neuron, at the "
-    "end."""
+    """Size of mass, angle to the closest teacher, and whether the sign is that teacher's, of every neuron, at
+    the end."""
     last, signs = run.isel(time=-1), np.sign(measured.teachers(run)[1])
     mass, closest = np.ravel(last.mass), np.ravel(last.closest_teacher).astype(int)
     return np.abs(mass), np.ravel(last.teacher_angle), np.sign(mass) == signs[closest]
