@@ -57,7 +57,7 @@ identity. Whatever else is imported counts for all."""
 PAGES = ("gallery", "explore")
 """The stages that fill templates."""
 
-WITHOUT_NUMBERS = ("errors.py", "study/schema.py", "study/registry.py", "training/diagnosis.py", "cli.py")
+WITHOUT_NUMBERS = ("errors.py", "study/schema.py", "study/registry.py", "training/diagnosis.py")
 """What refuses, finds or tells, and computes no number of a result."""
 
 CHECKS = re.compile(r"validate\w*")
