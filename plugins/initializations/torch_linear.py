@@ -16,7 +16,7 @@ from twolayer.core.data import Data
 class TorchLinear(InitializationSpec):
     """w_jk uniform on ±1/√d and a_j uniform on ±1/√m: the law of `nn.Linear(d, m)` and `nn.Linear(m, 1)` of PyTorch.
 
-    Weights are drawn there by `kaiming_uniform_(a=√5)`, whose bound is √(6/((1 + a²) fan_in)) = 1/√fan_in, and a bias on
+    Weights are drawn there by `kaiming_uniform_(a=√5)`, of bound √(6/((1 + a²) fan_in)) = 1/√fan_in, and a bias on
     ±1/√fan_in too. It is the same law; the numbers are not those of PyTorch's generator.
     bias: whether the last feature is the constant 1 (`bias: true` of `points`), whose weight is then the bias: d does
     not count it. scale: a factor on all of it.

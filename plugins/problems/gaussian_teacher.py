@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -210,8 +209,10 @@ class GaussianTeacher(ProblemSpec):
         for index, direction in enumerate(directions):
             if not direction.any():
                 raise ValueError(f"{key}: [{index}] is zero; a teacher has a direction")
-        for i, j in itertools.combinations(range(self.count), 2):
-            if angles(directions[i : i + 1], sign * directions[j : j + 1]).item() < NEAREST:
+        for i in range(self.count - 1):
+            near = angles(directions[i : i + 1], sign * directions[i + 1 :])[0] < NEAREST
+            if near.any():
+                j = i + 1 + int(np.argmax(near))
                 word = "coincide" if sign > 0 else "are opposite, and the same for |·|"
                 pair = f" ({self.angles[i]:g}° and {self.angles[j]:g}°)" if self.angles is not None else ""
                 raise ValueError(f"{key}: [{i}] and [{j}] {word}{pair}; join them, adding their coefficients")

@@ -49,6 +49,9 @@ EXAMPLES: dict[str, dict[str, list[dict[str, Any]]]] = {
             {"dimension": 3, "teachers": 2, "samples": 6},
             {"dimension": 9, "teachers": 2},
         ],
+        "overlapping_teachers": [{"dimension": 3, "overlaps": 0.3, "teachers": 2, "rotated": True}],
+        "random_teachers": [{"dimension": 3, "teachers": 2, "samples": 6}],
+        "teacher_file": [{"dimension": 3, "path": "{folder}/teachers.nc"}],
         "orthogonal": [{"samples": 3, "dimension": 3, "targets": [1.0, -0.7, 0.4], "directions": "random"}],
         "points": [{"inputs": [[1.0, 0.2], [-0.3, 1.1], [0.4, -0.9]], "targets": [1.0, -0.5, 0.6]}],
     },
@@ -132,6 +135,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     inputs = (("sample", "feature"), random.standard_normal((5, 3)))
     write("data.nc", {"inputs": inputs, "targets": (("sample",), random.standard_normal(5))})
+    write("teachers.nc", {"teacher_hidden": (("teacher", "feature"), random.standard_normal((2, 3)))})
     for features in (2, 3, 9):
         hidden, output = 0.4 * random.standard_normal((4, features)), 0.4 * random.standard_normal(4)
         names = ("neuron", "feature"), ("neuron",)
