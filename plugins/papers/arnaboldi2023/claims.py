@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from twolayer import Result, at_most, close
+from twolayer.analysis.rates import log_slope
 from twolayer.errors import DataError
 
 from . import measured, theory
@@ -63,10 +64,13 @@ def classic_deviation(run: Run, equations: Run) -> Result:
     figures=["classic"],
 )
 def stored_descent(run: Run, stored: xr.Dataset) -> dict[str, Result]:
+    measured.refuse_other_sizes(run, stored)
     last = float(stored.time[-1])
     time = measured.paper_time(run).values
     chosen = (stored.time.values <= min(last, time[-1])) & (stored.time.values >= time[1])
-    room = 4 * theory.error_scale(measured.rate(run), run.config.network.neurons, 3)
+    if not chosen.any():
+        raise DataError(f"'{run.experiment}' ends before the first stored time")
+    room = 4 * theory.error_scale(measured.rate(run), run.config.network.neurons, theory.STORED_DIMENSION)
     results = {}
     for name, ours, theirs in (
         ("Q", run.student_overlaps, stored.Q),
@@ -119,9 +123,8 @@ def root_of_dimension(run: Run, equations: Run) -> dict[str, Result]:
         raise DataError("a slope needs two dimensions")
     constants = median * np.sqrt(sizes)
     detail = ", ".join(f"{value:.3g} at d = {size:.0f}" for size, value in zip(sizes, median, strict=True))
-    slope = np.polyfit(np.log(sizes), np.log(median), 1)[0]
     return {
-        "slope": close(float(slope), -0.5, absolute=0.08, detail=detail),
+        "slope": close(float(log_slope(sizes, median)), -0.5, absolute=0.08, detail=detail),
         "constant": close(constants, 0.6, absolute=0.15),
     }
 

@@ -37,11 +37,12 @@ def cosines(run: Run) -> Any:
     "published",
     "After Arnaboldi et al. 2023, Figure 2 left: students of descent (blue to green in time) turn as the equations "
     "say (orange), each to a teacher or between both.",
-    details=(
+    details=lambda equations, descent, stored, theirs: (
         "Cosines of the students to the two teachers, one seed of descent; squares: teachers, dot: the direction "
         "between. Right: excess risk of the equations, of all seeds (median and range), and of the authors' "
-        "stored solution and descent, from the same start. The stored solution has the label noise as its only "
-        "variance, and so has ours. In print d is not given and Δ = 0; the stored run has d = 3 and Δ = 1e-3."
+        "stored solution and descent, from the same start. Variance of the stored solution: noise (of the labels "
+        f"alone); of ours: {equations.config.dynamics.variance}. In print d is not given and Δ = 0; the stored run "
+        f"has d = {theory.STORED_DIMENSION} and Δ = 1e-3."
     ),
     on={"classic_equations": measured.OVERLAPS, "classic_descent": measured.OVERLAPS},
     files=["data/classic_ode.nc", "data/classic_sgd.nc"],
@@ -180,7 +181,8 @@ def plateau(canvas: Figure, equations: Run, descent: Run) -> None:
     details=lambda flow, descent, stored: (
         f"{setting(descent)}, d = {descent.config.problem.dimension:g}, γ = {measured.rate(descent):g}: the gradient "
         "flow of the weights (pale, median) and descent from the same starts (median and range of seeds). "
-        "Right: R t². Grey: the authors' stored descent with p = 5000, k = 1, d = 3, and the flow from its start. "
+        f"Right: R t². Grey: the authors' stored descent with p = {stored.sizes['neuron']}, "
+        f"k = {stored.sizes['teacher']}, d = {stored.sizes['feature']}, and the flow from its start. "
         "Which σ the print has is not stated; its R(0) = 1/k says z²."
     ),
     on={"square_flow": (), "square_descent": ()},
@@ -201,7 +203,7 @@ def square(canvas: Figure, flow: Run, descent: Run, stored: xr.Dataset) -> None:
         later = flow.isel(time=slice(1, None))
         time = measured.paper_time(later)
         reference(axes, time, (later.loss * time**power).median("seed"), "gradient flow", color="C1")
-        reference(axes, other, exact * other**power, "flow, $p$ = 5000")
+        reference(axes, other, exact * other**power, f"flow, $p$ = {stored.sizes['neuron']}")
         risk = stored.excess_risk.values[1:] * other**power
         axes.plot(other, risk, ".", markersize=3, color="0.3", label="stored descent")
         axes.set(xscale="log", yscale="log", xlabel=TIME)

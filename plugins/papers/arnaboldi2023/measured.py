@@ -100,9 +100,20 @@ def largest_deviations(runs: Run, equations: Run) -> tuple[Any, Any]:
     return sizes, np.stack([deviation(run, equations).max("time").values for run in each])
 
 
+def refuse_other_sizes(run: Run, stored: xr.Dataset) -> None:
+    """A DataError where a run has other p or k than a stored file."""
+    sizes = int(run.config.network.neurons), int(run.config.problem.teachers)
+    known = stored.sizes["neuron"], stored.sizes["teacher"]
+    if sizes != known:
+        raise DataError(
+            f"'{run.experiment}' has p = {sizes[0]}, k = {sizes[1]}; stored are p = {known[0]}, k = {known[1]}"
+        )
+
+
 def stored_times(run: Run, stored: xr.Dataset) -> Any:
     """The records of a stored file at the saved times of a run, (time,), after the start; a DataError where there is
     none."""
+    refuse_other_sizes(run, stored)
     time = paper_time(run).values[1:]
     found = np.searchsorted(stored.time.values, time * (1 - 1e-9))
     if (found >= stored.sizes["time"]).any() or (abs(stored.time.values[found] - time) > 1e-6 * time).any():

@@ -25,6 +25,10 @@ paper = Paper(
 )
 
 
+STORED_DIMENSION = 3
+"""d of the authors' stored descent."""
+
+
 def error_scale(rate: float, neurons: int, dimension: int) -> float:
     """√δt = √(γ/(pd)), the scale of the error in Theorem 1."""
     return math.sqrt(rate / (neurons * dimension))
