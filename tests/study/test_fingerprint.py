@@ -91,6 +91,9 @@ TABLE = {
     "core/network.py": TRAINED | MEASURED | GENERATED,
     "training/diagnosis.py": set(),
     "errors.py": set(),
+    "core/progress.py": set(),
+    "population/stability.py": set(),
+    "storage/atomic.py": set(),
     "study/schema.py": set(),
     "stages/gather.py": set(),
     "plugins/metrics/loss.py": MEASURED,
@@ -115,9 +118,23 @@ def test_what_an_edit_makes_again(monkeypatch: pytest.MonkeyPatch, name: str) ->
             "plugins/dynamics/gradient_descent.py",
             lambda source: source.replace("def validate_last_stage", "def validate_last_stages", 1),
         ),
+        (
+            "plugins/problems/gaussian_teacher.py",
+            lambda source: source.replace('word = "coincide"', 'word = "are one"', 1),
+        ),
+        ("population/numba_descent.py", appended("\n\n# a comment\n")),
         ("population/cuda_descent.cu", appended("\n// a comment\n/* and another */\n")),
     ],
-    ids=["comment", "docstring", "error", "layout", "check", "comment in CUDA"],
+    ids=[
+        "comment",
+        "docstring",
+        "error",
+        "layout",
+        "check",
+        "refusal",
+        "comment in a kernel",
+        "comment in CUDA",
+    ],
 )
 def test_what_changes_no_number_makes_nothing_again(
     monkeypatch: pytest.MonkeyPatch, name: str, edit: Callable[[str], str]

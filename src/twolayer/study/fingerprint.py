@@ -57,11 +57,19 @@ identity. Whatever else is imported counts for all."""
 PAGES = ("gallery", "explore")
 """The stages that fill templates."""
 
-WITHOUT_NUMBERS = ("errors.py", "study/schema.py", "study/registry.py", "training/diagnosis.py")
-"""What refuses, finds or tells, and computes no number of a result."""
+WITHOUT_NUMBERS = (
+    "errors.py",
+    "core/progress.py",
+    "population/stability.py",
+    "storage/atomic.py",
+    "study/registry.py",
+    "study/schema.py",
+    "training/diagnosis.py",
+)
+"""What refuses, finds, reports or moves a file into its place, and computes no number of a result."""
 
-CHECKS = re.compile(r"validate\w*")
-"""The names of functions that only check a config."""
+CHECKS = re.compile(r"validate\w*|_?refuse\w*")
+"""The names of functions that only check, where they return nothing."""
 
 
 def code_of(
@@ -198,8 +206,13 @@ def counts(statement: ast.stmt) -> bool:
     if isinstance(statement, ast.For):
         return any(counts(part) for part in statement.body)
     if isinstance(statement, ast.FunctionDef):
-        return not CHECKS.fullmatch(statement.name)
+        return not CHECKS.fullmatch(statement.name) or returns(statement)
     return not is_exports(statement)
+
+
+def returns(function: ast.FunctionDef) -> bool:
+    """Whether a function returns a value."""
+    return any(isinstance(node, ast.Return) and node.value is not None for node in statements(function))
 
 
 def is_exports(statement: ast.stmt) -> bool:
