@@ -56,6 +56,16 @@ class Mine(Descent):
             "its path, network.neurons: [...]",
         ),
         (
+            {"sweep": {"dynamics": [0.1, 0.2]}},
+            "experiment.sweep.dynamics: [0.1, 0.2] are no whole sections; to sweep a setting of it write its path, "
+            "such as dynamics.step_size: [...]",
+        ),
+        (
+            {"sweep": {"neurons": [2, 3]}},
+            "experiment.sweep.neurons: there is no section to sweep 'neurons'. Known: dtype, dynamics, "
+            "initialization, network, problem, seeds, stop, times. A path begins with its section: network.neurons",
+        ),
+        (
             {"initialization": BALANCED, "network": {"neurons": 2, "output": "fixed"}},
             "experiment.initialization.balanced: draws outputs a_j = ±|w_j|, but the network's outputs are fixed",
         ),
@@ -107,6 +117,19 @@ def test_steps_that_end_early(tmp_path: Path) -> None:
         twolayer.errors.TrainingError, match=r"Mine\.steps: ended before step 6 of 10; it must yield"
     ):
         with_mine(tmp_path, PLUGIN)
+
+
+def test_of_plugins_that_failed_those_are_named_that_have_the_name(tmp_path: Path) -> None:
+    folder = mine(tmp_path, PLUGIN.replace("@dataclass(frozen=True)\n", ""))
+    (Path(folder[0]) / "dynamics" / "other.py").write_text("import nothing_of_that_name\n")
+    registry = load(folder, ("dynamics",))
+    assert len(registry.failures) == 2
+    with pytest.raises(ConfigError, match="may have had it") as raised:
+        registry.find("dynamics", "mine")
+    assert "mine.py" in str(raised.value)
+    assert "other.py" not in str(raised.value)
+    with pytest.raises(ConfigError, match=r"other\.py"):
+        registry.find("dynamics", "unheard")
 
 
 def test_a_field_without_a_dataclass(tmp_path: Path) -> None:

@@ -114,6 +114,7 @@ def test_claims_are_printed_of_one_paper_or_all_and_those_that_fail_alone(
 ) -> None:
     monkeypatch.chdir(study)
     assert "there is no claims.json of 'other'" in said(capsys, "claims", "other", status=2)
+    assert "of 'zhu202'. Did you mean 'zhu2025'?" in said(capsys, "claims", "zhu202", status=2)
     data = ["--datasets", "results/tiny/falling/dataset.nc"]
     said(capsys, "claims", "tiny", "--plugin-path", "mine", *data, "--output", "results/tiny/claims.json")
     printed = said(capsys, "claims")

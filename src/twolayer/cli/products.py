@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -102,6 +103,8 @@ def evaluated(paper: str | None) -> list[Path]:
     if paper is not None:
         found = [file for file in found if file.parent.name == paper]
     if not found:
+        if paper and (meant := near(paper)):
+            raise DataError(f"results: there is no claims.json of '{paper}'. Did you mean '{meant}'?")
         of = f" of '{paper}'" if paper else ""
         raise DataError(
             f"results: there is no claims.json{of}; `snakemake --cores all {paper or ''}".rstrip()
@@ -147,6 +150,16 @@ def gallery(options: argparse.Namespace) -> None:
     stage(options.output, figures, claims, options.failed, sentences, code_of("gallery"))
     if options.papers:
         print(options.output)
+
+
+def near(paper: str) -> str:
+    """The known paper that a name without results may stand for; nothing where it is itself known or like none."""
+    from twolayer.study.registry import plugin_folder
+
+    folders = {file.parent.name for file in plugin_folder().glob("papers/*/experiments.yaml")}
+    known = sorted(folders | {file.parents[1].name for file in Path("results").glob("*/*/dataset.nc")})
+    found = [] if paper in known else get_close_matches(paper, known, 1)
+    return found[0] if found else ""
 
 
 def changes_of(options: argparse.Namespace) -> dict[str, str]:

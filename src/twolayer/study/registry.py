@@ -149,9 +149,19 @@ class Registry:
             return self.entries[key]
         singular = {"dynamics": "dynamics", "losses": "loss"}.get(kind, kind.removesuffix("s"))
         message = place + unknown_name(singular, name, self.names(kind))
-        for source, reason in self.failures.items():
+        for source, reason in self.failures_that_name(str(name)).items():
             message += f"\n  A plugin that failed to load may have had it: {source}: {reason}"
         raise ConfigError(message)
+
+    def failures_that_name(self, name: str) -> dict[str, str]:
+        """The files that could not be loaded in which a name stands in quotes; all of them where it stands in none."""
+        found = {}
+        for source, reason in self.failures.items():
+            with contextlib.suppress(OSError, UnicodeDecodeError):
+                text = Path(source).read_text(encoding="utf-8")
+                if f'"{name}"' in text or f"'{name}'" in text:
+                    found[source] = reason
+        return found or self.failures
 
     def section(self, kind: str, section: object, where: str) -> tuple[Registered, Mapping[str, Any]]:
         """The plugin that a config section `{name: …, …}` asks for, and the other keys."""
@@ -426,7 +436,8 @@ def check(kind: str, name: str, plugin: Any) -> None:
     if kind in SECTIONS:
         if not (isinstance(plugin, type) and issubclass(plugin, base)):
             raise PluginError(
-                f"register_{kind}: '{name}' ({plugin!r}) must be a subclass of twolayer.{base.__name__}"
+                f"register_{kind}: '{name}' ({getattr(plugin, '__name__', repr(plugin))}) must be a subclass of "
+                f"twolayer.{base.__name__}"
             )
         if not dataclasses.is_dataclass(plugin):
             raise PluginError(

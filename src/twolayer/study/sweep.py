@@ -19,6 +19,9 @@ __all__ = ["sweep_points"]
 SECTIONS = (*PLUGIN_SECTIONS, "network", "times", "stop")
 """The sections of a run that have keys."""
 
+EXAMPLES = {"network": "neurons", "dynamics": "step_size", "initialization": "scale", "problem": "dimension"}
+"""A setting of a section that is often swept."""
+
 SAFE = r"[A-Za-z0-9_.+-]+"
 
 WORD = r"[A-Za-z0-9_]+(\[[0-9]+\])*"
@@ -58,7 +61,10 @@ def sweep_points(sweep: Any, where: str) -> list[dict[str, tuple[Any, Any]]]:
         word = str(path).rpartition(".")[2]
         choices = (*SECTIONS, "dtype", "seeds")
         if str(path).partition(".")[0] not in choices:
-            raise ConfigError(f"{where}.{path}: {unknown_name('section to sweep', path, choices)}")
+            raise ConfigError(
+                f"{where}.{path}: {unknown_name('section to sweep', path, choices)} A path begins with its section: "
+                "network.neurons, dynamics.step_size."
+            )
         if not re.fullmatch(WORD, word):
             raise ConfigError(
                 f"{where}.{path}: {word!r} cannot name runs and a dimension; a key of letters, digits and '_' can"
@@ -89,6 +95,13 @@ def axis(values: Any, where: str) -> list[tuple[Any, Any]]:
         refuse_settings(values, where)
         pairs = [labelled({label: value}, where) for label, value in values.items()]
     elif isinstance(values, list):
+        section = where.rpartition(".")[2]
+        if section in SECTIONS and not all(isinstance(value, Mapping) for value in values):
+            raise ConfigError(
+                f"{where}: {values!r} are no whole sections; to sweep a setting of it write its path, such as "
+                f"{section}.{EXAMPLES.get(section, 'KEY')}: [...]; a whole section by labels is {section}: "
+                "{label: {...}, ...}"
+            )
         pairs = [labelled(value, where) for value in values]
     else:
         raise ConfigError(f"{where}: must be a list of values (or label: value), is {values!r}")
