@@ -143,14 +143,14 @@ def same(one: Any, other: Any) -> None:
 def test_resumed_bit_for_bit(
     name: str, kind: str, device: str, stop: StopRule | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A process that dies again and again, each time a little later, ends with the bits of one that did not; pieces of
-    a descent are of 7 steps here."""
+    """A process that dies again and again, each time three times later, ends with the bits of one that did not; pieces
+    of a descent are of 7 steps here."""
     for limit in ("WORK", "FEWEST", "MOST"):
         monkeypatch.setattr(recorded, limit, 7)
     whole = trained(name, kind, device, None, stop)
     path, deaths = tmp_path / "log", 0
     while True:
-        log = Mortal(path, 3.0 * 1.5**deaths)
+        log = Mortal(path, 3.0 * 3.0**deaths)
         try:
             resumed = trained(name, kind, device, log, stop)
             break
