@@ -14,7 +14,7 @@ __all__ = ["clean", "list_", "new", "plugins", "schema", "show", "verify"]
 
 def plugins(options: argparse.Namespace) -> None:
     """List plugins: what each is, its parameters with their defaults, and its file."""
-    from twolayer.reports import plugin_report
+    from twolayer.reports.plugins import plugin_report
     from twolayer.study.registry import load
 
     registry = load(options.plugin_path)
@@ -43,7 +43,7 @@ def studied(options: argparse.Namespace, variants: Sequence[Path] = ()) -> Any:
 
 def list_(options: argparse.Namespace) -> None:
     """List papers, experiments, figures and claims: which are up to date, and which are not and why."""
-    from twolayer.reports import study_report
+    from twolayer.reports.study import study_report
 
     print(study_report(studied(options)))
     if variants := [str(file) for file in sorted(Path("results").glob("*/config.yaml"))]:
@@ -61,7 +61,7 @@ def verify(options: argparse.Namespace) -> int:
 
 def show(options: argparse.Namespace) -> None:
     """Show what made a figure: settings, claims, files, and the command that makes it again."""
-    from twolayer.reports import figure_report
+    from twolayer.reports.figure import figure_report
 
     variant = Path("results", options.figure.partition(".")[0], "config.yaml")
     print(figure_report(studied(options, [variant] if variant.is_file() else []), options.figure))
@@ -80,7 +80,7 @@ def clean(options: argparse.Namespace) -> None:
     """Remove the folders of runs under results/ that no config asks for; without --yes only name them."""
     import shutil
 
-    from twolayer.reports import abandoned
+    from twolayer.reports.folders import abandoned
 
     found = abandoned(studied(options))
     for folder in found:
