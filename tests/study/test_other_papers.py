@@ -10,7 +10,7 @@ import yaml
 
 from twolayer.cli import main
 from twolayer.errors import ConfigError
-from twolayer.reports import figure_report
+from twolayer.reports.figure import figure_report
 from twolayer.storage.layout import dataset_file, experiment_of
 from twolayer.study.study import Study, load_study
 
