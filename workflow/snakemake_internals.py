@@ -15,6 +15,7 @@ from typing import IO, Any
 
 import psutil  # type: ignore[import-untyped]
 from snakemake.io import IOFile
+from snakemake.persistence import PersistenceBase
 
 CHECKED = "9.27.1"
 
@@ -126,3 +127,48 @@ def end_jobs_on_sigterm(workflow: Any) -> None:
 
     with contextlib.suppress(ValueError):  # not in the main thread
         signal.signal(signal.SIGTERM, end)
+
+
+FAILED: set[str] = set()
+"""Outputs flagged `update` whose last job in this process failed."""
+
+
+def keep_old_outputs() -> None:
+    """Keep the old file of an output flagged `update`, never taken for a new one, until its job has replaced it.
+
+    Snakemake copies such a file before the job and back after a failure, then notes the job as if it had made it; on a
+    cluster, where the failed job has put it back already, it removes it. Our commands replace a file as a whole, so
+    that a link is enough, the old file keeps its age, and an output whose job failed stays marked as incomplete: the
+    next run makes it again.
+    """
+    note = PersistenceBase.finished
+
+    def backup_output(self: Any, path: Path) -> None:
+        kept = self._get_backup_path(path)
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.unlink(missing_ok=True)
+        with contextlib.suppress(
+            OSError
+        ):  # a file system without links: each file is still old or new as a whole
+            os.link(path, kept)
+
+    def restore_output(self: Any, path: Path) -> bool:
+        FAILED.add(str(path))
+        kept = self._get_backup_path(path)
+        with contextlib.suppress(OSError):
+            os.replace(kept, path)
+            kept.unlink()  # a link to the same file is not renamed
+        return path.is_file()
+
+    def cleanup_backup(self: Any, path: Path) -> None:
+        FAILED.discard(str(path))
+        self._get_backup_path(path).unlink(missing_ok=True)
+
+    async def finished(self: Any, job: Any) -> None:
+        if FAILED.isdisjoint(job.output):
+            await note(self, job)
+
+    PersistenceBase.backup_output = backup_output
+    PersistenceBase.restore_output = restore_output
+    PersistenceBase.cleanup_backup = cleanup_backup
+    PersistenceBase.finished = finished

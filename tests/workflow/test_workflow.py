@@ -417,6 +417,90 @@ def test_what_is_killed_leaves_nothing_half_done(tmp_path: Path, served: bool) -
     assert {file: file.stat().st_mtime_ns for file in done} == made
 
 
+def results_of(folder: Path) -> dict[str, tuple[bytes, int]]:
+    """The bytes and the age of each netCDF file below a folder."""
+    return {
+        str(file.relative_to(folder)): (file.read_bytes(), file.stat().st_mtime_ns)
+        for file in sorted(folder.glob("**/*.nc"))
+    }
+
+
+def test_old_results_stay_until_the_new_ones_are_whole_when_a_job_fails(project: Project) -> None:
+    folder = project.result("tiny/descent")
+    before = results_of(folder)
+    project.edit(
+        "config.yaml",
+        "name: gradient_descent, step_size: 1.0e-1",
+        "name: gradient_descent, step_size: 2.0e-1",
+    )
+    project.edit("src/twolayer/stages/measure.py", "    data = ", "    raise MemoryError\n    data = ")
+    for _ in range(2):  # the next run tries again
+        output = project.snakemake("tiny", status=1)
+        assert "2 jobs failed" in output
+        after = results_of(folder)
+        assert set(after) == set(before)
+        assert {name for name in before if after[name] == before[name]} == {
+            "dataset.nc", "neurons=2/metrics.nc", "neurons=3/metrics.nc"
+        }  # fmt: skip
+    project.edit("src/twolayer/stages/measure.py", "    raise MemoryError\n", "")
+    assert planned(project.snakemake("tiny", "-n")) == {
+        "measure": 2,
+        "gather": 1,
+        "render": 1,
+        "claims": 1,
+        "chart": 1,
+    }
+    project.snakemake("tiny")
+    assert all(content != before[name] for name, content in results_of(folder).items())
+    assert not list(project.folder.glob(".snakemake/backup/**/*.nc"))
+
+
+@pytest.mark.parametrize(
+    "way", ["SIGINT to all", "SIGTERM to Snakemake", "SIGKILL to all", "SIGKILL to the job"]
+)
+def test_old_results_stay_until_the_new_ones_are_whole_when_a_job_is_killed(tmp_path: Path, way: str) -> None:
+    project = Project(tmp_path / "project")
+    project.write("config.yaml", SLEEPERS)
+    project.write("plugins/dynamics/nap.py", NAP)
+    asleep, awake, folder = (
+        project.folder / "asleep",
+        project.folder / "awake",
+        project.result("sleepers/naps"),
+    )
+    project.write("awake", "")
+    project.snakemake("sleepers")
+    before = results_of(folder)
+    awake.unlink()
+    asleep.unlink()
+    project.edit("config.yaml", "steps: [3]", "steps: [4]")
+    process = project.start("sleepers")
+    while not asleep.exists() or not asleep.read_text():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    job = int(asleep.read_text())
+
+    def old() -> set[str]:
+        return {name for name, content in results_of(folder).items() if before[name] == content}
+
+    kept = {"dataset.nc", "sleeps=True/trajectory.nc", "sleeps=True/metrics.nc"}
+    assert old() >= kept  # while they are being made again
+    target, _, receiver = way.partition(" to ")
+    number = getattr(signal, target)
+    if receiver == "all":
+        os.killpg(process.pid, number)
+    else:
+        os.kill(job if receiver == "the job" else process.pid, number)
+    process.communicate()
+    assert process.returncode != 0
+    assert gone(job)
+    assert old() >= kept
+    project.write("awake", "")
+    made = planned(project.snakemake("sleepers"))
+    assert made["train"] in (1, 2)
+    assert made["gather"] == 1
+    assert old() == set()
+
+
 @pytest.mark.slow
 def test_a_job_that_outlives_snakemake_does_no_harm(tmp_path: Path) -> None:
     project = Project(tmp_path / "project")

@@ -2,7 +2,7 @@ rule explore:
     input:
         lambda wildcards: datasets_of(wildcards.paper, explored(wildcards.paper)),
     output:
-        "results/{paper}/explorer.html",
+        update("results/{paper}/explorer.html"),
     log:
         "results/{paper}/explore.log",
     params:

@@ -10,7 +10,7 @@ rule gallery:
         claims=CLAIMS,
         sentences=SENTENCES,
     output:
-        "results/index.html",
+        update("results/index.html"),
     log:
         "results/gallery.log",
     params:

@@ -6,7 +6,7 @@ rule gather:
             for run in study.experiment(wildcards.paper, wildcards.experiment).runs.values()
         ],
     output:
-        "results/{paper}/{experiment}/dataset.nc",
+        update("results/{paper}/{experiment}/dataset.nc"),
     log:
         "results/{paper}/{experiment}/gather.log",
     params:

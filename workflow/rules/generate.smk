@@ -3,7 +3,7 @@ rule generate:
         lambda wildcards: remade_if_stale("problem", *wildcards),
         lambda wildcards: run_of(wildcards).data_files("problem"),
     output:
-        f"{RUN}/problem.nc",
+        update(f"{RUN}/problem.nc"),
     log:
         f"{RUN}/generate.log",
     resources:

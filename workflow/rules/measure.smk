@@ -4,7 +4,7 @@ rule measure:
         problem=f"{RUN}/problem.nc",
         trajectory=f"{RUN}/trajectory.nc",
     output:
-        f"{RUN}/metrics.nc",
+        update(f"{RUN}/metrics.nc"),
     log:
         f"{RUN}/measure.log",
     threads: lambda wildcards: measuring_threads_of(run_of(wildcards))

@@ -31,20 +31,6 @@ def show_what_is_there():
     """The gallery after a run in which jobs failed: it says which figures and claims are missing or of an earlier run."""
     if not any(Path(file).is_file() for file in (*DESCRIPTIONS, *CLAIMS)):
         return
-    failed = [
-        file
-        for paper in study.papers.values()
-        for file, product in (
-            *(
-                (
-                    f"results/{paper.name}/figures/{figure.name}.{figure.suffixes[-1]}",
-                    ("figures", figure.name),
-                )
-                for figure in paper.figures.values()
-            ),
-            (f"results/{paper.name}/claims.json", ("claims",)),
-        )
-        if int(last_failure(paper.name, *product) or 0) >= started * 1e9
-    ]
+    failed = [file for file in (*DESCRIPTIONS, *CLAIMS) if file in internals.FAILED]
     command = ["twolayer", "gallery", "--figures", *DESCRIPTIONS, "--claims", *CLAIMS, "--failed", *failed]
     subprocess.run([*command, "--sentences", *SENTENCES, "--output", "results/index.html"], check=False)

@@ -52,9 +52,7 @@ for rule_name, suffixes, face in (
             options=lambda wildcards: study.figure_options(figure_of(wildcards)),
             code=lambda wildcards: study.code("render", paper=wildcards.paper, figure=wildcards.figure),
             contents=lambda wildcards: contents((*figure_files(wildcards), *face_files(wildcards), STYLE)),
-            failure=lambda wildcards: last_failure(wildcards.paper, "figures", wildcards.figure),
         shell:
-            "(twolayer render {resources.plugin_paths} {params.options} --datasets {input.datasets:q}"
+            "twolayer render {resources.plugin_paths} {params.options} --datasets {input.datasets:q}"
             " --files {input.files:q} --claim-files {input.claim_files:q}"
-            " --style {input.style:q} --output {output:q} > {log:q} 2>&1)"
-            f" || {noted('figures', '{wildcards.figure:q}')}"
+            " --style {input.style:q} --output {output:q} > {log:q} 2>&1"

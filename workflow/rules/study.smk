@@ -37,6 +37,7 @@ if internals.is_first_process(workflow):
     for warning in study.warnings:
         print(f"warning: {warning}", file=sys.stderr)
 
+internals.keep_old_outputs()
 internals.share_card(workflow)
 alive, had_locks = internals.release_dead_locks(workflow)
 if had_locks:
@@ -206,24 +207,6 @@ def products(paper):
     ]
     claims = [f"results/{paper.name}/claims.{suffix}" for suffix in ("json", "pdf", "png")]
     return files + (claims if paper.claims else [])
-
-
-# Figures and claims are flagged `update`: where a job fails, Snakemake puts the last version back. But it takes that
-# version for a new one, so a failure is noted, and a job that has a new failure among its params runs again.
-def noted(*product):
-    """The shell command that notes a failure, and fails."""
-    return f"(date +%s%N > {failure_file('{wildcards.paper:q}', *product)}; exit 1)"
-
-
-def last_failure(paper, *product):
-    """When the last job for a product failed; empty where none did."""
-    file = Path(failure_file(paper, *product))
-    return file.read_text() if file.is_file() else ""
-
-
-def failure_file(paper, *product):
-    """Where it is noted."""
-    return f"results/{paper}/.{'.'.join(product)}.failed"
 
 
 def print_claims():

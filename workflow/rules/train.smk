@@ -5,7 +5,7 @@ rule train:
         lambda wildcards: run_of(wildcards).data_files("initialization"),
         problem=f"{RUN}/problem.nc",
     output:
-        f"{RUN}/trajectory.nc",
+        update(f"{RUN}/trajectory.nc"),
     log:
         f"{RUN}/train.log",
     priority: 1  # the long jobs first; what is short fills up the end
