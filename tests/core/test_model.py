@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 from collections.abc import Iterator
@@ -182,6 +183,16 @@ def test_sharpness_is_the_top_eigenvalue_of_the_slow_jacobian(case: Case) -> Non
         curvature = (1 if problem.data.loss == "half_mean_square" else 2) / SAMPLES
         expected = curvature * np.linalg.eigvalsh(jacobian @ jacobian.T)[-1]
         assert sharpness[seed] == pytest.approx(expected, rel=1e-8)
+
+
+@every_case
+def test_sharpness_of_more_samples_than_parameters_is_that_of_few(case: Case) -> None:
+    """Each sample twenty times is the same loss; the eigenvalue is then found from another matrix."""
+    data = case.problem.data
+    inputs, targets = np.repeat(data.inputs, 20, axis=-2), np.repeat(data.targets, 20, axis=-1)
+    many = dataclasses.replace(case.problem, data=FiniteData(inputs, targets, data.loss))
+    assert NEURONS * (FEATURES + 1) < 20 * SAMPLES
+    assert many.sharpness(case.weights) == pytest.approx(case.problem.sharpness(case.weights), rel=1e-12)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from array_api_compat import device
 
-from twolayer.core.arrays import array_namespace, to_host
+from twolayer.core.arrays import array_namespace, norm, to_host
 from twolayer.core.budget import Budget
 from twolayer.core.data import Arrays, Data, law_of
 from twolayer.core.loss import Loss, loss_of
@@ -207,7 +207,8 @@ class EmpiricalProblem(Problem):
         """The top eigenvalue of the loss's Gauss–Newton matrix, (…,): descent is stable below 2/sharpness.
 
         It is the top eigenvalue of (1/n) √D JJᵀ √D with J the Jacobian (sample, parameter) of the predictions and
-        D = diag(ℓ''_k), which has n rows however many parameters there are.
+        D = diag(ℓ''_k), which has n rows however many parameters there are, and of (1/n) Jᵀ D J, which is taken where
+        there are fewer parameters.
         """
         xp = array_namespace(weights.hidden)
         weights = self.network.with_tied_outputs(weights)
@@ -216,19 +217,37 @@ class EmpiricalProblem(Problem):
         slope = weights.output[..., None] * derivative
         activation = self.network.activation.value(preactivation)
         inputs = self.data.inputs
+        curvature = self.data.criterion.second_derivative(
+            self._predict(weights, activation), self.data.targets
+        )
+        factor = self.network.scale**2 / self.data.samples
+        if weights.hidden.shape[-2] * (weights.hidden.shape[-1] + 1) < self.data.samples:
+            rows = self._jacobian_rows(weights, slope, activation)
+            matrix = xp.matmul(curvature[..., None, :] * rows, xp.matrix_transpose(rows))
+            return factor * xp.max(xp.linalg.eigvalsh(matrix), axis=-1)
         kernel = xp.matmul(xp.matrix_transpose(slope), slope) * xp.matmul(inputs, xp.matrix_transpose(inputs))
         if self.network.output != "fixed":
             kernel = kernel + xp.matmul(xp.matrix_transpose(activation), activation)
         if self.network.output == "tied":  # (a σ' x + σ ŵ)·(a σ' x + σ ŵ), with a ŵ·x = z
             cross = xp.matmul(xp.matrix_transpose(derivative * preactivation), activation)
             kernel = kernel + cross + xp.matrix_transpose(cross)
-        curvature = self.data.criterion.second_derivative(
-            self._predict(weights, activation), self.data.targets
-        )
         root = xp.sqrt(curvature)
         kernel = root[..., :, None] * kernel * root[..., None, :]
-        factor = self.network.scale**2 / self.data.samples
         return factor * xp.max(xp.linalg.eigvalsh(kernel), axis=-1)
+
+    def _jacobian_rows(self, weights: Weights, slope: Array, activation: Array) -> Array:
+        """∂f(x_k)/∂θ over the output scale, (…, parameter, sample), from a_j σ'(z_jk) and σ(z_jk), (…, neuron,
+        sample)."""
+        xp = array_namespace(weights.hidden)
+        lead, (m, d) = weights.hidden.shape[:-2], weights.hidden.shape[-2:]
+        inputs = xp.matrix_transpose(self.data.inputs)
+        rows = slope[..., :, None, :] * inputs[..., None, :, :]
+        if self.network.output == "tied":
+            length = norm(weights.hidden)
+            length = xp.where(length > 0, length, xp.ones_like(length))
+            rows = rows + (weights.hidden / length[..., None])[..., None] * activation[..., :, None, :]
+        rows = xp.reshape(rows, (*lead, m * d, self.data.samples))
+        return xp.concat([rows, activation], axis=-2) if self.network.output == "trained" else rows
 
     def hessian(self, weights: Weights) -> Array:
         """The second derivatives of L in the trained parameters, (…, parameter, parameter): hidden weights neuron by

@@ -172,7 +172,7 @@ def train(
     if not finite.all():
         lost = ~np.logical_and.accumulate(finite, axis=1)
         if dynamics.descent_step is not None:
-            diverged, messages = diagnose(dynamics, problem, begin(), random(), seeds, finite, clock)
+            diverged, messages = diagnose(dynamics, problem, begin, random, seeds, finite, clock)
             lost |= (diverged[:, None] >= 0) & (clock.step >= diverged[:, None])
         else:
             messages = broken_off(lost, clock, seeds, stalls)
