@@ -530,3 +530,34 @@ def test_a_blow_up_that_comes_back_to_finite_numbers_is_reported() -> None:
     for seed in np.flatnonzero(risen):
         assert f"seed {seed} blew up without leaving the finite numbers" in dataset.attrs["notes"]
     assert dataset.attrs["notes"].count("blew up") == risen.sum()
+
+
+@pytest.mark.parametrize("name", ["numpy", "numba"])
+def test_a_late_divergence_is_found_at_its_step(name: str) -> None:
+    """f(x) = w at x = 1, y = 1: |w − 1| grows by |1 − η| in each step, until its square leaves float64 above
+    1.797e308, before it is halved. The step to the next whole number, where rounding of w adds up to 1e-13 of it."""
+    step_size = 2.01
+    dataset = twolayer.run(
+        {
+            "problem": {"name": "points", "inputs": [[1.0]], "targets": [1.0]},
+            "network": {"neurons": 1, "activation": "linear", "output": "fixed"},
+            "initialization": {"name": "gaussian", "scale": 1.0},
+            "dynamics": {"name": "gradient_descent", "step_size": step_size},
+            "times": {"steps": [1, 10, 100000]},
+            "seeds": 14,
+        },
+        backend=name,
+        weights=True,
+    )
+    start = dataset["hidden"].values[:, 0, 0, 0]
+    largest = np.log(np.finfo(np.float64).max)
+    expected = np.ceil((0.5 * largest - np.log(np.abs(start - 1.0))) / np.log(step_size - 1.0))
+    assert dataset["diverged_step"].values == pytest.approx(expected, abs=1)
+    notes = dataset.attrs["notes"].splitlines()
+    assert len(notes) == 11
+    for seed in range(10):
+        assert notes[seed].startswith(
+            f"seed {seed} diverged at step {dataset['diverged_step'].values[seed]}: "
+        )
+    assert notes[10].startswith("4 further seeds diverged, at steps ")
+    assert notes[10].endswith("diverged_step has that of each. Frames from there on are NaN.")
