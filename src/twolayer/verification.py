@@ -19,7 +19,7 @@ from typing import Any
 from twolayer.errors import DataError
 from twolayer.storage import checksum, netcdf
 from twolayer.storage.layout import RESULTS, dataset_file
-from twolayer.storage.verify import why_stale
+from twolayer.storage.verify import why_altered, why_stale
 from twolayer.study.runs import Experiment, PlannedRun
 from twolayer.study.study import Figure, PlannedPaper, Study
 
@@ -130,11 +130,7 @@ def why_unreadable(path: Path) -> tuple[str, dict[str, Any]]:
         return str(error).removeprefix(f"{path}: "), {}
     except Exception as error:  # an error of the library, on a damaged file
         return f"cannot be read: {error}", {}
-    if checksum.KEY not in attributes:
-        return "carries no checksum: it was made by another program, or an earlier version", attributes
-    if checksum.of_arrays(variables, attributes) != attributes[checksum.KEY]:
-        return "is altered: what it holds is not what was written", attributes
-    return "", attributes
+    return why_altered(variables, attributes), attributes
 
 
 def stated_length(path: Path) -> int | None:

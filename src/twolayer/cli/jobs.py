@@ -54,6 +54,7 @@ def train(options: argparse.Namespace) -> None:
 
     problem, attributes = netcdf.read(options.problem)
     run = netcdf.read_run(attributes, options.problem, "problem")
+    verify.refuse_altered(problem, attributes, options.problem)
     job = Job(run, load(options.plugin_path, TRAINED_BY))  # plugins bring laws of data
     verify.refuse_problem(problem, attributes, options.problem, run)
     refuse_larger_than_machine(job.memory(), options.output)
@@ -134,6 +135,8 @@ def measure(options: argparse.Namespace) -> None:
     run = netcdf.read_run(trained, options.trajectory, "trajectory")
     asked = netcdf.read_run(attributes, options.problem, "problem")
     verify.refuse_other_run(run, options.trajectory, asked, options.problem)
+    verify.refuse_altered(problem, attributes, options.problem)
+    verify.refuse_altered(trajectory, trained, options.trajectory)
     job = Job(run, load(options.plugin_path, ("activations", "losses", "problems", "metrics", "dynamics")))
     data = verify.refuse_problem(problem, attributes, options.problem, run)
     clock = job.dynamics.clock(Times(**run["times"]))
@@ -178,6 +181,8 @@ def gather(options: argparse.Namespace) -> None:
         netcdf.read_run(attributes, path, "metrics")
         for path, (_, attributes) in zip(paths, files, strict=True)
     ]
+    for path, (variables, attributes) in zip(paths, files, strict=True):
+        verify.refuse_altered(variables, attributes, path)
     verify.refuse_ungatherable(names, paths, runs, options.digest)
     for path, run, (variables, _) in zip(paths, runs, files, strict=True):
         verify.refuse_metrics(variables, path, run)

@@ -401,12 +401,13 @@ def present(variable: Any, what: str, part: Any = ...) -> Any:
 
 def read_run(attributes: Mapping[str, Any], path: Path | str, stage: str) -> dict[str, Any]:
     """The run that a file of ours carries, which `stage` (problem, trajectory or metrics) must have made."""
-    if not str(attributes.get("title")).startswith(f"twolayer {stage} of ") or "run" not in attributes:
+    text = attributes.get("run")
+    if not str(attributes.get("title")).startswith(f"twolayer {stage} of ") or not isinstance(text, str):
         raise DataError(
             f"{path}: is no {stage} file made by twolayer; its title is {attributes.get('title')!r}"
         )
     try:
-        run = json.loads(attributes["run"])
+        run = json.loads(text)
     except ValueError as error:
         raise DataError(f"{path}: its run is not JSON: {error}") from error
     if not isinstance(run, dict) or not run.keys() >= RUN_KEYS:

@@ -18,17 +18,20 @@ import numpy as np
 from twolayer.core.data import Data
 from twolayer.core.trajectory import Clock
 from twolayer.errors import DataError
+from twolayer.storage import checksum
 from twolayer.storage.netcdf import Variables, parts, read_run, unpack_problem
 
 __all__ = [
     "difference",
     "digest_of",
+    "refuse_altered",
     "refuse_metrics",
     "refuse_other_run",
     "refuse_problem",
     "refuse_trajectory",
     "refuse_ungatherable",
     "runs_digest",
+    "why_altered",
     "why_stale",
     "why_stale_claims",
     "why_stale_figure",
@@ -163,6 +166,22 @@ def refuse_other_run(found: Mapping[str, Any], path: Path, wanted: Mapping[str, 
         raise DataError(
             f"{path}: is of another run than {source}: {other}; both must be of one run: make it again from that file"
         )
+
+
+def why_altered(variables: Variables, attributes: Mapping[str, Any]) -> str:
+    """Why the contents of a netCDF file are not what was written, by the checksum that it carries; empty where they
+    are."""
+    if checksum.KEY not in attributes:
+        return "carries no checksum: it was made by another program, or an earlier version"
+    if checksum.of_arrays(variables, attributes) != str(attributes[checksum.KEY]):
+        return "is altered: what it holds is not what was written"
+    return ""
+
+
+def refuse_altered(variables: Variables, attributes: Mapping[str, Any], path: Path) -> None:
+    """Refuse a file between stages whose contents are not what was written."""
+    if reason := why_altered(variables, attributes):
+        raise DataError(f"{path}: {reason}; make it again")
 
 
 def refuse_problem(
