@@ -183,9 +183,11 @@ def test_a_loss_of_0_is_not_trusted() -> None:
     problem = Teacher(np.eye(2, 3), np.ones(2)).problem(network_of(3))
     weights = Weights(np.eye(3)[None], np.array([[1.0, 1.0, 0.0]]))
     assert problem.loss(weights)[0] == 0
-    assert not precision.trusted(problem, weights, np.arange(1))[0]
+    frames = Weights(weights.hidden[None], weights.output[None])
+    assert not precision.trusted(problem, frames, np.arange(1)).any()
     finite = FiniteData(np.array([[1.0, 0.0]]), np.array([0.0])).problem(network_of(1))
-    assert not precision.trusted(finite, Weights(np.array([[[-1.0, 0.0]]]), np.ones((1, 1))), np.arange(1))[0]
+    frames = Weights(np.array([[[[-1.0, 0.0]]]]), np.ones((1, 1, 1)))
+    assert not precision.trusted(finite, frames, np.arange(1)).any()
 
 
 def with_background_neurons(background_neurons: float, seed: int) -> xr.Dataset:

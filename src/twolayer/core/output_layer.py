@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from array_api_compat import device
 
 from twolayer.core.arrays import array_namespace, to_host
 from twolayer.core.budget import Budget
@@ -24,6 +25,9 @@ from twolayer.errors import TrainingError
 __all__ = ["OutputLayer"]
 
 Array = Any
+
+AT_ONCE = 2**13
+"""Numbers of hidden weights and data in the gradients that one call finds, unless one alone has more."""
 
 
 @dataclass(frozen=True)
@@ -55,15 +59,21 @@ class OutputLayer(Problem):
     @cached_property
     def form(self) -> tuple[Array, Array]:
         """G (…, neuron, neuron) and h (…, neuron)."""
-        xp = array_namespace(self.hidden)
-        like = self.hidden[..., 0]
-        slope = -self.problem.gradient(Weights(self.hidden, xp.zeros_like(like))).output
-        columns = []
-        for neuron in range(self.network.neurons):
-            one = xp.zeros_like(like)
-            one[..., neuron] = 1.0
-            columns.append(self.problem.gradient(Weights(self.hidden, one)).output + slope)
-        gram = xp.stack(columns, axis=-1)
+        xp, shape = array_namespace(self.hidden), self.hidden.shape
+        slope = -self.problem.gradient(Weights(self.hidden, xp.zeros_like(self.hidden[..., 0]))).output
+        ones = xp.eye(self.network.neurons, dtype=self.hidden.dtype, device=device(self.hidden))
+        ones = xp.reshape(ones, (-1, *(1,) * (len(shape) - 2), shape[-2]))  # e_j, (neuron, …, neuron)
+        data = sum(values.size for _, values, _ in self.data.arrays().values())
+        step, columns = max(1, AT_ONCE // (self.hidden.size + data)), []
+        for first in range(0, shape[-2], step):
+            some = ones[first : first + step, ...]
+            hidden = xp.broadcast_to(self.hidden, (some.shape[0], *shape))
+            output = xp.broadcast_to(some, hidden.shape[:-1])
+            found = self.problem.gradient(
+                Weights(xp.asarray(hidden, copy=True), xp.asarray(output, copy=True))
+            )
+            columns.append(found.output + slope)
+        gram = xp.moveaxis(xp.concat(columns, axis=0), 0, -1)
         return 0.5 * (gram + xp.matrix_transpose(gram)), slope
 
     def loss(self, weights: Weights) -> Array:

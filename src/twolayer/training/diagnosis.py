@@ -54,22 +54,20 @@ def risen(
     dynamics: Dynamics,
     problem: Any,
     frames: Sequence[Weights],
+    loss: Any,
     decay: Any,
     clock: Clock,
     seeds: Sequence[int],
 ) -> tuple[str, ...]:
     """A note for each seed in which the objective rises, between two saved times, by more than the dynamics' tolerance
-    explains (`Dynamics.largest_rise`); decay (time,). Between times at which λ differs it is not compared."""
+    explains (`Dynamics.largest_rise`); loss (seed, time), decay (time,). Between times at which λ differs it is not
+    compared."""
     if dynamics.largest_rise is None:
         return ()
     with np.errstate(all="ignore"):
-        values = np.stack(
-            [
-                problem.loss(frame) + problem.penalty(frame, rate)
-                for frame, rate in zip(frames, decay, strict=True)
-            ],
-            1,
-        ).astype(np.float64)
+        values = np.array(loss, dtype=np.float64)
+        for index in np.flatnonzero(decay).tolist():
+            values[:, index] += problem.penalty(frames[index], decay[index])
     values[~np.isfinite(values)] = np.nan
     rise = np.diff(values, axis=1)
     rise[:, np.diff(decay) != 0] = 0.0

@@ -81,6 +81,11 @@ class Frames(Sequence[Weights]):
         hidden, output = (array[place : place + 1, :][0] for array in self.arrays)
         return Weights(hidden, output)
 
+    def at_times(self, times: slice) -> Weights:
+        """The weights at some times: hidden (time, seed, neuron, feature), output (time, seed, neuron)."""
+        hidden, output = (array[times, :] for array in self.arrays)
+        return Weights(hidden, output)
+
     @property
     def seeds(self) -> int:
         """How many seeds there are."""

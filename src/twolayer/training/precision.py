@@ -15,6 +15,8 @@ import numpy as np
 from twolayer.core.arrays import to_host
 from twolayer.core.network import Weights
 from twolayer.core.trajectory import Clock
+from twolayer.training.frames import Frames
+from twolayer.training.losses import frames_at_once
 from twolayer.training.measuring import for_measuring
 
 __all__ = ["last_trusted", "rounding_notes"]
@@ -23,48 +25,52 @@ KEPT = 0.01
 """A loss that changes by no more than this share is trusted."""
 
 
-def last_trusted(problem: Any, frames: Sequence[Weights], threads: int = 1) -> Any:
+def last_trusted(problem: Any, frames: Frames, threads: int = 1) -> Any:
     """For each seed the last frame, by its index, that carries two digits of the loss in its precision.
 
-    Frames are on the host. Searched from the end, so that a run whose last loss is trusted costs one look. threads: as
-    of `for_measuring`.
+    Frames are on the host. Searched from the end, so that a run whose last loss is trusted costs one look, in twice as
+    many frames each time. threads: as of `for_measuring`.
     """
     host = problem.data.mapped(lambda array: to_host(array).astype(np.float64)).problem(problem.network)
-    host = for_measuring(host, len(frames) * len(frames[0].hidden), threads)
-    last = np.zeros(len(frames[0].hidden), dtype=np.int64)
+    host = for_measuring(host, len(frames) * frames.seeds, threads)
+    last = np.zeros(frames.seeds, dtype=np.int64)
+    stop, count, most = len(frames), 1, frames_at_once(host, frames)
     with np.errstate(over="ignore", invalid="ignore"):
-        for index in range(len(frames) - 1, 0, -1):
-            left = np.flatnonzero(last == 0)
-            if not len(left):
-                break
-            last[left[trusted(host, frames[index], left)]] = index
+        while stop > 1 and not last.all():
+            first, left = max(1, stop - count), np.flatnonzero(last == 0)
+            known = trusted(host, frames.at_times(slice(first, stop)), left)
+            latest = stop - 1 - np.argmax(known[::-1], axis=0)
+            last[left] = np.where(known.any(0), latest, 0)
+            stop, count = first, min(2 * count, most)
     return last
 
 
-def trusted(problem: Any, frame: Weights, seeds: Any) -> Any:
-    """Whether L of some seeds, by their index, is known to `KEPT`, by the rounding of the loss, and where all weights
-    move by one unit: away from 0, towards it, and each at random, (seed,). A loss of 0 is not: terms that cancel and
-    those too small for floats print it as well as an exact solution does."""
-    whole, frame = frame, Weights(frame.hidden[seeds], frame.output[seeds])
-    loss = loss_of(of_seeds(problem, seeds), frame)
-    rounding = of_seeds(problem, seeds).rounding(wide(frame))
+def trusted(problem: Any, frames: Weights, seeds: Any) -> Any:
+    """Whether L of some seeds, by their index, is known to `KEPT` in each frame, by the rounding of the loss, and
+    where all weights move by one unit: away from 0, towards it, and each at random, (time, seed). A loss of 0 is not:
+    terms that cancel and those too small for floats print it as well as an exact solution does. frames: of
+    `Frames.at_times`."""
+    shapes = frames.hidden.shape[1:], frames.output.shape[1:]
+    frames = Weights(frames.hidden[:, seeds], frames.output[:, seeds])
+    loss = loss_of(of_seeds(problem, seeds), frames)
+    rounding = of_seeds(problem, seeds).rounding(wide(frames))
     kept = np.isfinite(loss) & (loss > 0) & (rounding <= KEPT * loss)
-    left = np.flatnonzero(kept)
+    times, left = np.flatnonzero(kept.any(1)), np.flatnonzero(kept.any(0))
     if not len(left):
         return kept
-    problem, loss = of_seeds(problem, seeds[left]), loss[left]
-    frame = Weights(frame.hidden[left], frame.output[left])
-    coins, chosen = np.random.default_rng(0), seeds[left]
-    mixed = [coins.choice([-1.0, 1.0], array.shape)[chosen] for array in (whole.hidden, whole.output)]
-    away = [np.where(array < 0, -1.0, 1.0) for array in (frame.hidden, frame.output)]
+    problem, chosen, part = of_seeds(problem, seeds[left]), seeds[left], np.ix_(times, left)
+    frames, loss = Weights(frames.hidden[part], frames.output[part]), loss[part]
+    coins = np.random.default_rng(0)
+    mixed = [coins.choice([-1.0, 1.0], shape)[chosen] for shape in shapes]
+    away = [np.where(array < 0, -1.0, 1.0) for array in (frames.hidden, frames.output)]
     for signs in (away, [-sign for sign in away], mixed, [-sign for sign in mixed]):
         moved = []
-        for array, sign in zip((frame.hidden, frame.output), signs, strict=True):
+        for array, sign in zip((frames.hidden, frames.output), signs, strict=True):
             step = np.nextafter(array, (sign * np.inf).astype(array.dtype))
             moved.append(np.where(array == 0, array, step))  # what is 0 is exact, and no unit but 5e-324
         if problem.network.output == "fixed":
-            moved[1] = frame.output
-        kept[left] &= np.abs(loss_of(problem, Weights(*moved)) - loss) <= KEPT * loss
+            moved[1] = frames.output
+        kept[part] &= np.abs(loss_of(problem, Weights(*moved)) - loss) <= KEPT * loss
     return kept
 
 

@@ -26,6 +26,7 @@ from twolayer.training import precision
 from twolayer.training.checkpoint import Log
 from twolayer.training.diagnosis import blown_up, broken_off, diagnose, risen, unfinished
 from twolayer.training.frames import IN_MEMORY, Frames, PathArray, kept
+from twolayer.training.losses import losses
 from twolayer.training.measuring import for_measuring
 from twolayer.training.recorded import recorded
 from twolayer.training.start import refuse_out_of_range, start
@@ -149,7 +150,7 @@ def train(
                 f"dynamics {type(dynamics).__name__}: yields {len(frames)} frames; must yield {len(clock.time)}, one "
                 "for each saved time, the start first"
             )
-        losses = [on_host.loss(frame) for frame in frames]  # they overflow before the weights do
+        loss = losses(on_host, frames)  # they overflow before the weights do
         trusted = precision.last_trusted(on_host, frames, threads)
     trajectory: Any = Weights(
         *(PathArray(frames, part, lift, full_start, dtype) for part in ("hidden", "output"))
@@ -161,13 +162,12 @@ def train(
     for part in parts_of(trajectory.hidden.shape, trajectory.hidden.dtype.itemsize):
         finite[part] = np.isfinite(trajectory.hidden[part]).all((2, 3))
         finite[part] &= np.isfinite(trajectory.output[part]).all(2)
-    loss = np.stack(losses, axis=1)
     finite &= np.isfinite(loss)
     diverged = np.full(len(seeds), -1, dtype=np.int64)
     notes = precision.rounding_notes(trusted, loss, clock, seeds, dtype)
     if dynamics.descent_step is not None:
         notes += blown_up(loss, clock, seeds)
-    notes += risen(dynamics, on_host, frames, decay, clock, seeds)
+    notes += risen(dynamics, on_host, frames, loss, decay, clock, seeds)
     notes += unfinished(~finite, seeds, stalls)
     if not finite.all():
         lost = ~np.logical_and.accumulate(finite, axis=1)
