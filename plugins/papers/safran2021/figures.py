@@ -63,8 +63,9 @@ def figure1(canvas: Figure, runs: Run, authors_classes: xr.Dataset) -> None:
     "which its "
     "block $H'_{ii}$ is negative.",
     details=lambda runs, authors_classes: (
-        "Classes that the authors stored, k = 6 to 100, ends away from the global minimum; dots: their "
-        "numbers; crosses: measured here on the "
+        f"Classes that the authors stored, k = {int(authors_classes.teachers.min())} to "
+        f"{int(authors_classes.teachers.max())}, ends away from the global minimum; dots: their numbers; crosses: "
+        "measured here on the "
         f"stored points, k = {runs.config.problem.teachers:g}. H'_ii: block of student i of the Hessian, less "
         "½I; the largest over "
         "i of its smallest eigenvalue."
@@ -112,6 +113,7 @@ def norms(canvas: Figure, runs: Run, authors_classes: xr.Dataset) -> None:
         "line: slope 1."
     ),
     on={"theorem3": "final_hessian_eigenvalues", "shared": ("loss", "gradient_norm", "hessian_eigenvalues")},
+    check=lambda theorem3, shared: [measured.displacements(shared, name) for name in ("one", "both")],
     size=(7.0, 2.6),
 )
 def global_minima(canvas: Figure, theorem3: Run, shared: Run) -> None:
@@ -231,9 +233,9 @@ def splitting(canvas: Figure, runs: Run) -> None:
         "Loss by time from the minimum 1 + (k − 1) with one student split in halves, noise "
         f"{runs.config.initialization.noise:g}; median and range of {runs.seeds} draws. Solid: split near its "
         "teacher; dashed: the flipped student. Grey: the spurious minima of (k, k + 1) that Safran and "
-        "Shamir 2018 stored for k = 8, 10, 11."
+        f"Shamir 2018 stored for k = {', '.join(map(str, theory.SPLIT_ENDS))}."
     ),
-    on={"escape": "loss"},
+    on={"escape": ("initialization", "loss")},
     size=(5.5, 3.4),
 )
 def escape(canvas: Figure, runs: Run) -> None:

@@ -12,8 +12,6 @@ from twolayer.errors import DataError
 from . import theory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import xarray as xr
 
 CLASSES = "data/authors_classes.nc"
@@ -53,6 +51,16 @@ def of_size(classes: xr.Dataset, size: int) -> xr.Dataset:
     return classes.isel(minimum=rows)
 
 
+def of_ends(classes: xr.Dataset, run: Run) -> xr.Dataset:
+    """The authors' classes that the ends of a run are of: seed s begins at the s-th that is stored for its k."""
+    rows, seeds = of_size(classes, teachers(run)), run.dataset["seed"].values
+    if max(seeds) >= rows.sizes["minimum"]:
+        raise DataError(
+            f"{rows.sizes['minimum']} ends are stored for k = {teachers(run)}, not one for seed {max(seeds)}"
+        )
+    return rows.isel(minimum=seeds)
+
+
 def spurious(classes: xr.Dataset) -> xr.Dataset:
     """The classes that are no global minimum."""
     return classes.isel(minimum=np.flatnonzero(classes["loss"].values >= theory.GLOBAL))
@@ -64,19 +72,18 @@ def ends_of(classes: xr.Dataset, size: int) -> tuple[Any, Any]:
     return rows["norm_sum"].values, rows["count"].values
 
 
-def displacements(runs: Run, name: str) -> list[tuple[float, Run]]:
-    """ε and the run, of the runs whose label is `<name>_<ε>`, from the largest ε on."""
-
-    def labelled() -> Iterator[tuple[float, Run]]:
-        for run in runs.by("run"):
-            label, _, size = str(run.swept["initialization"]).rpartition("_")
-            if label == name:
-                yield float(size), run
-
-    found = sorted(labelled(), key=lambda pair: -pair[0])
+def displacements(runs: Any, name: str) -> list[tuple[float, Any]]:
+    """ε and the run, from the largest ε on, of the runs (or their configs) of `shared` in which one half of the last
+    teacher (`one`) or each of both (`both`) is moved, by ε along the first teacher."""
+    found = []
+    for run in runs.by("run"):
+        first, second = (float(row[0]) for row in run.config.initialization.hidden[1:3])
+        if name == ("both" if second else "one"):
+            found.append((abs(first), run))
     if not found:
-        raise DataError(f"the experiment '{runs.experiment}' has no run '{name}_…'")
-    return found
+        moved = {"one": "one half is", "both": "both halves are"}[name]
+        raise DataError(f"the experiment '{runs.experiment}' has no run in which {moved} moved")
+    return sorted(found, key=lambda pair: -pair[0])
 
 
 def deviations(run: Run) -> Any:
