@@ -18,7 +18,8 @@ import twolayer
 from twolayer.cli import main
 from twolayer.errors import ConfigError, PluginError
 from twolayer.study.fingerprint import closure
-from twolayer.study.registry import KINDS, load, plugin_folder
+from twolayer.study.hooks import KINDS
+from twolayer.study.registry import load, plugin_folder
 from twolayer.study.study import load_study
 
 EXPERIMENT: dict[str, Any] = {

@@ -18,7 +18,8 @@ from project import PROJECT
 import twolayer
 from twolayer.core.network import Network
 from twolayer.core.times import Times
-from twolayer.study.registry import KINDS, load
+from twolayer.study.hooks import KINDS
+from twolayer.study.registry import load
 from twolayer.study.study import load_study
 
 PAGES = ("README.md", "docs/guide.md", "docs/plugins.md", "docs/config.md", "docs/mathematics.md")

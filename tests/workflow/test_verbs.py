@@ -14,7 +14,7 @@ from gallery_files import write_study
 from plugin_files import TINY_FIGURES
 
 from twolayer.cli import main
-from twolayer.study.registry import KINDS
+from twolayer.study.hooks import KINDS
 from twolayer.templates import TEMPLATES
 
 CONFIG = """\

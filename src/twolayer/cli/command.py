@@ -53,6 +53,6 @@ def cut(arguments: list[str]) -> tuple[list[str], list[str]]:
 
 def plugin_place(error: BaseException) -> str:
     """Where in a plugin an exception rose, and what it says; empty where no plugin was at work."""
-    from twolayer.study.registry import blame
+    from twolayer.study.plugin_errors import blame
 
     return blame(error)

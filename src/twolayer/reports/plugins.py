@@ -10,7 +10,8 @@ from twolayer.analysis import claims
 from twolayer.analysis.figures import Drawing
 from twolayer.analysis.metric import Metric, always
 from twolayer.errors import ConfigError, unknown_name
-from twolayer.study.registry import KINDS, Registered, Registry
+from twolayer.study.hooks import KINDS
+from twolayer.study.registry import Registered, Registry
 from twolayer.study.schema import parameters
 
 __all__ = ["plugin_report"]

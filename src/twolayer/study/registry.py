@@ -1,6 +1,5 @@
-"""Plugins: the hooks, where plugins are found, and the lookup of what they register.
+"""Plugins: where they are found, and the lookup of what they register.
 
-Nine hooks, each handed `register(name, plugin)`; `registration` has the decorators that a file's hooks are made of.
 Built-in plugins enter by the door everyone uses: a file in `plugins/<kind>/`. Others are a folder of the same shape
 named in `plugin_paths`, or an installed package with an entry point in the group `twolayer`. A plugin that fails to
 load is kept with its reason and is an error only for those who ask for something that it might have been.
@@ -9,12 +8,10 @@ load is kept with its reason and is an error only for those who ask for somethin
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import functools
 import hashlib
 import importlib.util
 import inspect
-import keyword
 import sys
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,80 +21,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import pluggy
-
-from twolayer.analysis.claims import Claim
-from twolayer.analysis.figures import Drawing
-from twolayer.analysis.metric import Metric
-from twolayer.core.activation import Activation
-from twolayer.core.backend import Backend
-from twolayer.core.dynamics import Dynamics
-from twolayer.core.initialization import InitializationSpec
-from twolayer.core.loss import Loss
-from twolayer.core.problem_spec import ProblemSpec
-from twolayer.core.registration import hooks_of_marks, marked_kinds
-from twolayer.core.trajectory import MARKS
+from twolayer.core.registration import hooks_of_marks
 from twolayer.errors import ConfigError, PluginError, unknown_name
+from twolayer.study.hooks import HOOK, KINDS, hooks_of, plugin_manager
+from twolayer.study.plugin_checks import OF_PAPERS, check
+from twolayer.study.plugin_errors import reason_of
 from twolayer.study.schema import build
 
-__all__ = ["KINDS", "Registered", "Registry", "inherited", "load", "load_named", "plugin_folder"]
-
-hookspec = pluggy.HookspecMarker("twolayer")
-
-HOOK = "register_"
-"""What the name of every hook begins with."""
-
-KINDS = (
-    "backends",
-    "activations",
-    "losses",
-    "problems",
-    "initializations",
-    "dynamics",
-    "metrics",
-    "figures",
-    "claims",
-)
-
-
-class Hooks:
-    """What a plugin can register; `register(name, plugin)` may be called any number of times."""
-
-    @hookspec
-    def register_backends(self, register: Any) -> None:
-        """Where training runs: an instance of `twolayer.core.backend.Backend`."""
-
-    @hookspec
-    def register_activations(self, register: Any) -> None:
-        """What a neuron computes: a dataclass derived from `Activation`, or from `TwoSlope`."""
-
-    @hookspec
-    def register_losses(self, register: Any) -> None:
-        """What is minimised on finite data: an instance of `Loss`; its name is that of data and of a config."""
-
-    @hookspec
-    def register_problems(self, register: Any) -> None:
-        """What is learnt: a dataclass derived from `ProblemSpec`."""
-
-    @hookspec
-    def register_initializations(self, register: Any) -> None:
-        """Where weights start: a dataclass derived from `InitializationSpec`."""
-
-    @hookspec
-    def register_dynamics(self, register: Any) -> None:
-        """How weights move: a dataclass derived from `Dynamics`, or from `Descent`, `Flow` or `InstantUpdate`."""
-
-    @hookspec
-    def register_metrics(self, register: Any) -> None:
-        """What is measured: an instance of `Metric`; its name is the variable's."""
-
-    @hookspec
-    def register_figures(self, register: Any) -> None:
-        """What is drawn: a function marked `@figure`, registered as "<paper>.<figure>"."""
-
-    @hookspec
-    def register_claims(self, register: Any) -> None:
-        """What is compared with a measurement: a function marked `@claim`, registered as "<paper>.<claim>"."""
+__all__ = ["Registered", "Registry", "inherited", "load", "load_named", "plugin_folder"]
 
 
 @dataclass(frozen=True)
@@ -325,25 +256,6 @@ def load_file(file: Path, name: str) -> ModuleType:
     return module
 
 
-class PluginManager(pluggy.PluginManager):
-    """pluggy's, which looks at the names of hooks alone: to look at all that a module imports takes longer than to
-    load it."""
-
-    def parse_hookimpl_opts(self, plugin: Any, name: str) -> Any:
-        return super().parse_hookimpl_opts(plugin, name) if name.startswith(HOOK) else None
-
-    def parse_hookspec_opts(self, module_or_class: Any, name: str) -> Any:
-        return super().parse_hookspec_opts(module_or_class, name) if name.startswith(HOOK) else None
-
-
-@functools.cache
-def plugin_manager() -> PluginManager:
-    """pluggy's manager with our hooks; of plugins it has one at a time, that which is being added."""
-    manager = PluginManager("twolayer")
-    manager.add_hookspecs(Hooks)
-    return manager
-
-
 def add(registry: Registry, module: Any, source: str, kinds: Sequence[str]) -> None:
     """Check a plugin's hooks with pluggy, then let it register."""
     manager = plugin_manager()
@@ -380,12 +292,6 @@ def add(registry: Registry, module: Any, source: str, kinds: Sequence[str]) -> N
             registry.entries[key] = entry
 
 
-def hooks_of(module: Any) -> set[str]:
-    """The names of a plugin's hooks: functions marked with @hookimpl, and one for each kind of what is marked."""
-    written = {name for name in dir(module) if hasattr(getattr(module, name, None), "twolayer_impl")}
-    return written | {f"{HOOK}{kind}" for kind in marked_kinds(module)}
-
-
 def collector(kind: str, module: Any, source: str, found: list[Registered]) -> Any:
     """The `register` that a hook is handed."""
 
@@ -403,126 +309,3 @@ def collector(kind: str, module: Any, source: str, found: list[Registered]) -> A
         found.append(Registered(kind, name, plugin, source, Path(file) if file else None))
 
     return register
-
-
-OF_PAPERS = ("figures", "claims")
-"""The kinds whose names are <paper>.<name>."""
-
-BASES: dict[str, type] = {
-    "backends": Backend,
-    "activations": Activation,
-    "losses": Loss,
-    "problems": ProblemSpec,
-    "initializations": InitializationSpec,
-    "dynamics": Dynamics,
-    "metrics": Metric,
-    "figures": Drawing,
-    "claims": Claim,
-}
-"""What a plugin of each kind is: an instance of the class, or for what a config section is built into, a subclass."""
-
-DIMENSIONS = frozenset(("seed", "time", "neuron", "feature", "sample", "teacher"))
-"""The dimensions that datasets share."""
-
-RESERVED = DIMENSIONS | {"step", "run", *MARKS}
-"""Dimensions and variables of every dataset, which neither a metric nor a swept word may have for a name."""
-
-SECTIONS = ("activations", "problems", "initializations", "dynamics")
-
-
-def check(kind: str, name: str, plugin: Any) -> None:
-    """Refuse a plugin that cannot be what it is registered as."""
-    base = BASES[kind]
-    if kind in SECTIONS:
-        if not (isinstance(plugin, type) and issubclass(plugin, base)):
-            raise PluginError(
-                f"register_{kind}: '{name}' ({getattr(plugin, '__name__', repr(plugin))}) must be a subclass of "
-                f"twolayer.{base.__name__}"
-            )
-        if not dataclasses.is_dataclass(plugin):
-            raise PluginError(
-                f"register_{kind}: '{name}' must be a dataclass (its fields are its config section)"
-            )
-        fields = {field.name for field in dataclasses.fields(plugin)}
-        annotated = {key: str(hint) for key, hint in vars(plugin).get("__annotations__", {}).items()}
-        if forgotten := [
-            key for key, hint in annotated.items() if key not in fields and "ClassVar" not in hint
-        ]:
-            raise PluginError(
-                f"register_{kind}: '{name}' has the field '{forgotten[0]}', but {plugin.__name__} is no dataclass; "
-                "write @dataclass(frozen=True) above the class"
-            )
-        if missing := sorted(getattr(plugin, "__abstractmethods__", ())):
-            raise PluginError(
-                f"register_{kind}: '{name}' ({plugin.__name__}) must define {', '.join(missing)}"
-            )
-    elif not isinstance(plugin, base):
-        raise PluginError(f"register_{kind}: '{name}' ({plugin!r}) must be a {base.__name__}")
-    if kind == "metrics":
-        check_variable(name, plugin)
-    parts = name.split(".") if kind == "figures" else ()
-    if not all(part.isidentifier() for part in parts):
-        raise PluginError(
-            f"register_figures: {name!r} becomes files: paper and figure must be of letters, digits and '_'"
-        )
-    if kind in ("figures", "claims") and name.count(".") != 1:
-        raise PluginError(f"register_{kind}: '{name}' must be named '<paper>.<{kind.removesuffix('s')}>'")
-
-
-def check_variable(name: str, metric: Metric) -> None:
-    """Refuse a metric whose name, or a dimension of which, cannot be one of a dataset."""
-    for word, what in ((name, "name"), *((dimension, "dimension") for dimension in metric.dimensions)):
-        if not isinstance(word, str) or not word.isidentifier() or keyword.iskeyword(word):
-            raise PluginError(
-                f"register_metrics: '{name}': its {what} must be a Python identifier, as a variable of the dataset; "
-                f"is {word!r}"
-            )
-    if name in RESERVED or name in metric.dimensions:
-        raise PluginError(
-            f"register_metrics: '{name}' is the name of a dimension or a variable of every dataset; choose another"
-            if name in RESERVED
-            else f"register_metrics: '{name}' is also the name of one of its dimensions; rename one of them"
-        )
-    if taken := sorted(set(metric.dimensions) & (RESERVED - DIMENSIONS)):
-        raise PluginError(
-            f"register_metrics: '{name}': '{taken[0]}' is a variable of every dataset, not a dimension"
-        )
-    if len(set(metric.dimensions)) < len(metric.dimensions):
-        raise PluginError(f"register_metrics: '{name}' has a dimension twice: {', '.join(metric.dimensions)}")
-
-
-def blame(error: BaseException) -> str:
-    """The plugin that an exception rose in, or that called what raised it; empty where there is none."""
-    found, step, last = None, error.__traceback__, error.__traceback__
-    while step is not None:
-        if step.tb_frame.f_globals.get("__name__", "").startswith("twolayer_plugins."):
-            found = step
-        step, last = step.tb_next, step
-    if found is None or last is None:
-        return ""
-    code = found.tb_frame.f_code
-    text = " ".join(str(error).split())
-    return (
-        f"the plugin {code.co_filename} failed in line {found.tb_lineno}, in {code.co_name}: "
-        f"{type(error).__name__}: {text}"
-        + (
-            f" (raised in {last.tb_frame.f_code.co_filename}, line {last.tb_lineno})"
-            if last is not found
-            else ""
-        )
-    )
-
-
-def reason_of(error: BaseException) -> str:
-    """An exception in one line, with the line of the plugin where it rose."""
-    where = ""
-    if isinstance(error, SyntaxError):
-        where = f" (line {error.lineno})"
-    elif error.__traceback__ is not None:
-        last = error.__traceback__
-        while last.tb_next is not None:
-            last = last.tb_next
-        if "twolayer_plugins" in last.tb_frame.f_globals.get("__name__", ""):
-            where = f" (line {last.tb_lineno})"
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}{where}" if not isinstance(error, PluginError) else text

@@ -19,7 +19,8 @@ from twolayer.errors import ConfigError, unknown_name
 from twolayer.study.command import refuse_braces
 from twolayer.study.job import PLUGIN_SECTIONS, refuse_inapplicable, selected_metrics
 from twolayer.study.network import build_network, described
-from twolayer.study.registry import RESERVED, Registry
+from twolayer.study.plugin_checks import RESERVED
+from twolayer.study.registry import Registry
 from twolayer.study.schema import build, canonical, convert, number
 from twolayer.study.sizes import refuse_frames
 from twolayer.study.sweep import get_path, refuse_taken, set_path, sweep_points
