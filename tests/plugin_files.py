@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["MOMENTUM", "TINY_FIGURES", "place"]
+__all__ = ["TINY_FIGURES", "VELOCITY", "place"]
 
 TINY_FIGURES = """\
 from twolayer import Paper
@@ -17,13 +17,13 @@ def losses(canvas, run):
 """
 """A figure of the paper `tiny`, on its experiment `falling`."""
 
-MOMENTUM = '''\
-"""momentum: v ← βv − η∇L, θ ← θ + v."""
+VELOCITY = '''\
+"""velocity: v ← βv − η∇L, θ ← θ + v."""
 from dataclasses import dataclass
 from twolayer import Descent, hookimpl
 
 @dataclass(frozen=True)
-class Momentum(Descent):
+class Velocity(Descent):
     beta: float = 0.9
 
     def steps(self, problem, weights, random):
@@ -35,7 +35,7 @@ class Momentum(Descent):
 
 @hookimpl
 def register_dynamics(register):
-    register("momentum", Momentum)
+    register("velocity", Velocity)
 '''
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from networks import network_of
-from plugin_files import MOMENTUM, place
+from plugin_files import VELOCITY, place
 from scipy import stats
 
 import twolayer
@@ -49,10 +49,10 @@ def register_dynamics(register):
 
 @pytest.fixture
 def plugins(tmp_path: Path) -> list[str]:
-    """A folder with further dynamics: momentum, which says that it stays in the span or does not, and noise."""
-    said = MOMENTUM.replace('"momentum"', '"momentum_in_span"')
+    """A folder with further dynamics: velocity, which says that it stays in the span or does not, and noise."""
+    said = VELOCITY.replace('"velocity"', '"velocity_in_span"')
     said = said.replace("    beta: float", "    stays_in_span = True\n    beta: float")
-    files = {"momentum": MOMENTUM, "said": said, "noisy": NOISY}
+    files = {"velocity": VELOCITY, "said": said, "noisy": NOISY}
     folder = place(tmp_path / "further", **{f"dynamics__{name}": text for name, text in files.items()})
     return [str(folder)]
 
@@ -186,13 +186,13 @@ def test_dependent_teachers_share_coordinates_over_seeds() -> None:
 
 @pytest.mark.parametrize("backend", ["numpy", "numba"])
 def test_who_leaves_the_span_keeps_all_dimensions(backend: str, plugins: list[str]) -> None:
-    """Momentum is the same in the span and out of it; noise is drawn in all 40 features, and stays there."""
+    """Velocity is the same in the span and out of it; noise is drawn in all 40 features, and stays there."""
 
     def run(name: str) -> Any:
         section = {"name": name, "step_size": 0.05}
         return twolayer.run(experiment(dynamics=section), backend, weights=True, plugin_paths=plugins)
 
-    np.testing.assert_allclose(run("momentum")["hidden"], run("momentum_in_span")["hidden"], atol=1e-14)
+    np.testing.assert_allclose(run("velocity")["hidden"], run("velocity_in_span")["hidden"], atol=1e-14)
     noisy = run("noisy")["hidden"].isel(time=1)
     begin = twolayer.run(experiment(), weights=True)["hidden"].isel(time=0).values
     problem = Teacher(np.eye(2, 40), np.ones(2)).problem(network_of(3))
@@ -432,7 +432,7 @@ def test_files_are_in_reduced_coordinates_and_say_so(tmp_path: Path) -> None:
 POINTS = {"name": "points", "inputs": [[1.0, 2.0]], "targets": [1.0]}
 REFUSED = {
     "points": ({"problem": POINTS}, r"initialization\.draw: 'reduced' needs a teacher .* inputs of 'points'"),
-    "momentum": ({"dynamics": {"name": "momentum", "step_size": 0.1}}, "where 'momentum' may go"),
+    "velocity": ({"dynamics": {"name": "velocity", "step_size": 0.1}}, "where 'velocity' may go"),
     "noise": ({"dynamics": {"name": "noisy", "step_size": 0.1}}, "where 'noisy' may go"),
     "samples": (
         {"problem": {"name": "gaussian_teacher", "dimension": 40, "teachers": 2, "samples": 10}},
@@ -465,6 +465,6 @@ def test_what_leaves_the_span_is_refused_before_anything_runs(case: str, plugins
     sections, message = REFUSED[case]
     with pytest.raises(ConfigError, match=message):
         twolayer.run(far(**sections), plugin_paths=plugins)
-    if case == "momentum":
-        section = {"name": "momentum_in_span", "step_size": 0.1}
+    if case == "velocity":
+        section = {"name": "velocity_in_span", "step_size": 0.1}
         assert twolayer.run(far(dynamics=section), plugin_paths=plugins)["loss"].shape == (2, 4)

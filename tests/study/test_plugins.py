@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from plugin_files import MOMENTUM, place
+from plugin_files import VELOCITY, place
 from project import install
 
 import twolayer
@@ -26,7 +26,7 @@ EXPERIMENT: dict[str, Any] = {
     "problem": {"name": "points", "inputs": [[1.0, 0.5], [0.2, 1.0]], "targets": [1.0, -1.0]},
     "network": {"neurons": 3},
     "initialization": {"name": "gaussian", "scale": 0.5},
-    "dynamics": {"name": "momentum", "step_size": 0.1},
+    "dynamics": {"name": "velocity", "step_size": 0.1},
     "times": {"steps": [1, 2, 30]},
     "seeds": 2,
 }
@@ -63,8 +63,8 @@ def test_every_built_in_enters_by_the_door_of_all() -> None:
 
 @pytest.mark.parametrize("backend", ["numpy", "numba"])
 def test_a_short_dynamics_runs_on_every_backend(tmp_path: Path, backend: str) -> None:
-    assert len([line for line in MOMENTUM.splitlines() if line]) <= 16
-    folder = str(place(tmp_path / "further", dynamics__momentum=MOMENTUM))
+    assert len([line for line in VELOCITY.splitlines() if line]) <= 16
+    folder = str(place(tmp_path / "further", dynamics__velocity=VELOCITY))
     dataset = twolayer.run(EXPERIMENT, backend, weights=True, plugin_paths=[folder])
     # the rule, written out
     start = twolayer.run(EXPERIMENT, "numpy", weights=True, plugin_paths=[folder]).isel(time=0)
@@ -88,13 +88,13 @@ def test_a_short_dynamics_runs_on_every_backend(tmp_path: Path, backend: str) ->
 
 
 def test_found_in_a_named_folder_and_reported_with_its_place(tmp_path: Path) -> None:
-    place(tmp_path / "further", dynamics__momentum=MOMENTUM, metrics__a=metric("a"))
+    place(tmp_path / "further", dynamics__velocity=VELOCITY, metrics__a=metric("a"))
     (tmp_path / "config.yaml").write_text("plugin_paths: [further]")
     study = load_study([tmp_path / "config.yaml"])
-    found = study.registry.find("dynamics", "momentum")
-    assert found.file == tmp_path / "further" / "dynamics" / "momentum.py"
-    with pytest.raises(ConfigError, match=r"there is no dynamics 'momentun'\. Did you mean 'momentum'"):
-        study.registry.find("dynamics", "momentun")
+    found = study.registry.find("dynamics", "velocity")
+    assert found.file == tmp_path / "further" / "dynamics" / "velocity.py"
+    with pytest.raises(ConfigError, match=r"there is no dynamics 'velocitu'\. Did you mean 'velocity'"):
+        study.registry.find("dynamics", "velocitu")
 
 
 def test_a_plugin_finds_its_neighbours_and_counts_them_as_its_code(tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ BROKEN = {
     ),
     "no hook at all": ("X = 1\n", r"registers nothing; mark what it has, as in @dynamics"),
     "another kind than its folder's": (
-        MOMENTUM,
+        VELOCITY,
         r"a file in metrics/ registers metrics, not register_dynamics; give each kind a file in the folder",
     ),
     "a syntax error": (metric("x") + "def broken(:\n", r"SyntaxError: .*line 7"),
@@ -210,7 +210,7 @@ def whole(problem, trajectory):
 
 def test_a_metric_is_marked_at_its_function(tmp_path: Path) -> None:
     """The mark registers what a hook would, and leaves the function as it is."""
-    folder = place(tmp_path / "further", metrics__mine=MARKED, dynamics__momentum=MOMENTUM)
+    folder = place(tmp_path / "further", metrics__mine=MARKED, dynamics__velocity=VELOCITY)
     found = load([folder]).find("metrics", "length").plugin
     assert (found.dimensions, found.long_name, found.units) == (("seed", "time"), "length |W|", "m")
     assert not found.by_default
@@ -240,10 +240,10 @@ def failing(problem, trajectory):
 
 def test_a_default_metric_that_fails_is_left_out_and_named(tmp_path: Path) -> None:
     text = FAILING.replace("DEFAULT", "True")
-    folder = place(tmp_path / "further", metrics__failing=text, dynamics__momentum=MOMENTUM)
+    folder = place(tmp_path / "further", metrics__failing=text, dynamics__velocity=VELOCITY)
     dataset = twolayer.run(EXPERIMENT, "numpy", plugin_paths=[str(folder)])
     expected = twolayer.run(
-        EXPERIMENT, "numpy", plugin_paths=[str(place(tmp_path / "b", dynamics__momentum=MOMENTUM))]
+        EXPERIMENT, "numpy", plugin_paths=[str(place(tmp_path / "b", dynamics__velocity=VELOCITY))]
     )
     assert set(dataset.data_vars) == set(expected.data_vars)
     np.testing.assert_array_equal(dataset["loss"], expected["loss"])
@@ -258,7 +258,7 @@ def test_a_default_metric_that_fails_is_left_out_and_named(tmp_path: Path) -> No
 
 
 def test_a_metric_that_cannot_apply_is_refused_before_training(tmp_path: Path) -> None:
-    folder = str(place(tmp_path / "further", dynamics__momentum=MOMENTUM, metrics__mine=MARKED))
+    folder = str(place(tmp_path / "further", dynamics__velocity=VELOCITY, metrics__mine=MARKED))
     with pytest.raises(
         ConfigError,
         match=r"^experiment\.metrics: 'teacher_angle' does not apply to any run .*whether there are",
@@ -277,7 +277,7 @@ def test_a_metric_that_cannot_apply_is_refused_before_training(tmp_path: Path) -
 def test_a_metric_that_turns_out_not_to_apply_is_an_error_of_measuring(tmp_path: Path) -> None:
     """What depends on the trained weights cannot be known before."""
     text = MARKED.replace("problem.network.neurons > 2", "bool(trajectory.weights.hidden.any()) is False")
-    folder = str(place(tmp_path / "further", dynamics__momentum=MOMENTUM, metrics__mine=text))
+    folder = str(place(tmp_path / "further", dynamics__velocity=VELOCITY, metrics__mine=text))
     with pytest.raises(PluginError, match=r"metric 'length' \(.*mine\.py\) does not apply to this run"):
         twolayer.run({**EXPERIMENT, "metrics": ["length"]}, "numpy", plugin_paths=[folder])
 
@@ -308,7 +308,7 @@ def register_figures(register):
 
 
 def test_a_paper_in_a_named_folder(tmp_path: Path) -> None:
-    folder = place(tmp_path / "further", papers__mine__figures=PAPER, dynamics__momentum=MOMENTUM)
+    folder = place(tmp_path / "further", papers__mine__figures=PAPER, dynamics__velocity=VELOCITY)
     experiments = {"experiments": {"e": EXPERIMENT}, "figures": {"empty": {"experiments": ["e"]}}}
     (folder / "papers" / "mine" / "experiments.yaml").write_text(yaml.safe_dump(experiments))
     (tmp_path / "config.yaml").write_text("plugin_paths: [further]\npapers: {mine: {}}")
@@ -323,16 +323,16 @@ def test_a_paper_in_a_named_folder(tmp_path: Path) -> None:
 
 
 def test_the_list_of_plugins(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = place(tmp_path / "further", dynamics__momentum=MOMENTUM, metrics__broken="1 / 0\n")
+    folder = place(tmp_path / "further", dynamics__velocity=VELOCITY, metrics__broken="1 / 0\n")
     assert main(["plugins", "--plugin-path", str(folder)]) == 0
     printed, warned = capsys.readouterr()
     lines = printed.splitlines()
     assert [line for line in lines if not line.startswith(" ")] == list(KINDS)
-    at = next(index for index, line in enumerate(lines) if line.startswith("  momentum  "))
+    at = next(index for index, line in enumerate(lines) if line.startswith("  velocity  "))
     assert lines[at + 1 : at + 4] == [
         "      step_size: float   (required)",
         "      beta: float = 0.9",
-        f"      ({folder / 'dynamics' / 'momentum.py'})",
+        f"      ({folder / 'dynamics' / 'velocity.py'})",
     ]
     assert f"      ({plugin_folder() / 'metrics' / 'loss.py'})" in lines
     assert f"warning: plugin {folder / 'metrics' / 'broken.py'} is left out: ZeroDivisionError" in warned
@@ -343,19 +343,19 @@ PYPROJECT = """\
 requires = ["hatchling"]
 build-backend = "hatchling.build"
 [project]
-name = "twolayer-momentum"
+name = "twolayer-velocity"
 version = "1.0"
 [project.entry-points.twolayer]
-momentum = "twolayer_momentum"
-damaged = "twolayer_momentum.damaged"
+velocity = "twolayer_velocity"
+damaged = "twolayer_velocity.damaged"
 """
 
 
 def test_an_installed_package(tmp_path: Path) -> None:
-    package = tmp_path / "package" / "twolayer_momentum"
+    package = tmp_path / "package" / "twolayer_velocity"
     package.mkdir(parents=True)
     (package.parent / "pyproject.toml").write_text(PYPROJECT)
-    (package / "__init__.py").write_text(MOMENTUM)
+    (package / "__init__.py").write_text(VELOCITY)
     (package / "damaged.py").write_text("import nothing_of_that_name\n")
     site = tmp_path / "site"
     install(package.parent, site)
@@ -370,18 +370,18 @@ def test_an_installed_package(tmp_path: Path) -> None:
     printed = listed("-m", "twolayer.cli", "plugins")
     assert printed.returncode == 0, printed.stderr
     lines = printed.stdout.splitlines()
-    at = next(index for index, line in enumerate(lines) if line.startswith("  momentum  "))
+    at = next(index for index, line in enumerate(lines) if line.startswith("  velocity  "))
     assert lines[at + 1] == "      step_size: float   (required)"
-    assert "      (entry point momentum = twolayer_momentum)" in lines[at : at + 5]
+    assert "      (entry point velocity = twolayer_velocity)" in lines[at : at + 5]
     assert (
-        "plugin entry point damaged = twolayer_momentum.damaged is left out: ModuleNotFoundError"
+        "plugin entry point damaged = twolayer_velocity.damaged is left out: ModuleNotFoundError"
         in printed.stderr
     )
     ran = listed("-c", f"import twolayer; print(float(twolayer.run({EXPERIMENT!r}, 'numpy')['loss'][0, -1]))")
     assert ran.returncode == 0, ran.stderr
-    folder = str(place(tmp_path / "further", dynamics__momentum=MOMENTUM))
+    folder = str(place(tmp_path / "further", dynamics__velocity=VELOCITY))
     expected = twolayer.run(EXPERIMENT, "numpy", plugin_paths=[folder])["loss"].values[0, -1]
     assert float(ran.stdout) == pytest.approx(expected, rel=1e-12)
     # the file that an entry point came from counts as its code
-    code = "from twolayer.study.registry import load; print(load().find('dynamics', 'momentum').file)"
-    assert listed("-c", code).stdout.strip() == str(site / "twolayer_momentum" / "__init__.py")
+    code = "from twolayer.study.registry import load; print(load().find('dynamics', 'velocity').file)"
+    assert listed("-c", code).stdout.strip() == str(site / "twolayer_velocity" / "__init__.py")
