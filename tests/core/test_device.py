@@ -51,6 +51,13 @@ EXAMPLES: dict[str, dict[str, list[dict[str, Any]]]] = {
         ],
         "overlapping_teachers": [{"dimension": 3, "overlaps": 0.3, "teachers": 2, "rotated": True}],
         "random_teachers": [{"dimension": 3, "teachers": 2, "samples": 6}],
+        "split_data": [
+            {
+                "training": {"name": "gaussian_teacher", "dimension": 3, "teachers": 2, "samples": 9},
+                "held_out": 3,
+                "off_distribution": {"name": "gaussian_teacher", "dimension": 3, "teachers": 2, "samples": 4},
+            }
+        ],
         "teacher_file": [{"dimension": 3, "path": "{folder}/teachers.nc"}],
         "orthogonal": [{"samples": 3, "dimension": 3, "targets": [1.0, -0.7, 0.4], "directions": "random"}],
         "points": [{"inputs": [[1.0, 0.2], [-0.3, 1.1], [0.4, -0.9]], "targets": [1.0, -0.5, 0.6]}],
@@ -276,9 +283,7 @@ def test_steps_that_are_too_large_are_reported_as_on_the_host(
 def test_no_metric_is_left_out(folder: Path) -> None:
     """The matrix has a run for each: they are in these."""
     measured: set[str] = set()
-    decaying = itertools.product(
-        ["gradient_flow"], ("gaussian_teacher", "gaussian_teacher 3", "points"), NETWORKS
-    )
+    decaying = itertools.product(["gradient_flow"], ("gaussian_teacher", "split_data", "points"), NETWORKS)
     unscaled = {"neurons": 4, "activation": "relu", "output": "fixed"}
     for dynamics, problem, network in (*decaying, ("gradient_descent", "gaussian_teacher", unscaled)):
         for _, run in runs(folder, dynamics, problem, network, ["gaussian"]):

@@ -82,6 +82,10 @@ class Problem(ABC):
         """The top Hessian eigenvalue, (…,): descent is stable below 2/sharpness."""
         raise TrainingError(f"{type(self).__name__} has no top Hessian eigenvalue")
 
+    def tangent_kernel(self, weights: Weights) -> Array:
+        """K = J Jᵀ (…, sample, sample), J the Jacobian of the predictions in the trained parameters."""
+        raise TrainingError(f"{type(self).__name__} has no samples, and no kernel on them")
+
     def hessian(self, weights: Weights) -> Array:
         """The Hessian of L in the trained parameters, (…, parameter, parameter)."""
         raise TrainingError(f"{type(self).__name__} has no Hessian")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,7 @@ class FiniteData(Data, law="finite"):
     teacher: the `Teacher` of whose population the data are a sample, on the host, where there is one; with a leading
     seed axis where it differs by seed.
     loss_function: the plugin of the loss's name; None is enough for the square losses.
+    further: sets of samples, by name, on which the loss is measured and nothing is trained, on the host.
     """
 
     inputs: Array
@@ -40,6 +41,7 @@ class FiniteData(Data, law="finite"):
     loss: str = "half_mean_square"
     teacher: Any = None
     loss_function: Loss | None = None
+    further: Mapping[str, FiniteData] = field(default_factory=dict)
 
     @property
     def criterion(self) -> Loss:
@@ -67,12 +69,18 @@ class FiniteData(Data, law="finite"):
         return (self.teacher.attributes if self.teacher else {}) | {"law": self.law, "loss": self.loss}
 
     def arrays(self) -> Arrays:
-        """`inputs(sample, feature)`, `targets(sample)`, and the teacher where there is one."""
+        """`inputs(sample, feature)`, `targets(sample)`, the teacher where there is one, and the further sets:
+        `<name>_inputs(<name>_sample, feature)` and `<name>_targets`."""
         lead = ("seed",) if self.per_seed else ()
-        return (self.teacher.arrays() if self.teacher else {}) | {
+        found = (self.teacher.arrays() if self.teacher else {}) | {
             "inputs": ((*lead, "sample", "feature"), self.inputs, "input x"),
             "targets": ((*lead, "sample"), self.targets, "target y"),
         }
+        for name, data in self.further.items():
+            what = name.replace("_", " ")
+            found[f"{name}_inputs"] = (*lead, f"{name}_sample", "feature"), data.inputs, f"input x, {what}"
+            found[f"{name}_targets"] = (*lead, f"{name}_sample"), data.targets, f"target y, {what}"
+        return found
 
     @classmethod
     def read(cls, arrays: Mapping[str, Array], attributes: Mapping[str, Any]) -> FiniteData:
@@ -80,7 +88,10 @@ class FiniteData(Data, law="finite"):
         teacher = None
         if "teacher_hidden" in arrays:
             teacher = law_of({"law": "population"}, "teacher").read(arrays, attributes)
-        return cls(arrays["inputs"], arrays["targets"], str(attributes["loss"]), teacher)
+        loss = str(attributes["loss"])
+        names = [name.removesuffix("_inputs") for name in arrays if name.endswith("_inputs")]
+        further = {name: cls(arrays[f"{name}_inputs"], arrays[f"{name}_targets"], loss) for name in names}
+        return cls(arrays["inputs"], arrays["targets"], loss, teacher, further=further)
 
     def stacked(self, others: Sequence[FiniteData]) -> FiniteData:
         """The data sets of several seeds, with one teacher where all have the same."""
@@ -92,6 +103,10 @@ class FiniteData(Data, law="finite"):
             inputs=np.stack([data.inputs for data in every]),
             targets=np.stack([data.targets for data in every]),
             teacher=self.teacher if alike else teachers[0].stacked(teachers[1:]),
+            further={
+                name: data.stacked([other.further[name] for other in others])
+                for name, data in self.further.items()
+            },
         )
 
     def mapped(self, function: Callable[[Array], Array]) -> FiniteData:
@@ -102,26 +117,31 @@ class FiniteData(Data, law="finite"):
         """The data of one seed, without a seed axis, with the seed's teacher."""
         chosen = index if self.per_seed else ...
         teacher = self.teacher.of_seed(index) if self.teacher else None
-        return replace(self, inputs=self.inputs[chosen], targets=self.targets[chosen], teacher=teacher)
+        further = {name: data.of_seed(index) for name, data in self.further.items()}
+        return replace(
+            self, inputs=self.inputs[chosen], targets=self.targets[chosen], teacher=teacher, further=further
+        )
 
     def of_seeds(self, chosen: Array) -> FiniteData:
         """The data of some seeds, by their index: these, unless seeds have different data."""
-        return self.mapped(lambda array: array[chosen]) if self.per_seed else self
+        if not self.per_seed:
+            return self
+        further = {name: data.of_seeds(chosen) for name, data in self.further.items()}
+        return replace(self.mapped(lambda array: array[chosen]), further=further)
 
     def by_teacher(self) -> list[FiniteData]:
         """Data with one teacher each: these, or one for each seed (a seed axis of length 1) where teachers differ."""
         if self.teacher is None or not self.teacher.per_seed:
             return [self]
         return [
-            replace(self, inputs=inputs[None], targets=targets[None], teacher=teacher)
-            for inputs, targets, teacher in zip(
-                self.inputs, self.targets, self.teacher.by_teacher(), strict=True
-            )
+            replace(self.of_seeds(slice(index, index + 1)), teacher=teacher)
+            for index, teacher in enumerate(self.teacher.by_teacher())
         ]
 
     def with_loss(self, loss: Loss) -> FiniteData:
         """The data with ℓ."""
-        return replace(self, loss_function=loss)
+        further = {name: data.with_loss(loss) for name, data in self.further.items()}
+        return replace(self, loss_function=loss, further=further)
 
     def problem(self, network: Network) -> EmpiricalProblem:
         """The reference problem of a network on these data."""
@@ -200,7 +220,9 @@ class EmpiricalProblem(Problem):
             seed = (index, ...) if self.data.per_seed else (...,)
             inputs.append(xp.take(self.data.inputs[seed], taken, axis=0))
             targets.append(xp.take(self.data.targets[seed], taken, axis=0))
-        data = replace(self.data, inputs=xp.stack(inputs), targets=xp.stack(targets), teacher=None)
+        data = replace(
+            self.data, inputs=xp.stack(inputs), targets=xp.stack(targets), teacher=None, further={}
+        )
         return EmpiricalProblem(data, self.network)
 
     def sharpness(self, weights: Weights) -> Array:
@@ -212,28 +234,36 @@ class EmpiricalProblem(Problem):
         """
         xp = array_namespace(weights.hidden)
         weights = self.network.with_tied_outputs(weights)
+        curvature = self.data.criterion.second_derivative(self.predict(weights), self.data.targets)
+        if weights.hidden.shape[-2] * (weights.hidden.shape[-1] + 1) < self.data.samples:
+            preactivation = self.preactivations(weights)
+            slope = weights.output[..., None] * self.network.activation.derivative(preactivation)
+            rows = self._jacobian_rows(weights, slope, self.network.activation.value(preactivation))
+            matrix = xp.matmul(curvature[..., None, :] * rows, xp.matrix_transpose(rows))
+            return self.network.scale**2 / self.data.samples * xp.max(xp.linalg.eigvalsh(matrix), axis=-1)
+        root = xp.sqrt(curvature)
+        kernel = root[..., :, None] * self.tangent_kernel(weights) * root[..., None, :]
+        return xp.max(xp.linalg.eigvalsh(kernel), axis=-1) / self.data.samples
+
+    def tangent_kernel(self, weights: Weights) -> Array:
+        """As `Problem.tangent_kernel`: s² Σ_j (a_j² σ'_jk σ'_jl x_k·x_l + σ_jk σ_jl), the second where outputs move.
+
+        Where they are tied, a_j = |w_j|, it is s² Σ_j (a_j σ'_jk x_k + σ_jk ŵ_j)·(a_j σ'_jl x_l + σ_jl ŵ_j).
+        """
+        xp = array_namespace(weights.hidden)
+        weights = self.network.with_tied_outputs(weights)
         preactivation = self.preactivations(weights)
         derivative = self.network.activation.derivative(preactivation)
         slope = weights.output[..., None] * derivative
         activation = self.network.activation.value(preactivation)
         inputs = self.data.inputs
-        curvature = self.data.criterion.second_derivative(
-            self._predict(weights, activation), self.data.targets
-        )
-        factor = self.network.scale**2 / self.data.samples
-        if weights.hidden.shape[-2] * (weights.hidden.shape[-1] + 1) < self.data.samples:
-            rows = self._jacobian_rows(weights, slope, activation)
-            matrix = xp.matmul(curvature[..., None, :] * rows, xp.matrix_transpose(rows))
-            return factor * xp.max(xp.linalg.eigvalsh(matrix), axis=-1)
         kernel = xp.matmul(xp.matrix_transpose(slope), slope) * xp.matmul(inputs, xp.matrix_transpose(inputs))
         if self.network.output != "fixed":
             kernel = kernel + xp.matmul(xp.matrix_transpose(activation), activation)
-        if self.network.output == "tied":  # (a σ' x + σ ŵ)·(a σ' x + σ ŵ), with a ŵ·x = z
+        if self.network.output == "tied":  # a ŵ·x = z
             cross = xp.matmul(xp.matrix_transpose(derivative * preactivation), activation)
             kernel = kernel + cross + xp.matrix_transpose(cross)
-        root = xp.sqrt(curvature)
-        kernel = root[..., :, None] * kernel * root[..., None, :]
-        return factor * xp.max(xp.linalg.eigvalsh(kernel), axis=-1)
+        return self.network.scale**2 * kernel
 
     def _jacobian_rows(self, weights: Weights, slope: Array, activation: Array) -> Array:
         """∂f(x_k)/∂θ over the output scale, (…, parameter, sample), from a_j σ'(z_jk) and σ(z_jk), (…, neuron,

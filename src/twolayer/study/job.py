@@ -133,7 +133,7 @@ class Job:
         kinds: frozenset[str] = frozenset()
         loss = [self.registry.find("losses", self.problem.loss).file] if stage in ("train", "measure") else []
         if stage == "generate":
-            files = [self._found("problem").file, activation.file]
+            files = [*(plugin.file for plugin in self._plugins("problem")), activation.file]
         elif stage == "train":
             files = [plugin.file for key in ("initialization", "dynamics") for plugin in self._plugins(key)]
             files.append(activation.file)

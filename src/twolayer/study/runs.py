@@ -7,7 +7,7 @@ import itertools
 import json
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,8 +67,16 @@ class PlannedRun:
 
     def data_files(self, section: str) -> list[str]:
         """The files that a section of this run reads."""
-        path = self.sections[section].get("path")
-        return [path] if path else []
+        return [path for _, path in paths_in(self.sections[section])]
+
+
+def paths_in(section: Any, place: str = "path") -> Iterator[tuple[str, str]]:
+    """The files that a section and the sections within it read: the place of each, and its path."""
+    for key, value in section.items() if isinstance(section, Mapping) else ():
+        if key == "path" and isinstance(value, str) and value:
+            yield place, value
+        else:
+            yield from paths_in(value, f"{place.removesuffix('path')}{key}.path")
 
 
 @dataclass(frozen=True)
@@ -191,11 +199,10 @@ def make_run(
     refuse_reduced(built, sections, network, where)
     refuse_frames(len(clock.time), len(seeds), network, problem, initialization, f"{where}.times")
     for key in ("problem", "initialization"):
-        path = sections[key].get("path")
-        if path:
-            refuse_braces(path, f"{where}.{key}.path")
-        if path and not Path(path).is_file() and not Path(path).is_relative_to("results"):
-            raise ConfigError(f"{where}.{key}.path: there is no file '{path}'")
+        for place, path in paths_in(sections[key]):
+            refuse_braces(path, f"{where}.{key}.{place}")
+            if not Path(path).is_file() and not Path(path).is_relative_to("results"):
+                raise ConfigError(f"{where}.{key}.{place}: there is no file '{path}'")
     dtype = raw.get("dtype", "float64")
     if dtype not in DTYPES:
         raise ConfigError(f"{where}.dtype: {unknown_name('dtype', dtype, DTYPES)}")
