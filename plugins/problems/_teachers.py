@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -9,8 +10,57 @@ from typing import Any, Literal
 import numpy as np
 
 from twolayer import FiniteData, Network, ProblemSpec, Teacher
+from twolayer.errors import DataError
+from twolayer.population.closed_form import angles, unit
 
-from .gaussian_teacher import GaussianTeacher
+NEAREST = 1e-7
+"""Radians. Teachers closer than this are one teacher for a loss that keeps sixteen digits."""
+
+MOST_NUMBERS = 10**9
+"""Of the inputs of a sample."""
+
+
+def coincident(vectors: Any, sign: float = 1.0) -> tuple[int, int] | None:
+    """The first two of the vectors (teacher, feature) whose directions are equal up to `sign`; None where none are."""
+    directions = unit(np.asarray(vectors, dtype=np.float64))
+    for i in range(len(directions) - 1):
+        near = angles(directions[i : i + 1], sign * directions[i + 1 :])[0] < NEAREST
+        if near.any():
+            return i, i + 1 + int(np.argmax(near))
+    return None
+
+
+def sample_of(
+    teacher: Teacher, samples: int, loss: str, network: Network, random: np.random.Generator
+) -> FiniteData:
+    """x ~ N(0, I) with the teacher's labels, by the network's activation, their noise, and the teacher."""
+    inputs = random.standard_normal((samples, teacher.features))
+    targets = teacher.labels(inputs, network)
+    if teacher.noise:
+        targets = targets + math.sqrt(teacher.noise) * random.standard_normal(samples)
+    return FiniteData(inputs, targets, loss, teacher)
+
+
+def check_noise(noise: float) -> None:
+    """Refuse what is no variance."""
+    if not 0 <= noise < math.inf:
+        raise ValueError(f"noise: the variance of the labels' noise is 0 or above, not {noise!r}")
+
+
+def check_samples(samples: int | None, dimension: int, loss: str, profile: str) -> None:
+    """Refuse what a finite set cannot have, and what only a finite set has."""
+    if samples is None:
+        if loss != "half_mean_square":
+            raise ValueError(f"loss: the population's is ½ E (f − f*)²; '{loss}' only with samples")
+        return
+    if samples < 1:
+        raise ValueError(f"samples: at least 1, is {samples}")
+    if samples * dimension > MOST_NUMBERS:
+        raise ValueError(f"samples: {samples} inputs of {dimension} coordinates are more than memory holds")
+    if profile != "none":
+        raise ValueError(
+            f"profile: '{profile}' is removed from the population's loss only; leave it or samples out"
+        )
 
 
 @dataclass(frozen=True)
@@ -40,35 +90,48 @@ class MadeTeachers(ProblemSpec):
         """Whether seeds have different teachers."""
         return True
 
-    def placed(self, vectors: Any, outputs: float | list[float]) -> GaussianTeacher:
-        """The problem with these vectors; ValueError for what is refused there."""
-        return GaussianTeacher(
-            self.dimension,
-            vectors=np.asarray(vectors, dtype=np.float64).tolist(),
-            coefficients=outputs,
-            profile=self.profile,
-            samples=self.samples,
-            loss=self.loss,
-            noise=self.noise,
-        )
+    def placed(self, vectors: Any, outputs: float | list[float]) -> Teacher:
+        """The teacher with these vectors; ValueError for what is refused."""
+        count = len(vectors)
+        if isinstance(outputs, list) and len(outputs) != count:
+            raise ValueError(f"coefficients: {len(outputs)} values for {count} teachers; give one for each")
+        if (pair := coincident(vectors)) is not None:
+            raise ValueError(
+                f"teachers {pair[0]} and {pair[1]} coincide; join them, adding their coefficients"
+            )
+        if not np.any(vectors, axis=1).all():
+            raise ValueError("a teacher is zero; a teacher has a direction")
+        output = np.broadcast_to(np.asarray(outputs, dtype=np.float64), count).copy()
+        return Teacher(np.asarray(vectors, dtype=np.float64), output, self.profile, noise=self.noise)
 
-    def of_seed(self, random: np.random.Generator, seed: int) -> GaussianTeacher:
-        """The problem of a seed."""
+    def of_seed(self, random: np.random.Generator, seed: int) -> Teacher:
+        """The teacher of a seed."""
         return self.placed(self.vectors(random, seed), self.outputs(seed))
 
     def check(self) -> None:
-        """Refuse, by a ValueError, what a teacher refuses, with a draw of the teachers."""
-        self.of_seed(np.random.default_rng(0), 0)
+        """Refuse, by a ValueError, settings that are wrong by themselves."""
+        if self.dimension < 1:
+            raise ValueError(f"dimension: at least 1, is {self.dimension}")
+        check_noise(self.noise)
+        check_samples(self.samples, self.dimension, self.loss, self.profile)
         if self.shared and self.samples is None and not self.draws_vectors:
             raise ValueError("shared: nothing is drawn that could be shared; leave it out")
 
     def seed_data(self, network: Network, random: np.random.Generator, seed: int) -> Teacher | FiniteData:
         """The teacher of a seed, or a sample of its population."""
-        return self.of_seed(random, seed).data(network, random)
+        teacher = self.of_seed(random, seed)
+        if network.activation.even and (pair := coincident(teacher.hidden, -1.0)) is not None:
+            raise DataError(
+                f"problem: teachers {pair[0]} and {pair[1]} of seed {seed} are opposite, and the same for an even "
+                "activation; join them, adding their coefficients"
+            )
+        if self.samples is None:
+            return teacher
+        return sample_of(teacher, self.samples, self.loss, network, random)
 
     def generate(self, random: np.random.Generator) -> Teacher:
         """The teacher alone, of seed 0."""
-        return self.of_seed(random, 0).generate(random)
+        return self.of_seed(random, 0)
 
     @property
     def per_seed(self) -> bool:
@@ -96,6 +159,16 @@ class WithCoefficients(MadeTeachers):
     @abstractmethod
     def count(self) -> int:
         """k, the number of teachers."""
+
+    def __post_init__(self) -> None:
+        self.check()
+
+    def check_coefficients(self) -> None:
+        """Refuse as many coefficients as there are no teachers."""
+        if isinstance(self.coefficients, list) and len(self.coefficients) != self.count:
+            raise ValueError(
+                f"coefficients: {len(self.coefficients)} values for {self.count} teachers; give one for each"
+            )
 
     def outputs(self, seed: int) -> float | list[float]:
         """b, of every seed."""

@@ -9,16 +9,11 @@ from typing import Any, Literal
 import numpy as np
 
 from twolayer import FiniteData, Network, ProblemSpec, Teacher, problem
-from twolayer.population.closed_form import angles, unit
+from twolayer.population.closed_form import unit
 from twolayer.population.problem import orthonormal
 from twolayer.population.stability import step_limit
 
-NEAREST = 1e-7
-"""Radians. Teachers closer than this are one teacher for a loss that keeps sixteen digits."""
-
-MOST_NUMBERS = 10**9
-"""Of the inputs of a sample."""
-
+from ._teachers import check_noise, check_samples, coincident, sample_of
 
 FIFTEEN_DEGREES = np.pi / 12
 
@@ -78,29 +73,11 @@ class GaussianTeacher(ProblemSpec):
                 raise ValueError(f"{key}: {len(values)} values for {self.count} teachers; give one for each")
         if self.norms is not None and not np.all(np.asarray(self.norms) > 0):
             raise ValueError(f"norms: must be above 0, as in {self.norms}")
-        if not 0 <= self.noise < math.inf:
-            raise ValueError(f"noise: the variance of the labels' noise is 0 or above, not {self.noise!r}")
+        check_noise(self.noise)
         self._refuse_coincident(1.0)
-        self._check_samples()
-
-    def _check_samples(self) -> None:
-        """Refuse what a finite set cannot have, and what only a finite set has."""
-        if self.samples is None:
-            if self.shared:
-                raise ValueError("shared: a population has nothing to share; only with samples")
-            if self.loss != "half_mean_square":
-                raise ValueError(f"loss: the population's is ½ E (f − f*)²; '{self.loss}' only with samples")
-            return
-        if self.samples < 1:
-            raise ValueError(f"samples: at least 1, is {self.samples}")
-        if self.samples * self.dimension > MOST_NUMBERS:
-            raise ValueError(
-                f"samples: {self.samples} inputs of {self.dimension} coordinates are more than memory holds"
-            )
-        if self.profile != "none":
-            raise ValueError(
-                f"profile: '{self.profile}' is removed from the population's loss only; leave it or samples out"
-            )
+        if self.samples is None and self.shared:
+            raise ValueError("shared: a population has nothing to share; only with samples")
+        check_samples(self.samples, self.dimension, self.loss, self.profile)
 
     def remarks(self) -> list[str]:
         """Angles that are multiples of π/12 to two digits look like radians."""
@@ -172,11 +149,7 @@ class GaussianTeacher(ProblemSpec):
         teacher = self.generate(random)
         if self.samples is None:
             return teacher
-        inputs = random.standard_normal((self.samples, self.dimension))
-        targets = teacher.labels(inputs, network)
-        if self.noise:
-            targets = targets + math.sqrt(self.noise) * random.standard_normal(self.samples)
-        return FiniteData(inputs, targets, self.loss, teacher)
+        return sample_of(teacher, self.samples, self.loss, network, random)
 
     def reduced(self, neurons: int) -> Teacher | None:
         """The teacher in the min(d, m + k) coordinates of a reduced draw: nothing here grows with the dimension but
@@ -209,10 +182,8 @@ class GaussianTeacher(ProblemSpec):
         for index, direction in enumerate(directions):
             if not direction.any():
                 raise ValueError(f"{key}: [{index}] is zero; a teacher has a direction")
-        for i in range(self.count - 1):
-            near = angles(directions[i : i + 1], sign * directions[i + 1 :])[0] < NEAREST
-            if near.any():
-                j = i + 1 + int(np.argmax(near))
-                word = "coincide" if sign > 0 else "are opposite, and the same for |·|"
-                pair = f" ({self.angles[i]:g}° and {self.angles[j]:g}°)" if self.angles is not None else ""
-                raise ValueError(f"{key}: [{i}] and [{j}] {word}{pair}; join them, adding their coefficients")
+        if (found := coincident(directions, sign)) is not None:
+            i, j = found
+            word = "coincide" if sign > 0 else "are opposite, and the same for |·|"
+            pair = f" ({self.angles[i]:g}° and {self.angles[j]:g}°)" if self.angles is not None else ""
+            raise ValueError(f"{key}: [{i}] and [{j}] {word}{pair}; join them, adding their coefficients")

@@ -9,7 +9,7 @@ import numpy as np
 
 from twolayer import problem
 
-from ._teachers import WithCoefficients, rotation
+from ._teachers import WithCoefficients, coincident, rotation
 
 NEGATIVE = 1e-12
 """An eigenvalue of the overlaps below minus this share of the largest is none of a Gram matrix."""
@@ -31,6 +31,7 @@ class OverlappingTeachers(WithCoefficients):
     rotated: bool = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if isinstance(self.overlaps, list):
             if self.teachers is not None and self.teachers != len(self.overlaps):
                 raise ValueError(
@@ -54,7 +55,9 @@ class OverlappingTeachers(WithCoefficients):
             raise ValueError(
                 f"overlaps: no vectors have them, as the smallest eigenvalue is {values[0]:.3g}, below 0"
             )
-        self.check()
+        self.check_coefficients()
+        if (pair := coincident(self.vectors(np.random.default_rng(0), 0))) is not None:
+            raise ValueError(f"overlaps: make teachers {pair[0]} and {pair[1]} coincide; join them")
 
     @property
     def count(self) -> int:

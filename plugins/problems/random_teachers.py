@@ -27,6 +27,7 @@ class RandomTeachers(WithCoefficients):
     norms: float | list[float] = 1.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.teachers < 1:
             raise ValueError(f"teachers: at least 1 teacher is needed, not {self.teachers}")
         if self.directions == "orthonormal" and self.teachers > self.dimension:
@@ -42,7 +43,7 @@ class RandomTeachers(WithCoefficients):
             raise ValueError(f"norms: must be above 0, as in {self.norms}")
         if self.dimension == 1 and self.teachers > 1:
             raise ValueError("dimension: in one dimension teachers coincide; at least 2 for several teachers")
-        self.check()
+        self.check_coefficients()
 
     @property
     def count(self) -> int:

@@ -29,9 +29,7 @@ class TeacherFile(MadeTeachers):
     path: str
 
     def __post_init__(self) -> None:
-        if self.dimension < 1:
-            raise ValueError(f"dimension: at least 1, is {self.dimension}")
-        self.placed(np.eye(1, self.dimension), 1.0)
+        self.check()
 
     @property
     def draws_vectors(self) -> bool:

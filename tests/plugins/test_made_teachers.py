@@ -153,6 +153,13 @@ def test_what_a_file_lacks(tmp_path: Path) -> None:
         run({**section, "path": str(tmp_path / "none.nc")})
 
 
+def test_opposite_teachers_are_one_of_an_even_activation() -> None:
+    problem = {"name": "overlapping_teachers", "dimension": 3, "overlaps": [[1.0, -1.0], [-1.0, 1.0]]}
+    assert np.isfinite(run(problem)["loss"]).all()
+    with pytest.raises(TwolayerError, match="teachers 0 and 1 of seed 3 are opposite"):
+        run(problem, network={"neurons": 2, "output": "fixed", "activation": "abs"})
+
+
 REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
     "no teacher": ("random_teachers", {"teachers": 0}, "problem.teachers: at least 1"),
     "too many": (
