@@ -109,6 +109,17 @@ def test_a_study_is_listed_with_what_is_up_to_date(
     assert "losses   drawn, of 1 experiment not up to date: falling" in printed
 
 
+def test_what_nothing_asks_for_is_said(
+    study: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a variant of one figure the experiments of the others are not missing."""
+    monkeypatch.chdir(study)
+    changed = "papers: {lone: {base: tiny, claims: shown, figures: {losses: false}}}"
+    (study / "lone.yaml").write_text(changed)
+    printed = said(capsys, "list", "--configfile", "config.yaml", "lone.yaml")
+    assert "falling  2 runs of 2 seeds: missing, and nothing asks for it" in printed
+
+
 def test_claims_are_printed_of_one_paper_or_all_and_those_that_fail_alone(
     study: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -22,20 +22,24 @@ def study_report(study: Study) -> str:
     for paper in study.papers.values():
         lines.append(paper.name + (f" (a variant of {paper.lineage[1]})" if len(paper.lineage) > 1 else ""))
         lines.append("  experiments")
+        used = {name for figure in paper.figures.values() for name in figure.experiments}
+        used |= {name for names in paper.claims.values() for name in names}
         width = max(map(len, (*paper.experiments, *paper.figures, "")))
         for experiment in paper.experiments.values():
             runs, seeds = len(experiment.runs), seeds_of(experiment)
             size = f"{runs} run{'s' * (runs > 1)} of {seeds} seed{'s' * (seeds > 1)}"
-            lines.append(f"    {experiment.name:{width}}  {size}: {states[paper.name, experiment.name]}")
+            state = states[paper.name, experiment.name]
+            idle = ", and nothing asks for it" if state == "missing" and experiment.name not in used else ""
+            lines.append(f"    {experiment.name:{width}}  {size}: {state}{idle}")
         lines.append("  figures")
         for figure in paper.figures.values():
             remark = sources_remark(states, paper.name, figure.experiments)
             state = figure_state(figure)
             lines.append(f"    {figure.name:{width}}  {state}{remark if state == 'drawn' else ''}")
         if paper.claims:
-            used = dict.fromkeys(name for names in paper.claims.values() for name in names)
+            sources = dict.fromkeys(name for names in paper.claims.values() for name in names)
             state = claims_state(paper)
-            remark = sources_remark(states, paper.name, used)
+            remark = sources_remark(states, paper.name, sources)
             lines.append(f"  claims: {state}{remark if ' claims: ' in state else ''}")
     return "\n".join(
         [*lines, "", "What a run would make: snakemake -n. A figure: twolayer show <paper>.<figure>."]
