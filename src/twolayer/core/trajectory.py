@@ -46,6 +46,14 @@ class FlowWeights(Weights):
     resting: Any = None
 
     @classmethod
+    def over_time(cls, frames: Sequence[FlowWeights]) -> FlowWeights:
+        """The frames of one seed as one: hidden (time, neuron, feature), output (time, neuron)."""
+        hidden, output = (
+            np.stack([getattr(frame, part) for frame in frames]) for part in ("hidden", "output")
+        )
+        return cls(hidden, output, frames[-1].forks)
+
+    @classmethod
     def lost(cls, weights: Weights, resting: Any, forks: int = 0, stall: str = "") -> FlowWeights:
         """NaN in place of weights."""
         hidden, output = (np.full(part.shape, np.nan) for part in (weights.hidden, weights.output))

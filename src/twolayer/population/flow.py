@@ -69,9 +69,7 @@ def population_flow(
     system: OdeSystem, times: Any, rtol: float, atol: float, moved: Any | None = None
 ) -> FlowWeights:
     """The frames of `flow_frames` as one: hidden (time, neuron, feature), output (time, neuron), all forks."""
-    frames = list(flow_frames(system, times, rtol, atol, moved))
-    hidden, output = (np.stack([getattr(frame, part) for frame in frames]) for part in ("hidden", "output"))
-    return FlowWeights(hidden, output, frames[-1].forks)
+    return FlowWeights.over_time(list(flow_frames(system, times, rtol, atol, moved)))
 
 
 def flow_frames(

@@ -315,11 +315,7 @@ class PopulationProblem(TeacherProblem):
         moved: Array | None = None,
     ) -> FlowWeights:
         """The frames of `flow_frames` as one: hidden (time, neuron, feature), output (time, neuron)."""
-        frames = list(self.flow_frames(weights, times, weight_decay, rtol, atol, moved))
-        hidden, output = (
-            np.stack([getattr(frame, part) for frame in frames]) for part in ("hidden", "output")
-        )
-        return FlowWeights(hidden, output, frames[-1].forks)
+        return FlowWeights.over_time(list(self.flow_frames(weights, times, weight_decay, rtol, atol, moved)))
 
     def flow_frames(
         self,
