@@ -106,6 +106,14 @@ def final_split_curvature(problem: Problem, trajectory: Trajectory) -> Any:
 
 
 @metric(
+    "split_share", ("share",), "share of a neuron that stays in its place after a split", by_default=False
+)
+def split_share(problem: Problem, trajectory: Trajectory) -> Any:
+    """α of `final_split_curvature`, (share,)."""
+    return np.array(SHARES)
+
+
+@metric(
     "deviation_curvature",
     ("seed", "time"),
     "gᵀ∇²L g/|g|² along what students have at right angles to their nearest teachers",

@@ -200,21 +200,35 @@ def late_square(run: Run) -> Result:
 
 
 @paper.claim(
-    "Descent on z² has R t² of the flow from the same start within 15 % at the end",
-    "Figure 3; the margin is what the noise of a step leaves (an earlier trial: 11 %)",
+    "Descent on z² has a risk that is above that of the flow from the same start by cδt on average, from t = 10 on",
+    "Figure 3; c is derived (the noise of samples, to first order in δt = γ/(pd); 22 for k = 2, d = 5). Tolerance: 3 standard "
+    "errors by seeds, and cδt(cδt + 1/t), the next orders",
     "derived",
     on="square_descent",
     compared_with="square_flow",
     figures=["square"],
-    late="a first run asked for 15 % at all times, and found 36.9 % at t = 1; the end alone is asked for since",
+    late="a first run asked for 15 % at all times, and found 36.9 % at t = 1; a second for 15 % at the end, and found 16.9 %. "
+    "Neither had an argument: at one time R fluctuates by its excess itself, with the tail of squares of the noise",
 )
 def square_descent(run: Run, flow: Run) -> Result:
     measured.refuse_other_times(run, flow.time.values)
     if list(run.dataset.seed.values) != list(flow.dataset.seed.values):
         raise DataError("the flow has other seeds")
-    share = abs(run.loss.transpose("seed", "time") / flow.loss.transpose("seed", "time").values - 1)
-    detail = f"at all times {float(share.max()):.3g} at most, median {float(share.median()):.3g}"
-    return at_most(share.isel(time=-1), 0.15, detail)
+    if run.seeds < 2:
+        raise DataError("a standard error needs two seeds")
+    time = measured.paper_time(run).values
+    chosen = time >= 10.0
+    if not chosen.any():
+        raise DataError("no time is saved from t = 10 on")
+    share = (run.loss.transpose("seed", "time").values / flow.loss.transpose("seed", "time").values - 1)[
+        :, chosen
+    ]
+    mean, error = share.mean(), share.mean(1).std(ddof=1) / np.sqrt(len(share))
+    problem = run.config.problem
+    exact = theory.square_excess(problem.teachers, problem.dimension) * measured.scale(run) ** 2
+    room = 3.0 * error + exact * (exact + (1.0 / time[chosen]).mean())
+    detail = f"standard error {error:.2g}; single values from {share.min():.3g} to {share.max():.3g}"
+    return close(float(mean), exact, absolute=float(room), detail=detail)
 
 
 @paper.claim(

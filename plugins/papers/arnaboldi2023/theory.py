@@ -44,6 +44,29 @@ def late_square(teachers: int, dimension: int) -> float:
     return (dimension - teachers) * (teachers + 2) / (64.0 * (dimension + 2))
 
 
+def square_excess(teachers: int, dimension: int) -> float:
+    """c of E R/R_flow − 1 → c δt, one-pass SGD on z² at late times, to first order in δt.
+
+    D = G − G* is then s·diag(−u I, I) in the span of the teachers and outside, u = (d − k)/(k + 2), and s falls slowly.
+    The noise of samples drives what of D has a gradient, the teachers' block (rates 4(k + 2)/k of its trace and 8/k) and
+    the block between (4/k); their variances, by Lyapunov's equation, add (δt/k) E e²|x_∥|²|x|² to R = ½E e², with
+    e = xᵀDx. The rate of s does not change to this order. With |x_∥|² ~ χ²_k and |x_⊥|² ~ χ²_{d−k}. (Derived.)
+    """
+    ratio, outside = (dimension - teachers) / (teachers + 2), dimension - teachers
+
+    def moment(inside_power: int, outside_power: int) -> float:
+        """E |x_∥|^2a |x_⊥|^2b."""
+        inside = math.prod(teachers + 2 * place for place in range(inside_power))
+        return float(inside * math.prod(outside + 2 * place for place in range(outside_power)))
+
+    def squared_error(inside_power: int, outside_power: int) -> float:
+        """E e² |x_∥|^2a |x_⊥|^2b."""
+        a, b = inside_power, outside_power
+        return ratio**2 * moment(a + 2, b) - 2.0 * ratio * moment(a + 1, b + 1) + moment(a, b + 2)
+
+    return 2.0 * (squared_error(2, 0) + squared_error(1, 1)) / (teachers * squared_error(0, 0))
+
+
 def square_flow(students: Any, teachers: Any, times: Any) -> Any:
     """The excess risk (time,) of the flow of z² from students (neuron, feature) and teachers (teacher, feature).
 

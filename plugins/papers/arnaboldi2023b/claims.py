@@ -152,17 +152,17 @@ def width_by_descent(runs: Run) -> Result:
 
 
 @paper.claim(
-    "Near m = 0 every m_j grows at μ = 4 − (γ/p)(4 + 4/p + 16/p² + 2Δ)",
-    "derived",
+    "Near m = 0 every m_j grows at μ − (4/p)Σ_i q_ij m_i/m_j, i ≠ j, with μ = 4 − (γ/p)(4 + 4/p + 16/p² + 2Δ)",
+    "derived, up to O(1/d): the sum is of the order d^(−1/2), 0 for students at right angles; 1e-6 was stated before the "
+    "run. q and m by the trapezoidal rule over the saved times",
     "derived",
     on="rate",
     by="run",
     figures=["width"],
+    late="a first run left out the sum, and missed 1e-6 by 0.6e-6 for p = 5 and 20: of first order in the q_ij ~ 1e-7",
 )
 def growth_rate(run: Run) -> Result:
-    late, early = (run.isel(seed=0, time=index) for index in (-1, 1))
-    time = float(measured.paper_time(run)[-1] - measured.paper_time(run)[1])
-    ratio = late.teacher_overlaps.values / early.teacher_overlaps.values
-    found = np.log(ratio).ravel() / time
+    found, coupling = measured.growth(run)
     exact = theory.growth(measured.neurons(run), measured.rate(run), run.config.problem.noise)
-    return close(found, exact, absolute=1e-6)
+    detail = f"the sum is {float(abs(coupling).max()):.2g} at most"
+    return close(found - coupling, exact, absolute=1e-6, detail=detail)

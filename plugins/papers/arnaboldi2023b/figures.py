@@ -117,7 +117,10 @@ def dimension(canvas: Figure, runs: Run) -> None:
         f"Lines: the equations at T = {theory.EARLY:g}, γ/p = 2/B, no noise; pale: the slope B/8. Right: the growth μ "
         "near m = 0 against p and γ, pale: 4 − (γ/p)B."
     ),
-    on={"width_equations": ["neurons", "dimension", "rate"], "rate": ["teacher_overlaps", "neurons", "rate"]},
+    on={
+        "width_equations": ["neurons", "dimension", "rate"],
+        "rate": ["student_overlaps", "teacher_overlaps", "neurons", "rate"],
+    },
     size=(5.5, 2.9),
 )
 def width(canvas: Figure, runs: Run, growths: Run) -> None:
@@ -142,8 +145,7 @@ def width(canvas: Figure, runs: Run, growths: Run) -> None:
         each = sorted(group.by("run"), key=measured.neurons)
         found, law = [], []
         for run in each:
-            overlaps, time = run.teacher_overlaps.isel(seed=0).values, measured.paper_time(run).values
-            found.append(float(np.log(overlaps[-1] / overlaps[1]).mean() / (time[-1] - time[1])))
+            found.append(float(measured.growth(run)[0].mean()))
             law.append(theory.growth(measured.neurons(run), measured.rate(run), run.config.problem.noise))
         students = [measured.neurons(run) for run in each]
         color = style_of(rate, rates)["color"]

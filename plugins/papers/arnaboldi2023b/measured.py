@@ -67,6 +67,17 @@ def crossing(time: Any, gained: Any, share: float) -> float:
     return float(time[last - 1] + part * (time[last] - time[last - 1]))
 
 
+def growth(run: Run) -> tuple[Any, Any]:
+    """d ln m_j/dt of the first seed over the saved times after the start, (neuron,), and the mean over these times of its
+    part by the other students, −(4/p) Σ_i q_ij m_i/m_j over i ≠ j, (neuron,)."""
+    later = run.isel(seed=0, time=slice(1, None))
+    time, overlaps = paper_time(later).values, later.teacher_overlaps.values[..., 0]
+    between = later.student_overlaps.values * (1.0 - np.eye(neurons(run)))
+    coupling = -4.0 / neurons(run) * np.einsum("tij,tj->ti", between, overlaps) / overlaps
+    whole = time[-1] - time[0]
+    return np.log(overlaps[-1] / overlaps[0]) / whole, np.trapezoid(coupling, time, axis=0) / whole
+
+
 def by_dimension(runs: Run) -> list[Run]:
     """The single runs by d."""
     return sorted(runs.by("run"), key=lambda run: int(run.config.problem.dimension))

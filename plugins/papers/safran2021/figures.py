@@ -194,13 +194,13 @@ def conjecture12(canvas: Figure, runs: Run) -> None:
         "split into αw and (1 − α)w. Abscissa: "
         "λ(1/α + 1/(1 − α))/2, λ the smallest eigenvalue of H'_ii. On the line both are equal."
     ),
-    on={"splitting": ("loss", "final_neuron_curvature", "final_split_curvature")},
+    on={"splitting": ("loss", "final_neuron_curvature", "final_split_curvature", "split_share")},
     size=(5.5, 3.4),
 )
 def splitting(canvas: Figure, runs: Run) -> None:
     axes = canvas.subplots()
     ends = []
-    for place, share in enumerate(theory.SHARES):
+    for place, share in enumerate(runs.split_share.values.tolist()):
         bounds, found = [], []
         for run in runs.by("run"):
             away = measured.away(run).values

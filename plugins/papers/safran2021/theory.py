@@ -34,6 +34,9 @@ paper = Paper(
 GLOBAL = 1e-3
 """The loss below which an end is at the global minimum, or on the way to it."""
 
+STOPPED = 1e-12
+"""|∇L| at which the authors' descent stops."""
+
 LARGEST_Z = 3.5
 """A count agrees with the authors' where the two differ by no more than this many standard errors."""
 
@@ -46,9 +49,6 @@ BLOCK_SHIFT = 0.5
 CUBE = 4.0 / (3.0 * math.pi)
 """With one teacher shared by two halves: L/ε³ of halves at ½v ± εe, and −λ_min/ε³ where one is at ½v + εe, as ε → 0.
 Derived."""
-
-SHARES = (0.5, 0.1, 0.01)
-"""α of a split, as `final_split_curvature` measures them."""
 
 SPLIT_ENDS = {8: 0.0205607918029998, 10: 0.01789265513945379, 11: 0.01678448222958033}
 """By k, the loss of the spurious minimum of (k, k + 1) with one flipped student. Source: stored weights of the code of
