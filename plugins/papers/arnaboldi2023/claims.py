@@ -201,14 +201,14 @@ def late_square(run: Run) -> Result:
 
 @paper.claim(
     "Descent on z² has a risk that is above that of the flow from the same start by cδt on average, from t = 10 on",
-    "Figure 3; c is derived (the noise of samples, to first order in δt = γ/(pd); 22 for k = 2, d = 5). Tolerance: 3 standard "
-    "errors by seeds, and cδt(cδt + 1/t), the next orders",
+    "Figure 3; c is derived (the noise of samples, to first order in δt = γ/(pd); 22 for k = 2, d = 5). Tolerance: 3 "
+    "standard errors by seeds, and cδt(cδt + 1/t), the next orders",
     "derived",
     on="square_descent",
     compared_with="square_flow",
     figures=["square"],
-    late="a first run asked for 15 % at all times, and found 36.9 % at t = 1; a second for 15 % at the end, and found 16.9 %. "
-    "Neither had an argument: at one time R fluctuates by its excess itself, with the tail of squares of the noise",
+    late="a first run asked for 15 % at all times, and found 36.9 % at t = 1; a second for 15 % at the end, and found "
+    "16.9 %. Neither had an argument: at one time R fluctuates by as much as its mean excess, with the tail of a square",
 )
 def square_descent(run: Run, flow: Run) -> Result:
     measured.refuse_other_times(run, flow.time.values)

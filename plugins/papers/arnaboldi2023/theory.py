@@ -47,10 +47,10 @@ def late_square(teachers: int, dimension: int) -> float:
 def square_excess(teachers: int, dimension: int) -> float:
     """c of E R/R_flow − 1 → c δt, one-pass SGD on z² at late times, to first order in δt.
 
-    D = G − G* is then s·diag(−u I, I) in the span of the teachers and outside, u = (d − k)/(k + 2), and s falls slowly.
-    The noise of samples drives what of D has a gradient, the teachers' block (rates 4(k + 2)/k of its trace and 8/k) and
-    the block between (4/k); their variances, by Lyapunov's equation, add (δt/k) E e²|x_∥|²|x|² to R = ½E e², with
-    e = xᵀDx. The rate of s does not change to this order. With |x_∥|² ~ χ²_k and |x_⊥|² ~ χ²_{d−k}. (Derived.)
+    D = G − G* is then s·diag(−u I, I) in the span of the teachers and outside, u = (d − k)/(k + 2), and s falls
+    slowly. The noise of samples drives what of D has a gradient: the teachers' block (rates 4(k + 2)/k of its trace
+    and 8/k) and the block between (4/k). Their variances, by Lyapunov's equation, add (δt/k) E e²|x_∥|²|x|² to
+    R = ½E e², with e = xᵀDx; the rate of s does not change to this order. |x_∥|² ~ χ²_k, |x_⊥|² ~ χ²_{d−k}. (Derived.)
     """
     ratio, outside = (dimension - teachers) / (teachers + 2), dimension - teachers
 

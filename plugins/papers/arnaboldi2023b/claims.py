@@ -153,8 +153,8 @@ def width_by_descent(runs: Run) -> Result:
 
 @paper.claim(
     "Near m = 0 every m_j grows at μ − (4/p)Σ_i q_ij m_i/m_j, i ≠ j, with μ = 4 − (γ/p)(4 + 4/p + 16/p² + 2Δ)",
-    "derived, up to O(1/d): the sum is of the order d^(−1/2), 0 for students at right angles; 1e-6 was stated before the "
-    "run. q and m by the trapezoidal rule over the saved times",
+    "derived, up to O(1/d): the sum is of the order d^(−1/2), 0 for students at right angles; 1e-6 was stated before "
+    "the run. Mean of the sum by the trapezoidal rule over the saved times",
     "derived",
     on="rate",
     by="run",

@@ -68,8 +68,8 @@ def crossing(time: Any, gained: Any, share: float) -> float:
 
 
 def growth(run: Run) -> tuple[Any, Any]:
-    """d ln m_j/dt of the first seed over the saved times after the start, (neuron,), and the mean over these times of its
-    part by the other students, −(4/p) Σ_i q_ij m_i/m_j over i ≠ j, (neuron,)."""
+    """d ln m_j/dt of the first seed over the saved times after the start, (neuron,), and the mean over these times of
+    its part by the other students, −(4/p) Σ_i q_ij m_i/m_j over i ≠ j, (neuron,)."""
     later = run.isel(seed=0, time=slice(1, None))
     time, overlaps = paper_time(later).values, later.teacher_overlaps.values[..., 0]
     between = later.student_overlaps.values * (1.0 - np.eye(neurons(run)))

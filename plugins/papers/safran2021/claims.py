@@ -123,15 +123,16 @@ def remeasured(run: Run, authors_classes: xr.Dataset) -> Results:
 
 
 @of_minima(
-    "The stored points are stationary, to the digits that the authors' stop rule leaves: |∇L| ≤ √(kn) λ_max/λ_min × 1e-12",
+    "The stored points are stationary, to the digits that the authors' stop rule leaves: |∇L| ≤ "
+    "√(kn) λ_max/λ_min × 1e-12",
     f"{STORED}. Their descent stops at |∇L| ≤ 1e-12, so that each number of a class is within 1e-12/λ_min of the "
-    "minimum's; kn such errors make a gradient of no more than √(kn) λ_max/λ_min × 1e-12. Both eigenvalues are measured "
-    "at each point",
+    "minimum's; kn such errors make a gradient of no more than √(kn) λ_max/λ_min × 1e-12. Both eigenvalues are "
+    "measured at each point",
     "derived",
     on="minima",
     by="path",
-    late="a first run asked for 1e-10, which only k = 6 met (1.2e-10 for k = 7 to 4.8e-9 for k = 20), a second for 1e-8 "
-    "without an argument",
+    late="a first run asked for 1e-10, which only k = 6 met (1.2e-10 for k = 7 to 4.8e-9 for k = 20), a second for "
+    "1e-8 without an argument",
 )
 def stationary(run: Run) -> Result:
     lowest, highest = (run.final_hessian_eigenvalues.isel(extreme=place) for place in (0, 1))
