@@ -208,7 +208,7 @@ def late_square(run: Run) -> Result:
     compared_with="square_flow",
     figures=["square"],
     late="a first run asked for 15 % at all times, and found 36.9 % at t = 1; a second for 15 % at the end, and found "
-    "16.9 %. Neither had an argument: at one time R fluctuates by as much as its mean excess, with the tail of a square",
+    "16.9 %. Neither had an argument: at one time R fluctuates by as much as its mean excess, with a long tail",
 )
 def square_descent(run: Run, flow: Run) -> Result:
     measured.refuse_other_times(run, flow.time.values)
