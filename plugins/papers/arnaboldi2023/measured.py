@@ -72,6 +72,22 @@ def deviation(run: Run, equations: Run) -> xr.DataArray:
     return run.loss.transpose("seed", "time").copy(data=np.maximum(*parts))
 
 
+def noise_width(equations: Run) -> float:
+    """`theory.NOISE_WIDTH` of the setting of a run; a DataError where it is another."""
+    config = equations.config
+    key = (
+        int(config.network.neurons),
+        int(config.problem.teachers),
+        rate(equations),
+        float(config.problem.noise),
+    )
+    if key not in theory.NOISE_WIDTH:
+        raise DataError(
+            f"the width of the noise is not known for p, k, γ, Δ = {', '.join(f'{each:g}' for each in key)}"
+        )
+    return theory.NOISE_WIDTH[key]
+
+
 def mean_excess(run: Run, equations: Run) -> tuple[float, float]:
     """Of the mean over seeds of (Q, M) less the equations: the largest |mean| − 3 standard errors, and the largest
     |mean|, over entries and times."""

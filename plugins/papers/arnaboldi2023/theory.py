@@ -28,6 +28,18 @@ paper = Paper(
 STORED_DIMENSION = 3
 """d of the authors' stored descent."""
 
+NOISE_WIDTH = {(10, 5, 0.05, 1e-3): 1.39}
+"""By (p, k, γ, Δ), from the start of Figure 2 right: the largest standard deviation of an entry of (Q, M) up to
+t = `NOISE_TO`, over √δt. It solves Σ' = JΣ + ΣJᵀ + B along the solution, J the Jacobian of its velocity and B the
+covariance of a step (30,000 samples at each of 140 times), and is 0.38 at t = 2, 0.28 at 10, 0.31 at 90, 0.47 at 228,
+1.03 at 580. (Derived.)"""
+
+NOISE_TO = 1e3
+"""The t up to which `NOISE_WIDTH` was computed."""
+
+LARGEST_Z = 4.5
+"""How many standard deviations some 1e5 normal numbers stay within."""
+
 
 def error_scale(rate: float, neurons: int, dimension: int) -> float:
     """√δt = √(γ/(pd)), the scale of the error in Theorem 1."""
