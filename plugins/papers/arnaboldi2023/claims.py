@@ -150,9 +150,9 @@ def mean_of_seeds(run: Run, equations: Run) -> Result:
 @paper.claim(
     "Descent in any d follows one solution of the equations: (Q, M) within 4.5 standard deviations of their noise, to "
     "t = 1e3",
-    "Figure 2 right. Theorem 1 has the bound e^(Ct)√δt; its constant is derived: the noise of samples in the equations, "
-    "linearized about their solution, has a standard deviation of 1.39√δt at most; it grows from 0.3√δt at t = 100 along "
-    "one direction, two students at one teacher. 4.5: some 1e5 entries, times and seeds",
+    "Figure 2 right. Theorem 1 has the bound e^(Ct)√δt; its constant is derived: the noise of samples in the "
+    "equations, linearized about their solution, has a standard deviation of 1.39√δt at most; it grows from 0.3√δt at "
+    "t = 100 along one direction, two students at one teacher. 4.5: some 1e5 entries, times and seeds",
     "published",
     on=["dimension_5", "dimension_10", "dimension_50"],
     compared_with="dimension_equations",
