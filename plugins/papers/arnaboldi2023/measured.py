@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from twolayer import Run
+from twolayer import Result, Run, at_most
 from twolayer.errors import DataError
 
 from . import theory
@@ -86,6 +86,15 @@ def noise_width(equations: Run) -> float:
             f"the width of the noise is not known for p, k, γ, Δ = {', '.join(f'{each:g}' for each in key)}"
         )
     return theory.NOISE_WIDTH[key]
+
+
+def within_noise(run: Run, equations: Run) -> Result:
+    """Whether (Q, M) of a descent is within `theory.LARGEST_Z` standard deviations of the equations, over √δt."""
+    widest = noise_width(equations)
+    share = deviation(run, equations) / scale(run)
+    share = share.isel(time=paper_time(run).values <= theory.NOISE_TO * (1 + 1e-9))
+    detail = f"over √δt; {run.range_over_seeds(share.max('time'), '.2f')}"
+    return at_most(share, theory.LARGEST_Z * widest, detail)
 
 
 def mean_excess(run: Run, equations: Run) -> tuple[float, float]:
