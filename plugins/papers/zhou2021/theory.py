@@ -221,10 +221,13 @@ def largest_stable_step(students: int, teachers: Any, count: int = 400) -> float
     steps at ε = 1e-3.
     """
     from twolayer import Network, Teacher, Weights
+    from twolayer.population.numba_descent import (
+        CompiledPopulationProblem,
+    )  # ten thousand steps of two networks
 
     network = Network(students, AbsoluteValue(), "tied")
     length = np.linalg.norm(teachers, axis=-1)
-    problem = Teacher(teachers / length[:, None], length).problem(network)
+    problem = CompiledPopulationProblem(Teacher(teachers / length[:, None], length), network)
     order = np.arange(students) % len(teachers)
     hidden = (teachers / np.sqrt(length * np.bincount(order))[:, None])[order]
     hidden += 1e-6 * np.random.default_rng(0).standard_normal(hidden.shape)

@@ -34,14 +34,16 @@ def unpadded(run: xr.Dataset) -> xr.Dataset:
     """
     if "time" in run.sizes:
         run = run.isel(time=np.flatnonzero(np.isfinite(run["time"].values)))
-    for dimension in run.sizes:
-        if dimension != "time":
-            length = 0
-            for variable in run.data_vars.values():
-                if dimension in variable.dims:
-                    length = max(length, filled(variable.transpose(dimension, ...).values))
-            run = run.isel({dimension: slice(length)})
-    return run
+    lengths = {str(dimension): 0 for dimension in run.sizes if dimension != "time"}
+    for name in run.data_vars:
+        variable = run.variables[
+            name
+        ]  # without the coordinates, which take longer to carry along than all else
+        for axis, dimension in enumerate(map(str, variable.dims)):
+            if dimension in lengths:
+                length = filled(np.moveaxis(variable.values, axis, 0))
+                lengths[dimension] = max(lengths[dimension], length)
+    return run.isel({dimension: slice(length) for dimension, length in lengths.items()})
 
 
 def filled(values: Any) -> int:
