@@ -8,6 +8,7 @@ configfile: "config.yaml"
 
 
 include: "workflow/rules/study.smk"
+include: "workflow/rules/cluster.smk"
 include: "workflow/rules/arguments.smk"
 include: "workflow/rules/pages.smk"
 
@@ -33,7 +34,7 @@ include: "workflow/rules/papers.smk"
 onstart:
     internals.lift_rate_limit(workflow)
     internals.end_jobs_on_sigterm(workflow)
-    start_server_for_jobs()
+    start_server_for(internals.number_of_jobs(workflow))
 
 
 onsuccess:

@@ -52,6 +52,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
         {"The config": "config.md"},
         {"Mathematics and its precision": "mathematics.md"},
         {"Reliability": "reliability.md"},
+        {"Clusters": "clusters.md"},
         {
             "How to write": [
                 {"A plugin: what all kinds share": "plugins.md"},

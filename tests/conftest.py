@@ -14,7 +14,7 @@ settings.load_profile("untimed")
 ASKED_FOR = {
     "slow": "minutes of computing",
     "gpu": "needs a CUDA device and cupy",
-    "slurm": "needs a Slurm controller on this machine",
+    "slurm": "needs Slurm, which tests/slurm/install.sh installs",
     "browser": "needs a headless browser",
     "kernel": "needs a Jupyter kernel",
 }

@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import itertools
 import os
 import signal
+import sys
 from pathlib import Path
 from typing import IO, Any
 
 import psutil  # type: ignore[import-untyped]
+from snakemake.dag import DAG
 from snakemake.io import IOFile
 from snakemake.persistence import PersistenceBase
+from snakemake_interface_executor_plugins.executors import real
+from snakemake_interface_executor_plugins.utils import TargetSpec
 
 CHECKED = "9.27.1"
 
@@ -40,8 +45,11 @@ def is_first_process(workflow: Any) -> bool:
 
 
 def runs_here(workflow: Any) -> bool:
-    """Whether jobs run on this machine, and not on a cluster."""
-    return bool(workflow.local_exec)
+    """Whether jobs run on this machine, and not on a cluster, where --jobs says how many at once.
+
+    Snakemake itself does not know it yet when it reads the Snakefile.
+    """
+    return bool(workflow.local_exec) and workflow.global_resources["_nodes"].value is None
 
 
 def share_card(workflow: Any) -> None:
@@ -53,6 +61,75 @@ def share_card(workflow: Any) -> None:
 def number_of_jobs(workflow: Any) -> int:
     """Jobs that are to run."""
     return len(workflow.dag)
+
+
+def jobs_of_group() -> int:
+    """Jobs that this process was started for by another: those of a group, on a node of a cluster.
+
+    From the command line, as Snakemake has not looked at it yet when it reads the Snakefile.
+    """
+    after = itertools.dropwhile(lambda argument: argument != "--target-jobs", sys.argv)
+    return sum(1 for _ in itertools.takewhile(lambda argument: not argument.startswith("--"), [*after][1:]))
+
+
+def join(workflow: Any, group: str, kind: str) -> str:
+    """A group of which `--group-components KIND=N` says how many unconnected parts it has at most."""
+    workflow.parent_groupids[group] = kind
+    return group
+
+
+ALL = "run"
+"""The group of all jobs that a process on a node was started for."""
+
+
+def one_group(workflow: Any) -> str:
+    """Have all jobs that this process was started for be one: Slurm's executor does not pass groups on, and would
+    start them one after another, each with a Snakemake of its own (Snakemake's issue 4223)."""
+    workflow.group_settings.group_components = {ALL: sys.maxsize}
+    return ALL
+
+
+def cores(workflow: Any) -> int | None:
+    """What --cores says: of this machine, or of each job of a cluster."""
+    found = workflow.global_resources["_cores"].value
+    return None if found is None else int(found)
+
+
+def keep_to_allocation(workflow: Any) -> None:
+    """Have a process in a job of Slurm take the cores that the job has: Snakemake takes all that it may run on, which
+    are the node's where Slurm does not bind processes to cores."""
+    allocated = os.environ.get("SLURM_CPUS_PER_TASK", "")
+    if not is_first_process(workflow) and allocated.isdigit():
+        workflow.global_resources["_cores"] = min(cores(workflow) or int(allocated), int(allocated))
+
+
+COMMA = "%2C"
+"""No name of a run has this."""
+
+
+def keep_commas(workflow: Any) -> None:
+    """Let names of runs with commas reach the processes that a cluster starts for them: on their command lines a comma
+    ends a wildcard, and the quotes that Snakemake puts around it are not read back (its issue 2366)."""
+    encode = real.encode_target_jobs_cli_args
+    make = DAG.new_job
+
+    def encoded(target_jobs: list[TargetSpec]) -> list[str]:
+        return encode(
+            [TargetSpec(job.rulename, replaced(job.wildcards_dict, ",", COMMA)) for job in target_jobs]
+        )
+
+    async def new_job(self: Any, *arguments: Any, wildcards_dict: Any = None, **further: Any) -> Any:
+        wildcards = wildcards_dict and replaced(wildcards_dict, COMMA, ",")
+        return await make(self, *arguments, wildcards_dict=wildcards, **further)
+
+    real.encode_target_jobs_cli_args = encoded
+    if not is_first_process(workflow):
+        DAG.new_job = new_job
+
+
+def replaced(wildcards: dict[str, str], old: str, new: str) -> dict[str, str]:
+    """Wildcards with other letters in their values."""
+    return {name: value.replace(old, new) for name, value in wildcards.items()}
 
 
 def rule_names(workflow: Any) -> set[str]:

@@ -39,6 +39,9 @@ OFTEN, SELDOM = 1.0, 60.0
 SCREEN = 16
 """Lines that a dry run takes for what would run; where there are more experiments, each paper takes one."""
 
+NAMED = 8
+"""Running jobs that a line of progress names, at most: those of a cluster may be thousands."""
+
 NOTES = 5
 """Jobs with something to note that are named at the end of a run."""
 
@@ -144,13 +147,14 @@ class Progress:
         parts = [f"{self.finished} of {self.total} jobs"]
         if failed:
             parts.append(f"{failed} failed")
-        states = [(job.name(), job.state()) for job in self.running.values()]
+        states = [(job.name(), job.state()) for job in itertools.islice(self.running.values(), NAMED)]
         known = [self.left(), *(state.left for _, state in states if state)]
         left = max((each for each in known if each is not None and math.isfinite(each)), default=None)
         if left is not None and self.finished < self.total:
             parts.append(f"{training.duration(left)} left")
         head = ", ".join(parts) + ": " * bool(states)
-        whole = head + ", ".join(f"{name} at {state}" if state else name for name, state in states)
+        more = f", and {len(self.running) - NAMED} more" * (len(self.running) > NAMED)
+        whole = head + ", ".join(f"{name} at {state}" if state else name for name, state in states) + more
         if width is None or len(whole) <= width:
             return whole
         short = head + ", ".join(f"{state.share:.0%} {name}" if state else name for name, state in states)

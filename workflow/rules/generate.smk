@@ -6,8 +6,11 @@ rule generate:
         update(f"{RUN}/problem.nc"),
     log:
         f"{RUN}/generate.log",
+    group:
+        group_of
     resources:
         mem_mb=memory_of,
+        runtime=minutes("generate"),
         plugin_paths=PLUGIN_PATHS,
     params:
         run=lambda wildcards: run_argument(run_of(wildcards)),

@@ -7,9 +7,12 @@ rule measure:
         update(f"{RUN}/metrics.nc"),
     log:
         f"{RUN}/measure.log",
+    group:
+        group_of
     threads: lambda wildcards: measuring_threads_of(run_of(wildcards))
     resources:
         mem_mb=memory_of,
+        runtime=minutes("measure"),
         plugin_paths=PLUGIN_PATHS,
     params:
         metrics=lambda wildcards: study.metrics_option(wildcards.paper, wildcards.experiment),

@@ -39,6 +39,8 @@ if internals.is_first_process(workflow):
 
 internals.keep_old_outputs()
 internals.share_card(workflow)
+internals.keep_to_allocation(workflow)
+internals.keep_commas(workflow)
 alive, had_locks = internals.release_dead_locks(workflow)
 if had_locks:
     print(
@@ -61,21 +63,14 @@ wildcard_constraints:
 WORTH_A_SERVER = 10  # jobs: to load all libraries once takes as long as some jobs take to start
 
 
-def start_server_for_jobs():
+def start_server_for(jobs):
     """Have many jobs on this machine start as copies of a process that has loaded the libraries."""
-    here = internals.runs_here(workflow) and internals.is_first_process(workflow)
-    if here and internals.number_of_jobs(workflow) >= WORTH_A_SERVER:
+    if internals.runs_here(workflow) and jobs >= WORTH_A_SERVER:
         start_server(study.plugin_paths)
 
 
 def run_of(wildcards):
     return study.run(wildcards.paper, wildcards.experiment, wildcards.run)
-
-
-def memory_of(wildcards):
-    """MB of memory for a job of a run: Slurm keeps them for it; here jobs wait with --resources mem_mb=…"""
-    of_snakemake = 0 if internals.runs_here(workflow) else 500  # which starts each job of a cluster
-    return study.memory(run_of(wildcards)) + of_snakemake
 
 
 @functools.cache
@@ -101,7 +96,7 @@ def threads_of(run):
     """Cores for a run, at most one per seed: all of a cluster's job; here half, as no job keeps two busy from end to end."""
     seeds = len(run.sections["seeds"])
     if not internals.runs_here(workflow) or not internals.is_first_process(workflow):
-        return seeds
+        return min(seeds, internals.cores(workflow) or seeds)
     return min(
         seeds, max(1, workflow.cores // min(2, len(study.papers[run.paper].experiments[run.experiment].runs)))
     )

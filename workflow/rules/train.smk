@@ -9,12 +9,15 @@ rule train:
     log:
         f"{RUN}/train.log",
     priority: 1  # the long jobs first; what is short fills up the end
+    group:
+        group_of
     threads: lambda wildcards: 1 if on_device(wildcards) else threads_of(run_of(wildcards))
     resources:
         backend=study.backend,
         gpu=lambda wildcards: int(on_device(wildcards)),
         checkpoint=f"{study.checkpoint.seconds:g}",
         mem_mb=memory_of,
+        runtime=minutes("train"),
         plugin_paths=PLUGIN_PATHS,
     params:
         code=lambda wildcards: code_of("train", *wildcards),

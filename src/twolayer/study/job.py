@@ -22,6 +22,7 @@ from twolayer.core.seeds import random_of
 from twolayer.core.times import Times
 from twolayer.core.trajectory import Trajectory
 from twolayer.errors import ConfigError, DataError
+from twolayer.study.duration import longest
 from twolayer.study.fingerprint import code_of
 from twolayer.study.memory import needed
 from twolayer.study.network import activation_of, build_network
@@ -125,6 +126,11 @@ class Job:
     def memory(self) -> float:
         """Bytes that the run takes, at most, about (`study.memory`)."""
         return needed(self.run, self.problem, len(self.dynamics.clock(Times(**self.run["times"])).time))
+
+    def longest(self, threads: int) -> dict[str, float]:
+        """Seconds that the stages of the run take on so many cores, at most, about (`study.duration`)."""
+        frames = len(self.dynamics.clock(Times(**self.run["times"])).time)
+        return longest(self.run, self.problem, self.dynamics, frames, threads)
 
     def code(self, stage: str, metrics: Sequence[str] | None = None) -> str:
         """The fingerprint of the code that a stage of this run executes."""

@@ -125,6 +125,10 @@ class Study:
         """MB of memory for the jobs of a run, as Snakemake counts them."""
         return math.ceil(self.job(run).memory() / 1e6)
 
+    def longest(self, run: PlannedRun, threads: int) -> dict[str, float]:
+        """Seconds that the stages of a run take on so many cores, at most, about."""
+        return self.job(run).longest(threads)
+
     def code(self, stage: str, run: PlannedRun | None = None, paper: str = "", figure: str = "") -> str:
         """The fingerprint of the code behind a job: of a run's stage, of a paper's figure or its claims."""
         if run is not None:
