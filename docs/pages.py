@@ -50,6 +50,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
         {"Tutorial": "tutorial.md"},
         {"Guide": "guide.md"},
         {"The config": "config.md"},
+        {"Data, starts and teachers from files": "files.md"},
         {"Mathematics and its precision": "mathematics.md"},
         {"Reliability": "reliability.md"},
         {"Clusters": "clusters.md"},

@@ -1,4 +1,4 @@
-"""file: initial weights from a netCDF file."""
+"""file: initial weights from a file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from twolayer.storage.netcdf import read_seed
 @initialization("file")
 @dataclass(frozen=True)
 class FileStart(InitializationSpec):
-    """`initial_hidden(neuron, feature)` and `initial_output(neuron)` of a netCDF file, for every seed; with a first
+    """`initial_hidden(neuron, feature)` and `initial_output(neuron)` of a `.nc`, `.npz` or `.csv` file; with a first
     dimension `seed`, each seed has a start: by the file's variable `seed(seed)`, or else seed s the s-th, from 0 on.
 
     coordinates: `full`, all d features; `reduced`, on a teacher: the min(d, m + k) coordinates of the span of teachers

@@ -1,4 +1,4 @@
-"""file: data from a netCDF file."""
+"""file: data from a file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WANTED = {"inputs": ("sample", "feature"), "targets": ("sample",)}
 @problem("file")
 @dataclass(frozen=True)
 class FileProblem(ProblemSpec):
-    """`inputs(sample, feature)` and `targets(sample)` of a netCDF file; whatever else it holds is not read.
+    """`inputs(sample, feature)` and `targets(sample)` of a `.nc`, `.npz` or `.csv` file; all else in it is not read.
 
     Either may have a first dimension `seed`: data then differ by seed, by the file's variable `seed(seed)`, or else
     seed s takes the s-th, from 0 on. Packed integers are unpacked; an entry that the file calls missing, or

@@ -49,6 +49,8 @@ EXPORTS = {
     "inconclusive": "analysis.comparison",
     "drawing": "analysis.figures",
     "figure": "notebook",
+    "chance_of_reaching": "analysis.reaching",
+    "logistic_threshold": "analysis.reaching",
     "fit_rate": "analysis.rates",
     "fit_slope": "analysis.rates",
     "local_slope": "analysis.rates",
@@ -98,6 +100,8 @@ if TYPE_CHECKING:
     from twolayer.analysis.rates import fit_slope as fit_slope
     from twolayer.analysis.rates import local_slope as local_slope
     from twolayer.analysis.rates import within_trust as within_trust
+    from twolayer.analysis.reaching import chance_of_reaching as chance_of_reaching
+    from twolayer.analysis.reaching import logistic_threshold as logistic_threshold
     from twolayer.analysis.runs import Run as Run
     from twolayer.analysis.sweeps import runs_by as runs_by
     from twolayer.analysis.sweeps import unpadded as unpadded

@@ -26,6 +26,7 @@ from twolayer.errors import DataError, unknown_name
 from twolayer.storage import atomic, checksum
 from twolayer.storage.layout import experiment_of
 from twolayer.storage.scratch import PartedArray, parts_of
+from twolayer.storage.tables import is_table, lacking, read_table
 
 __all__ = [
     "StoredArray",
@@ -334,7 +335,8 @@ def opened(path: Path | str) -> Any:
 def read(
     path: Path | str, names: Iterable[str] | None = None, by_parts: Iterable[str] = ()
 ) -> tuple[Variables, dict[str, Any]]:
-    """A netCDF file as variables and attributes: all variables, or those of the names that it has.
+    """A netCDF file as variables and attributes: all variables, or those of the names that it has. Of a `.npz` or
+    `.csv` (`storage.tables`) those of the names alone.
 
     by_parts: variables of at least two axes that are given as `StoredArray`s.
     Packed integers (`scale_factor`, `add_offset`) are unpacked. An entry that the attributes of the file call missing,
@@ -342,6 +344,8 @@ def read(
     """
     if not Path(path).is_file():
         raise DataError(f"{path}: there is no such file")
+    if is_table(path):
+        return read_table(path, names or ()), {}
     try:
         with opened(path) as file:
             variables: Variables = {
@@ -416,11 +420,13 @@ def read_run(attributes: Mapping[str, Any], path: Path | str, stage: str) -> dic
 
 
 def read_arrays(path: Path | str, wanted: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
-    """Named arrays of a netCDF file in float64, checked: there, of the wanted dimensions, finite, consistent."""
+    """Named arrays of a file in float64, checked: there, of the wanted dimensions, finite, consistent."""
     variables, _ = read(path, wanted)
     sizes: dict[str, int] = {}
     for name, dimensions in wanted.items():
         if name not in variables:
+            if is_table(path):
+                raise DataError(f"{path}: {lacking(path, name)}")
             with netCDF4.Dataset(path) as file:
                 raise DataError(f"{path}: {unknown_name('variable', name, list(file.variables))}")
         found, values, _ = variables[name]
