@@ -116,7 +116,8 @@ def random_starts(runs: Run) -> dict[str, Result]:
 
 
 @paper.claim(
-    f"At the best step n/d at T = {theory.EARLY:g} grows as (B/8) ln d, so that width gains a factor of 6 at most",
+    f"n/d at T = {theory.EARLY:g} grows as p/(2γμ) ln d, at the best step, γ/p = 2/B, as (B/8) ln d, so that width "
+    "gains a factor of 6 at most",
     "width gains a constant factor only (abstract); the constant is derived",
     "derived",
     on="width_equations",
@@ -130,11 +131,11 @@ def width_by_equations(runs: Run) -> Result:
         [measured.crossings(run, theory.EARLY) * measured.neurons(run) / measured.rate(run) for run in each]
     )
     slope, _ = measured.slope(sizes, samples.mean(1))
-    return close(slope, theory.noise_cost(measured.neurons(runs), 0.0) / 8, relative=0.02)
+    return close(slope, measured.steepness(runs), relative=0.02)
 
 
 @paper.claim(
-    "By descent, at T = .3, n/d grows as (B/8) ln d too",
+    "By descent, too, n/d grows as p/(2γμ) ln d, at the best step as (B/8) ln d",
     "derived; 3 standard errors",
     "derived",
     on=["width_descent_1", "width_descent_2"],
@@ -147,8 +148,8 @@ def width_by_descent(runs: Run) -> Result:
     slope, error = measured.slope(
         sizes, [values.mean() for values in samples], [measured.standard_error(values) for values in samples]
     )
-    exact = theory.noise_cost(measured.neurons(each[0]), 0.0) / 8
-    return close(slope, exact, absolute=3 * error, detail=f"standard error {error:.2g}")
+    detail = f"T = {measured.threshold(each[0]):g}; standard error {error:.2g}"
+    return close(slope, measured.steepness(runs), absolute=3 * error, detail=detail)
 
 
 @paper.claim(

@@ -113,9 +113,10 @@ def dimension(canvas: Figure, runs: Run) -> None:
 @paper.figure(
     "theorem",
     "Samples to leave at the best step: $n/d$ grows as $(B/8)\\ln d$, from 3 at $p = 1$ to a half in wide networks.",
-    details=(
-        f"Lines: the equations at T = {theory.EARLY:g}, γ/p = 2/B, no noise; pale: the slope B/8. Right: the growth μ "
-        "near m = 0 against p and γ, pale: 4 − (γ/p)B."
+    details=lambda runs, growths: (
+        f"Lines: the equations at T = {theory.EARLY:g}, Δ = {runs.config.problem.noise:g}; pale: the slope p/(2γμ), B/8 "
+        "at the best step γ/p = 2/B. Right: the growth μ near m = 0 against p and γ, "
+        f"Δ = {growths.config.problem.noise:g}, pale: 4 − (γ/p)B."
     ),
     on={
         "width_equations": ["neurons", "dimension", "rate"],
@@ -135,7 +136,7 @@ def width(canvas: Figure, runs: Run, growths: Run) -> None:
         )
         style = style_of(p, widths)
         left.plot(sizes, samples, label=f"$p$ = {p}", marker=marker_of(p, widths), markersize=4, **style)
-        law = samples[0] + theory.noise_cost(p, 0.0) / 8 * np.log(sizes / sizes[0])
+        law = samples[0] + measured.steepness(group) * np.log(sizes / sizes[0])
         reference(left, sizes, law, color=style["color"])
     left.set(xscale="log", xlabel="dimension $d$", ylabel="samples $n/d$")
     left.legend()

@@ -9,6 +9,8 @@ import numpy as np
 from twolayer import Run
 from twolayer.errors import DataError
 
+from . import theory
+
 
 def neurons(run: Run) -> int:
     """p."""
@@ -76,6 +78,11 @@ def growth(run: Run) -> tuple[Any, Any]:
     coupling = -4.0 / neurons(run) * np.einsum("tij,tj->ti", between, overlaps) / overlaps
     whole = time[-1] - time[0]
     return np.log(overlaps[-1] / overlaps[0]) / whole, np.trapezoid(coupling, time, axis=0) / whole
+
+
+def steepness(runs: Run) -> float:
+    """p/(2γμ) of runs that differ in d alone."""
+    return theory.sample_slope(neurons(runs), rate(by_dimension(runs)[0]), float(runs.config.problem.noise))
 
 
 def by_dimension(runs: Run) -> list[Run]:

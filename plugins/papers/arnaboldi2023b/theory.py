@@ -51,6 +51,11 @@ def growth(neurons: int, rate: float, noise: float) -> float:
     return 4.0 - rate / neurons * noise_cost(neurons, noise)
 
 
+def sample_slope(neurons: int, rate: float, noise: float) -> float:
+    """p/(2γμ), by which n/d grows with ln d from random starts: B/8 at the best step γ/p = 2/B. (Derived.)"""
+    return neurons / (2.0 * rate * growth(neurons, rate, noise))
+
+
 def mean_exit(dimension: float, rate: float, noise: float, share: float) -> float:
     """E t of one student from a random start, Td ≫ 1: (1/μ){½ ln[Td/(1 − T)] + ½(ln 2 + γ_E) − ½ ln(1 + 24γ/μ)}.
 
