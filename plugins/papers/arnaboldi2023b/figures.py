@@ -114,8 +114,8 @@ def dimension(canvas: Figure, runs: Run) -> None:
     "theorem",
     "Samples to leave at the best step: $n/d$ grows as $(B/8)\\ln d$, from 3 at $p = 1$ to a half in wide networks.",
     details=lambda runs, growths: (
-        f"Lines: the equations at T = {theory.EARLY:g}, Δ = {runs.config.problem.noise:g}; pale: the slope p/(2γμ), B/8 "
-        "at the best step γ/p = 2/B. Right: the growth μ near m = 0 against p and γ, "
+        f"Lines: the equations at T = {theory.EARLY:g}, Δ = {runs.config.problem.noise:g}; pale: the slope p/(2γμ), "
+        "B/8 at the best step γ/p = 2/B. Right: the growth μ near m = 0 against p and γ, "
         f"Δ = {growths.config.problem.noise:g}, pale: 4 − (γ/p)B."
     ),
     on={
