@@ -422,6 +422,8 @@ def error_in_arguments(arguments: Sequence[str]) -> str:
 
     Snakemake loads this module before it reads them.
     """
+    if missing := missing_config(arguments):
+        return missing
     values = iter(arguments)
     for argument in values:
         option, _, value = argument.partition("=")
@@ -447,6 +449,20 @@ def error_in_arguments(arguments: Sequence[str]) -> str:
             if executor not in ("", "local", "dryrun", "touch") and not importlib.util.find_spec(package):
                 extra = "-e '.[cluster]'" if executor == "slurm" else package.replace("_", "-")
                 return f"{profile}: its executor '{executor}' is not installed: pip install {extra}"
+    return ""
+
+
+def missing_config(arguments: Sequence[str]) -> str:
+    """A file of `--configfile` that is not there; "" if all are. With `--directory` they are looked for elsewhere."""
+    if any(argument.partition("=")[0] in ("-d", "--directory") for argument in arguments):
+        return ""
+    for index, argument in enumerate(arguments):
+        option, _, value = argument.partition("=")
+        if option in ("--configfile", "--configfiles"):
+            after = itertools.takewhile(lambda each: not each.startswith("-"), arguments[index + 1 :])
+            for file in [value] if value else after:
+                if not Path(file).is_file():
+                    return f"--configfile {file}: there is no such file; targets come after `--`"
     return ""
 
 

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from gallery_files import write_study
+from gallery_files import write_run, write_study
 from project import PROJECT
 
 from twolayer.analysis.claims import bounded, distinct_digits, measured
@@ -15,6 +15,7 @@ from twolayer.analysis.gallery.content import Case, content, sentences_of
 from twolayer.analysis.gallery.mathematics import formulas, typeset
 from twolayer.analysis.gallery.page import digits, number, page, setting
 from twolayer.errors import DataError
+from twolayer.stages.explore import explore
 from twolayer.stages.gallery import gallery
 from twolayer.study.registry import load
 
@@ -229,6 +230,15 @@ def test_what_the_paper_shows_or_states_is_at_the_figure(study: Files) -> None:
         sentences.write_text(wrong, encoding="utf-8")
         with pytest.raises(DataError, match=message):
             content(folder, figures, claims, sentences=[sentences])
+
+
+def test_a_page_without_neurons_is_not_linked(study: Files) -> None:
+    folder, figures, claims = study
+    explorer = folder / "study" / "explorer.html"
+    explorer.write_text("<p>No run of this paper has enough saved times.</p>", encoding="utf-8")
+    assert content(folder, figures, claims)[0].explorer == ""
+    explore([write_run(folder / "study" / "film", times=12)], explorer)
+    assert content(folder, figures, claims)[0].explorer == "study/explorer.html"
 
 
 def test_a_figure_without_claims_is_listed_with_the_reason(study: Files) -> None:

@@ -44,6 +44,7 @@ def test_configs_that_the_project_ships_are_valid(validator: jsonschema.protocol
         ({"problem": {"name": "gaussian"}}, "'gaussian' is not one of"),
         ({"problem": {"name": "gaussian_teacher", "dimensions": 3}}, "'dimensions' was unexpected"),
         ({"network": {"neurons": 3, "activation": "rely"}}, "is not valid under any of the given schemas"),
+        ({"problem": {"name": "points", "loss": "logistik"}}, "is not valid under any of the given schemas"),
         ({"metrics": ["los"]}, "'los' is not one of"),
         ({"dynamics": {"name": "gradient_descent", "step_size": "fast"}}, "is not valid under any"),
         ({"dtype": "float16"}, "'float16' is not one of"),
@@ -57,6 +58,8 @@ def test_mistakes_are_named(validator: jsonschema.protocols.Validator, experimen
 def test_parts_of_sections_and_numbers_as_text_are_valid(validator: jsonschema.protocols.Validator) -> None:
     assert faults(validator, {"initialization": {"scale": "1e-3"}, "seeds": 4}) == []
     assert faults(validator, {"dynamics": {"name": "gradient_descent", "step_size": "1e-3"}}) == []
+    assert faults(validator, {"problem": {"name": "points", "loss": "logistic"}}) == []
+    assert faults(validator, {"problem": {"name": "points", "loss": {"name": "logistic"}}}) == []
     assert faults(validator, {"sweep": {"network.neurons": [2, 3]}}) == []
     assert faults(validator, {"network": {"neurons": 3, "activation": {"name": "relu"}}}) == []
 

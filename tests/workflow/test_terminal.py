@@ -206,6 +206,11 @@ def test_an_error_in_yaml_has_file_and_line(tmp_path: Path, text: str, place: st
         (["--profile", "cloud"], "cloud: its executor 'nowhere-at-all' is not installed: pip install "),
         (["--profile=here"], ""),
         (["--profile", "missing"], ""),
+        (["--configfile", "none.yaml", "--", "p"], "--configfile none.yaml: there is no such file"),
+        (["-n", "--configfile", "here/config.yaml", "p"], "--configfile p: there is no such file; targets come after"),
+        (["--configfile=here/config.yaml", "p"], ""),
+        (["-n", "--configfile", "here/config.yaml", "--", "p"], ""),
+        (["--directory", "elsewhere", "--configfile", "none.yaml"], ""),
     ],
 )  # fmt: skip
 def test_arguments_that_snakemake_answers_with_a_traceback(

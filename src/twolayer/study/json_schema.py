@@ -139,6 +139,9 @@ def section(registry: Registry, kind: str, further: Schema | None = None) -> Sch
         if not dataclasses.is_dataclass(plugin):
             continue
         keys = {**fields(plugin, registry), **(further or {}), "name": {"const": name}}
+        if kind == "problems" and "loss" in keys:
+            named_alone = {**keys["loss"], "enum": registry.names("losses")}
+            keys["loss"] = {"anyOf": [named_alone, section(registry, "losses")]}
         named = {"properties": {"name": {"const": name}}, "required": ["name"]}
         rules.append({"if": named, "then": described(closed(keys), summary(plugin))})
     return {"type": "object", "properties": {"name": {"enum": names}}, "allOf": rules}

@@ -22,6 +22,9 @@ STATED = {
 }
 """How a statement is introduced, by its tag; derived ones are not the paper's."""
 
+SLIDER = 'id="slider"'
+"""What a page of neurons over time has that shows any."""
+
 VERDICTS = ("fails", "not reproduced under this reading", "inconclusive", "holds")
 """The worst first."""
 
@@ -220,9 +223,8 @@ def content(
     papers: dict[str, ShownPaper] = {}
     for home in dict.fromkeys((*(file.parent for file in claims), *(file.parents[1] for file in figures))):
         explorer = home / "explorer.html"
-        papers[home.name] = ShownPaper(
-            home.name, explorer=link(explorer, folder) if explorer.is_file() else ""
-        )
+        shows = explorer.is_file() and SLIDER in explorer.read_text(encoding="utf-8")
+        papers[home.name] = ShownPaper(home.name, explorer=link(explorer, folder) if shows else "")
     for file in claims:
         paper = papers[file.parent.name]
         paper.claims_made, paper.claims_failed = file.is_file(), file in broken
