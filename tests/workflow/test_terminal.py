@@ -11,15 +11,11 @@ from typing import Any
 import pytest
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from snakemake_logger_plugin_twolayer import (
-    LogHandler,
-    Progress,
-    causes_of,
-    error_in_arguments,
-    error_in_yaml,
-    message_of,
-    plain_error,
-)
+from snakemake_logger_plugin_twolayer import LogHandler
+from snakemake_logger_plugin_twolayer.errors import error_in_arguments, error_in_yaml, plain_error
+from snakemake_logger_plugin_twolayer.jobs import Progress
+from snakemake_logger_plugin_twolayer.logs import message_of
+from snakemake_logger_plugin_twolayer.plan import causes_of
 from twolayer.training.progress import FOLDER, State, duration, file_of, written_to
 
 
