@@ -13,11 +13,14 @@ from paper_settings import in_setting
 from project import PROJECT
 
 import twolayer
+from twolayer.analysis.runs import runs_of
+from twolayer.errors import DataError
 from twolayer.study.registry import load, load_file
 
 FOLDER = PROJECT / "plugins" / "papers" / "safran2018"
 theory = load_file(FOLDER / "theory.py", "safran2018_tested.theory")
-CLAIMS = load()
+measured = load_file(FOLDER / "measured.py", "safran2018_tested.measured")
+PLUGINS = load()
 
 
 def classes() -> xr.Dataset:
@@ -129,6 +132,44 @@ def test_stored_minimum_is_one_of_the_engine() -> None:
     np.testing.assert_allclose(lowest, stored["lowest_eigenvalue"], atol=1e-9)
 
 
+def test_stored_ends_are_those_of_the_seeds_that_were_run() -> None:
+    description = in_setting(
+        theory.paper,
+        {
+            "swept": {},
+            "problem": {"teachers": 10},
+            "network": {"neurons": 10},
+            "dynamics": {"name": "minimize"},
+        },
+    )
+    dataset = xr.Dataset(
+        {
+            "run": ((), np.array(json.dumps(description), dtype=object)),
+            "loss": (("seed", "time"), [[1.0, 0.1]]),
+        },
+        {"seed": [1], "time": [0.0, 1.0]},
+    )
+    run = next(runs_of("minima", dataset))
+    stored = measured.of_pair(classes(), run)
+    assert measured.of_ends(classes(), run)["loss"].values == stored["loss"].values[[1]]
+    with pytest.raises(DataError, match=r"2 ends are stored for \(10, 10\), not one for seed 2"):
+        measured.of_ends(classes(), next(runs_of("minima", dataset.assign_coords(seed=[2]))))
+
+
+def test_minima_that_are_drawn_as_matrices_are_run_or_the_figure_is_refused() -> None:
+    def planned(teachers: int) -> dict[str, Any]:
+        section = {"swept": {}, "problem": {"teachers": teachers}, "network": {"neurons": teachers}}
+        run = in_setting(theory.paper, {**section, "dynamics": {"name": "minimize"}})
+        return {"minima": ([run], ["loss", "final_hidden"])}
+
+    drawing = PLUGINS.find("figures", "safran2018.matrices").plugin
+    drawing.validate(planned(14))
+    with pytest.raises(
+        DataError, match=r"shows minima of k = 8, n = 8; .* the experiment 'minima' has no run"
+    ):
+        drawing.validate(planned(10))
+
+
 def made_up(hits: int, lowest: float = 0.02, loss: float = 0.02150803717152142) -> xr.Dataset:
     """1000 ends of k = n = 8, so many of them at a loss."""
     ends = np.where(np.arange(1000) < hits, loss, 1e-25)
@@ -158,7 +199,7 @@ def verdicts(name: str, dataset: xr.Dataset) -> list[str]:
         name: xr.load_dataset(FOLDER / "data" / f"{name}.nc")
         for name in ("authors_counts", "authors_classes")
     }
-    found = CLAIMS.find("claims", f"safran2018.{name}").plugin.evaluate({"counts": dataset, **stored})
+    found = PLUGINS.find("claims", f"safran2018.{name}").plugin.evaluate({"counts": dataset, **stored})
     return [result.verdict for result in found.values()]
 
 
