@@ -19,6 +19,7 @@ from namespaces import OnDeviceArrays, backend
 
 from twolayer import Backend, Network, PopulationProblem, Problem, Teacher, Weights
 from twolayer.core.arrays import to_host
+from twolayer.population.cuda_batches import BatchPlan, batch_source
 from twolayer.population.cuda_descent import CudaPopulationProblem, Plan, source
 from twolayer.population.numba_descent import CompiledPopulationProblem
 
@@ -28,15 +29,28 @@ HOPPER = 227 * 1024
 """Shared memory of a block on an H100, in bytes."""
 
 
+STATUS = ["", "threads part at a barrier", "shared memory is left", "too large"]
+
+
 def compiler() -> str | None:
     """A C++ compiler."""
     names = [os.environ.get("CXX", ""), "g++", "clang++", "c++"]
     return next((found for name in names if name and (found := shutil.which(name))), None)
 
 
-@cache
 def host_library() -> Any:
     """`cuda_descent.cu` as functions of the host, by a C++ compiler; skips where there is none."""
+    return compiled_on_host("cuda_descent", source())
+
+
+def host_batches() -> Any:
+    """As `host_library`, of `cuda_batches.cu`."""
+    return compiled_on_host("cuda_batches", batch_source())
+
+
+@cache
+def compiled_on_host(name: str, text: str) -> Any:
+    """A kernel's source as functions of the host, with what `<name>_on_host.cpp` puts around it."""
     found = compiler()
     if found is None:
         missing = "needs a C++ compiler (g++, clang++ or CXX), which runs the CUDA kernel on the host"
@@ -45,10 +59,10 @@ def host_library() -> Any:
         pytest.skip(f"{missing}: install g++ and run `pytest tests/population/test_cuda_population.py`")
     folder = tempfile.mkdtemp()
     library = Path(folder) / "population.so"
-    kernel = Path(folder) / "cuda_descent.cu"
-    kernel.write_text(source(), encoding="ascii")
+    kernel = Path(folder) / f"{name}.cu"
+    kernel.write_text(text, encoding="ascii")
     options = ["-std=c++17", "-O1", "-Wno-unknown-pragmas", "-fPIC", "-shared", f'-DKERNEL="{kernel}"']
-    shim = str(Path(__file__).with_name("cuda_on_host.cpp"))
+    shim = str(Path(__file__).with_name(f"{name}_on_host.cpp"))
     done = subprocess.run([found, *options, shim, "-o", str(library)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     loaded = ctypes.CDLL(str(library))
@@ -78,7 +92,22 @@ class HostCudaProblem(CudaPopulationProblem):
             shape, blocks, int(self.backwards), vectors.ctypes.data_as(double), outputs.ctypes.data_as(double),
             numbers, ctypes.c_longlong(seeds), ctypes.c_longlong(count),
         )  # fmt: skip
-        assert status == 0, ["", "threads part at a barrier", "shared memory is left", "too large"][status]
+        assert status == 0, STATUS[status]
+
+    def launch_batches(self, layout: BatchPlan, blocks: int, arguments: tuple[Any, ...]) -> None:
+        vectors, outputs, keys, *law, batch_size, count = arguments
+        double, word = ctypes.POINTER(ctypes.c_double), ctypes.POINTER(ctypes.c_ulonglong)
+        shape = (ctypes.c_int * 6)(*vars(layout).values())
+        numbers = (ctypes.c_double * 7)(*law)
+        assert vectors.dtype == outputs.dtype == np.float64
+        assert keys.dtype == np.uint64
+        assert all(array.flags.c_contiguous for array in (vectors, outputs, keys))
+        status = host_batches().run(
+            shape, blocks, layout.shared // 8, int(self.backwards), vectors.ctypes.data_as(double),
+            outputs.ctypes.data_as(double), keys.ctypes.data_as(word), numbers, ctypes.c_longlong(batch_size),
+            ctypes.c_longlong(count),
+        )  # fmt: skip
+        assert status == 0, STATUS[status]
 
 
 class HostCuda(Backend):
@@ -101,6 +130,10 @@ class ApartProblem(HostCudaProblem):
     def launch(self, layout: Plan, blocks: int, arguments: tuple[Any, ...]) -> None:
         vectors, outputs, *rest = arguments
         super().launch(layout, blocks, (vectors.shared(), outputs.shared(), *rest))
+
+    def launch_batches(self, layout: BatchPlan, blocks: int, arguments: tuple[Any, ...]) -> None:
+        vectors, outputs, keys, *rest = arguments
+        super().launch_batches(layout, blocks, (vectors.shared(), outputs.shared(), keys.shared(), *rest))
 
 
 class Apart(OnDeviceArrays):

@@ -1,9 +1,10 @@
 """Compiled stochastic gradient descent: the second implementation, tested against `Problem.descend_on_batches`.
 
-Each seed draws from the seed's generator inside the kernel (numba takes NumPy's generators, with the same stream),
-so no batch is ever stored: blocks of `BLOCK` samples are drawn, or gathered from finite data, and used while they
-are in the nearest cache. Lanes are neurons, teachers among them. Seeds run in parallel and share nothing, so a
-seed's bits depend neither on the others nor on the number of threads.
+Each step has a key from the seed's generator, and its inputs are numbers of that key (`core.counter`), so no batch is
+ever stored: blocks of `BLOCK` samples are drawn, or gathered from finite data, and used while they are in the nearest
+cache. Subsets of finite data are drawn from the generator itself (numba takes NumPy's, with the same stream). Lanes
+are neurons, teachers among them. Seeds run in parallel and share nothing, so a seed's bits depend neither on the
+others nor on the number of threads.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from typing import Any
 import numpy as np
 
 from twolayer.core.activation import two_slopes
+from twolayer.core.counter import batch_keys
 from twolayer.core.network import FIXED, TIED, TRAINED, Network, Weights
 from twolayer.core.seeds import over_seeds
 from twolayer.kernels.jit import njit
+from twolayer.kernels.normals import fill_normals
 from twolayer.kernels.simd import WIDTH, aligned_zeros, load, repeat, splat, store, where_less
 from twolayer.kernels.sphere import length_of
 
@@ -69,7 +72,10 @@ def descend_on_batches(
         index = seed if inputs.ndim == 3 else ...
         inputs = np.asarray(inputs[index], dtype=np.float64)
         targets = np.asarray(targets[index], dtype=np.float64)
-        descend(random[seed], inputs, targets, vectors[seed].reshape(-1), outputs[seed], features, *numbers)
+        keys = batch_keys(random[seed], 0 if samples else count)
+        descend(
+            random[seed], keys, inputs, targets, vectors[seed].reshape(-1), outputs[seed], features, *numbers
+        )
 
     over_seeds(descend_seed, seeds, threads)
     hidden = np.ascontiguousarray(np.swapaxes(vectors[..., :neurons], 1, 2)).astype(dtype)
@@ -205,14 +211,14 @@ def column_lengths(vectors: Any, length: Any, width: int) -> None:
 
 @njit(cache=True, nogil=True)
 def descend(
-    random: Any, inputs: Any, targets: Any, vectors: Any, outputs: Any, features: int,
+    random: Any, keys: Any, inputs: Any, targets: Any, vectors: Any, outputs: Any, features: int,
     neurons: int, kinks: Kinks, mode: int, scale: float, rate: float, constant: float, linear: float, single: bool,
     batch_size: int, count: int,
 ) -> None:  # fmt: skip
     """`count` steps in place of one seed: vectors (coordinate, column) and outputs (column,), flat.
 
     Columns are the students, the teachers with −b, and zeros up to a multiple of eight. inputs (sample, feature)
-    and targets: finite data; none where inputs are drawn. mode: `core.network.OUTPUTS`.
+    and targets: finite data; none where inputs are drawn, by the keys (step,). mode: `core.network.OUTPUTS`.
     """
     width = outputs.size
     columns = (neurons + 7) // 8 * 8
@@ -228,7 +234,7 @@ def descend(
     coefficients, length, growth = aligned_zeros(3, width, vectors)
     removed = np.zeros(features)
     order, picked = np.arange(inputs.shape[0]), np.empty(batch_size if finite else 0, np.int64)
-    for _ in range(count):
+    for step in range(count):
         for p in range(width):
             coefficients[p] = outputs[p] * scale if p < neurons else outputs[p]
         mean = 0.0
@@ -252,8 +258,7 @@ def descend(
                         batch[k * features + i] = inputs[picked[begin + k], i]
                     residual[k] = -targets[picked[begin + k]]
             else:
-                for x in range(size * features):
-                    batch[x] = random.standard_normal()
+                fill_normals(keys[step], begin * features, batch[: size * features])
                 for k in range(size):
                     residual[k] = -mean
                     if linear > 0:

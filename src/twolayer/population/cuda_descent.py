@@ -17,6 +17,7 @@ from twolayer.core.network import OUTPUTS, Weights
 from twolayer.core.problem import Problem
 from twolayer.population import closed_form
 from twolayer.population.angle_polynomial import COEFFICIENTS
+from twolayer.population.cuda_batches import BatchPlan, batch_kernel, batch_plan, descend_on_batches
 from twolayer.population.fused_descent import DELICATE, LARGE, SHIFT, SMALL, FusedPopulationProblem
 from twolayer.population.problem import PopulationProblem
 
@@ -105,6 +106,19 @@ class CudaPopulationProblem(FusedPopulationProblem):
             return PopulationProblem.descend(self, weights, step_size, weight_decay, count)
         return super().descend(weights, step_size, weight_decay, count)
 
+    def descend_on_batches(
+        self, weights: Weights, step_size: float, batch_size: int, count: int, random: Sequence[Any]
+    ) -> Weights:
+        """As `Problem.descend_on_batches`, to rounding; by it where labels have noise or the network does not fit."""
+        m, (teachers, features) = self.network.neurons, self.data.hidden.shape
+        single = "32" in str(weights.hidden.dtype)
+        layout = batch_plan(m, m + teachers, features, self.network.output, single, self.shared_memory())
+        if self.data.noise or layout is None or count == 0:
+            return super().descend_on_batches(weights, step_size, batch_size, count, random)
+        return descend_on_batches(
+            self, layout, weights, step_size, batch_size, count, random, self.launch_batches
+        )
+
     def ways(
         self, problem: PopulationProblem, weights: Weights, at_zero: Any, weight_decay: float
     ) -> Sequence[tuple[Any, Callable[..., Weights]]]:
@@ -170,6 +184,12 @@ class CudaPopulationProblem(FusedPopulationProblem):
             (*arguments[:2], *numbers, *arguments[-2:]),
             shared_mem=layout.shared,
         )
+
+    def launch_batches(self, layout: BatchPlan, blocks: int, arguments: tuple[Any, ...]) -> None:
+        """One launch of stochastic descent on the current device: arrays, then floats, then two integers."""
+        compiled = batch_kernel(layout)
+        compiled.max_dynamic_shared_size_bytes = layout.shared
+        compiled((blocks,), (layout.threads,), arguments, shared_mem=layout.shared)
 
 
 @cache

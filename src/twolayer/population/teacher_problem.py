@@ -11,6 +11,7 @@ from typing import Any
 from array_api_compat import device
 
 from twolayer.core.arrays import array_namespace
+from twolayer.core.counter import batch_keys, normals
 from twolayer.core.network import Weights
 from twolayer.core.problem import Problem
 from twolayer.finite.problem import EmpiricalProblem, FiniteData
@@ -39,7 +40,8 @@ class TeacherProblem(Problem):
         return closest_teachers(weights.hidden, self.data.hidden, self.network.activation.even)
 
     def batch(self, weights: Weights, size: int, random: Sequence[Any]) -> EmpiricalProblem:
-        """Fresh x ~ N(0, I_d) for each seed, with the teacher's labels, and their noise where there is any.
+        """Fresh x ~ N(0, I_d) for each seed, with the teacher's labels, and their noise where there is any: numbers
+        by a counter, of a key that the seed's generator gives.
 
         Of what the profile removes, the exact value at `weights` is taken from the residuals, as a part of the
         labels: it is orthogonal to the rest, so that E[(f − f* − α − β·x) ∇f] is the profiled loss's gradient.
@@ -47,11 +49,15 @@ class TeacherProblem(Problem):
         xp = array_namespace(weights.hidden)
         like = {"dtype": weights.hidden.dtype, "device": device(weights.hidden)}
         shape = (size, self.data.features)
-        inputs = xp.stack([xp.asarray(each.standard_normal(shape), **like) for each in random])
+        count = size * (self.data.features + (1 if self.data.noise else 0))
+        drawn = [normals(int(batch_keys(each, 1)[0]), count) for each in random]
+        inputs = xp.stack(
+            [xp.asarray(numbers[: math.prod(shape)].reshape(shape), **like) for numbers in drawn]
+        )
         targets = self.data.labels(inputs, self.network)
         if self.data.noise:
-            drawn = xp.stack([xp.asarray(each.standard_normal(size), **like) for each in random])
-            targets = targets + math.sqrt(self.data.noise) * drawn
+            noise = xp.stack([xp.asarray(numbers[math.prod(shape) :], **like) for numbers in drawn])
+            targets = targets + math.sqrt(self.data.noise) * noise
         if self.data.profile != "none":
             mean, linear = self.removed(weights)
             targets = targets + mean[..., None] + xp.matmul(inputs, linear[..., None])[..., 0]

@@ -1,4 +1,4 @@
-// Runs the CUDA kernel KERNEL on the host, with what it needs of the language: a fibre a CUDA thread, one block after
+// Runs a CUDA kernel on the host, with what it needs of the language: a fibre a CUDA thread, one block after
 // another. Shared memory begins as NaN, has a guard behind it, and may be walked in either order of the threads: where
 // a barrier is missing, the order shows in the numbers.
 
@@ -32,8 +32,6 @@ static double reciprocal_root(double x) {
     return y;
 }
 
-static int STUDENTS, UNITS, COORDINATES, OUTPUT, SEEDS, THREADS, STRIDE;
-
 struct Index {
     int x;
 };
@@ -59,35 +57,18 @@ static void wait(int line) {
 }
 #define __syncthreads() wait(__LINE__)
 
-#include KERNEL
-
-extern "C" void angles(const double* squares, double* theta, double* sine, int count) {
-    for (int index = 0; index < count; index++) theta[index] = angle(squares[index], sine + index);
-}
-
-struct Arguments {
-    double *vectors, *outputs;
-    const double* law;
-    long long seeds, count;
-};
-static Arguments arguments;
+static void (*body_of_kernel)();
 
 static void body() {
-    const double* law = arguments.law;
-    descend(arguments.vectors, arguments.outputs, law[0], law[1], law[2], law[3], law[4], law[5], arguments.seeds,
-            arguments.count);
+    body_of_kernel();
     fibres[threadIdx.x].state = finished;
 }
 
 // 0; 1 where threads do not meet at one barrier; 2 where shared memory is left; 3 where there is too little of it here.
-extern "C" int run(const int* shape, int blocks, int backwards, double* vectors, double* outputs, const double* law,
-                   long long seeds, long long count) {
-    STUDENTS = shape[0], UNITS = shape[1], COORDINATES = shape[2], OUTPUT = shape[3];
-    SEEDS = shape[4], THREADS = shape[5], STRIDE = shape[6];
-    arguments = {vectors, outputs, law, seeds, count};
-    const int used = SEEDS * STRIDE;
+static int run_blocks(int blocks, int threads, int used, int backwards, void (*kernel)()) {
+    body_of_kernel = kernel;
     if (used > SPACE) return 3;
-    fibres.resize(THREADS);
+    fibres.resize(threads);
     for (int block = 0; block < blocks; block++) {
         for (int place = 0; place < SPACE + GUARD; place++)
             shared[place] = place < used ? std::numeric_limits<double>::quiet_NaN() : place;
@@ -102,8 +83,8 @@ extern "C" int run(const int* shape, int blocks, int backwards, double* vectors,
         }
         blockIdx.x = block;
         for (bool alive = true; alive;) {
-            for (int turn = 0; turn < THREADS; turn++) {
-                threadIdx.x = backwards ? THREADS - 1 - turn : turn;
+            for (int turn = 0; turn < threads; turn++) {
+                threadIdx.x = backwards ? threads - 1 - turn : turn;
                 swapcontext(&scheduler, &fibres[threadIdx.x].context);
             }
             for (const Fibre& fibre : fibres)
