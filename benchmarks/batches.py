@@ -3,8 +3,9 @@
     python benchmarks/batches.py            # half a minute
 
 One core, float64, relu, fixed outputs; microseconds a seed and step by the process's processor clock, the best of
-several. `normals` is what NumPy's generator, and numba's translation of it, takes to draw the inputs, with which
-no step can be done without. `products` is the two matrix products of a step by NumPy's BLAS, without anything else.
+several. `normals` is what it takes to draw the inputs alone, without which no step can be done: by the counter of
+`core.counter`, compiled, and by NumPy's generator. `products` is the two matrix products of a step by NumPy's BLAS,
+without anything else.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from relu import RELU
 
 from twolayer import Network, PopulationProblem, Teacher, Weights
 from twolayer.core.seeds import random_of
-from twolayer.kernels.jit import njit
+from twolayer.kernels.normals import fill_normals
 from twolayer.population.numba_descent import CompiledPopulationProblem
 
 CASES = (
@@ -35,15 +36,13 @@ CASES = (
     (100, 5, 60, 256),
     (40, 4, 20, 1),
 )
-COLUMNS = "(m, k, d), B | twolayer | array code, NumPy | normals, numba | normals, NumPy | products, NumPy"
+COLUMNS = "(m, k, d), B | twolayer | array code, NumPy | normals | normals of NumPy | products, NumPy"
 
 
-@njit
-def draw(random: Any, numbers: Any, count: int) -> None:
+def draw(numbers: Any, count: int) -> None:
     """Fill an array with normal numbers, `count` times."""
-    for _ in range(count):
-        for index in range(numbers.size):
-            numbers[index] = random.standard_normal()
+    for key in range(count):
+        fill_normals(np.uint64(key), 0, numbers)
 
 
 def microseconds(count: int, work: Callable[..., Any], *arguments: Any) -> float:
@@ -80,7 +79,7 @@ def row(neurons: int, teachers: int, dimension: int, size: int) -> list[float]:
             microseconds(count, problem.descend_on_batches, start, 1e-3, size, count, [random])
             for problem in problems
         ),
-        microseconds(count, draw, random, inputs.reshape(-1), count),
+        microseconds(count, draw, inputs.reshape(-1), count),
         microseconds(count, normals),
         microseconds(count, products),
     ]

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from twolayer.core import counter
 from twolayer.core.counter import EDGES, GAMMA, MIXERS, RATIOS, TAIL
-from twolayer.kernels.jit import njit
+from twolayer.kernels.jit import compiles, njit
 
-__all__ = ["fill_normals"]
+__all__ = ["batch_normals", "fill_normals"]
 
 STEP, FIRST, SECOND = np.uint64(GAMMA), np.uint64(MIXERS[0]), np.uint64(MIXERS[1])
 LOW, ONE, ELEVEN = np.uint64(255), np.uint64(1), np.uint64(11)
@@ -58,13 +59,22 @@ def beyond_the_layer(bits: Any) -> float:
 @njit(cache=True, nogil=True)
 def fill_normals(key: Any, first: int, out: Any) -> None:
     """The normal numbers of a key from number `first` on into `out` (number,)."""
-    counter = key + np.uint64(first) * STEP
+    number = key + np.uint64(first) * STEP
     for index in range(out.size):
-        counter += STEP
-        bits = mixed(counter)
+        number += STEP
+        bits = mixed(number)
         layer = np.int64(bits & LOW)
         share = float(np.int64(bits) >> 11) * 2.0**-52
         if abs(share) < RATIOS[layer]:
             out[index] = share * EDGES[layer]
         else:
             out[index] = beyond_the_layer(bits)
+
+
+def batch_normals(key: Any, count: int) -> Any:
+    """The first normal numbers of a key, (count,), compiled unless NUMBA_DISABLE_JIT is set."""
+    if not compiles():
+        return counter.normals(int(key), count)
+    out = np.empty(count)
+    fill_normals(key, 0, out)
+    return out

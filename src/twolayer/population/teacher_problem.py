@@ -11,7 +11,7 @@ from typing import Any
 from array_api_compat import device
 
 from twolayer.core.arrays import array_namespace
-from twolayer.core.counter import batch_keys, normals
+from twolayer.core.counter import batch_keys
 from twolayer.core.network import Weights
 from twolayer.core.problem import Problem
 from twolayer.finite.problem import EmpiricalProblem, FiniteData
@@ -46,11 +46,13 @@ class TeacherProblem(Problem):
         Of what the profile removes, the exact value at `weights` is taken from the residuals, as a part of the
         labels: it is orthogonal to the rest, so that E[(f − f* − α − β·x) ∇f] is the profiled loss's gradient.
         """
+        from twolayer.kernels.normals import batch_normals  # loads the compiler
+
         xp = array_namespace(weights.hidden)
         like = {"dtype": weights.hidden.dtype, "device": device(weights.hidden)}
         shape = (size, self.data.features)
         count = size * (self.data.features + (1 if self.data.noise else 0))
-        drawn = [normals(int(batch_keys(each, 1)[0]), count) for each in random]
+        drawn = [batch_normals(batch_keys(each, 1)[0], count) for each in random]
         inputs = xp.stack(
             [xp.asarray(numbers[: math.prod(shape)].reshape(shape), **like) for numbers in drawn]
         )
