@@ -1,6 +1,6 @@
-"""How the cost of training on a teacher grows with neurons, dimension, seeds and horizon: a figure.
+"""How the cost of training on a teacher grows with neurons, dimension, seeds, frames and horizon: a figure.
 
-    python benchmarks/cost.py         # two minutes; writes benchmarks/cost.png
+    python benchmarks/cost.py         # five minutes; writes benchmarks/cost.png
 
 One core, float64, relu, fixed outputs, kernels compiled before the clock starts. Times are those of the process's
 processor clock, the best of five, and of steps alone: `training` without the files around it.
@@ -22,9 +22,11 @@ from typing import Any
 import numpy as np
 from matplotlib import style
 from matplotlib.figure import Figure
+from measuring import of_metrics
 from relu import RELU
 
 from twolayer import Network, PopulationProblem, Teacher, Weights
+from twolayer.population import numba_flow
 from twolayer.population.numba_descent import CompiledPopulationProblem
 from twolayer.population.problem import reduced
 
@@ -86,6 +88,21 @@ def flow_cost(neurons: int, teachers: int, horizon: float) -> float:
     return best(lambda: problem.flow(start, times, 0.0, dynamics.rtol, dynamics.atol), 2)
 
 
+def wide_flow_cost(neurons: int, dimension: int, horizon: float, explicit: bool) -> float:
+    """Seconds to the horizon at rtol 1e-7, a gaussian start and four teachers: by explicit steps where these cost
+    less, or by the implicit method alone."""
+    problem = CompiledPopulationProblem(
+        Teacher(np.eye(4, dimension), np.ones(4)), Network(neurons, RELU, output="fixed")
+    )
+    drawn = np.random.default_rng(1).standard_normal((neurons, dimension))
+    start = Weights(drawn / np.sqrt(neurons * dimension), np.ones(neurons))
+    kept, numba_flow.WIDE = numba_flow.WIDE, 0 if explicit else 10**9
+    begin = time.process_time()
+    problem.flow(start, np.array([0.0, horizon]), 0.0, 1e-7, 0.0)
+    numba_flow.WIDE = kept
+    return time.process_time() - begin
+
+
 def rounded(places: list[Any], values: list[float]) -> dict[Any, float]:
     """What was measured where, to three digits."""
     return {place: float(f"{value:.3g}") for place, value in zip(places, values, strict=True)}
@@ -96,8 +113,11 @@ def main() -> None:
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     style.use(FOLDER.parent / "workflow" / "figures.mplstyle")
-    figure = Figure(figsize=(8.0, 6.0), layout="constrained")
-    (by_neurons, by_dimension), (by_seeds, by_horizon) = figure.subplots(2, 2)
+    figure = Figure(figsize=(11.0, 9.0), layout="constrained")
+    panels = figure.subplots(3, 3)
+    by_neurons, by_dimension, by_seeds, by_frames, by_horizon, by_width, by_long, *unused = panels.flat
+    for axes in unused:
+        axes.remove()
 
     for label, neurons, compiled in (
         ("array code (NumPy)", [2, 4, 8, 16, 32], False),
@@ -138,6 +158,36 @@ def main() -> None:
         by_horizon.loglog(horizons, spent, "o-", label=f"$(m, k) = ({m}, {k})$")
     by_horizon.set(xlabel="horizon $T$", ylabel="seconds of gradient flow, one seed")
     by_horizon.legend()
+
+    frames = [1, 4, 16, 64, 256, 1024]
+    costs = [of_metrics("fixed", 16, count) for count in frames]
+    for label, cost, marker in zip(
+        ("array code (NumPy)", "compiled"), np.transpose(costs), ("s--", "o-"), strict=True
+    ):
+        print(
+            f"µs a seed and frame of all default metrics, {label}: {rounded(frames, list(cost))}", flush=True
+        )
+        by_frames.loglog(frames, cost, marker, label=label)
+    by_frames.set(xlabel="frames (16 seeds)", ylabel="µs a seed and frame, all default metrics")
+    by_frames.legend()
+
+    wide_flow_cost(6, 6, 1.0, True), wide_flow_cost(6, 6, 1.0, False)  # compiled before the clock starts
+    widths = [8, 12, 16, 24, 32, 40]
+    horizons = [10.0**power for power in range(7)]
+    for explicit, label, marker in (
+        (False, "implicit alone", "s--"),
+        (True, "explicit where it costs less", "o-"),
+    ):
+        spent = [wide_flow_cost(m, m, 1e3, explicit) for m in widths]
+        print(f"seconds of flow to T = 1,000, k = 4, d = m, {label}: {rounded(widths, spent)}", flush=True)
+        by_width.loglog(widths, spent, marker, label=label)
+        spent = [wide_flow_cost(24, 24, stop, explicit) for stop in horizons]
+        print(f"seconds of flow, (24, 4, 24), by T, {label}: {rounded(horizons, spent)}", flush=True)
+        by_long.loglog(horizons, spent, marker, label=label)
+    by_width.axvline(16, color="0.4", linestyle=":", label="256 parameters: from here on by default")
+    by_width.set(xlabel="neurons $m$ ($k = 4$, $d = m$)", ylabel="seconds of gradient flow to $T = 1{,}000$")
+    by_long.set(xlabel="horizon $T$", ylabel="seconds of gradient flow, $(24, 4, 24)$")
+    by_width.legend(), by_long.legend()
     figure.savefig(FOLDER / "cost.png", dpi=110)
 
 

@@ -8,6 +8,7 @@
 and weights lie on the device; twolayer's are in the 13 coordinates that training finds once a run, JAX's in all 20.
 Times are those of the wall, the best of several, the device having finished: keep the machine free. JAX walks as in
 population.py. `difference` is that of the weights from the two cores' after JAX's steps, the median over the seeds.
+The last rows are steps of stochastic descent, with fresh batches of 512, of as many seeds of (40, 4, 20).
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ import numpy as np
 from relu import RELU
 
 from twolayer import Network, PopulationProblem, Teacher, Weights
+from twolayer.core.seeds import random_of
 from twolayer.population.problem import reduced
 
 STEP_SIZE = 0.01
@@ -38,16 +40,20 @@ NEURONS, TEACHERS, DIMENSION = 10, 3, 20
 STEPS = {"GPU": 20_000, "CPU": 300, "JAX": 300}
 WANTED = {"CPU": 50, "JAX": 5}
 CORES = 2
+STOCHASTIC, BATCH, BATCHES, WANTED_OF_BATCHES = (40, 4, 20), 512, {"GPU": 200, "CPU": 2}, 100
 
 
-def drawn(seeds: int) -> tuple[PopulationProblem, Weights]:
-    """Orthonormal teachers, and students of length about 1/√m."""
+def drawn(
+    seeds: int, shape: tuple[int, int, int] = (NEURONS, TEACHERS, DIMENSION)
+) -> tuple[PopulationProblem, Weights]:
+    """Orthonormal teachers, and students of length about 1/√m. shape: m, k and d."""
+    neurons, teachers, dimension = shape
     random = np.random.default_rng(0)
-    frame = np.linalg.qr(random.standard_normal((DIMENSION, TEACHERS)))[0].T
-    hidden = random.standard_normal((seeds, NEURONS, DIMENSION)) / np.sqrt(NEURONS * DIMENSION)
-    network = Network(NEURONS, RELU, output="fixed")
-    teacher = Teacher(frame, np.ones(TEACHERS))
-    return PopulationProblem(teacher, network), Weights(hidden, np.ones((seeds, NEURONS)))
+    frame = np.linalg.qr(random.standard_normal((dimension, teachers)))[0].T
+    hidden = random.standard_normal((seeds, neurons, dimension)) / np.sqrt(neurons * dimension)
+    network = Network(neurons, RELU, output="fixed")
+    teacher = Teacher(frame, np.ones(teachers))
+    return PopulationProblem(teacher, network), Weights(hidden, np.ones((seeds, neurons)))
 
 
 def best(work: Callable[[], Any], repeats: int = 5) -> float:
@@ -94,12 +100,43 @@ def on_cores(problem: PopulationProblem, start: Weights, steps: int) -> float:
     from twolayer.population.numba_descent import CompiledPopulationProblem
 
     here = CompiledPopulationProblem(problem.data, problem.network, CORES)
+    spent = on_affinity(lambda: here.descend(start, STEP_SIZE, 0.0, steps))
+    return spent / (steps * len(start.hidden))
+
+
+def on_affinity(work: Callable[[], Any]) -> float:
+    """As `best`, on `CORES` cores."""
     kept = os.sched_getaffinity(0) if hasattr(os, "sched_setaffinity") else None
     if kept:
         os.sched_setaffinity(0, sorted(kept)[:CORES])
-    spent = best(lambda: here.descend(start, STEP_SIZE, 0.0, steps))
+    spent = best(work)
     if kept:
         os.sched_setaffinity(0, kept)
+    return spent
+
+
+def batches_on_gpu(cupy: Any, problem: PopulationProblem, start: Weights, steps: int) -> float:
+    """Seconds a seed and step of stochastic descent, of the CUDA kernel."""
+    from twolayer.population.cuda_descent import CudaPopulationProblem
+
+    there = CudaPopulationProblem(problem.data.mapped(cupy.asarray), problem.network)
+    weights = Weights(cupy.asarray(start.hidden), cupy.asarray(start.output))
+    random = [random_of(seed, "dynamics") for seed in range(len(start.hidden))]
+
+    def work() -> None:
+        there.descend_on_batches(weights, STEP_SIZE, BATCH, steps, random)
+        cupy.cuda.Device().synchronize()
+
+    return best(work) / (steps * len(start.hidden))
+
+
+def batches_on_cores(problem: PopulationProblem, start: Weights, steps: int) -> float:
+    """Seconds a seed and step of stochastic descent, of the compiled kernel on two cores."""
+    from twolayer.population.numba_descent import CompiledPopulationProblem
+
+    here = CompiledPopulationProblem(problem.data, problem.network, CORES)
+    random = [random_of(seed, "dynamics") for seed in range(len(start.hidden))]
+    spent = on_affinity(lambda: here.descend_on_batches(start, STEP_SIZE, BATCH, steps, random))
     return spent / (steps * len(start.hidden))
 
 
@@ -161,10 +198,21 @@ def main() -> None:
         print(f"| {what} | {1e9 * spent:.3g} | {verdict} | {difference} |", flush=True)
 
     row(f"twolayer, numba on {CORES} cores", on_cores(few, inside, STEPS["CPU"]), WANTED["CPU"])
+    of_jax(problem, start, row)
+    batches = drawn(options.seeds, STOCHASTIC)
+    if cupy is not None:
+        fast = batches_on_gpu(cupy, *batches, BATCHES["GPU"])
+        print(f"| stochastic descent, {card} | {1e9 * fast:.3g} | 1 | | | |", flush=True)
+    spent = batches_on_cores(*batches, BATCHES["CPU"])
+    row(f"stochastic descent, numba on {CORES} cores", spent, WANTED_OF_BATCHES)
+
+
+def of_jax(problem: PopulationProblem, start: Weights, row: Callable[..., None]) -> None:
+    """JAX's rows, where it is installed."""
     try:
         slow = by_jax(problem, start, STEPS["JAX"])
     except ImportError:
-        print("\nNo JAX here: pip install 'jax[cuda13]'")
+        print("No JAX here: pip install 'jax[cuda13]'", file=sys.stderr)
         return
     from twolayer.population.numba_descent import CompiledPopulationProblem
 

@@ -39,7 +39,7 @@ def seconds(work: Callable[[], Any], times: int = 3) -> float:
     return min(taken)
 
 
-def of_metrics(output: Any) -> tuple[float, float]:
+def of_metrics(output: Any, seeds: int = SEEDS, frames: int = FRAMES) -> tuple[float, float]:
     """Microseconds per seed and frame of all default metrics, by the array code and compiled: half of the frames far
     from the teachers, half with all students near one."""
     registry = load(())
@@ -48,17 +48,17 @@ def of_metrics(output: Any) -> tuple[float, float]:
     network = Network(NEURONS, activation, output)
     slow = PopulationProblem(Teacher(np.eye(TEACHERS, DIMENSION), np.ones(TEACHERS)), network)
     random = np.random.default_rng(0)
-    hidden = random.standard_normal((SEEDS, FRAMES, NEURONS, DIMENSION))
+    hidden = random.standard_normal((seeds, frames, NEURONS, DIMENSION))
     closest = random.integers(0, TEACHERS, NEURONS)
-    hidden[:, FRAMES // 2 :] = np.eye(TEACHERS, DIMENSION)[closest] + 1e-3 * hidden[:, FRAMES // 2 :]
-    weights = Weights(hidden, np.ones((SEEDS, FRAMES, NEURONS)))
-    path = Trajectory(Clock(np.arange(float(FRAMES))), weights, np.zeros(FRAMES), np.full(SEEDS, -1))
+    hidden[:, frames // 2 :] = np.eye(TEACHERS, DIMENSION)[closest] + 1e-3 * hidden[:, frames // 2 :]
+    weights = Weights(hidden, np.ones((seeds, frames, NEURONS)))
+    path = Trajectory(Clock(np.arange(float(frames))), weights, np.zeros(frames), np.full(seeds, -1))
 
     def fast() -> None:
         measure([MeasuredPopulationProblem(slow.data, network)], path, metrics)
 
     fast()  # compiled before the clock starts
-    per = 1e6 / (SEEDS * FRAMES)
+    per = 1e6 / (seeds * frames)
     return per * seconds(lambda: measure([slow], path, metrics), 1), per * seconds(fast)
 
 

@@ -41,7 +41,11 @@ ACCELERATIONS = {
         "population/angle_polynomial.py",
         "population/cuda_descent.py",
         "population/cuda_descent.cu",
+        "population/cuda_batches.py",
+        "population/cuda_batches.cu",
         "kernels/minibatch.py",
+        "kernels/normals.py",
+        "core/counter.py",
     ),
     ("population", "flow"): (
         "population/flow.py",
