@@ -28,7 +28,8 @@ TIME = "$t = $ time$/p$"
         f"d = {descent1.config.problem.dimension:g}, γ = {measured.rate(descent1):g}, "
         f"Δ = {descent1.config.problem.noise:g}, the authors' start. Blue: seeds of descent; black: equations; "
         "grey: the "
-        "authors' stored runs and, wide, their stored solution (p = 1)."
+        "authors' stored runs and, wide, their stored solution; dotted: the equations' closed form, logistic in m² "
+        "(p = 1)."
     ),
     on={"equations_1": (), "descent_1": (), "equations_2": (), "descent_2": ()},
     files=["data/risk.nc"],
@@ -49,6 +50,10 @@ def curves(
             axes.plot([], [], color="0.4", lw=0.8, ls="--", label="stored runs")
         ours = measured.paper_time(exact).values[1:]
         axes.plot(ours, exact.loss.isel(seed=0)[1:], color="black", lw=1, label="equations")
+        if measured.neurons(exact) == 1:
+            start, noise = float(exact.loss.isel(seed=0, time=0)), exact.config.problem.noise
+            risk = theory.logistic_risk(ours, start, measured.rate(exact), noise)
+            axes.plot(ours, risk, color="C1", ls=":", lw=1.6, label="closed form", zorder=4)
         axes.set(xscale="log", yscale="log", xlabel=TIME, title=f"$p$ = {measured.neurons(exact)}")
         axes.set_xlim(0.1, 10)
     row[0].set_ylabel(RISK)
@@ -59,8 +64,8 @@ def curves(
     "theorem",
     "Exit times of descent from the authors' start: the equations give the scale, the noise of samples the spread.",
     details=(
-        "Seeds by exit time at R = (1 − T)R(0). Black: the equations; dashed: the mean of the seeds; ticks: the "
-        "authors' stored runs (p = 1)."
+        "Seeds by exit time at R = (1 − T)R(0). Black: the equations; dashed: the mean of the seeds; dotted: "
+        "that of the diffusion near m = 0, in closed form (p = 1, small T); ticks: the authors' stored runs (p = 1)."
     ),
     on={"exit_1_early": (), "exit_1_late": (), "exit_2_early": (), "exit_2_late": ()},
     files=["data/exit_times.nc"],
@@ -74,6 +79,8 @@ def exits(canvas: Figure, early1: Run, late1: Run, early2: Run, late2: Run, stor
         key = measured.neurons(run), share
         if key in theory.EQUATION_EXITS:
             axes.axvline(theory.EQUATION_EXITS[key], color="black", lw=1, label="equations")
+        if key == (1, theory.EARLY):
+            axes.axvline(measured.diffusion_exit(run), color="C1", ls=":", lw=1.6, label="diffusion")
         if key[0] == 1 and share in stored.threshold:
             values = stored.descent.sel(threshold=share).values
             axes.plot(values, np.zeros(len(values)), "|", color="black", markersize=10, label="stored")

@@ -46,6 +46,27 @@ def exits(run: Run) -> Any:
     return found
 
 
+def diffusion_exit(run: Run) -> float:
+    """The mean exit time of the diffusion near m = 0, of a run of one student from a given start."""
+    return theory.diffusion_exit(
+        float(run.loss.isel(time=0).mean()),
+        threshold(run),
+        run.config.problem.dimension,
+        rate(run),
+        run.config.problem.noise,
+    )
+
+
+def mean_known(run: Run) -> tuple[float, float]:
+    """The mean exit time that is known for p and T of a run, and its standard error; a DataError where none is."""
+    key = neurons(run), threshold(run)
+    if key == (1, theory.EARLY):
+        return diffusion_exit(run), 0.0
+    if key not in theory.EXITS:
+        raise DataError(f"no mean is known for p = {key[0]}, T = {key[1]:g}")
+    return theory.EXITS[key]
+
+
 def standard_error(values: Any) -> float:
     """Of a mean."""
     return float(np.std(values, ddof=1) / np.sqrt(len(values)))
