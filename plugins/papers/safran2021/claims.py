@@ -45,9 +45,10 @@ def global_share(run: Run, authors_classes: xr.Dataset) -> Result:
     together = (number + other) / (trials + others)
     room = theory.LARGEST_Z * np.sqrt(together * (1.0 - together) * (1.0 / trials + 1.0 / others))
     _, low, high = chance_interval(number, trials)
+    _, least, most = chance_interval(other, others)
     detail = (
-        f"{number} of {trials} (95 % interval {low:.4f} to {high:.4f}) against {other} of {others}: "
-        f"z = {standard_score(number, trials, other, others):.2f}"
+        f"{number} of {trials} (95 % interval {low:.4f} to {high:.4f}) against {other} of {others} "
+        f"({least:.4f} to {most:.4f}): z = {standard_score(number, trials, other, others):.2f}"
     )
     return close(number / trials, other / others, absolute=float(room), detail=detail)
 
