@@ -67,6 +67,7 @@ EXPORTS = {
     "unpadded": "analysis.sweeps",
     "equivalent": "analysis.comparison",
     "bands": "analysis.drawing",
+    "draw_sphere": "analysis.sphere",
     "facets": "analysis.drawing",
     "floored": "analysis.drawing",
     "name_axes": "analysis.drawing",
@@ -103,6 +104,7 @@ if TYPE_CHECKING:
     from twolayer.analysis.reaching import chance_of_reaching as chance_of_reaching
     from twolayer.analysis.reaching import logistic_threshold as logistic_threshold
     from twolayer.analysis.runs import Run as Run
+    from twolayer.analysis.sphere import draw_sphere as draw_sphere
     from twolayer.analysis.sweeps import runs_by as runs_by
     from twolayer.analysis.sweeps import unpadded as unpadded
     from twolayer.core.activation import Activation as Activation

@@ -89,6 +89,7 @@ EXAMPLES: dict[str, dict[str, list[dict[str, Any]]]] = {
         "adam": [{"step_size": 0.05}],
         "gradient_descent": [{"step_size": 0.05}],
         "gradient_flow": [{"rtol": 1e-6, "weight_decay": 0.01}],
+        "halving_gradient_descent": [{"step_size": 0.05}],
         "momentum": [{"step_size": 0.05, "batch_size": 2}],
         "order_parameters": [{"rate": 0.1, "rtol": 1e-6}],
         "regularized_gradient_descent": [{"step_size": 0.05, "weight_decay": DECAY}],

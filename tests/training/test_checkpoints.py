@@ -40,6 +40,7 @@ DYNAMICS: dict[str, dict[str, Any]] = {
     "regularized_gradient_descent": {"step_size": 0.05, "weight_decay": SCHEDULE},
     "stochastic_gradient_descent": {"step_size": 0.02, "batch_size": 6},
     "momentum": {"step_size": 0.02, "batch_size": 6},
+    "halving_gradient_descent": {"step_size": 2.0, "every": 5},
     "adam": {"step_size": 0.02, "batch_size": 5, "epochs": True},
     "gradient_flow": {"rtol": 1e-6, "weight_decay": SCHEDULE},
     "minimize": {"weight_decay": 1e-3},
