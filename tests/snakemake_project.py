@@ -21,7 +21,7 @@ class Project:
         if origin is not None:
             shutil.copytree(origin, folder)
         else:
-            unwanted = shutil.ignore_patterns("__pycache__", "papers")
+            unwanted = shutil.ignore_patterns("papers")
             for part in ("src", "plugins", "workflow", "profiles"):
                 shutil.copytree(PROJECT / part, folder / part, ignore=unwanted)
             shutil.copy(PROJECT / "Snakefile", folder)
