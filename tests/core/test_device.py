@@ -223,7 +223,7 @@ def chosen(name: str) -> Any:
 @pytest.mark.parametrize("problem", PROBLEMS)
 @pytest.mark.parametrize("dynamics", DYNAMICS)
 def test_every_start_runs_as_on_the_host(dynamics: str, problem: str, device: str, folder: Path) -> None:
-    """All metrics are measured; those of weights in general position are compared with the host's, too.
+    """All metrics are measured of descents; those of weights in general position are compared with the host's, too.
 
     Starts are drawn on the host: those that differ by their numbers alone are run under one dynamics.
     """
@@ -235,8 +235,9 @@ def test_every_start_runs_as_on_the_host(dynamics: str, problem: str, device: st
             assert there == here
             continue
         hold_alike(there[2], here[2], RTOL, ATOL)
-        measured, _ = measure(*there)
-        assert {"loss", "gradient_norm", "mass"} <= measured.keys()
+        if name == "gaussian" or dynamics == "gradient_descent":
+            measured, _ = measure(*there)
+            assert {"loss", "gradient_norm", "mass"} <= measured.keys()
         if name == "gaussian":
             hold_alike(measured, measure(*here)[0], 1e-6, 1e-8)
         done.add(name)
