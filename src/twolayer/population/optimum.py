@@ -22,7 +22,7 @@ import numpy as np
 from twolayer.core.activation import Activation
 from twolayer.core.network import Network, Weights
 from twolayer.core.output_layer import OutputLayer
-from twolayer.population.closed_form import field_at, unit
+from twolayer.population.closed_form import Factors, Units, field_at, unit
 from twolayer.population.problem import PopulationProblem, Teacher, orthonormal
 
 __all__ = ["Optimum", "certificate", "highest", "optima", "suboptimality"]
@@ -117,7 +117,12 @@ def certificate(
     """η at unit vectors (direction, feature), (direction,), and its gradient, (direction, feature), of which
     η u is the part along u: weights of one seed, hidden (neuron, feature)."""
     units, _ = problem.units(problem.network.with_tied_outputs(weights))
-    slope = -field_at(directions, units, problem.factors) / penalty
+    return certificate_of(units, problem.factors, penalty, directions)
+
+
+def certificate_of(units: Units, factors: Factors, penalty: float, directions: Array) -> tuple[Array, Array]:
+    """As `certificate`, of students and teachers as units."""
+    slope = -field_at(directions, units, factors) / penalty
     return (directions * slope).sum(-1), slope
 
 
@@ -140,7 +145,8 @@ def highest(problem: PopulationProblem, weights: Weights, penalty: float) -> tup
     if not problem.network.activation.even:
         starts = np.concatenate([starts, -starts])
     starts = unit(starts)
-    values, _ = certificate(problem, weights, penalty, starts)
+    units, _ = problem.units(problem.network.with_tied_outputs(weights))
+    values, _ = certificate_of(units, problem.factors, penalty, starts)
     spot = int(np.abs(values).argmax())
     highest_direction, value = starts[spot], float(values[spot])
     for index in np.argsort(-np.abs(values), kind="stable")[:CLIMBED]:
@@ -149,7 +155,7 @@ def highest(problem: PopulationProblem, weights: Weights, penalty: float) -> tup
         def downhill(vector: Array, sign: float = sign) -> tuple[float, Array]:
             length = np.linalg.norm(vector)
             direction = vector / length
-            height, slope = certificate(problem, weights, penalty, direction[None])
+            height, slope = certificate_of(units, problem.factors, penalty, direction[None])
             across = slope[0] - height[0] * direction
             return -sign * float(height[0]), -sign * across / length
 
