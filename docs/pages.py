@@ -335,7 +335,9 @@ def joined(lines: Iterable[str]) -> Iterator[str]:
 
 
 def prose(text: str) -> str:
-    """A line with its code in backticks as code, and its formulas as MathML."""
+    """A line with the names that begin it and its code in backticks as code, and its formulas as MathML."""
+    if found := re.match(r"([a-z]\w*(?:, [a-z]\w*)*)(?=: )", text):
+        text = ", ".join(f"`{name}`" for name in found[1].split(", ")) + text[found.end() :]
     parts = re.split(r"`([^`]+)`", text)
     return "".join(
         f"<code>{html.escape(part)}</code>" if index % 2 else str(typeset(part))
