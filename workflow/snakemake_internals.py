@@ -183,12 +183,22 @@ def release_dead_locks(workflow: Any) -> tuple[IO[str] | None, bool]:
     running = RUNNING.open("a")
     with contextlib.suppress(OSError):  # another run is alive, or the file system has no such locks
         fcntl.flock(running, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        running.truncate(0)
         for lock in LOCKS.glob("*.lock"):
             lock.unlink(missing_ok=True)
             released = True
     with contextlib.suppress(OSError):
         fcntl.flock(running, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        running.write(f"{os.getpid()}\n")
+        running.flush()
     return running, released
+
+
+def others_alive() -> list[int]:
+    """The processes of other runs of this folder that are at work."""
+    noted = RUNNING.read_text().split() if RUNNING.is_file() else []
+    found = {int(process) for process in noted if process.isdigit()} - {os.getpid()}
+    return sorted(process for process in found if psutil.pid_exists(process))
 
 
 def end_jobs_on_sigterm(workflow: Any) -> None:

@@ -158,12 +158,14 @@ class GradientFlow(Flow):
             weights.hidden.astype(np.float64), weights.output.astype(np.float64), 0, "", weights.resting
         )
         yield here
+        with np.errstate(over="ignore", invalid="ignore"):
+            in_range = np.isfinite(loss_of_seed(problem, seed, weights)).all()
         budget = Budget(self.max_steps, self.max_seconds)
         for start, stop, decay in WeightDecay.of(self.weight_decay).pieces(float(times[0]), float(times[-1])):
             saved = times[(times > start) & (times <= stop)]
             moments = np.union1d([start, stop], saved)
             begin = here
-            if np.isfinite(begin.hidden).all() and np.isfinite(begin.output).all():
+            if in_range and np.isfinite(begin.hidden).all() and np.isfinite(begin.output).all():
                 tolerance = (self.rtol, self.atol)
                 path = problem.flow_of_seed(seed, begin, moments, decay, tolerance, begin.resting, budget)
             else:

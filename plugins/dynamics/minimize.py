@@ -84,8 +84,13 @@ class Minimize(InstantUpdate):
         """Where one seed ends, and what it did not reach, or "": problem and weights without a seed axis."""
         objective = TrainedObjective(problem, weights, self.weight_decay)
         start = objective.vector_of(objective.start)
-        if not np.isfinite(objective.slope(start)).all():
-            return weights, "minimize: the gradient is not finite at its start"
+        with np.errstate(over="ignore", invalid="ignore"):
+            parts = objective.value(start), objective.slope(start), objective.curvature(start)
+        if not all(np.isfinite(part).all() for part in parts):
+            return (
+                weights,
+                "minimize: the loss and its derivatives are not finite at its start, which is too large",
+            )
         vector = start
         if objective.steepness(vector) > self.gradient_norm:
             vector = self.trusted(objective, start)

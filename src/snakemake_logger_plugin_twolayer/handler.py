@@ -16,7 +16,7 @@ from snakemake_interface_logger_plugins.common import LogEvent
 
 from snakemake_logger_plugin_twolayer.errors import plain_error
 from snakemake_logger_plugin_twolayer.jobs import Job, Progress
-from snakemake_logger_plugin_twolayer.logs import SHOWN, is_empty, message_of, text_of
+from snakemake_logger_plugin_twolayer.logs import is_empty, message_of, note_of
 from snakemake_logger_plugin_twolayer.plan import plan_lines
 
 __all__ = ["LogHandler"]
@@ -196,9 +196,7 @@ class LogHandler(LogHandlerBase):
             more = len(self.noted) - NOTES
             lines = [f"{len(self.noted)} job{'s' if len(self.noted) > 1 else ''} left a note:"]
             for job in self.noted[:NOTES]:
-                text = " ".join(line for log in job.logs for line in text_of(log).split("\n")).strip()
-                note = re.sub(r"\A\S+\.nc: ", "", text)
-                lines.append(f"  {job.name()}: {note[:SHOWN]}{'…' * (len(note) > SHOWN)}")
+                lines.append(f"  {job.name()}: {note_of(job.logs)}")
             self.say("\n".join([*lines, *[f"  and {more} more; see their logs"] * (more > 0)]))
         self.failed, self.noted = [], []
 

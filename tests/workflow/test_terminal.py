@@ -81,6 +81,14 @@ def test_notes_are_shown_at_the_end(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     shown.emit(record("", LogEvent.JOB_FINISHED, job_id=1))
     shown.emit(record("", ending=True))
     assert "1 job left a note:\n  train p/e/default: seed 0 diverged at step 3\n" in stream.getvalue()
+    file = "results/p/e/default/trajectory.nc"
+    log.write_text(f"{file}: seed 0 diverged at step 3\n{file}: seed 1 diverged at step 4\n")
+    shown.emit(job(2, "train", str(log), paper="p", experiment="e", run="default"))
+    shown.emit(record("", LogEvent.JOB_FINISHED, job_id=2))
+    shown.emit(record("", ending=True))
+    assert stream.getvalue().endswith(
+        f"1 job left a note:\n  train p/e/default: seed 0 diverged at step 3 (and 1 more: {log})\n"
+    )
 
 
 def test_a_long_training_says_how_far_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

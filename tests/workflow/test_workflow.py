@@ -407,6 +407,7 @@ def test_what_is_killed_leaves_nothing_half_done(tmp_path: Path, served: bool) -
     printed, _ = second.communicate()
     assert second.returncode != 0
     assert "LockException" in printed
+    assert f"another run is at work in this folder (process {process.pid})" in printed
     assert process.poll() is None
     os.killpg(process.pid, signal.SIGINT)
     process.communicate()

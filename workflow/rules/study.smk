@@ -48,6 +48,13 @@ if had_locks:
         file=sys.stderr,
     )
 
+if internals.is_first_process(workflow) and (others := internals.others_alive()):
+    print(
+        f"another run is at work in this folder (process {', '.join(map(str, others))}); if both make the same files, "
+        "this one is refused by a LockException: wait until that one has ended",
+        file=sys.stderr,
+    )
+
 RUN = "results/{paper}/{experiment}/{run}"
 STYLE = relative(Path(workflow.basedir) / "workflow" / "figures.mplstyle")
 PLUGIN_PATHS = quoted(*(f"--plugin-path={path}" for path in study.plugin_paths))

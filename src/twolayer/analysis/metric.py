@@ -158,7 +158,8 @@ def measure(
     swept: bool = False,
     folder: Path | None = None,
 ) -> tuple[Variables, tuple[str, ...]]:
-    """Each metric that applies, NaN (integers −1) where a run diverged; and a note on each that could not be measured.
+    """Each metric that applies, NaN (integers −1) where a run diverged or a value leaves the range of floats; and a
+    note on each that could not be measured, or not everywhere.
 
     problems: the run's, or one for each seed where their teachers differ: each seed is then measured alone, and a
     metric without `seed` among its dimensions gets it where the seeds disagree. A required metric that fails is a
@@ -211,7 +212,14 @@ def measure(
             variables[name] = values.variable()
         except ValueError as error:
             failed(name, error)
-    return variables, tuple(f"{notes[name]}; it is left out" for name in metrics if name in notes)
+    overflows = [
+        f"{named(name)} leaves the range of floats in {found[name].infinite} of its values, which are NaN"
+        for name in variables
+        if found[name].infinite
+    ]
+    return variables, (
+        *(f"{notes[name]}; it is left out" for name in metrics if name in notes), *overflows
+    )  # fmt: skip
 
 
 SEEDS_AT_ONCE = 8 * AT_ONCE
@@ -242,12 +250,16 @@ class Values:
         self.metric, self.seeds, self.folder = metric, seeds, folder
         self.parts: list[Any] = []
         self.file: ScratchArray | None = None
+        self.infinite = 0
+        """How many of the values leave the range of floats."""
 
     def add(self, seeds: slice, values: Any) -> None:
         """The values of some seeds, after those before them."""
         values, dimensions = np.asarray(values), self.metric.dimensions
         if values.ndim != len(dimensions):
             raise ValueError(f"it is an array of shape {values.shape}; its dimensions are {dimensions}")
+        if values.dtype.kind == "f" and (infinite := np.isinf(values)).any():
+            values, self.infinite = np.where(infinite, np.nan, values), self.infinite + int(infinite.sum())
         rows = len(range(*seeds.indices(self.seeds)))
         large = values.nbytes // rows * self.seeds > IN_MEMORY and rows < self.seeds
         if self.folder is not None and large and dimensions[0] == "seed" and values.ndim > 1:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from array_api_compat import device
 
@@ -161,6 +162,12 @@ class Problem(ABC):
         budget: how much the flow may take; beyond it frames are NaN.
         """
         raise TrainingError(f"{type(self).__name__} has no gradient flow")
+
+    def with_flows(self, flow_of_seed: Callable[..., Iterator[FlowWeights]]) -> Self:
+        """The same, whose flow of a seed is found by a function with the arguments of `flow_of_seed`."""
+        found = copy.copy(self)
+        vars(found)["flow_of_seed"] = flow_of_seed
+        return found
 
     def to_trained_gradient(
         self, weights: Weights, hidden: Array, output: Array, weight_decay: float

@@ -46,6 +46,8 @@ def first_of(notes: Sequence[str], what: str) -> tuple[str, ...]:
     return (*notes[:DETAILED], *[f"{more} further seed{'s' * (more > 1)} {what}"] * (more > 0))
 
 
+TOO_LARGE = "the weights that it starts from are too large for it"
+
 ROUNDING = 1e-12
 """Of the largest objective of a seed: a smaller rise is rounding."""
 
@@ -93,7 +95,8 @@ def broken_off(lost: Any, clock: Clock, seeds: Sequence[int], stalls: Sequence[s
     """
     unsaid = "its forces are rounding there, or its weights leave the finite numbers"
     notes = [
-        f"seed {seed}: {reached(clock, index)}: {stall or unsaid}. Frames from there on are NaN."
+        f"seed {seed}: {reached(clock, index)}: {stall or (unsaid if index else TOO_LARGE)}. Frames from "
+        "there on are NaN."
         for seed, index, stall in (
             (seed, int(np.argmax(row)), stall)
             for seed, row, stall in zip(seeds, lost, stalls, strict=True)
@@ -108,7 +111,7 @@ def broken_off(lost: Any, clock: Clock, seeds: Sequence[int], stalls: Sequence[s
 def reached(clock: Clock, index: int) -> str:
     """How far weights came whose frames are lost from an index on."""
     if index == 0:
-        return "weights are not finite at the start"
+        return "the loss is not finite at the start"
     return f"weights could be carried to time {clock.time[index - 1]:.6g}, not to {clock.time[index]:.6g}"
 
 
@@ -182,6 +185,8 @@ def diagnose(
         diverged[index] = one.high
         if len(notes) < DETAILED:
             note = f"seed {seeds[index]} diverged at step {one.high}"
+            if one.high == 0:
+                note += f": the loss is not finite there: {TOO_LARGE}"
             if one.at_lowest is not None:
                 alone = data_of(problem.data.mapped(to_host), index).problem(problem.network)
                 with np.errstate(all="ignore"):

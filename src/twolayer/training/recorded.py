@@ -7,7 +7,6 @@ a call of them ends.
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import itertools
 import json
@@ -167,7 +166,6 @@ def seed_by_seed(call: TrajectoryCall, log: Log) -> Iterator[Weights]:
 def with_logged_flows(problem: Problem, log: Log) -> Problem:
     """The problem, whose flows of single seeds are in the log. One that was not whole is begun again: an integrator
     carries more than the weights."""
-    whole = copy.copy(problem)
 
     def flow_of_seed(seed: int, weights: Weights, times: Any, *settings: Any, **named: Any) -> Iterator[Any]:
         one = problem.data.of_seed(seed)
@@ -187,8 +185,7 @@ def with_logged_flows(problem: Problem, log: Log) -> Problem:
             for index, reached in enumerate(frames, start=len(found.frames)):
                 log.frame(call, index, reached)
 
-    object.__setattr__(whole, "flow_of_seed", flow_of_seed)
-    return whole
+    return problem.with_flows(flow_of_seed)
 
 
 def call_of(
