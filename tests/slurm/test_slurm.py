@@ -61,6 +61,7 @@ def test_a_sweep_survives_a_killed_job_and_a_killed_node(cluster: Cluster, tmp_p
     here, there = (Project(tmp_path / name) for name in ("here", "there"))
     for project in (here, there):
         project.write("config.yaml", CONFIG)
+    local = here.start("mystudy")
     workflow = there.start(*OPTIONS, "mystudy")
     try:
         killed = wait_for(workflow, lambda: kill_a_training(there))
@@ -75,15 +76,16 @@ def test_a_sweep_survives_a_killed_job_and_a_killed_node(cluster: Cluster, tmp_p
         outside = [each for each in servers if not job_of(each) and each.is_running()]
         assert not outside, "a job of the cluster uses a process outside of it"
         text, _ = workflow.communicate(timeout=PATIENCE)
+        assert local.wait(PATIENCE) == 0
     finally:
         workflow.kill()
+        local.kill()
     assert workflow.returncode == 0, text
     assert value_of(killed, "JobState") == "FAILED"
     assert (value_of(lost, "JobState"), value_of(lost, "Restarts")) == ("COMPLETED", "1")
     submitted = output("squeue", "--noheader", "--states=all", "--format=%i").split()
     assert len(submitted) == RUNS // TOGETHER + 2, "the groups, the one that failed again, and the dataset"
 
-    here.snakemake("--cores", "2", "mystudy")
     names = [file.relative_to(here.folder) for file in sorted(here.folder.glob("results/**/*.nc"))]
     assert len(names) == 3 * RUNS + 1
     for name in names:

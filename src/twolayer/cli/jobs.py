@@ -50,6 +50,7 @@ def train(options: argparse.Namespace) -> None:
     from twolayer.study.job import Job
     from twolayer.study.memory import refuse_larger_than_machine
     from twolayer.study.registry import load
+    from twolayer.training.card import one_card
     from twolayer.training.checkpoint import Log, checkpoint_of
 
     problem, attributes = netcdf.read(options.problem)
@@ -64,7 +65,8 @@ def train(options: argparse.Namespace) -> None:
     identity = {**netcdf.provenance("trajectory", run, job.code("train")), "backend": placed.backend}
     identity |= netcdf.made_from({"problem.nc": attributes})
     log = Log(checkpoint_of(options.output), identity, options.checkpoint)
-    with prompt_interrupt(), progress_of(options.output, job):
+    card = one_card() if placed.on_device else contextlib.nullcontext()
+    with prompt_interrupt(), card, progress_of(options.output, job):
         variables, notes = stage(
             problem,
             attributes,
