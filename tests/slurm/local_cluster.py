@@ -76,7 +76,7 @@ class Cluster:
         node_timeout: seconds after which a node that does not answer is down.
     """
 
-    def __init__(self, folder: Path, cores: int = 4, memory: int = 20_000, node_timeout: int = 6) -> None:
+    def __init__(self, folder: Path, cores: int = 16, memory: int = 64_000, node_timeout: int = 6) -> None:
         self.folder = folder
         self.text = TEMPLATE.format(
             port=PORT,
