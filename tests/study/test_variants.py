@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import shlex
 import shutil
+import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -307,6 +309,26 @@ def test_claims_that_figures_show_are_evaluated_on_the_experiments_of_these(
     wrong = ["claims", *path, "first", "--only", "{", "--datasets", str(dataset), "--output", str(output)]
     assert main(wrong) == 2
     assert "--only: is not JSON" in capsys.readouterr().err
+
+
+def test_a_figure_with_another_setting_has_the_claims_on_its_face(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiments = {"rate": EXPERIMENT, "other": EXPERIMENT}
+    write(folder / "more", "first", {"experiments": experiments}, figures=FIGURES, claims=CLAIMS + SHOWN)
+    monkeypatch.chdir(folder)
+    commands: list[list[str]] = []
+
+    def run_command(command: list[str], check: bool) -> Any:
+        commands.append(command)
+        return SimpleNamespace(returncode=0)
+
+    monkeypatch.setattr(subprocess, "run", run_command)
+    assert main(["set", "--plugin-path", "more", "network.neurons=5", "--", "first.losses", "-n"]) == 0
+    made = Path("results", "first_neurons_5")
+    assert commands[0][-2:] == [str(made / "figures" / "losses.pdf"), str(made / "claims.json")]
+    found = load_study([made / "config.yaml"])
+    assert found.papers["first_neurons_5"].claims == {"first.each_falls": ("rate",)}
 
 
 def test_a_changed_setting_is_said(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
