@@ -17,7 +17,7 @@ VERB = "import sys; from twolayer.cli import main; assert main(sys.argv[1:]) == 
 
 
 def peak_memory(script: str, arguments: list[str], **options: Any) -> tuple[str, int]:
-    """What a script printed in a process of its own, and the most memory that this took, bytes."""
+    """What a script printed in a new process, and the most memory that this took, bytes."""
     done = subprocess.run(
         [sys.executable, "-c", script + LAST, *arguments],
         capture_output=True,

@@ -84,7 +84,7 @@ ALL = "run"
 
 def one_group(workflow: Any) -> str:
     """Have all jobs that this process was started for be one: Slurm's executor does not pass groups on, and would
-    start them one after another, each with a Snakemake of its own (Snakemake's issue 4223)."""
+    start them one after another, each in a new Snakemake (Snakemake's issue 4223)."""
     workflow.group_settings.group_components = {ALL: sys.maxsize}
     return ALL
 

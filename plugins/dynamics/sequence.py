@@ -1,4 +1,4 @@
-"""stages: one dynamics after another, each with parameters, layers and length."""
+"""sequence: one dynamics after another, each with parameters, layers and length."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Stage(Nested):
 
 
 @dataclass(frozen=True)
-class Leg:
+class TimedStage:
     """A stage on the run's clock: it begins at `start`, runs by a separate `clock` that begins at 0, and of that
     the moments where `saved` is true are the run's."""
 
@@ -130,7 +130,7 @@ class StageSequence(Dynamics):
 
     def step_count(self, times: Times) -> int:
         """The steps of all descents until the last saved time."""
-        clocks = [leg.clock for leg in self.legs(times.clock().time)]
+        clocks = [timed_stage.clock for timed_stage in self.timed(times.clock().time)]
         return sum(int(clock.step[-1]) for clock in clocks if clock.step is not None)
 
     def validate(self, problem: ProblemSpec, network: Network) -> None:
@@ -177,13 +177,13 @@ class StageSequence(Dynamics):
             start = end
         return spans
 
-    def legs(self, moments: Any) -> list[Leg]:
+    def timed(self, moments: Any) -> list[TimedStage]:
         """The stages that the saved moments (time,), the first of which is 0, ask for."""
-        legs = []
+        timed = []
         for stage, (start, end) in zip(self.stages, self.spans, strict=True):
             if end == start:
-                legs.append(
-                    Leg(stage, start, stage.plugin.clock(Times(values=[1.0])), np.zeros(2, dtype=bool))
+                timed.append(
+                    TimedStage(stage, start, stage.plugin.clock(Times(values=[1.0])), np.zeros(2, dtype=bool))
                 )
                 continue
             if moments[-1] <= start * SAME:
@@ -195,8 +195,8 @@ class StageSequence(Dynamics):
             if len(asked):
                 reached = stage.plugin.clock(Times(values=np.minimum(asked, last).tolist())).time
                 saved = np.isin(clock.time, reached) & (clock.time > 0)
-            legs.append(Leg(stage, start, clock, saved))
-        return legs
+            timed.append(TimedStage(stage, start, clock, saved))
+        return timed
 
     def clock(self, times: Times) -> Clock:
         """Saved times, those in a descent at its nearest step."""
@@ -213,7 +213,10 @@ class StageSequence(Dynamics):
 
     def clock_of(self, moments: Any) -> Clock:
         """Moments (time,), each at the nearest step of its stage."""
-        saved = [leg.start + leg.clock.time[leg.saved] for leg in self.legs(moments)]
+        saved = [
+            timed_stage.start + timed_stage.clock.time[timed_stage.saved]
+            for timed_stage in self.timed(moments)
+        ]
         return Clock(np.concatenate([np.zeros(1), *saved]))
 
     @property
@@ -246,23 +249,23 @@ class StageSequence(Dynamics):
         """The weights at the saved times, stage by stage; of a seed that a stage loses, NaN in all later ones."""
         yield weights
         begin, record = weights, StageRecord.of(len(random))
-        for index, leg in enumerate(self.legs(clock.time)):
+        for index, timed_stage in enumerate(self.timed(clock.time)):
             if index > 0:
                 record = record.lost(
-                    weights, f"stages[{index - 1}] ({self.stages[index - 1].name})", leg.start
+                    weights, f"stages[{index - 1}] ({self.stages[index - 1].name})", timed_stage.start
                 )
             if not record.alive.any():
-                yield from [record.frame(weights)] * int(leg.saved.sum())
+                yield from [record.frame(weights)] * int(timed_stage.saved.sum())
                 continue
             begin = stand_in(weights, begin, record.alive)
             if record.resting is not None and record.resting.any():
                 begin = FlowWeights(begin.hidden, begin.output, resting=record.resting)
             elif begin.memory is not None:  # a stage begins without what another carried from step to step
                 begin = Weights(begin.hidden, begin.output)
-            seen = leg.stage.problem(problem, begin)
-            path = leg.stage.plugin.trajectory(seen, begin, leg.clock, random)
+            seen = timed_stage.stage.problem(problem, begin)
+            path = timed_stage.stage.plugin.trajectory(seen, begin, timed_stage.clock, random)
             before = record
-            for saved, frame in zip(leg.saved, path, strict=True):
+            for saved, frame in zip(timed_stage.saved, path, strict=True):
                 weights, record = frame, before.joined(frame)
                 if saved:
                     yield record.frame(frame)

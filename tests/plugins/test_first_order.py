@@ -125,7 +125,7 @@ def test_step_sizes_of_layers_are_a_change_of_units(name: str) -> None:
 
 
 def test_an_epoch_has_each_sample_once() -> None:
-    """On orthogonal inputs, with a linear neuron, each sample moves w along its own axis: after an epoch of batches of
+    """On orthogonal inputs, with a linear neuron, each sample moves w along its axis: after an epoch of batches of
     2, 2 and 1 of five samples every axis has moved once, by the closed form 1 − η|x|²/B of its batch."""
     found = run(
         {"name": "stochastic_gradient_descent", "step_size": 0.1, "batch_size": 2, "epochs": True},
@@ -141,7 +141,7 @@ def test_an_epoch_has_each_sample_once() -> None:
     factor = x[:, 1:] / x[:, :-1]
     sizes = np.tile([2, 2, 1], 4)[None, :, None]
     np.testing.assert_allclose(factor, np.where(moved, 1 - 0.1 / sizes, 1.0), rtol=1e-12)
-    assert (moved[0] != moved[1]).any()  # seeds have orders of their own
+    assert (moved[0] != moved[1]).any()  # orders differ by seed
     assert (moved[:, :3] != moved[:, 3:6]).any()  # as epochs do
 
 

@@ -71,7 +71,7 @@ class Cluster:
     """The daemons of a cluster in a folder; a context manager.
 
     Args:
-        folder: where they keep their state and logs; outside a test's own project.
+        folder: where they keep their state and logs; outside a test's project.
         cores, memory: of each node, the latter in MB; they need not be there.
         node_timeout: seconds after which a node that does not answer is down.
     """

@@ -55,5 +55,5 @@ def memory_of(wildcards):
     return study.memory(run_of(wildcards)) + of_snakemake
 
 
-# A process that runs a group on a node is told its jobs at once, and has no onstart.
+# A process that runs a group on a node knows its jobs at once, and has no onstart.
 start_server_for(internals.jobs_of_group())
