@@ -206,7 +206,7 @@ def test_the_clock_is_common() -> None:
     clock = dynamics.clock(Times(start=0.01, stop=50, count=60, spacing="log"))
     assert (np.diff(clock.time) > 0).all()
     assert clock.step is None
-    np.testing.assert_allclose([leg.start for leg in dynamics.legs(clock.time)], [0, 0.9, 2.0])
+    np.testing.assert_allclose([one.start for one in dynamics.timed(clock.time)], [0, 0.9, 2.0])
     again = dynamics.clock(Times(values=clock.time[1:].tolist()))
     np.testing.assert_allclose(again.time, clock.time, rtol=1e-14)
 
