@@ -306,9 +306,7 @@ def draw_constants(axes: Axes, runs: Run) -> None:
         sizes |= {students(run) for run in each}
         shift = 1.05 ** (number - (len(groups) - 1) / 2)
         found = [fit_rate(run.dataset)["constant"] for run in each]
-        mean, low, high = np.array(
-            [mean_interval(one) if one.size > 1 else (float(one), *[np.nan] * 2) for one in found]
-        ).T
+        mean, low, high = np.array([interval(one) for one in found]).T
         axes.errorbar(
             np.array([students(run) for run in each]) * shift, mean, (mean - low, high - mean),
             fmt=marker_of(name, names), color=style_of(name, names)["color"], markersize=3.5, capsize=2, linewidth=0.9,
