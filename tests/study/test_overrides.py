@@ -239,6 +239,7 @@ def test_figures_and_claims_of_a_paper_follow_what_was_run(registry: Registry) -
         labels = {text for axes in canvas.axes for text in axes.get_legend_handles_labels()[1]}
         assert "$n$ = 3" in labels
         assert "$n$ = 5" not in labels
+        drawing.draw(Figure(figsize=drawing.size), {"figure1": data["figure1"].isel(seed=[0])})
     claims = {
         name: registry.find("claims", name).plugin
         for name in registry.names("claims")
