@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -145,8 +146,9 @@ def broken(text: str, width: float) -> list[str]:
     return lines
 
 
+@functools.lru_cache(4096)
 def length_of(text: str) -> float:
-    """Points that a text takes, set in the face's letters."""
+    """Points that a text takes, set in the face's letters; a text is broken into lines more than once."""
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import text_to_path
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ class Version(argparse.Action):
         parser.exit()
 
 
+@functools.cache
 def parser() -> argparse.ArgumentParser:
     """The verbs and their options: those for people first."""
     top = argparse.ArgumentParser(prog="twolayer", description=TITLE)

@@ -177,7 +177,8 @@ def sources() -> dict[str, tuple[int, int]]:
 
 
 def load_libraries() -> None:
-    """Import what commands import, and build what numba and Matplotlib build at their first kernel and formula."""
+    """Import what commands import, build what numba and Matplotlib build at their first kernel and formula, and read
+    what each command asks of this package's sources and of the installed libraries."""
     for name in (*LIBRARIES, *modules()):
         with contextlib.suppress(ImportError):  # CuPy, where there is none
             importlib.import_module(name)
@@ -187,6 +188,14 @@ def load_libraries() -> None:
     MathTextParser("agg").parse("$x$")
     cpu_target.typing_context.refresh()
     cpu_target.target_context.refresh()
+
+    from twolayer.cli.arguments import parser
+    from twolayer.storage.netcdf import versions
+    from twolayer.study.fingerprint import read_package
+
+    parser()
+    versions()
+    read_package()
 
 
 def modules() -> Iterator[str]:

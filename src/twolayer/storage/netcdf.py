@@ -7,6 +7,7 @@ of xarray; figures, claims and notebooks open the same files with xarray.
 
 from __future__ import annotations
 
+import functools
 import json
 import platform
 import threading
@@ -99,11 +100,14 @@ def provenance(stage: str, run: Mapping[str, Any], code: str) -> dict[str, Any]:
         "title": f"twolayer {stage} of {run['paper']}/{run['experiment']}/{run['name']}",
         "run": json.dumps(run),
         "code": code,
-        "versions": json.dumps(
-            {"python": platform.python_version(), **{library: version(library) for library in LIBRARIES}},
-            sort_keys=True,
-        ),
+        "versions": json.dumps(versions(), sort_keys=True),
     }
+
+
+@functools.cache
+def versions() -> dict[str, str]:
+    """The versions of Python and of the libraries."""
+    return {"python": platform.python_version(), **{library: version(library) for library in LIBRARIES}}
 
 
 def made_from(sources: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:

@@ -22,7 +22,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-__all__ = ["closure", "code_of"]
+__all__ = ["closure", "code_of", "read_package"]
 
 PACKAGE = Path(__file__).parents[1]
 
@@ -85,6 +85,13 @@ def code_of(
     """
     core, left_out = of_package(stage, frozenset(laws), frozenset(kinds))
     return digest(core | {resolved(file) for file in plugins if file is not None}, left_out)
+
+
+def read_package() -> None:
+    """Read the sources of this package ahead, for all that this process and its copies ask of them."""
+    for file in PACKAGE.rglob("*.py"):
+        computed(file.resolve())
+        imports(file.resolve())
 
 
 @cache

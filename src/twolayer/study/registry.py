@@ -12,11 +12,12 @@ import functools
 import hashlib
 import importlib.util
 import inspect
+import os
 import sys
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -163,7 +164,7 @@ def load(
             forget_changed(parent, name.rpartition(".")[0])
         for file, kind in found:
             add_file(registry, file, folder, kind)
-    for entry in entry_points(group="twolayer"):
+    for entry in installed(search_path()):
         source = f"entry point {entry.name} = {entry.value}"
         try:
             module = entry.load()
@@ -172,6 +173,25 @@ def load(
         else:
             add(registry, module, source, wanted)
     return registry
+
+
+def search_path() -> tuple[tuple[str, int], ...]:
+    """Where Python looks for packages, and when each folder last changed: an installation changes one."""
+    return tuple((folder, changed(folder)) for folder in sys.path)
+
+
+def changed(folder: str) -> int:
+    """When a folder last changed; 0 of what is none."""
+    try:
+        return os.stat(folder or ".").st_mtime_ns
+    except OSError:
+        return 0
+
+
+@functools.cache
+def installed(path: tuple[tuple[str, int], ...]) -> tuple[EntryPoint, ...]:
+    """The plugins of the packages there: to look through all of them takes as long as to load the built-in plugins."""
+    return tuple(entry_points(group="twolayer"))
 
 
 def add_file(registry: Registry, file: Path, folder: Path, kind: str) -> None:
