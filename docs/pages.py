@@ -51,6 +51,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
         {"Guide": "guide.md"},
         {"The config": "config.md"},
         {"Data, starts and teachers from files": "files.md"},
+        {"Adam, momentum and gradient descent": "optimizers.md"},
         {"Mathematics and its precision": "mathematics.md"},
         {"Reliability": "reliability.md"},
         {"Clusters": "clusters.md"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import xarray as xr
 from namespaces import backend
 from networks import network_of
+from project import PROJECT
 
 import twolayer
 from twolayer import FiniteData, Weights
@@ -218,6 +220,20 @@ def test_momentum_on_a_teacher_stays_in_the_span() -> None:
     last = found["hidden"].values[0, -1]
     left = last - last @ np.linalg.pinv(basis) @ basis
     assert np.abs(left).max() < 1e-13
+
+
+def test_the_example_of_the_page(capsys: pytest.CaptureFixture[str]) -> None:
+    """docs/optimizers.md runs, in few steps here, and prints a line for each rule, with losses that fall."""
+    page = (PROJECT / "docs" / "optimizers.md").read_text(encoding="utf-8")
+    (text,) = re.findall(r"^```python\n# optimizers.py\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert "[100, 300, 1000, 3000]" in text
+    exec(compile(text.replace("[100, 300, 1000, 3000]", "[100]"), "optimizers.py", "exec"), {})
+    for line, name in zip(
+        capsys.readouterr().out.splitlines(), ("gradient_descent", "momentum", "adam"), strict=True
+    ):
+        found, first, last = line.split()
+        assert found == name
+        assert float(last) < float(first)
 
 
 REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
