@@ -5,7 +5,7 @@
     python benchmarks/gpu.py --without-gpu --seeds 64       # the other rows alone, JAX on the CPU
 
 4,096 seeds of (m, k, d) = (10, 3, 20), float64, relu, fixed outputs. Everything is compiled before the clock starts,
-and weights lie on the device; twolayer's are in the 13 coordinates that training finds once a run, JAX's in all 20.
+and weights lie on the device; twolayer's are in the 13 coordinates that training finds once per run, JAX's in all 20.
 Times are those of the wall, the best of several, the device having finished: keep the machine free. JAX walks as in
 population.py. `difference` is that of the weights from the two cores' after JAX's steps, the median over the seeds.
 The last rows are steps of stochastic descent, with fresh batches of 512, of as many seeds of (40, 4, 20).

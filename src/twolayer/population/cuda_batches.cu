@@ -1,4 +1,4 @@
-// Stochastic gradient descent on Gaussian input, `count` steps in one launch: a block a seed, a thread a sample.
+// Stochastic gradient descent on Gaussian input, `count` steps in one launch: a block per seed, a thread per sample.
 //
 // The steps are those of kernels/minibatch.py, and the inputs those of core/counter.py. NVRTC compiles this for one
 // `BatchPlan` of cuda_batches.py, given by macros: STUDENTS, UNITS (students, then teachers with minus their outputs),
