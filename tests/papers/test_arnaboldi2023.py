@@ -68,6 +68,16 @@ def test_the_flow_of_squares_is_that_of_weights() -> None:
     assert np.allclose(found.loss.values[0], exact, rtol=1e-6)
 
 
+def test_the_excess_of_late_squares_is_its_mean_over_samples() -> None:
+    """c = (2/k) E e²|x_∥|²|x|² / E e² of 2e5 samples, 6 standard errors."""
+    k, d = 3, 7
+    x = np.random.default_rng(5).standard_normal((200_000, d))
+    inside, outside = (x[:, :k] ** 2).sum(1), (x[:, k:] ** 2).sum(1)
+    square = (outside - (d - k) / (k + 2) * inside) ** 2
+    terms = 2 / k * square * inside * (inside + outside) / square.mean()
+    assert theory.square_excess(k, d) == pytest.approx(terms.mean(), abs=6 * terms.std() / np.sqrt(len(x)))
+
+
 def test_published_numbers_hold() -> None:
     equations = run("classic_equations")
     for claim, file in (("stored_equations", "classic_ode"), ("stored_descent", "classic_sgd")):

@@ -61,8 +61,22 @@ def test_the_stored_solution_and_its_exits() -> None:
         "stored_equations", equations_1=equations, risk=xr.open_dataset(FOLDER / "data" / "risk.nc")
     )
     assert results[""].verdict == "holds"
-    found = evaluated("equation_exits", equations_1=equations)
-    assert {result.verdict for result in found.values()} == {"holds"}
+    for claim in ("equation_exits", "logistic"):
+        found = evaluated(claim, equations_1=equations)
+        assert {result.verdict for result in found.values()} == {"holds"}
+
+
+def test_the_exit_of_the_diffusion_is_its_double_integral() -> None:
+    """∫ (2/s²) exp(−μy²/s²) ∫₀^y exp(μz²/s²) dz dy by the trapezoidal rule, whose error is 1e-6 here."""
+    risk, share, d, rate, noise = 1.998, 0.01, 3000, 0.1, 1e-4
+    speed, square = theory.growth(1, rate, noise), rate * (48 + 4 * noise) / d
+    m = np.linspace(0.0, np.sqrt(1 - (1 - share) * risk / 2), 100_001)
+    inner = np.concatenate([[0.0], np.cumsum(np.diff(m) * (np.exp(speed * m**2 / square)[1:]
+                            + np.exp(speed * m**2 / square)[:-1]) / 2)])  # fmt: skip
+    outer = 2 / square * np.exp(-speed * m**2 / square) * inner
+    chosen = m >= np.sqrt(1 - risk / 2)
+    exact = np.trapezoid(outer[chosen], m[chosen])
+    assert theory.diffusion_exit(risk, share, d, rate, noise) == pytest.approx(exact, rel=1e-3)
 
 
 def test_a_crossing_between_saved_times() -> None:
