@@ -32,7 +32,7 @@ Array = Any
 COMPILED = 2**21
 """Networks × pairs of units × (features + 16) from which on compiled measures are worth their start: half a second of
 array code for loss and gradient (660 networks of m = k = d = 6, 345 of (10, 3, 20)), as long as loading them takes
-with all of Numba, five times as long as without. To compile them, once, takes half a minute."""
+with all of Numba, five times as long as without. To compile them, once, takes ten seconds."""
 
 
 @dataclass(frozen=True, eq=False)
