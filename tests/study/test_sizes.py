@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import resource
@@ -12,7 +13,7 @@ import pytest
 from peak_memory import peak_memory
 
 from twolayer.errors import ConfigError
-from twolayer.study.merge import read_config
+from twolayer.study.merge import load_yaml, read_config
 from twolayer.study.sizes import in_words
 
 EXPERIMENT: dict[str, Any] = {
@@ -96,6 +97,12 @@ def test_aliases_that_are_used_are_no_bomb(tmp_path: Path) -> None:
     assert read_config(file) == {"a": {"x": 1}, "b": {"x": 1}, "c": {"x": 1, "y": 2}}
 
 
+def test_numbers_that_are_what_they_look() -> None:
+    file = io.StringIO("a: [0, 0.5, 1_000, 0x10, 10, -3, 1.0e-3, .5, '010']\n")
+    file.name = "config.yaml"
+    assert load_yaml(file) == {"a": [0, 0.5, 1000, 16, 10, -3, 1e-3, 0.5, "010"]}
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -106,8 +113,28 @@ def test_aliases_that_are_used_are_no_bomb(tmp_path: Path) -> None:
             r"config\.yaml, line 1: more than 100 sections or lists",
         ),
         ("papers: " + "{a: " * 100_000 + "}" * 100_000 + "\n", "more than 100 sections or lists"),
+        ("a: " + "9" * 5000 + "\n", r"config\.yaml: has a value that cannot be read: Exceeds the limit"),
+        ("a: 2026-13-45\n", r"config\.yaml: has a value that cannot be read: month must be in 1\.\.12"),
+        ("a: {1: x,\n 1.0: y}\n", r"config\.yaml, line 2: '1\.0' is given twice: '1' is the same key"),
+        ("a: {yes: x, on: y}\n", r"config\.yaml, line 1: 'on' is given twice: 'yes' is the same key"),
+        (
+            "a: [3,\n 010]\n",
+            r"config\.yaml, line 2: 010 is 8 in YAML 1\.1; write the number without a leading 0",
+        ),
+        ("a: 1:30\n", r"config\.yaml, line 1: 1:30 is 90 in YAML 1\.1"),
     ],
-    ids=["a list in itself", "a section in itself", "3,000 lists deep", "100,000 sections deep"],
+    ids=[
+        "a list in itself",
+        "a section in itself",
+        "3,000 lists deep",
+        "100,000 sections deep",
+        "5,000 digits",
+        "a date that is none",
+        "a number twice",
+        "a truth twice",
+        "octal",
+        "base 60",
+    ],
 )
 def test_yaml_that_a_reader_would_break_on(text: str, message: str, tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"

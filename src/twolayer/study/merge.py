@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ def load_yaml(stream: Any) -> Any:
     try:
         node = loader.get_single_node()
         refuse_unfolded(node)
-        refuse_repeated_keys(node, set())
+        refuse_misread(node, loader, set())
         return None if node is None else loader.construct_document(node)
     finally:
         loader.dispose()
@@ -41,23 +42,39 @@ def named(text: str, name: str) -> Any:
     return file
 
 
-def refuse_repeated_keys(node: Any, seen: set[int]) -> None:
-    """Refuse a mapping that has a key twice as it is written: merged keys are not yet in it."""
+NUMBERS = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("int", "float", "bool"))
+
+MISREAD = re.compile(r"[-+]?(0[0-7_]+|[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?)")
+"""What YAML 1.1 reads as octal, `010`, or in base 60, `1:30`."""
+
+
+def refuse_misread(node: Any, loader: Any, seen: set[int]) -> None:
+    """Refuse a mapping that has a key twice, also as another spelling of the same number, before merged keys are in
+    it; and numbers that YAML 1.1 reads as others than they look."""
     if id(node) in seen:  # an alias
         return
     seen.add(id(node))
     if isinstance(node, yaml.SequenceNode):
         for item in node.value:
-            refuse_repeated_keys(item, seen)
+            refuse_misread(item, loader, seen)
     elif isinstance(node, yaml.MappingNode):
-        keys: set[str] = set()
+        keys: dict[Any, str] = {}
         for key, value in node.value:
             if isinstance(key, yaml.ScalarNode):
-                if key.value in keys:
+                refuse_misread(key, loader, seen)
+                meant = loader.construct_object(key) if key.tag in NUMBERS else key.value
+                if meant in keys:
                     place = f"{key.start_mark.name}, line {key.start_mark.line + 1}"
-                    raise ConfigError(f"{place}: '{key.value}' is given twice")
-                keys.add(key.value)
-            refuse_repeated_keys(value, seen)
+                    same = "" if keys[meant] == key.value else f": '{keys[meant]}' is the same key"
+                    raise ConfigError(f"{place}: '{key.value}' is given twice{same}")
+                keys[meant] = key.value
+            refuse_misread(value, loader, seen)
+    elif isinstance(node, yaml.ScalarNode) and node.tag in NUMBERS and MISREAD.fullmatch(node.value):
+        place = f"{node.start_mark.name}, line {node.start_mark.line + 1}"
+        raise ConfigError(
+            f"{place}: {node.value} is {loader.construct_object(node)} in YAML 1.1; write the number without a "
+            "leading 0 or colons"
+        )
 
 
 def read_config(file: Path) -> dict[str, Any]:
@@ -69,6 +86,8 @@ def read_config(file: Path) -> dict[str, Any]:
         raise ConfigError(f"{file}: cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file}: is not valid YAML: {error}") from error
+    except ValueError as error:  # a number of 5,000 digits, a date in a thirteenth month
+        raise ConfigError(f"{file}: has a value that cannot be read: {error}") from error
     if content is None:
         return {}
     if not isinstance(content, dict):
