@@ -101,7 +101,7 @@ def end(process: subprocess.Popen[str], way: str, folder: Path) -> None:
                 continue
     else:
         process.send_signal({"kill": signal.SIGKILL, "term": signal.SIGTERM, "hup": signal.SIGHUP}[way])
-    process.wait(timeout=60)
+    process.wait(timeout=600)
 
 
 def contents(folder: Path) -> dict[Path, bytes]:
