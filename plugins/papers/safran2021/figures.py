@@ -200,7 +200,7 @@ def conjecture12(canvas: Figure, runs: Run) -> None:
 def splitting(canvas: Figure, runs: Run) -> None:
     axes = canvas.subplots()
     ends = []
-    for place, share in enumerate(runs.split_share.values.tolist()):
+    for place, share in enumerate(next(runs.by("run")).split_share.values.tolist()):
         bounds, found = [], []
         for run in runs.by("run"):
             away = measured.away(run).values
