@@ -106,7 +106,11 @@ def final_split_curvature(problem: Problem, trajectory: Trajectory) -> Any:
 
 
 @metric(
-    "split_share", ("share",), "share of a neuron that stays in its place after a split", by_default=False
+    "split_share",
+    ("share",),
+    "share of a neuron that stays in its place after a split",
+    applies=of_one_layer,
+    by_default=False,
 )
 def split_share(problem: Problem, trajectory: Trajectory) -> Any:
     """α of `final_split_curvature`, (share,)."""
