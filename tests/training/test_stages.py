@@ -377,9 +377,9 @@ BAD: dict[str, tuple[Any, dict[str, Any], str]] = {
         [{"name": "gradient_descend"}],
         {},
         PLACE
-        + r"\[0\]\.name: there is no dynamics 'gradient_descend'\. Did you mean 'gradient_descent'\? Known: bal",
+        + r"\[0\]\.name: there is no dynamics 'gradient_descend'\. Did you mean 'gradient_descent'\? Known: adam, bal",
     ),
-    "no name": ([{"step_size": 1}], {}, PLACE + r"\[0\]\.name: missing; known: balancing, "),
+    "no name": ([{"step_size": 1}], {}, PLACE + r"\[0\]\.name: missing; known: adam, balancing, "),
     "no section": ([3], {}, PLACE + r"\[0\]: must be a section"),
     "missing key": ([{**GD, "until": 1}, {"name": GD["name"]}], {}, PLACE + r"\[1\]: missing step_size"),
     "bad value": ([{**GD, "step_size": -1}], {}, PLACE + r"\[0\]\.step_size: must be above 0"),
@@ -387,8 +387,8 @@ BAD: dict[str, tuple[Any, dict[str, Any], str]] = {
     "unknown key": (
         [{**GD, "layer": "hidden"}],
         {},
-        PLACE
-        + r"\[0\]\.layer: there is no key 'layer'\. Did you mean 'layers'\? Known: layers, step_size, until\.",
+        PLACE + r"\[0\]\.layer: there is no key 'layer'\. Did you mean 'layers'\? "
+        r"Known: layers, output_step_size, step_size, until\.",
     ),
     "unknown layers": ([{**GD, "layers": "first"}], {}, PLACE + r"\[0\]\.layers: there is no choice 'first'"),
     "empty": ([], {}, PLACE + r": at least one"),
