@@ -40,8 +40,8 @@ RATIOS = EDGES[1:] / EDGES[:-1]
 
 
 def batch_keys(random: np.random.Generator, count: int) -> Any:
-    """The keys of so many batches, (batch,): the next words of a seed's generator."""
-    return random.integers(0, WORD - 1, count, dtype=np.uint64, endpoint=True)
+    """The keys of so many batches, (batch,): the next words of a seed's generator, 64 bits each."""
+    return random.bit_generator.random_raw(count)
 
 
 def normals(key: int, count: int) -> Any:
