@@ -48,6 +48,12 @@ def test_lock_holds_everything_with_hashes_and_no_address() -> None:
     assert "snakemake-executor-plugin-slurm" not in lock, "cluster and GPU packages are extras"
 
 
+def test_data_of_others_are_small_enough_to_come_with_the_code() -> None:
+    files = [file for file in (PROJECT / "plugins").rglob("data/*") if file.is_file()]
+    assert files
+    assert not [str(file) for file in files if file.stat().st_size >= 300_000]
+
+
 @pytest.fixture(scope="module")
 def archives(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A wheel and a source archive, built from a copy with litter in it."""
