@@ -66,7 +66,7 @@ class OutputLayer(Problem):
         data = sum(values.size for _, values, _ in self.data.arrays().values())
         step, columns = max(1, AT_ONCE // (self.hidden.size + data)), []
         for first in range(0, shape[-2], step):
-            some = ones[first : first + step, ...]
+            some = ones[first : min(first + step, shape[-2]), ...]
             hidden = xp.broadcast_to(self.hidden, (some.shape[0], *shape))
             output = xp.broadcast_to(some, hidden.shape[:-1])
             found = self.problem.gradient(

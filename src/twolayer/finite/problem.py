@@ -115,7 +115,7 @@ class FiniteData(Data, law="finite"):
 
     def of_seed(self, index: int) -> FiniteData:
         """The data of one seed, without a seed axis, with the seed's teacher."""
-        chosen = index if self.per_seed else ...
+        chosen = (index, ...) if self.per_seed else (...,)
         teacher = self.teacher.of_seed(index) if self.teacher else None
         further = {name: data.of_seed(index) for name, data in self.further.items()}
         return replace(
