@@ -69,6 +69,10 @@ class GradientFlow(Flow):
             raise ValueError(
                 f"atol: must lie in [0, {COARSEST:g}], as above the flow is not followed; is {self.atol!r}"
             )
+        if self.max_steps < 1:
+            raise ValueError(f"max_steps: at least 1, is {self.max_steps!r}")
+        if not self.max_seconds > 0:
+            raise ValueError(f"max_seconds: must be above 0, is {self.max_seconds!r}")
 
     def validate_loss(self, loss: Loss, name: str, network: Network) -> None:
         """Refuse a loss that is not square where σ has a kink: the flow between its events is linear for no other."""
@@ -76,10 +80,10 @@ class GradientFlow(Flow):
         if slopes is not None and slopes[0] != slopes[2]:
             refuse_other_losses(loss, name, "the exact flow of an activation with a kink")
 
-        if self.max_steps < 1:
-            raise ValueError(f"max_steps: at least 1, is {self.max_steps!r}")
-        if not self.max_seconds > 0:
-            raise ValueError(f"max_seconds: must be above 0, is {self.max_seconds!r}")
+    @property
+    def most_seconds(self) -> float:
+        """The budget of one seed."""
+        return self.max_seconds
 
     @property
     def largest_rise(self) -> float:

@@ -9,6 +9,7 @@ import pytest
 
 import twolayer
 from twolayer.core.budget import Budget, reason_of
+from twolayer.errors import ConfigError
 from twolayer.finite.flow import flow_frames, frames
 from twolayer.population import flow
 
@@ -39,6 +40,18 @@ def test_a_budget_says_which_part_is_spent() -> None:
     assert reason_of(Budget(10, 1e-9).spend(1, 2.0)) == "max_seconds"
     assert not Budget(10, 1e9).spend(9, 2.0)
     assert not reason_of("at time 3 no step is within tolerance")
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        ({"max_steps": 0}, "max_steps: at least 1, is 0"),
+        ({"max_seconds": 0.0}, "max_seconds: must be above 0"),
+    ],
+)
+def test_no_budget_is_a_mistake(part: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=rf"dynamics[.:].*{message}"):
+        run(POINTS, [1.0], **part)
 
 
 @pytest.mark.parametrize("activation", ["relu", "tanh"])

@@ -100,6 +100,11 @@ class Dynamics(ABC):
         return None
 
     @property
+    def most_seconds(self) -> float:
+        """The time after which one seed ends with what it has; infinite without such a budget."""
+        return math.inf
+
+    @property
     def descent_step(self) -> float | None:
         """η of a descent, whose single steps are given by `steps`; None for any other dynamics."""
         return None

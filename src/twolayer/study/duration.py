@@ -37,7 +37,7 @@ def longest(
     if steps is not None:
         training = rounds * steps * max(STEP, multiplications(run, problem, dynamics) / MULTIPLICATIONS)
     else:
-        training = rounds * min(FLOW, float(getattr(dynamics, "max_seconds", FLOW)))
+        training = rounds * min(FLOW, dynamics.most_seconds)
     measuring = rounds * frames / NETWORKS + (training if "flow" in dynamics.kinds else 0.0)
     return {"generate": 0.0, "train": training, "measure": measuring}
 
