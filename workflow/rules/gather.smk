@@ -14,5 +14,5 @@ rule gather:
         digest=digest_of_runs,
         code=study.code("gather"),
     shell:
-        "twolayer gather \"$(dirname {output:q})\" --runs {params.runs:q}"
+        'twolayer gather "$(dirname {output:q})" --runs {params.runs:q}'
         " --digest {params.digest:q} --output {output:q} > {log:q} 2>&1"
