@@ -23,7 +23,7 @@ from twolayer.study.registry import load
 from twolayer.study.runs import make_experiment
 
 RANDOM_TEACHERS = '''
-"""random_teachers: unit teachers in uniform directions, drawn anew for each seed; or a sample of their population."""
+"""seed_teachers: unit teachers in uniform directions, drawn anew for each seed; or a sample of their population."""
 
 from dataclasses import dataclass
 
@@ -61,7 +61,7 @@ class RandomTeachers(ProblemSpec):
 
 @hookimpl
 def register_problems(register):
-    register("random_teachers", RandomTeachers)
+    register("seed_teachers", RandomTeachers)
 '''
 
 ZERO = '''
@@ -99,7 +99,7 @@ SEEDS = [2, 5, 9]
 def plugins(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     folder = tmp_path_factory.mktemp("further")
     for kind, name, text in (
-        ("problems", "random_teachers", RANDOM_TEACHERS),
+        ("problems", "seed_teachers", RANDOM_TEACHERS),
         ("initializations", "zero", ZERO),
     ):
         (folder / kind).mkdir()
@@ -109,7 +109,7 @@ def plugins(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 def experiment(samples: int | None = None, **sections: Any) -> dict[str, Any]:
     return {
-        "problem": {"name": "random_teachers", "dimension": 4, "teachers": 2, "samples": samples},
+        "problem": {"name": "seed_teachers", "dimension": 4, "teachers": 2, "samples": samples},
         "network": NETWORK,
         "initialization": {"name": "gaussian", "scale": 0.4},
         "dynamics": DESCENT,
@@ -121,9 +121,9 @@ def experiment(samples: int | None = None, **sections: Any) -> dict[str, Any]:
 
 def problem_file(plugins: list[str], **fields: Any) -> tuple[Any, Any]:
     """The variables and attributes of problem.nc."""
-    plugin = load(plugins, kinds=["problems"]).find("problems", "random_teachers").plugin
+    plugin = load(plugins, kinds=["problems"]).find("problems", "seed_teachers").plugin
     run = {
-        "paper": "p", "experiment": "e", "seeds": SEEDS, "problem": {"name": "random_teachers"}, "network": NETWORK,
+        "paper": "p", "experiment": "e", "seeds": SEEDS, "problem": {"name": "seed_teachers"}, "network": NETWORK,
     }  # fmt: skip
     return generate(plugin(**{"dimension": 4, "teachers": 2, **fields}), network_of(**run["network"]), run)
 
@@ -237,7 +237,7 @@ def test_the_law_of_the_loss_at_zero(plugins: list[str]) -> None:
         network={**NETWORK, "output": "fixed"},
     )  # fmt: skip
     loss = twolayer.run(start, plugin_paths=plugins)["loss"].values[:, 0]
-    plugin = load(plugins, kinds=["problems"]).find("problems", "random_teachers").plugin
+    plugin = load(plugins, kinds=["problems"]).find("problems", "seed_teachers").plugin
     for seed in range(5):
         hidden = plugin(dimension=4, teachers=2).generate(random_of(seed, "problem")).hidden
         theta = np.arccos(np.clip(hidden @ hidden.T, -1.0, 1.0))

@@ -481,7 +481,9 @@ def attempt(listed: Any) -> str | None:
 def test_a_run_carries_each_stage_whole() -> None:
     (run,) = made(WHOLE).runs.values()
     first, fit, *_ = run.sections["dynamics"]["stages"]
-    assert first == {"name": "gradient_descent", "step_size": 2.0, "layers": "hidden", "until": 2.0}
+    assert first == {
+        "name": "gradient_descent", "step_size": 2.0, "output_step_size": None, "layers": "hidden", "until": 2.0
+    }  # fmt: skip
     assert fit == {"name": "output_fit", "weight_decay": 0.05, "layers": "both", "until": None}
 
 

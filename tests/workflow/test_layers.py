@@ -152,7 +152,7 @@ def test_rules_import_the_config_and_call_the_command_line() -> None:
         modules = set(re.findall(r"^\s*(?:from|import) +(twolayer[\w.]*)", text, re.MULTILINE))
         assert modules <= ALLOWED
         assert not re.search(r"^\s+(script|run|notebook|wrapper):", text, re.MULTILINE)
-        verbs |= set(re.findall(r'^ +"\(?twolayer (\w+) ', text, re.MULTILINE))
+        verbs |= set(re.findall(r"""^ +["']\(?twolayer (\w+) """, text, re.MULTILINE))
     assert verbs == {
         *("generate", "train", "measure", "gather", "render", "claims"),
         *("chart", "explore", "gallery"),

@@ -135,7 +135,7 @@ def gallery(options: argparse.Namespace) -> None:
     from twolayer.study.fingerprint import code_of
     from twolayer.study.registry import plugin_folder
 
-    figures, claims, sentences = options.figures, options.claims, options.sentences
+    figures, claims, sentences = [*options.figures], [*options.claims], options.sentences
     if not figures and not claims:
         for paper in options.papers or sorted(path.name for path in Path("results").glob("*")):
             folder = Path("results", paper)
