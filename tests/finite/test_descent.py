@@ -543,8 +543,8 @@ def test_a_late_divergence_is_found_at_its_step(name: str) -> None:
             "network": {"neurons": 1, "activation": "linear", "output": "fixed"},
             "initialization": {"name": "gaussian", "scale": 1.0},
             "dynamics": {"name": "gradient_descent", "step_size": step_size},
-            "times": {"steps": [1, 10, 100000]},
-            "seeds": 14,
+            "times": {"steps": [1, 10, 50000]},
+            "seeds": 12,
         },
         backend=name,
         weights=True,
@@ -559,5 +559,5 @@ def test_a_late_divergence_is_found_at_its_step(name: str) -> None:
         assert notes[seed].startswith(
             f"seed {seed} diverged at step {dataset['diverged_step'].values[seed]}: "
         )
-    assert notes[10].startswith("4 further seeds diverged, at steps ")
+    assert notes[10].startswith("2 further seeds diverged, at steps ")
     assert notes[10].endswith("diverged_step has that of each. Frames from there on are NaN.")

@@ -33,7 +33,7 @@ BUILT_IN: list[tuple[str, Any, dict[str, Any]]] = [
     ("dynamics", {"name": "stochastic_gradient_descent", "step_size": 0.05, "batch_size": 2}, {}),
     ("dynamics", {"name": "momentum", "step_size": 0.02, "momentum": 0.5}, {"order": 1}),
     ("dynamics", {"name": "adam", "step_size": 0.02, "batch_size": 2}, {}),
-    ("dynamics", {"name": "gradient_flow", "rtol": 1e-10}, {"conserved": {"imbalance": 1e-7}}),
+    ("dynamics", {"name": "gradient_flow", "rtol": 1e-8}, {"conserved": {"imbalance": 1e-6}}),
     ("metrics", "loss", {}),
     ("metrics", "final_hessian_eigenvalues", {}),
     ("metrics", "final_neuron_curvature", {}),

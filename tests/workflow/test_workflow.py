@@ -344,7 +344,13 @@ def gone(pid: int) -> bool:
     return False
 
 
-@pytest.mark.parametrize("served", [False, True], ids=["jobs by themselves", "jobs of the server"])
+@pytest.mark.parametrize(
+    "served",
+    [
+        pytest.param(False, id="jobs by themselves"),
+        pytest.param(True, marks=pytest.mark.slow, id="jobs of the server"),
+    ],
+)
 def test_what_is_killed_leaves_nothing_half_done(tmp_path: Path, served: bool) -> None:
     project = Project(tmp_path / "project")
     project.edit(
@@ -457,7 +463,13 @@ def test_old_results_stay_until_the_new_ones_are_whole_when_a_job_fails(project:
 
 
 @pytest.mark.parametrize(
-    "way", ["SIGINT to all", "SIGTERM to Snakemake", "SIGKILL to all", "SIGKILL to the job"]
+    "way",
+    [
+        "SIGINT to all",
+        pytest.param("SIGTERM to Snakemake", marks=pytest.mark.slow),
+        "SIGKILL to all",
+        pytest.param("SIGKILL to the job", marks=pytest.mark.slow),
+    ],
 )
 def test_old_results_stay_until_the_new_ones_are_whole_when_a_job_is_killed(tmp_path: Path, way: str) -> None:
     project = Project(tmp_path / "project")
@@ -760,7 +772,15 @@ def test_without_memory_results_of_other_settings_or_code_are_made_again(project
     assert "Nothing to be done" in project.snakemake()
 
 
-@pytest.mark.parametrize("stage", ["problem", "trajectory", "metrics", "dataset"])
+@pytest.mark.parametrize(
+    "stage",
+    [
+        pytest.param("problem", marks=pytest.mark.slow),
+        "trajectory",
+        pytest.param("metrics", marks=pytest.mark.slow),
+        "dataset",
+    ],
+)
 def test_moved_and_truncated_files_are_made_again(project: Project, stage: str) -> None:
     """A file of another run of the sweep, and one cut short, each as old as the one it stands for."""
     first, second = (project.result(f"tiny/descent/neurons={neurons}/{stage}.nc") for neurons in (2, 3))
