@@ -251,7 +251,10 @@ def escape(canvas: Figure, runs: Run) -> None:
         near = str(run.swept["initialization"]).startswith("near")
         color = style_of(size, sizes)["color"]
         later = run.isel(time=slice(1, None))
-        style: dict[str, Any] = {"color": color, "linestyle": "-" if near else "--"}
+        style: dict[str, Any] = {
+            "color": color, "linestyle": "-" if near else "--", "marker": marker_of(size, sizes),
+            "markersize": 3.5, "markevery": 0.12,
+        }  # fmt: skip
         bands(axes, later.time, later.loss.where(later.loss > stopped), f"$k$ = {size}" * near, **style)
     for linestyle, split in (("-", "near"), ("--", "flipped")):
         axes.plot([], [], color="black", linestyle=linestyle, label=f"split: {split}")
