@@ -709,6 +709,7 @@ def test_results_of_another_step_size_are_made_again_whatever_snakemake_remember
     assert "made again" not in again
 
 
+@pytest.mark.slow
 def test_figures_and_claims_that_were_copied_without_their_datasets_are_made_again(project: Project) -> None:
     """Younger than the datasets here, and of another config: what they carry of the runs tells."""
     other = Project(project.folder.parent / "other", project.folder)
@@ -801,6 +802,7 @@ def test_moved_and_truncated_files_are_made_again(project: Project, stage: str) 
     assert "Nothing to be done" in project.snakemake()
 
 
+@pytest.mark.slow
 def test_a_leftover_job_of_a_killed_run_is_found_by_what_it_wrote(project: Project) -> None:
     """A job that outlives its workflow overwrites a trajectory after the config has changed: the next run trains it
     again, and no dataset is made of it."""
