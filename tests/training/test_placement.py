@@ -224,6 +224,7 @@ def test_jobs_ask_for_the_card_that_they_use(project: Project) -> None:
     assert set(re.findall(r"gpu=(\d)", printed)) == {"0"}
 
 
+@pytest.mark.slow
 def test_one_job_at_a_time_holds_the_card_unless_the_profile_says_otherwise(project: Project) -> None:
     large = [f"results/shared/large/scale={scale}/trajectory.nc" for scale in (0.1, 0.2, 0.3)]
     small = "results/shared/small/default/trajectory.nc"

@@ -754,6 +754,7 @@ def test_a_clone_with_copied_results_has_nothing_to_do(project: Project) -> None
     assert "made again" not in output
 
 
+@pytest.mark.slow
 def test_without_memory_results_of_other_settings_or_code_are_made_again(project: Project) -> None:
     shutil.rmtree(project.folder / ".snakemake")
     project.edit("config.yaml", FLOW, FLOW.replace("1.0e-1", "2.0e-1"))
@@ -779,7 +780,7 @@ def test_without_memory_results_of_other_settings_or_code_are_made_again(project
         pytest.param("problem", marks=pytest.mark.slow),
         "trajectory",
         pytest.param("metrics", marks=pytest.mark.slow),
-        "dataset",
+        pytest.param("dataset", marks=pytest.mark.slow),
     ],
 )
 def test_moved_and_truncated_files_are_made_again(project: Project, stage: str) -> None:
