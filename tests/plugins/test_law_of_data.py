@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -78,9 +79,6 @@ class OnNodes(Problem):
         hidden = (weights.output[..., None] * slope) @ self.data.nodes
         return self.to_trained_gradient(weights, hidden, (force * after).sum(-1), weight_decay)
 
-    def batch(self, weights, size, random):
-        raise NotImplementedError
-
 
 @problem("quadrature")
 @dataclass(frozen=True)
@@ -129,3 +127,17 @@ def test_a_law_of_data_is_one_plugin_file(tmp_path: Path, backend: str) -> None:
     assert loss[0] == ("seed", "time")
     np.testing.assert_allclose(loss[1], 0.5 * (stored["shares"][1] * off**2).sum(-1), rtol=1e-12)
     assert (loss[1][:, -1] < loss[1][:, 0]).all()
+
+
+def test_batches_of_a_law_that_has_no_samples_are_refused(tmp_path: Path, capsys: Any) -> None:
+    folder = ["--plugin-path", str(place(tmp_path / "plugins", problems__quadrature=QUADRATURE))]
+    batches = {"name": "stochastic_gradient_descent", "step_size": 0.1, "batch_size": 4}
+    problem, trajectory = str(tmp_path / "problem.nc"), str(tmp_path / "trajectory.nc")
+    run = json.dumps({**RUN, "dynamics": batches})
+    assert main(["generate", *folder, "--run", run, "--output", problem]) == 0
+    capsys.readouterr()
+    assert main(["train", *folder, "--problem", problem, "--backend", "numpy", "--output", trajectory]) == 2
+    said = capsys.readouterr().err
+    assert "OnNodes has no samples to draw; take a dynamics without batches" in said
+    assert "Traceback" not in said
+    assert not Path(trajectory).exists()

@@ -47,10 +47,10 @@ class Problem(ABC):
     def gradient(self, weights: Weights, weight_decay: float = 0.0) -> Weights:
         """The gradient of L + (weight_decay/2)(|a|² + |W|²) in the trained parameters."""
 
-    @abstractmethod
     def batch(self, weights: Weights, size: int, random: Sequence[Any]) -> Problem:
         """`size` samples for each seed (the axis that `weights` lead with), from its generator, as a problem
-        whose gradient at `weights` is an estimate of ∇L without bias."""
+        whose gradient at `weights` is an estimate of ∇L without bias. TrainingError where there are none to draw."""
+        raise TrainingError(f"{type(self).__name__} has no samples to draw; take a dynamics without batches")
 
     def on_samples(self, weights: Weights, chosen: Array) -> Problem:
         """The problem on some of its samples, by their index: chosen (seed, sample), on the host."""
