@@ -63,8 +63,36 @@ def check_samples(samples: int | None, dimension: int, loss: str, profile: str) 
         )
 
 
+def check_each(key: str, values: Any, count: int) -> None:
+    """Refuse a list of another length than there are teachers."""
+    if isinstance(values, list) and len(values) != count:
+        raise ValueError(f"{key}: {len(values)} values for {count} teachers; give one for each")
+
+
+def for_each(values: float | list[float], count: int) -> Any:
+    """One number, or one for each teacher, as an array (teacher,)."""
+    return np.broadcast_to(np.asarray(values, dtype=np.float64), count).copy()
+
+
+class TeacherPopulation(ProblemSpec):
+    """Base of problems on a teacher's population, or on `samples` of it."""
+
+    dimension: int
+    samples: int | None
+
+    @property
+    def laws(self) -> frozenset[str]:
+        """The population's; a sample is finite data, too."""
+        return frozenset({"population"} if self.samples is None else {"finite", "population"})
+
+    @property
+    def size(self) -> tuple[int | None, int]:
+        """The number of samples, None for the population, and d."""
+        return self.samples, self.dimension
+
+
 @dataclass(frozen=True)
-class MadeTeachers(ProblemSpec):
+class MadeTeachers(TeacherPopulation):
     """Base of problems with f*(x) = Σ_l b_l σ(v_l·x) on x ~ N(0, I_d). A subclass adds fields and writes `vectors`.
 
     profile, samples, noise and loss: as of `gaussian_teacher`. shared: one draw of teachers and sample for all seeds.
@@ -93,16 +121,15 @@ class MadeTeachers(ProblemSpec):
     def placed(self, vectors: Any, outputs: float | list[float]) -> Teacher:
         """The teacher with these vectors; ValueError for what is refused."""
         count = len(vectors)
-        if isinstance(outputs, list) and len(outputs) != count:
-            raise ValueError(f"coefficients: {len(outputs)} values for {count} teachers; give one for each")
+        check_each("coefficients", outputs, count)
         if (pair := coincident(vectors)) is not None:
             raise ValueError(
                 f"teachers {pair[0]} and {pair[1]} coincide; join them, adding their coefficients"
             )
         if not np.any(vectors, axis=1).all():
             raise ValueError("a teacher is zero; a teacher has a direction")
-        output = np.broadcast_to(np.asarray(outputs, dtype=np.float64), count).copy()
-        return Teacher(np.asarray(vectors, dtype=np.float64), output, self.profile, noise=self.noise)
+        hidden = np.asarray(vectors, dtype=np.float64)
+        return Teacher(hidden, for_each(outputs, count), self.profile, noise=self.noise)
 
     def of_seed(self, random: np.random.Generator, seed: int) -> Teacher:
         """The teacher of a seed."""
@@ -138,16 +165,6 @@ class MadeTeachers(ProblemSpec):
         """Whether each seed has another teacher, or another sample."""
         return not self.shared and (self.draws_vectors or self.samples is not None)
 
-    @property
-    def laws(self) -> frozenset[str]:
-        """The population's; a sample is finite data, too."""
-        return frozenset({"population"} if self.samples is None else {"finite", "population"})
-
-    @property
-    def size(self) -> tuple[int | None, int]:
-        """The number of samples, None for the population, and d."""
-        return self.samples, self.dimension
-
 
 @dataclass(frozen=True)
 class WithCoefficients(MadeTeachers):
@@ -163,13 +180,6 @@ class WithCoefficients(MadeTeachers):
     def __post_init__(self) -> None:
         self.check()
 
-    def check_coefficients(self) -> None:
-        """Refuse as many coefficients as there are no teachers."""
-        if isinstance(self.coefficients, list) and len(self.coefficients) != self.count:
-            raise ValueError(
-                f"coefficients: {len(self.coefficients)} values for {self.count} teachers; give one for each"
-            )
-
     def outputs(self, seed: int) -> float | list[float]:
         """b, of every seed."""
         return self.coefficients
@@ -177,7 +187,7 @@ class WithCoefficients(MadeTeachers):
     @property
     def teacher_outputs(self) -> tuple[float, ...]:
         """b_l."""
-        return tuple(np.broadcast_to(np.asarray(self.coefficients, dtype=np.float64), self.count).tolist())
+        return tuple(for_each(self.coefficients, self.count).tolist())
 
 
 def rotation(dimension: int, columns: int, random: np.random.Generator) -> Any:

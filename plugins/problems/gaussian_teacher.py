@@ -8,19 +8,27 @@ from typing import Any, Literal
 
 import numpy as np
 
-from twolayer import FiniteData, Network, ProblemSpec, Teacher, problem
+from twolayer import FiniteData, Network, Teacher, problem
 from twolayer.population.closed_form import unit
 from twolayer.population.problem import orthonormal
 from twolayer.population.stability import step_limit
 
-from ._teachers import check_noise, check_samples, coincident, sample_of
+from ._teachers import (
+    TeacherPopulation,
+    check_each,
+    check_noise,
+    check_samples,
+    coincident,
+    for_each,
+    sample_of,
+)
 
 FIFTEEN_DEGREES = np.pi / 12
 
 
 @problem("gaussian_teacher")
 @dataclass(frozen=True)
-class GaussianTeacher(ProblemSpec):
+class GaussianTeacher(TeacherPopulation):
     """f*(x) = Σ_l b_l σ(v_l·x) on x ~ N(0, I_dimension); the loss is ½ E (f − f*)².
 
     Give one of three: teachers: a number, placed along the first axes; angles: in degrees, in the plane of the
@@ -68,9 +76,7 @@ class GaussianTeacher(ProblemSpec):
         if self.vectors is not None and self.norms is not None:
             raise ValueError("norms: vectors have norms already; leave it out")
         for key in ("norms", "coefficients"):
-            values = getattr(self, key)
-            if isinstance(values, list) and len(values) != self.count:
-                raise ValueError(f"{key}: {len(values)} values for {self.count} teachers; give one for each")
+            check_each(key, getattr(self, key), self.count)
         if self.norms is not None and not np.all(np.asarray(self.norms) > 0):
             raise ValueError(f"norms: must be above 0, as in {self.norms}")
         check_noise(self.noise)
@@ -107,19 +113,9 @@ class GaussianTeacher(ProblemSpec):
         return step_limit(few.generate(np.random.default_rng(0)), network)
 
     @property
-    def laws(self) -> frozenset[str]:
-        """The population's; a sample is finite data, too."""
-        return frozenset({"population"} if self.samples is None else {"finite", "population"})
-
-    @property
-    def size(self) -> tuple[int | None, int]:
-        """The number of samples, None for the population, and d."""
-        return self.samples, self.dimension
-
-    @property
     def teacher_outputs(self) -> tuple[float, ...]:
         """b_l."""
-        return tuple(np.broadcast_to(np.asarray(self.coefficients, dtype=np.float64), self.count).tolist())
+        return tuple(for_each(self.coefficients, self.count).tolist())
 
     @property
     def count(self) -> int:
@@ -168,9 +164,8 @@ class GaussianTeacher(ProblemSpec):
 
     def placed(self, features: int) -> Teacher:
         """The teacher with its norms and coefficients."""
-        norms = 1.0 if self.norms is None else np.asarray(self.norms, dtype=np.float64)
-        hidden = self.directions(features) * np.broadcast_to(norms, self.count)[:, None]
-        output = np.broadcast_to(np.asarray(self.coefficients, dtype=np.float64), self.count).copy()
+        norms = for_each(1.0 if self.norms is None else self.norms, self.count)
+        hidden, output = self.directions(features) * norms[:, None], for_each(self.coefficients, self.count)
         return Teacher(hidden, output, self.profile, noise=self.noise)
 
     def _refuse_coincident(self, sign: float) -> None:

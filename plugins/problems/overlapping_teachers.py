@@ -9,7 +9,7 @@ import numpy as np
 
 from twolayer import problem
 
-from ._teachers import WithCoefficients, coincident, rotation
+from ._teachers import WithCoefficients, check_each, coincident, rotation
 
 NEGATIVE = 1e-12
 """An eigenvalue of the overlaps below minus this share of the largest is none of a Gram matrix."""
@@ -55,7 +55,7 @@ class OverlappingTeachers(WithCoefficients):
             raise ValueError(
                 f"overlaps: no vectors have them, as the smallest eigenvalue is {values[0]:.3g}, below 0"
             )
-        self.check_coefficients()
+        check_each("coefficients", self.coefficients, self.count)
         if (pair := coincident(self.vectors(np.random.default_rng(0), 0))) is not None:
             raise ValueError(f"overlaps: make teachers {pair[0]} and {pair[1]} coincide; join them")
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from twolayer import problem
 
-from ._teachers import WithCoefficients, rotation
+from ._teachers import WithCoefficients, check_each, for_each, rotation
 
 
 @problem("random_teachers")
@@ -35,15 +35,12 @@ class RandomTeachers(WithCoefficients):
                 f"teachers: {self.teachers} orthonormal teachers need as many dimensions, not {self.dimension}; give "
                 "fewer, or set directions: independent"
             )
-        if isinstance(self.norms, list) and len(self.norms) != self.teachers:
-            raise ValueError(
-                f"norms: {len(self.norms)} values for {self.teachers} teachers; give one for each"
-            )
+        check_each("norms", self.norms, self.teachers)
         if not np.all(np.asarray(self.norms) > 0):
             raise ValueError(f"norms: must be above 0, as in {self.norms}")
         if self.dimension == 1 and self.teachers > 1:
             raise ValueError("dimension: in one dimension teachers coincide; at least 2 for several teachers")
-        self.check_coefficients()
+        check_each("coefficients", self.coefficients, self.count)
 
     @property
     def count(self) -> int:
@@ -57,4 +54,4 @@ class RandomTeachers(WithCoefficients):
         else:
             drawn = random.standard_normal((self.teachers, self.dimension))
             drawn = drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
-        return drawn * np.broadcast_to(np.asarray(self.norms, dtype=np.float64), self.teachers)[:, None]
+        return drawn * for_each(self.norms, self.teachers)[:, None]
