@@ -55,6 +55,19 @@ def test_stored_points_have_their_stored_numbers() -> None:
     np.testing.assert_allclose(curvature[away], rows["least_own_block"].values[away], atol=1e-7)
 
 
+def test_the_bound_of_a_stopped_gradient_is_that_of_its_errors() -> None:
+    """|H e| of errors of 1e-12/λ_min in each of n numbers is no more, and is that for H = I; at a saddle it is 0."""
+    random = np.random.default_rng(0)
+    for numbers in (3, 20):
+        axes = np.linalg.qr(random.standard_normal((numbers, numbers)))[0]
+        values = random.uniform(0.1, 2.0, numbers)
+        errors = random.choice([-1.0, 1.0], numbers) * theory.STOPPED / values.min()
+        gradient = np.linalg.norm((axes * values) @ axes.T @ errors)
+        assert gradient <= theory.stopped_gradient(values.min(), values.max(), numbers)
+        assert theory.stopped_gradient(1.0, 1.0, numbers) == pytest.approx(np.sqrt(numbers) * theory.STOPPED)
+    assert theory.stopped_gradient(np.array([-1e-3, 0.0]), 1.0, 3).tolist() == [0.0, 0.0]
+
+
 def test_every_stored_point_is_listed_and_of_its_size() -> None:
     table = classes()
     for file in sorted((FOLDER / "data").glob("minima_k*.nc")):

@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from twolayer import Paper
 
 paper = Paper(
@@ -53,6 +55,13 @@ Derived."""
 SPLIT_ENDS = {8: 0.0205607918029998, 10: 0.01789265513945379, 11: 0.01678448222958033}
 """By k, the loss of the spurious minimum of (k, k + 1) with one flipped student. Source: stored weights of the code of
 Safran and Shamir 2018 (ItaySafran/OneLayerGDconvergence at 0719662), by Newton steps. Of (7, 8) there is none."""
+
+
+def stopped_gradient(lowest: Any, highest: Any, numbers: int) -> Any:
+    """√n λ_max/λ_min × STOPPED: what |∇L| can be of n numbers that each are within STOPPED/λ_min of a minimum's. 0
+    where λ_min ≤ 0: there is no minimum near which the stop rule would keep them."""
+    minimum = lowest > 0
+    return np.where(minimum, np.sqrt(numbers) * STOPPED * highest / np.where(minimum, lowest, 1.0), 0.0)
 
 
 def split_bound(lowest: Any, share: Any) -> Any:
