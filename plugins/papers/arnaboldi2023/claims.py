@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 WIDTH = (
     "its bound e^(Ct)√δt is here the width of the noise of samples in the equations linearized about their solution, "
-    "derived; 4.5 for some 1e5 entries, times and seeds"
+    f"derived; {theory.LARGEST_Z:g} for some 1e5 entries, times and seeds"
 )
 
 CODE = "published data (IdePHICS/DimensionlessDynamicsSGD at 9474bd7)"
@@ -48,8 +48,8 @@ def stored_equations(run: Run, stored: xr.Dataset) -> dict[str, Result]:
 
 
 @paper.claim(
-    "Theorem 1: (Q, M) of descent is within 4.5 standard deviations of the noise of the equations, 4.6√δt, to "
-    "t = 1e3, δt = γ/(pd)",
+    f"Theorem 1: (Q, M) of descent is within {theory.LARGEST_Z:g} standard deviations of the noise of the equations, "
+    f"{theory.LARGEST_Z * theory.WIDTH_LEFT:.2g}√δt, to t = {theory.NOISE_TO:g}, δt = γ/(pd)",
     f"Theorem 1; {WIDTH}",
     "published",
     on="classic_descent",
@@ -153,10 +153,10 @@ def mean_of_seeds(run: Run, equations: Run) -> Result:
 
 
 @paper.claim(
-    "Descent in any d follows one solution of the equations: (Q, M) within 4.5 standard deviations of their noise, to "
-    "t = 1e3",
-    f"Figure 2 right and Theorem 1; {WIDTH}. It grows from 0.3√δt at t = 90 to 1.39√δt at 1e3, along one direction in "
-    "which two students share a teacher",
+    "Descent in any d follows one solution of the equations: (Q, M) within "
+    f"{theory.LARGEST_Z:g} standard deviations of their noise, to t = {theory.NOISE_TO:g}",
+    f"Figure 2 right and Theorem 1; {WIDTH}. It grows from 0.3√δt at t = 90 to {theory.WIDTH_RIGHT:g}√δt at "
+    f"{theory.NOISE_TO:g}, along one direction in which two students share a teacher",
     "published",
     on=["dimension_5", "dimension_10", "dimension_50"],
     compared_with="dimension_equations",
@@ -207,9 +207,10 @@ def late_square(run: Run) -> Result:
 
 
 @paper.claim(
-    "Descent on z² has a risk that is above that of the flow from the same start by cδt on average, from t = 10 on",
-    "Figure 3; c is derived (the noise of samples, to first order in δt = γ/(pd); 22 for k = 2, d = 5). Tolerance: 3 "
-    "standard errors by seeds, and cδt(cδt + 1/t), the next orders",
+    "Descent on z² has a risk that is above that of the flow from the same start by cδt on average, from "
+    f"t = {theory.SETTLED:g} on",
+    "Figure 3; c is derived (the noise of samples, to first order in δt = γ/(pd)). Tolerance: 3 standard errors by "
+    "seeds, and cδt(cδt + 1/t), the next orders",
     "derived",
     on="square_descent",
     compared_with="square_flow",
@@ -224,9 +225,9 @@ def square_descent(run: Run, flow: Run) -> Result:
     if run.seeds < 2:
         raise DataError("a standard error needs two seeds")
     time = measured.paper_time(run).values
-    chosen = time >= 10.0
+    chosen = time >= theory.SETTLED
     if not chosen.any():
-        raise DataError("no time is saved from t = 10 on")
+        raise DataError(f"no time is saved from t = {theory.SETTLED:g} on")
     share = (run.loss.transpose("seed", "time").values / flow.loss.transpose("seed", "time").values - 1)[
         :, chosen
     ]

@@ -38,6 +38,12 @@ at 10, 0.31 at 90, 0.47 at 228, 1.03 at 580; descents had 1.30, 1.67 and 1.39 al
 NOISE_TO = 1e3
 """The t up to which `NOISE_WIDTH` was computed."""
 
+WIDTH_RIGHT, WIDTH_LEFT = NOISE_WIDTH.values()
+"""Those of Figure 2 right and left."""
+
+SETTLED = 10.0
+"""The t from which on the risk on z² is compared: its transient is a share 1/t."""
+
 LARGEST_Z = 4.5
 """How many standard deviations some 1e5 normal numbers stay within."""
 
