@@ -115,6 +115,17 @@ def check_batch(batch_size: int, samples: int) -> None:
         )
 
 
+def check_batches(problem: ProblemSpec, batch_size: int, epochs: bool) -> None:
+    """Refuse batches that the data do not have, that memory does not hold, or epochs of what has none."""
+    if epochs:
+        check_epochs(problem)
+    samples, features = problem.size
+    if samples is not None:
+        check_batch(batch_size, samples)
+    if batch_size * (features or 1) > MOST_NUMBERS:
+        raise ValueError(f"batch_size: a batch of {batch_size} samples is more than memory holds")
+
+
 def check_epochs(problem: ProblemSpec) -> None:
     """Refuse epochs where samples are drawn without end, or are more than a save holds the order of."""
     samples, _ = problem.size
@@ -177,15 +188,8 @@ class FirstOrder(Descent):
     def validate(self, problem: ProblemSpec, network: Network) -> None:
         """Refuse a step size of outputs that do not move, and batches that the data do not have."""
         check_output_step(self.output_step_size, network)
-        if self.batch_size is None:
-            return
-        samples, features = problem.size
-        if samples is not None:
-            check_batch(self.batch_size, samples)
-        if self.batch_size * (features or 1) > MOST_NUMBERS:
-            raise ValueError(f"batch_size: a batch of {self.batch_size} samples is more than memory holds")
-        if self.epochs:
-            check_epochs(problem)
+        if self.batch_size is not None:
+            check_batches(problem, self.batch_size, self.epochs)
 
     def steps(
         self, problem: Problem, weights: Weights, random: Sequence[np.random.Generator]

@@ -14,14 +14,7 @@ from twolayer.core.network import placed_like
 from twolayer.core.trajectory import Clock
 from twolayer.population.one_pass import placed_on_spheres, triangular, turned
 
-from ._first_order import (
-    MOST_NUMBERS,
-    check_batch,
-    check_epochs,
-    check_output_step,
-    refuse_above,
-    steps_of,
-)
+from ._first_order import check_batches, check_output_step, refuse_above, steps_of
 
 
 @dynamics("stochastic_gradient_descent")
@@ -82,9 +75,8 @@ class StochasticGradientDescent(Descent):
 
     def validate(self, problem: ProblemSpec, network: Network) -> None:
         """Refuse batches that are larger than the data, or than memory."""
-        samples, features = problem.size
         if self.draw == "reduced":
-            if samples is not None or "population" not in problem.laws:
+            if problem.size[0] is not None or "population" not in problem.laws:
                 raise ValueError(
                     "draw: 'reduced' needs a teacher on the whole population ('gaussian_teacher')"
                 )
@@ -93,12 +85,7 @@ class StochasticGradientDescent(Descent):
         if self.spherical and network.output == "tied":
             raise ValueError("spherical: lengths are fixed, and network.output 'tied' trains them")
         check_output_step(self.output_step_size, network)
-        if self.epochs:
-            check_epochs(problem)
-        if samples is not None:
-            check_batch(self.batch_size, samples)
-        if self.batch_size * (features or 1) > MOST_NUMBERS:
-            raise ValueError(f"batch_size: a batch of {self.batch_size} samples is more than memory holds")
+        check_batches(problem, self.batch_size, self.epochs)
 
     @property
     def samples_per_step(self) -> int:
