@@ -70,6 +70,24 @@ def compiled_on_host(name: str, text: str) -> Any:
     return loaded
 
 
+def nvcc_report(name: str, text: str, macros: list[str], folder: Path) -> str:
+    """What nvcc prints of the registers and the spilled bytes of a kernel's source; skips where there is none."""
+    found = shutil.which("nvcc")
+    if found is None:
+        pytest.skip(
+            "needs nvcc, of the CUDA toolkit, which compiles the kernel without a GPU: install it and run "
+            "`pytest tests/population -k nvcc`"
+        )
+    kernel, binary = folder / f"{name}.cu", folder / "kernel"
+    kernel.write_text(text, encoding="ascii")
+    options = ["-arch=sm_90", "-cubin", "--resource-usage", *macros, "-o", str(binary)]
+    done = subprocess.run([found, *options, str(kernel)], capture_output=True, text=True, check=False)
+    printed = done.stdout + done.stderr
+    assert done.returncode == 0, printed
+    assert binary.stat().st_size > 0
+    return printed
+
+
 @dataclass(frozen=True)
 class HostCudaProblem(CudaPopulationProblem):
     """All of the CUDA path but the device: NumPy arrays, and the kernel's source compiled for the host."""

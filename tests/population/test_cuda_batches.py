@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import re
-import shutil
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from kernels import HOPPER, HostCudaProblem, device_with_kernel, host_batches
+from kernels import HOPPER, HostCudaProblem, device_with_kernel, host_batches, nvcc_report
 from namespaces import backend
 from networks import network_of, of_two_slopes
 
@@ -178,24 +176,11 @@ def test_the_source_is_what_the_run_time_compiler_takes() -> None:
 
 @pytest.mark.parametrize(("students", "teachers", "features"), [(4, 1, 5), (10, 3, 20), (40, 4, 20)])
 def test_nvcc_compiles_it(students: int, teachers: int, features: int, tmp_path: Path) -> None:
-    compiler = shutil.which("nvcc")
-    if compiler is None:
-        pytest.skip(
-            "needs nvcc, of the CUDA toolkit, which compiles the kernel without a GPU: install it and run "
-            "`pytest tests/population/test_cuda_batches.py -k nvcc`"
-        )
     layout = batch_plan(students, students + teachers, features, "trained", False, HOPPER)
     assert isinstance(layout, BatchPlan)
-    kernel = tmp_path / "cuda_batches.cu"
-    kernel.write_text(batch_source(), encoding="ascii")
-    options = ["-arch=sm_90", "-cubin", "--resource-usage", *layout.macros, "-o", str(tmp_path / "kernel")]
-    done = subprocess.run([compiler, *options, str(kernel)], capture_output=True, text=True, check=False)
-    printed = done.stdout + done.stderr
-    assert done.returncode == 0, printed
-    assert (tmp_path / "kernel").stat().st_size > 0
-    assert int(re.findall(r"(\d+) bytes spill stores", printed)[-1]) <= 64, (
-        printed
-    )  # across calls of exp and log
+    printed = nvcc_report("cuda_batches", batch_source(), layout.macros, tmp_path)
+    spilled = int(re.findall(r"(\d+) bytes spill stores", printed)[-1])
+    assert spilled <= 64, printed  # across calls of exp and log
 
 
 # ---- a GPU --------------------------------------------------------------------------------------------------

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from kernels import HOPPER, HostCudaProblem, OnDevice, fused, host_library
+from kernels import HOPPER, HostCudaProblem, OnDevice, fused, host_library, nvcc_report
 from networks import network_of, of_two_slopes
 from project import PROJECT
 
@@ -145,24 +144,12 @@ def test_the_source_is_what_the_run_time_compiler_takes() -> None:
 
 @pytest.mark.parametrize(("students", "teachers", "dimension"), [(4, 1, 5), (10, 3, 20), (50, 5, 60)])
 def test_nvcc_compiles_it(students: int, teachers: int, dimension: int, tmp_path: Path) -> None:
-    compiler = shutil.which("nvcc")
-    if compiler is None:
-        pytest.skip(
-            "needs nvcc, of the CUDA toolkit, which compiles the kernel without a GPU: install it and run "
-            "`pytest tests/population/test_cuda_population.py -k nvcc`"
-        )
     units = students + teachers
     layout = plan(students, units, min(dimension, units), "trained", HOPPER)
     assert layout is not None
-    kernel = tmp_path / "cuda_descent.cu"
-    kernel.write_text(source(), encoding="ascii")
-    options = ["-arch=sm_90", "-cubin", "--resource-usage", *layout.macros, "-o", str(tmp_path / "kernel")]
-    done = subprocess.run([compiler, *options, str(kernel)], capture_output=True, text=True, check=False)
-    printed = done.stdout + done.stderr
-    assert done.returncode == 0, printed
+    printed = nvcc_report("cuda_descent", source(), layout.macros, tmp_path)
     registers = int(re.findall(r"Used (\d+) registers", printed)[0])
     spilled = int(re.findall(r"(\d+) bytes spill stores", printed)[0])
-    assert (tmp_path / "kernel").stat().st_size > 0
     if students <= 10:  # three warps on each scheduler, and nothing spilled
         assert spilled == 0
         assert registers <= 168
