@@ -8,7 +8,7 @@ import numpy as np
 
 from twolayer import FiniteData, Network, ProblemSpec, problem
 from twolayer.errors import DataError
-from twolayer.storage.netcdf import dimensions_of, read_arrays, read_seed
+from twolayer.storage.netcdf import read_arrays, read_seed, shapes_of
 
 WANTED = {"inputs": ("sample", "feature"), "targets": ("sample",)}
 
@@ -35,21 +35,19 @@ class FileProblem(ProblemSpec):
     def per_seed(self) -> bool:
         """Whether inputs or targets have a dimension `seed`; not where the file cannot be read yet."""
         try:
-            found = dimensions_of(self.path, WANTED)
+            found = shapes_of(self.path, WANTED)
         except DataError:
             return False
-        return any(found.get(name) == ("seed", *wanted) for name, wanted in WANTED.items())
+        return any(tuple(found.get(name, ())) == ("seed", *wanted) for name, wanted in WANTED.items())
 
     @property
     def size(self) -> tuple[int | None, int | None]:
         """The numbers of samples and of features; None where the file cannot be read yet."""
         try:
-            stored = dimensions_of(self.path, WANTED).get("inputs") == ("seed", *WANTED["inputs"])
-            wanted = ("seed", *WANTED["inputs"]) if stored else WANTED["inputs"]
-            samples, features = read_arrays(self.path, {"inputs": wanted})["inputs"].shape[-2:]
-        except DataError:
+            found = shapes_of(self.path, WANTED)["inputs"]
+        except (DataError, KeyError):
             return None, None
-        return samples, features
+        return found.get("sample"), found.get("feature")
 
     def generate(self, random: np.random.Generator) -> FiniteData:
         """The data of a file that all seeds share, widened to float64."""

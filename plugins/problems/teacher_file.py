@@ -9,7 +9,7 @@ import numpy as np
 
 from twolayer import problem
 from twolayer.errors import DataError
-from twolayer.storage.netcdf import dimensions_of, read_seed
+from twolayer.storage.netcdf import read_seed, shapes_of
 
 from ._teachers import MadeTeachers
 
@@ -35,10 +35,10 @@ class TeacherFile(MadeTeachers):
     def draws_vectors(self) -> bool:
         """Whether the file has teachers for each seed; not where it cannot be read yet."""
         try:
-            found = dimensions_of(self.path, ("teacher_hidden", "teacher_output"))
+            found = shapes_of(self.path, ("teacher_hidden", "teacher_output"))
         except DataError:
             return False
-        return any(dimensions[0] == "seed" for dimensions in found.values())
+        return any(next(iter(sizes), None) == "seed" for sizes in found.values())
 
     @property
     def per_seed(self) -> bool:
@@ -47,7 +47,7 @@ class TeacherFile(MadeTeachers):
 
     def outputs(self, seed: int) -> float | list[float]:
         """b of a seed."""
-        if "teacher_output" not in dimensions_of(self.path, ("teacher_output",)):
+        if "teacher_output" not in shapes_of(self.path, ("teacher_output",)):
             return 1.0
         found: list[float] = read_seed(self.path, {"teacher_output": OUTPUT}, seed)["teacher_output"].tolist()
         return found

@@ -34,7 +34,6 @@ __all__ = [
     "Variables",
     "checksums_of",
     "coordinates",
-    "dimensions_of",
     "in_coordinates_of",
     "made_from",
     "pack_problem",
@@ -43,6 +42,7 @@ __all__ = [
     "read_arrays",
     "read_run",
     "read_seed",
+    "shapes_of",
     "store_of",
     "unpack_problem",
     "unpack_trajectory",
@@ -452,10 +452,31 @@ def read_arrays(path: Path | str, wanted: Mapping[str, tuple[str, ...]]) -> dict
     return {name: np.asarray(variables[name][1], dtype=np.float64) for name in wanted}
 
 
-def dimensions_of(path: Path | str, names: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """The dimensions of those of the names that a netCDF file has as variables."""
-    variables, _ = read(path, names)
-    return {name: dimensions for name, (dimensions, _, _) in variables.items()}
+def shapes_of(path: Path | str, names: Iterable[str]) -> dict[str, dict[str, int]]:
+    """The dimensions, with their sizes, of those of the names that a file has as variables."""
+    if not Path(path).is_file():
+        raise DataError(f"{path}: there is no such file")
+    return read_shapes(Path(path), tuple(names), identity(path))
+
+
+@functools.lru_cache(maxsize=64)
+def read_shapes(
+    path: Path, names: tuple[str, ...], version: tuple[int, int, int]
+) -> dict[str, dict[str, int]]:
+    """`shapes_of` a version (`identity`) of a file, which a study asks for again and again. Of a netCDF file no
+    numbers are read."""
+    try:
+        if is_table(path):
+            found = {
+                name: (dims, np.shape(array)) for name, (dims, array, _) in read_table(path, names).items()
+            }
+        else:
+            with opened(path) as file:
+                kept = {name: file[name] for name in names if name in file.variables}
+                found = {name: (variable.dimensions, variable.shape) for name, variable in kept.items()}
+    except (OSError, RuntimeError) as error:
+        raise unreadable(path, error) from error
+    return {name: dict(zip(dimensions, sizes, strict=True)) for name, (dimensions, sizes) in found.items()}
 
 
 def read_seed(path: Path | str, wanted: Mapping[str, tuple[str, ...]], seed: int) -> dict[str, Any]:

@@ -281,7 +281,7 @@ def make_seeds(seeds: Any, where: str) -> list[int]:
     if isinstance(seeds, int) and not isinstance(seeds, bool):
         if not 1 <= seeds <= MOST_SEEDS:
             raise ConfigError(f"{where}: from 1 to {MOST_SEEDS} seeds, not {seeds}")
-        seeds = list(range(seeds))
+        return list(range(seeds))
     if not isinstance(seeds, list):
         raise ConfigError(f"{where}: must be a number of seeds, or a list of them, is {seeds!r}")
     found: list[int] = convert(seeds, list[int], where)
