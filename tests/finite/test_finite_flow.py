@@ -17,7 +17,7 @@ from twolayer.core.times import Times
 from twolayer.finite.flow import FlowStalled, finite_flow, flow_frames, frames
 from twolayer.finite.flow.coupled import flow_to
 from twolayer.finite.problem import FiniteData
-from twolayer.storage.netcdf import pack_trajectory, unpack_trajectory
+from twolayer.storage.contents import pack_trajectory, unpack_trajectory
 from twolayer.study.registry import load
 from twolayer.training.train import train
 

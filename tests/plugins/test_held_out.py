@@ -12,7 +12,8 @@ import xarray as xr
 import twolayer
 from twolayer.errors import ConfigError
 from twolayer.stages.generate import generate
-from twolayer.storage.netcdf import read, unpack_problem, write
+from twolayer.storage.contents import unpack_problem
+from twolayer.storage.netcdf import read, write
 from twolayer.study.job import Job
 from twolayer.study.registry import load
 from twolayer.study.runs import make_experiment

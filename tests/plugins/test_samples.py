@@ -13,7 +13,8 @@ import twolayer
 from twolayer import FiniteData, Weights
 from twolayer.errors import ConfigError
 from twolayer.stages.generate import generate
-from twolayer.storage.netcdf import pack_problem, read, unpack_problem, write
+from twolayer.storage.contents import pack_problem, unpack_problem
+from twolayer.storage.netcdf import read, write
 from twolayer.study.registry import load
 
 PROBLEMS = load(kinds=["problems"])

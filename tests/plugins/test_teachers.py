@@ -14,7 +14,8 @@ import twolayer
 from twolayer import Teacher, Weights
 from twolayer.core.trajectory import Clock, Trajectory
 from twolayer.errors import ConfigError, DataError
-from twolayer.storage.netcdf import pack_trajectory, read, write
+from twolayer.storage.contents import pack_trajectory
+from twolayer.storage.netcdf import read, write
 from twolayer.study.registry import load
 
 PLUGINS = load(kinds=["initializations", "metrics"])

@@ -18,7 +18,8 @@ from twolayer.analysis.intervals import mean_interval
 from twolayer.core.seeds import random_of
 from twolayer.errors import ConfigError, DataError
 from twolayer.stages.generate import generate
-from twolayer.storage.netcdf import pack_problem, read, unpack_problem, write
+from twolayer.storage.contents import pack_problem, unpack_problem
+from twolayer.storage.netcdf import read, write
 from twolayer.study.registry import load
 from twolayer.study.runs import make_experiment
 

@@ -17,7 +17,8 @@ from twolayer.core.arrays import to_host
 from twolayer.errors import ConfigError
 from twolayer.population.problem import reduced
 from twolayer.population.stability import step_limit
-from twolayer.storage.netcdf import pack_problem, read, unpack_problem, write
+from twolayer.storage.contents import pack_problem, unpack_problem
+from twolayer.storage.netcdf import read, write
 from twolayer.study.registry import load
 
 OUTPUTS = ["fixed", "trained", "tied"]

@@ -21,7 +21,7 @@ from applicable import applicable_metrics
 from twolayer.cli import main
 from twolayer.errors import DataError
 from twolayer.stages.gather import gather
-from twolayer.storage import atomic, checksum, netcdf
+from twolayer.storage import atomic, checksum, contents, netcdf
 from twolayer.study.registry import load
 
 RUN: dict[str, Any] = {
@@ -52,7 +52,7 @@ def pipeline(folder: Path, run: dict[str, Any], threads: int = 1, metrics: tuple
     return folder
 
 
-def contents(folder: Path) -> dict[str, bytes]:
+def files_below(folder: Path) -> dict[str, bytes]:
     """Every file below a folder, hidden ones included."""
     return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
 
@@ -69,10 +69,10 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_same_bytes_again_and_on_any_number_of_cores(tmp_path: Path) -> None:
-    once = contents(pipeline(tmp_path / "once", RUN))
+    once = files_below(pipeline(tmp_path / "once", RUN))
     assert sorted(once) == ["dataset.nc", "default/metrics.nc", "default/problem.nc", "default/trajectory.nc"]
-    assert contents(pipeline(tmp_path / "again", RUN, threads=3)) == once
-    assert contents(pipeline(tmp_path / "once", RUN, threads=2)) == once
+    assert files_below(pipeline(tmp_path / "again", RUN, threads=3)) == once
+    assert files_below(pipeline(tmp_path / "once", RUN, threads=2)) == once
 
 
 DIMENSIONS = {
@@ -246,7 +246,7 @@ def test_a_limit_on_the_size_of_files_leaves_the_old_one(tmp_path: Path) -> None
     assert failed.returncode == 1
     assert failed.stderr.startswith(f"{path}: could not be written: ")
     assert "Traceback" not in failed.stderr
-    assert contents(tmp_path) == {"file.nc": before}
+    assert files_below(tmp_path) == {"file.nc": before}
 
 
 def test_a_full_disk_is_reported_and_leaves_the_old_file(tmp_path: Path) -> None:
@@ -265,7 +265,7 @@ def test_a_full_disk_is_reported_and_leaves_the_old_file(tmp_path: Path) -> None
         assert failed.returncode == 1
         assert "the disk is full" in failed.stderr
         assert "nothing was left behind" in failed.stderr
-        assert contents(disk) == {"file.nc": before}
+        assert files_below(disk) == {"file.nc": before}
         assert write_elsewhere(path, 0, 20).returncode == 0
     finally:
         subprocess.run(["umount", str(disk)], check=True)
@@ -430,7 +430,7 @@ def test_gather_clocks_that_differ_get_the_swept_dimension(tmp_path: Path) -> No
     assert found["step"][0] == ("dynamics", "time")
     assert found["step"][1].tolist() == [[-1, -1, -1], [0, 1, -1]]
     assert np.isnan(found["a"][1][1, 0, 2]).all()
-    netcdf.write(tmp_path / "dataset.nc", found, netcdf.coordinates(found, ["dynamics"]))
+    netcdf.write(tmp_path / "dataset.nc", found, contents.coordinates(found, ["dynamics"]))
     with xr.open_dataset(tmp_path / "dataset.nc") as dataset:
         assert set(dataset.coords) == {"dynamics", "seed", "time", "step"}
         assert dataset["a"].sel(dynamics="flow")["time"].values.tolist() == [0.0, 1.0, 5.0]

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from twolayer.cli import main
-from twolayer.storage import netcdf
+from twolayer.storage import contents, netcdf
 from twolayer.storage.verify import difference, digest_of, why_stale
 
 RUN: dict[str, Any] = {
@@ -443,7 +443,7 @@ def test_what_lies_deep_in_a_file_is_found_too(tmp_path: Path) -> None:
     """A long run, and attributes added later, may lie beyond the first bytes: then the library reads the file."""
     run = {**RUN, "targets": list(range(20000))}
     netcdf.write(
-        tmp_path / "problem.nc", {"x": (("n",), np.ones(9), {})}, netcdf.provenance("problem", run, "c")
+        tmp_path / "problem.nc", {"x": (("n",), np.ones(9), {})}, contents.provenance("problem", run, "c")
     )
     assert len(json.dumps(run)) > 1 << 16
     assert why_stale(tmp_path / "problem.nc", "problem", [json.dumps(run)], "c") == ""

@@ -17,7 +17,7 @@ from twolayer.core.data import Data
 from twolayer.core.dynamics import check_steps
 from twolayer.core.times import Times
 from twolayer.errors import ConfigError
-from twolayer.storage.netcdf import pack_trajectory, unpack_trajectory
+from twolayer.storage.contents import pack_trajectory, unpack_trajectory
 from twolayer.study.merge import merge_experiment
 from twolayer.study.registry import load
 from twolayer.study.runs import make_experiment

@@ -22,7 +22,7 @@ TRAINED_BY = ("backends", "activations", "losses", "problems", "initializations"
 def generate(options: argparse.Namespace) -> None:
     """Draw the data of a run."""
     from twolayer.stages.generate import generate as stage
-    from twolayer.storage import netcdf
+    from twolayer.storage import contents, netcdf
     from twolayer.study.job import Job
     from twolayer.study.registry import load
 
@@ -39,14 +39,14 @@ def generate(options: argparse.Namespace) -> None:
     job = Job(run, load(options.plugin_path, ("activations", "losses", "problems", "initializations")))
     variables, attributes = stage(job.problem, job.network, run, job.initialization.in_reduced_coordinates)
     job.loss(variables, attributes)  # refuse what training would
-    attributes |= netcdf.provenance("problem", run, job.code("generate"))
+    attributes |= contents.provenance("problem", run, job.code("generate"))
     netcdf.write(options.output, variables, attributes)
 
 
 def train(options: argparse.Namespace) -> None:
     """Train: weights over time, all seeds of a run."""
     from twolayer.stages.train import train as stage
-    from twolayer.storage import netcdf, verify
+    from twolayer.storage import contents, netcdf, verify
     from twolayer.study.job import Job
     from twolayer.study.memory import refuse_larger_than_machine
     from twolayer.study.registry import load
@@ -54,7 +54,7 @@ def train(options: argparse.Namespace) -> None:
     from twolayer.training.checkpoint import Log, checkpoint_of
 
     problem, attributes = netcdf.read(options.problem)
-    run = netcdf.read_run(attributes, options.problem, "problem")
+    run = contents.read_run(attributes, options.problem, "problem")
     verify.refuse_altered(problem, attributes, options.problem)
     job = Job(run, load(options.plugin_path, TRAINED_BY))  # plugins bring laws of data
     verify.refuse_problem(problem, attributes, options.problem, run)
@@ -62,8 +62,8 @@ def train(options: argparse.Namespace) -> None:
     placed, backend = job.placed(options.backend, "--backend")
     if placed.note:
         print(f"{options.output}: {placed.note}", file=sys.stderr)
-    identity = {**netcdf.provenance("trajectory", run, job.code("train")), "backend": placed.backend}
-    identity |= netcdf.made_from({"problem.nc": attributes})
+    identity = {**contents.provenance("trajectory", run, job.code("train")), "backend": placed.backend}
+    identity |= contents.made_from({"problem.nc": attributes})
     log = Log(checkpoint_of(options.output), identity, options.checkpoint)
     card = one_card() if placed.on_device else contextlib.nullcontext()
     with prompt_interrupt(), card, progress_of(options.output, job):
@@ -80,9 +80,9 @@ def train(options: argparse.Namespace) -> None:
             log,
             options.output.parent,
         )
-    made = netcdf.provenance("trajectory", run, job.code("train"))
-    made |= {"backend": placed.backend, "notes": "\n".join(notes), **netcdf.coordinates(variables)}
-    made |= netcdf.made_from({"problem.nc": attributes})
+    made = contents.provenance("trajectory", run, job.code("train"))
+    made |= {"backend": placed.backend, "notes": "\n".join(notes), **contents.coordinates(variables)}
+    made |= contents.made_from({"problem.nc": attributes})
     refuse_changed(options.problem, attributes, "problem")
     netcdf.write(options.output, variables, made)
     log.close()
@@ -113,10 +113,10 @@ def progress_of(output: Path, job: Any) -> Iterator[None]:
 def refuse_changed(path: Path, attributes: Mapping[str, Any], stage: str) -> None:
     """Refuse to write what was made from a file that has been made anew for another run since: a job may outlive its
     workflow, and a later one's results are not to be overwritten."""
-    from twolayer.storage import netcdf, verify
+    from twolayer.storage import contents, netcdf, verify
 
     _, now = netcdf.read(path, ())
-    before, after = (netcdf.read_run(found, path, stage) for found in (attributes, now))
+    before, after = (contents.read_run(found, path, stage) for found in (attributes, now))
     if other := verify.difference(after, before):
         raise DataError(
             f"{path}: has been made again for another run since it was read: {other}; nothing is written"
@@ -127,15 +127,15 @@ def measure(options: argparse.Namespace) -> None:
     """Measure the observables of a run."""
     from twolayer.core.times import Times
     from twolayer.stages.measure import measure as stage
-    from twolayer.storage import netcdf, verify
+    from twolayer.storage import contents, netcdf, verify
     from twolayer.study.job import Job
     from twolayer.study.registry import load
     from twolayer.training.checkpoint import checkpoint_of
 
     problem, attributes = netcdf.read(options.problem)
     trajectory, trained = netcdf.read(options.trajectory, by_parts=("hidden", "output"))
-    run = netcdf.read_run(trained, options.trajectory, "trajectory")
-    asked = netcdf.read_run(attributes, options.problem, "problem")
+    run = contents.read_run(trained, options.trajectory, "trajectory")
+    asked = contents.read_run(attributes, options.problem, "problem")
     verify.refuse_other_run(run, options.trajectory, asked, options.problem)
     verify.refuse_altered(problem, attributes, options.problem)
     verify.refuse_altered(trajectory, trained, options.trajectory)
@@ -143,9 +143,9 @@ def measure(options: argparse.Namespace) -> None:
     data = verify.refuse_problem(problem, attributes, options.problem, run)
     clock = job.dynamics.clock(Times(**run["times"]))
     verify.refuse_trajectory(trajectory, options.trajectory, run, clock, data.features)
-    made = netcdf.provenance("metrics", run, job.code("measure", options.metrics))
+    made = contents.provenance("metrics", run, job.code("measure", options.metrics))
     made |= {"backend": trained["backend"], "notes": trained["notes"], "trained_by": trained["code"]}
-    made |= netcdf.made_from({"problem.nc": attributes, "trajectory.nc": trained})
+    made |= contents.made_from({"problem.nc": attributes, "trajectory.nc": trained})
     variables, messages = stage(
         problem,
         attributes,
@@ -159,7 +159,7 @@ def measure(options: argparse.Namespace) -> None:
         options.output.parent,
     )
     refuse_changed(options.trajectory, trained, "trajectory")
-    netcdf.write(options.output, variables, made | netcdf.coordinates(variables))
+    netcdf.write(options.output, variables, made | contents.coordinates(variables))
     with contextlib.suppress(OSError):
         checkpoint_of(options.trajectory).unlink(missing_ok=True)
     for message in messages:
@@ -169,7 +169,7 @@ def measure(options: argparse.Namespace) -> None:
 def gather(options: argparse.Namespace) -> None:
     """Gather the metrics of all runs of an experiment into one dataset."""
     from twolayer.stages.gather import gather as stage
-    from twolayer.storage import checksum, netcdf, verify
+    from twolayer.storage import checksum, contents, netcdf, verify
     from twolayer.study.fingerprint import code_of
     from twolayer.study.runs import run_names
 
@@ -180,7 +180,7 @@ def gather(options: argparse.Namespace) -> None:
     paths = [options.experiment / name / "metrics.nc" for name in names]
     files = [netcdf.read(path) for path in paths]
     runs = [
-        netcdf.read_run(attributes, path, "metrics")
+        contents.read_run(attributes, path, "metrics")
         for path, (_, attributes) in zip(paths, files, strict=True)
     ]
     for path, (variables, attributes) in zip(paths, files, strict=True):
@@ -188,14 +188,14 @@ def gather(options: argparse.Namespace) -> None:
     verify.refuse_ungatherable(names, paths, runs, options.digest)
     for path, run, (variables, _) in zip(paths, runs, files, strict=True):
         verify.refuse_metrics(variables, path, run)
-    made = netcdf.provenance("dataset", {**runs[0], "name": "all runs"}, code_of("gather"))
+    made = contents.provenance("dataset", {**runs[0], "name": "all runs"}, code_of("gather"))
     for key in ("backend", "trained_by", "notes"):
         made[key] = "\n".join(dict.fromkeys(attributes[key] for _, attributes in files if attributes[key]))
     carried = checksum.of_list(attributes.get(checksum.KEY, "") for _, attributes in files)
-    made |= netcdf.made_from({"metrics.nc": {checksum.KEY: carried}})
+    made |= contents.made_from({"metrics.nc": {checksum.KEY: carried}})
     del made["run"]  # a variable here: it differs between the points of the sweep
     gathered = stage(runs, [variables for variables, _ in files])
-    netcdf.write(options.output, gathered, made | netcdf.coordinates(gathered, runs[0]["swept"]))
+    netcdf.write(options.output, gathered, made | contents.coordinates(gathered, runs[0]["swept"]))
 
 
 @contextlib.contextmanager

@@ -23,7 +23,7 @@ def render(options: argparse.Namespace) -> None:
 
     from twolayer.analysis.figures import style_file
     from twolayer.stages.render import render as stage
-    from twolayer.storage import netcdf
+    from twolayer.storage import contents
     from twolayer.storage.layout import experiment_of
     from twolayer.study.fingerprint import code_of
     from twolayer.study.registry import load_named
@@ -44,7 +44,7 @@ def render(options: argparse.Namespace) -> None:
         drawing.plugin,
         name,
         opened(options.datasets, options.files, paper),
-        netcdf.checksums_of(options.datasets, (*options.files, *options.claim_files), paper),
+        contents.checksums_of(options.datasets, (*options.files, *options.claim_files), paper),
         code_of("render", files),
         outputs=options.output,
         style=options.style or style_file(),
@@ -58,7 +58,7 @@ def claims(options: argparse.Namespace) -> None:
     """Evaluate the claims of a paper (--output), or print those evaluated before as a table."""
     from twolayer.analysis.claims import table
     from twolayer.stages.claims import evaluate
-    from twolayer.storage import atomic, checksum, netcdf
+    from twolayer.storage import atomic, checksum, contents
     from twolayer.study.fingerprint import code_of
 
     if options.table or not options.output:
@@ -80,7 +80,7 @@ def claims(options: argparse.Namespace) -> None:
     rows = evaluate(found, opened(options.datasets, options.files), changes_of(options))
     signed = checksum.signed_rows(
         rows,
-        netcdf.checksums_of(options.datasets, options.files),
+        contents.checksums_of(options.datasets, options.files),
         code_of("claims", [entry.file for entry in entries.values()]),
     )
     atomic.write_text(options.output, json.dumps(signed, indent=1, ensure_ascii=False) + "\n")

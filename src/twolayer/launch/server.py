@@ -190,7 +190,7 @@ def load_libraries() -> None:
     cpu_target.target_context.refresh()
 
     from twolayer.cli.arguments import parser
-    from twolayer.storage.netcdf import versions
+    from twolayer.storage.contents import versions
     from twolayer.study.fingerprint import read_package
 
     parser()

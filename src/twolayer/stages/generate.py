@@ -13,7 +13,8 @@ from twolayer.core.network import Network
 from twolayer.core.problem_spec import ProblemSpec
 from twolayer.core.seeds import random_of
 from twolayer.errors import DataError
-from twolayer.storage.netcdf import Variables, in_coordinates_of, pack_problem
+from twolayer.storage.contents import in_coordinates_of, pack_problem
+from twolayer.storage.netcdf import Variables
 
 __all__ = ["generate"]
 

@@ -12,7 +12,8 @@ from twolayer.analysis.metric import Metric
 from twolayer.core.loss import Loss
 from twolayer.core.network import Network
 from twolayer.core.trajectory import MARKS
-from twolayer.storage.netcdf import Variables, in_coordinates_of, unpack_problem, unpack_trajectory
+from twolayer.storage.contents import in_coordinates_of, unpack_problem, unpack_trajectory
+from twolayer.storage.netcdf import Variables
 from twolayer.training.measuring import for_measuring
 
 __all__ = ["measure"]

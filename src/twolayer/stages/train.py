@@ -12,7 +12,8 @@ from twolayer.core.initialization import InitializationSpec
 from twolayer.core.loss import Loss
 from twolayer.core.network import Network
 from twolayer.core.times import Times
-from twolayer.storage.netcdf import Variables, in_coordinates_of, pack_trajectory, unpack_problem
+from twolayer.storage.contents import in_coordinates_of, pack_trajectory, unpack_problem
+from twolayer.storage.netcdf import Variables
 from twolayer.training.checkpoint import Log
 from twolayer.training.stop import StopRule
 from twolayer.training.train import train as run_dynamics

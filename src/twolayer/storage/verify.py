@@ -19,7 +19,8 @@ from twolayer.core.data import Data
 from twolayer.core.trajectory import Clock
 from twolayer.errors import DataError
 from twolayer.storage import checksum
-from twolayer.storage.netcdf import Variables, parts, read_run, unpack_problem
+from twolayer.storage.contents import read_run, unpack_problem
+from twolayer.storage.netcdf import Variables, parts
 
 __all__ = [
     "difference",
