@@ -172,8 +172,17 @@ def folder() -> Path:
 
 def sources() -> dict[str, tuple[int, int]]:
     """Size and time of each source of this package."""
-    found = ((file, os.stat(file)) for file in sorted(map(str, folder().rglob("*.py"))))
-    return {file: (status.st_size, status.st_mtime_ns) for file, status in found}
+    found: dict[str, tuple[int, int]] = {}
+    waiting = [str(folder())]
+    while waiting:  # as each command waits for it: several times as fast as pathlib
+        with os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                if entry.name.endswith(".py"):
+                    status = entry.stat()
+                    found[entry.path] = (status.st_size, status.st_mtime_ns)
+                elif entry.is_dir() and entry.name != "__pycache__":
+                    waiting.append(entry.path)
+    return found
 
 
 def load_libraries() -> None:

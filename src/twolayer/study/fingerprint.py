@@ -90,8 +90,10 @@ def code_of(
 def read_package() -> None:
     """Read the sources of this package ahead, for all that this process and its copies ask of them."""
     for file in PACKAGE.rglob("*.py"):
-        computed(file.resolve())
-        imports(file.resolve())
+        computed(resolved(file))
+        imports(resolved(file))
+    for law, kind in ACCELERATIONS:
+        accelerations(law, kind)
 
 
 @cache
@@ -103,9 +105,9 @@ def of_package(
         file for key in ACCELERATIONS if key[0] in laws and key[1] in kinds for file in accelerations(*key)
     }
     other = {file for key in ACCELERATIONS for file in accelerations(*key)} - used
-    other |= {file.resolve() for law in {"population"} - laws for file in (PACKAGE / law).glob("*.py")}
-    left_out = other | {(PACKAGE / name).resolve() for name in WITHOUT_NUMBERS}
-    core = {(PACKAGE / "stages" / f"{stage}.py").resolve()}
+    other |= {resolved(file) for law in {"population"} - laws for file in (PACKAGE / law).glob("*.py")}
+    left_out = other | {resolved(PACKAGE / name) for name in WITHOUT_NUMBERS}
+    core = {resolved(PACKAGE / "stages" / f"{stage}.py")}
     if stage in PAGES:
         core.update((PACKAGE / "analysis" / "gallery" / "templates").resolve().iterdir())
     return frozenset(used | core), frozenset(left_out)
@@ -114,7 +116,7 @@ def of_package(
 @cache
 def accelerations(law: str, kind: str) -> frozenset[Path]:
     """The files of one law of data and kind of dynamics."""
-    return frozenset(file.resolve() for pattern in ACCELERATIONS[law, kind] for file in PACKAGE.glob(pattern))
+    return frozenset(resolved(file) for pattern in ACCELERATIONS[law, kind] for file in PACKAGE.glob(pattern))
 
 
 @cache

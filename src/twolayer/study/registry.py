@@ -277,30 +277,12 @@ def load_file(file: Path, name: str) -> ModuleType:
 
 
 def add(registry: Registry, module: Any, source: str, kinds: Sequence[str]) -> None:
-    """Check a plugin's hooks with pluggy, then let it register."""
-    manager = plugin_manager()
-    found: list[Registered] = []
+    """Let a plugin register; what is wrong with it becomes a failure of its source."""
     try:
-        hooks = hooks_of(module)
-        if not hooks:
-            raise PluginError(
-                'it registers nothing; mark what it has, as in @dynamics("name"), or a register_<kind> function '
-                "with @hookimpl"
-            )
-        for hook in sorted(hooks):
-            if hook.removeprefix(HOOK) not in KINDS:
-                raise PluginError(unknown_name("hook", hook, (f"{HOOK}{kind}" for kind in KINDS)))
-        manager.register(module)
-        manager.register(hooks_of_marks(module))
-        for kind in kinds:
-            if f"{HOOK}{kind}" in hooks:
-                getattr(manager.hook, f"{HOOK}{kind}")(register=collector(kind, module, source, found))
+        found = registered_by(module, source, tuple(kinds))
     except Exception as error:
         registry.failures[source] = reason_of(error)
         return
-    finally:
-        for plugin in manager.get_plugins():
-            manager.unregister(plugin)
     if clashes := [clash for entry in found if entry.kind == "metrics" for clash in registry.clashes(entry)]:
         registry.failures[source] = f"register_metrics: {clashes[0]}; rename one of them"
         return
@@ -310,6 +292,39 @@ def add(registry: Registry, module: Any, source: str, kinds: Sequence[str]) -> N
             registry.duplicates.setdefault(key, [registry.entries[key].source]).append(source)
         else:
             registry.entries[key] = entry
+
+
+REGISTERED = "__twolayer_registered__"
+"""The attribute of a plugin with what it has registered: it is asked once, a copy of the server's not at all."""
+
+
+def registered_by(module: Any, source: str, kinds: tuple[str, ...]) -> list[Registered]:
+    """What a plugin registers of the kinds, its hooks checked with pluggy; a PluginError where they are wrong."""
+    known: dict[Any, list[Registered]] = vars(module).setdefault(REGISTERED, {})
+    if (source, kinds) in known:
+        return known[source, kinds]
+    hooks = hooks_of(module)
+    if not hooks:
+        raise PluginError(
+            'it registers nothing; mark what it has, as in @dynamics("name"), or a register_<kind> function '
+            "with @hookimpl"
+        )
+    for hook in sorted(hooks):
+        if hook.removeprefix(HOOK) not in KINDS:
+            raise PluginError(unknown_name("hook", hook, (f"{HOOK}{kind}" for kind in KINDS)))
+    found: list[Registered] = []
+    manager = plugin_manager()
+    try:
+        manager.register(module)
+        manager.register(hooks_of_marks(module))
+        for kind in kinds:
+            if f"{HOOK}{kind}" in hooks:
+                getattr(manager.hook, f"{HOOK}{kind}")(register=collector(kind, module, source, found))
+    finally:
+        for plugin in manager.get_plugins():
+            manager.unregister(plugin)
+    known[source, kinds] = found
+    return found
 
 
 def collector(kind: str, module: Any, source: str, found: list[Registered]) -> Any:
