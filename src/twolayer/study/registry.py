@@ -201,7 +201,7 @@ def add_file(registry: Registry, file: Path, folder: Path, kind: str) -> None:
     except Exception as error:
         registry.failures[str(file)] = reason_of(error)
     else:
-        others = sorted(hooks_of(module) & {f"{HOOK}{other}" for other in KINDS if other != kind})
+        others = sorted(known_hooks(module) & {f"{HOOK}{other}" for other in KINDS if other != kind})
         if others:
             registry.failures[str(file)] = (
                 f"a file in {file.parent.name}/ registers {kind}, not {', '.join(others)}; "
@@ -211,6 +211,7 @@ def add_file(registry: Registry, file: Path, folder: Path, kind: str) -> None:
             add(registry, module, str(file), (kind,))
 
 
+@functools.cache
 def module_name(file: Path, folder: Path) -> str:
     """The name under which a plugin file of a folder is imported."""
     return ".".join(["twolayer_plugins", root_name(folder), *file.relative_to(folder).with_suffix("").parts])
@@ -294,16 +295,36 @@ def add(registry: Registry, module: Any, source: str, kinds: Sequence[str]) -> N
             registry.entries[key] = entry
 
 
-REGISTERED = "__twolayer_registered__"
-"""The attribute of a plugin with what it has registered: it is asked once, a copy of the server's not at all."""
+ANSWERS = "__twolayer_answers__"
+"""The attribute of a plugin with its hooks and what it has registered: it is asked once, in a copy of the server not
+at all."""
+
+
+def answers_of(module: Any) -> dict[Any, Any]:
+    """What is known of a plugin, to be added to; nothing of an object that takes no attribute."""
+    known: dict[Any, Any] = getattr(module, ANSWERS, {})
+    if not known:
+        with contextlib.suppress(AttributeError, TypeError):
+            setattr(module, ANSWERS, known)
+    return known
+
+
+def known_hooks(module: Any) -> set[str]:
+    """The names of a plugin's hooks."""
+    known = answers_of(module)
+    if "hooks" not in known:
+        known["hooks"] = hooks_of(module)
+    found: set[str] = known["hooks"]
+    return found
 
 
 def registered_by(module: Any, source: str, kinds: tuple[str, ...]) -> list[Registered]:
     """What a plugin registers of the kinds, its hooks checked with pluggy; a PluginError where they are wrong."""
-    known: dict[Any, list[Registered]] = vars(module).setdefault(REGISTERED, {})
+    known = answers_of(module)
     if (source, kinds) in known:
-        return known[source, kinds]
-    hooks = hooks_of(module)
+        remembered: list[Registered] = known[source, kinds]
+        return remembered
+    hooks = known_hooks(module)
     if not hooks:
         raise PluginError(
             'it registers nothing; mark what it has, as in @dynamics("name"), or a register_<kind> function '
