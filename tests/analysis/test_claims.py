@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import xarray as xr
 
-from twolayer.analysis.claims import Claim, table
+from twolayer.analysis.claims import Claim, evaluate, table
 from twolayer.analysis.comparison import (
     Result,
     above,
@@ -52,6 +53,16 @@ NAN = float("nan")
 )
 def test_verdicts(result: Result, verdict: str) -> None:
     assert result.verdict == verdict
+
+
+def test_a_case_of_one_experiment_says_its_changes_alone() -> None:
+    cases = {"one": close(1.0, 1.0), "two, n = 3": close(1.0, 1.0)}
+    claim = Claim(lambda data: cases, "", "", "derived", ("one", "two", "third"), apart=("one", "two"))
+    data = {name: xr.Dataset() for name in ("one", "two", "third")}
+    rows = evaluate({"is_one": claim}, data, {"one": "seeds: 2", "third": "seeds: 3"})
+    assert [row["claim"] for row in rows] == ["is_one[one]", "is_one[two, n = 3]"]
+    assert [row["changed"] for row in rows] == ["one: seeds: 2; third: seeds: 3", "third: seeds: 3"]
+    assert rows[0]["tolerance"] == "within 0 absolute"
 
 
 def test_the_table_counts_every_verdict(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from twolayer.errors import ConfigError
 from twolayer.study.registry import load
 from twolayer.study.study import load_study
 
+DATA = Path(__file__).parents[2] / "plugins" / "papers" / "boursier2022" / "data"
 REGISTRY = load(kinds=["claims"])
 FIVE = {
     "name": "points",
@@ -98,6 +99,27 @@ def test_a_loss_profile_says_where_losses_cannot_be_compared(times: dict[str, An
     markers = {line.get_marker() for line in canvas.axes[1].lines if len(line.get_xdata())}
     assert ("o" in markers) != note
     assert {line.get_linestyle() for line in canvas.axes[1].lines if line.get_marker() == "o"} <= {"None"}
+
+
+def test_the_authors_losses_are_compared_at_frames_after_the_start() -> None:
+    """The start is the authors' as the run begins from their weights: by itself it compares nothing."""
+    file = str(DATA / "boursier2022_orthogonal_seed0.nc")
+    for last, verdict in ((3, "inconclusive"), (12, "holds")):
+        data = twolayer.run(
+            {
+                "problem": {"name": "file", "path": file, "loss": "mean_square"},
+                "network": {"neurons": 60},
+                "initialization": {"name": "file", "path": file},
+                "dynamics": {"name": "gradient_descent", "step_size": 1e-3},
+                "times": {"steps": list(range(1, last + 1))},
+                "sweep": KINDS[:1],
+                "metrics": ["loss", "hidden", "output", "inputs", "targets"],
+            }
+        )
+        stored = {found.stem: xr.load_dataset(found) for found in DATA.glob("*.nc")}
+        (found,) = verdicts("authors_losses", orthogonal=data, **stored).values()
+        assert found.verdict == verdict
+        assert ("needs 10 of the" in found.detail) == (verdict == "inconclusive")
 
 
 def variant(folder: Path, times: dict[str, Any]) -> None:

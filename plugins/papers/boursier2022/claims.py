@@ -64,12 +64,21 @@ def authors_end(run: Run, files: tuple[xr.Dataset, ...]) -> xr.Dataset:
     return theirs
 
 
+FEWEST_FRAMES = 10
+"""Of the authors' frames after the start, without which no comparison with them is made."""
+
+
 def common_losses(run: Run, theirs: xr.Dataset) -> tuple[Any, Any]:
     """Our losses and the authors', along the iterations that both have."""
     import xarray as xr
 
     losses = xr.DataArray(run.loss.isel(seed=0).values, {"iteration": run.step.values})
-    return xr.align(losses, theirs["loss"])
+    ours, common = xr.align(losses, theirs["loss"])
+    after = int((common.iteration > 0).sum())
+    if after < FEWEST_FRAMES:
+        frames = f"of the {theirs.sizes['iteration'] - 1} frames that the authors saved after the start"
+        raise DataError(f"needs {FEWEST_FRAMES} {frames}; this run saves {after}")
+    return ours, common
 
 
 @paper.claim(

@@ -57,6 +57,13 @@ class Claim:
             return None
         return replace(self, experiments=kept)
 
+    def of_case(self, case: str) -> tuple[str, ...]:
+        """The experiments that a case is about: of those taken apart, the one that it is named for."""
+        first = case.partition(", ")[0]
+        if len(self.apart) < 2 or first not in self.apart:
+            return self.experiments
+        return tuple(name for name in self.experiments if name == first or name not in self.apart)
+
 
 def claim(
     statement: str,
@@ -115,7 +122,7 @@ def evaluate(
                     "figures": list(claim.figures),
                     "changed": "; ".join(
                         f"{experiment}: {changed[experiment]}"
-                        for experiment in claim.experiments
+                        for experiment in claim.of_case(case)
                         if changed and experiment in changed
                     ),
                     "threshold": "chosen after the number was seen"

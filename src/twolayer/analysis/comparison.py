@@ -50,7 +50,9 @@ def close(
     found, exact, point = worst(measured, predicted, abs(measured - predicted) - room, "farthest")
     allowed = absolute + relative * abs(exact)
     holds = abs(found - exact) <= allowed
-    judgement = judged(exact, found, f"within {tolerance}", holds, joined(point, detail), allowed)
+    judgement = judged(
+        exact, found, f"within {tolerance or '0 absolute'}", holds, joined(point, detail), allowed
+    )
     return replace(judgement, allowed=float(allowed))
 
 
