@@ -12,7 +12,7 @@ import pluggy
 
 from twolayer.core.registration import marked_kinds
 
-__all__ = ["HOOK", "KINDS", "hooks_of", "plugin_manager"]
+__all__ = ["HOOK", "KINDS", "hooks_of", "plugin_manager", "written_hooks"]
 
 hookspec = pluggy.HookspecMarker("twolayer")
 
@@ -92,6 +92,10 @@ def plugin_manager() -> PluginManager:
 
 
 def hooks_of(module: Any) -> set[str]:
-    """The names of a plugin's hooks: functions marked with @hookimpl, and one for each kind of what is marked."""
-    written = {name for name in dir(module) if hasattr(getattr(module, name, None), "twolayer_impl")}
-    return written | {f"{HOOK}{kind}" for kind in marked_kinds(module)}
+    """The names of a plugin's hooks: those written there, and one for each kind of what is marked."""
+    return written_hooks(module) | {f"{HOOK}{kind}" for kind in marked_kinds(module)}
+
+
+def written_hooks(module: Any) -> set[str]:
+    """The names of the functions of a plugin that are marked with @hookimpl."""
+    return {name for name in dir(module) if hasattr(getattr(module, name, None), "twolayer_impl")}

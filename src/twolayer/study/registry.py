@@ -24,7 +24,7 @@ from typing import Any
 
 from twolayer.core.registration import hooks_of_marks
 from twolayer.errors import ConfigError, PluginError, unknown_name
-from twolayer.study.hooks import HOOK, KINDS, hooks_of, plugin_manager
+from twolayer.study.hooks import HOOK, KINDS, hooks_of, plugin_manager, written_hooks
 from twolayer.study.plugin_checks import OF_PAPERS, check
 from twolayer.study.plugin_errors import reason_of
 from twolayer.study.schema import build
@@ -201,7 +201,7 @@ def add_file(registry: Registry, file: Path, folder: Path, kind: str) -> None:
     except Exception as error:
         registry.failures[str(file)] = reason_of(error)
     else:
-        others = sorted(known_hooks(module) & {f"{HOOK}{other}" for other in KINDS if other != kind})
+        others = sorted(known_of(module).hooks & {f"{HOOK}{other}" for other in KINDS if other != kind})
         if others:
             registry.failures[str(file)] = (
                 f"a file in {file.parent.name}/ registers {kind}, not {', '.join(others)}; "
@@ -295,36 +295,36 @@ def add(registry: Registry, module: Any, source: str, kinds: Sequence[str]) -> N
             registry.entries[key] = entry
 
 
-ANSWERS = "__twolayer_answers__"
-"""The attribute of a plugin with its hooks and what it has registered: it is asked once, in a copy of the server not
-at all."""
+KNOWN = "__twolayer_known__"
+"""The attribute of a plugin with what was found in it, which a copy of the server then need not look for."""
 
 
-def answers_of(module: Any) -> dict[Any, Any]:
-    """What is known of a plugin, to be added to; nothing of an object that takes no attribute."""
-    known: dict[Any, Any] = getattr(module, ANSWERS, {})
-    if not known:
-        with contextlib.suppress(AttributeError, TypeError):
-            setattr(module, ANSWERS, known)
-    return known
+@dataclass
+class Known:
+    """A plugin's hooks, whether any is a function, which may register something else each time, and what the marked
+    ones have registered, by source and kinds."""
+
+    hooks: set[str]
+    written: bool
+    registered: dict[tuple[str, tuple[str, ...]], list[Registered]] = field(default_factory=dict)
 
 
-def known_hooks(module: Any) -> set[str]:
-    """The names of a plugin's hooks."""
-    known = answers_of(module)
-    if "hooks" not in known:
-        known["hooks"] = hooks_of(module)
-    found: set[str] = known["hooks"]
+def known_of(module: Any) -> Known:
+    """What is known of a plugin."""
+    found = getattr(module, "__dict__", {}).get(KNOWN)
+    if not isinstance(found, Known):
+        found = Known(hooks_of(module), bool(written_hooks(module)))
+        with contextlib.suppress(AttributeError, TypeError):  # of an entry point that takes no attribute
+            setattr(module, KNOWN, found)
     return found
 
 
 def registered_by(module: Any, source: str, kinds: tuple[str, ...]) -> list[Registered]:
     """What a plugin registers of the kinds, its hooks checked with pluggy; a PluginError where they are wrong."""
-    known = answers_of(module)
-    if (source, kinds) in known:
-        remembered: list[Registered] = known[source, kinds]
-        return remembered
-    hooks = known_hooks(module)
+    known = known_of(module)
+    if (source, kinds) in known.registered:
+        return known.registered[source, kinds]
+    hooks = known.hooks
     if not hooks:
         raise PluginError(
             'it registers nothing; mark what it has, as in @dynamics("name"), or a register_<kind> function '
@@ -344,7 +344,8 @@ def registered_by(module: Any, source: str, kinds: tuple[str, ...]) -> list[Regi
     finally:
         for plugin in manager.get_plugins():
             manager.unregister(plugin)
-    known[source, kinds] = found
+    if not known.written:
+        known.registered[source, kinds] = found
     return found
 
 
