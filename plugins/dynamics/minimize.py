@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from twolayer import InstantUpdate, Network, Problem, Weights, dynamics
 from twolayer.core.arrays import to_host
 from twolayer.core.network import placed_like
+from twolayer.core.saved_state import StateStore
 from twolayer.core.seeds import over_seeds
 from twolayer.core.trajectory import FlowWeights
+
+from ._trust_region import Iterate, trust_region
 
 POLISH = 60
 """Newton's steps after the trust region, at most."""
@@ -45,6 +49,8 @@ class Minimize(InstantUpdate):
     stays_in_span = True  # gradients and Newton's steps are combinations of students and teachers
 
     host_reason = "minimize is computed on the host"
+    states: ClassVar[StateStore | None] = None
+    """Where the state of a single seed is saved between iterations."""
 
     def __post_init__(self) -> None:
         if self.weight_decay < 0:
@@ -61,6 +67,12 @@ class Minimize(InstantUpdate):
     def seed_by_seed(self, problem: Problem) -> bool:
         """But where the minimum is known in closed form."""
         return not problem.closed_minimum
+
+    def with_states(self, states: StateStore) -> Self:
+        """The same with a place for its state."""
+        found = copy.copy(self)
+        object.__setattr__(found, "states", states)
+        return found
 
     def update(self, problem: Problem, weights: Weights, random: Sequence[np.random.Generator]) -> Weights:
         """The stationary points, and for each seed what was not reached."""
@@ -91,32 +103,38 @@ class Minimize(InstantUpdate):
                 weights,
                 "minimize: the loss and its derivatives are not finite at its start, which is too large",
             )
-        vector = start
-        if objective.steepness(vector) > self.gradient_norm:
-            vector = self.trusted(objective, start)
-        vector = polished(objective, vector)
+        found = None if self.states is None else self.states.load()
+        vector, steps = start, 0
+        if found is not None and "polished" in found:
+            vector, steps = found["polished"]["vector"], found["polished"]["steps"]
+        elif objective.steepness(start) > self.gradient_norm:
+            vector = self.trusted(objective, Iterate(start) if found is None else Iterate(**found["trusted"]))
+
+        def save(vector: Any, steps: int) -> None:
+            if self.states is not None:
+                self.states.offer(lambda: {"polished": {"vector": vector, "steps": steps}})
+
+        vector = polished(objective, vector, steps, save)
         return objective.weights(vector), self.shortfall(objective, vector)
 
-    def trusted(self, objective: TrainedObjective, start: Any) -> Any:
+    def trusted(self, objective: TrainedObjective, begin: Iterate) -> Any:
         """Where SciPy's trust regions end: exact ones, or by conjugate gradients where the Hessian has rows of zeros,
         for which the estimate of its smallest singular value divides by 0."""
-        from scipy.optimize import minimize
 
-        def end(method: str) -> Any:
-            return minimize(
-                objective.value,
-                start,
-                jac=objective.slope,
-                hess=objective.curvature,
-                method=method,
-                options={"gtol": self.gradient_norm, "maxiter": self.iterations},
-            ).x
+        def save(reached: Iterate) -> None:
+            if self.states is not None:
+                self.states.offer(lambda: {"trusted": reached.state()})
 
-        try:
-            return end("trust-exact")
-        except (ValueError, np.linalg.LinAlgError):
-            with np.errstate(divide="ignore", invalid="ignore"):  # a flat direction, which it then leaves
-                return end("trust-ncg")
+        def end(begin: Iterate) -> Any:
+            return trust_region(objective, begin, self.gradient_norm, self.iterations, save)
+
+        if begin.exact:
+            try:
+                return end(begin)
+            except (ValueError, np.linalg.LinAlgError):
+                begin = Iterate(objective.vector_of(objective.start), exact=False)
+        with np.errstate(divide="ignore", invalid="ignore"):  # a flat direction, which it then leaves
+            return end(begin)
 
     def shortfall(self, objective: TrainedObjective, vector: Any) -> str:
         """What is not reached, or ""."""
@@ -179,10 +197,13 @@ class TrainedObjective:
         return 0.5 * (matrix + matrix.T) + decay * np.eye(len(vector))
 
 
-def polished(objective: TrainedObjective, vector: Any) -> Any:
-    """The vector after steps of Newton's method, as long as one of them lowers the gradient."""
+def polished(objective: TrainedObjective, vector: Any, steps: int, save: Callable[[Any, int], None]) -> Any:
+    """The vector after steps of Newton's method, as long as one of them lowers the gradient.
+
+    steps: taken already. save: is called with each vector, and the steps to it.
+    """
     slope = objective.slope(vector)
-    for _ in range(POLISH):
+    for done in range(steps, POLISH):
         values, modes = np.linalg.eigh(objective.curvature(vector))
         force = modes.T @ slope
         for flat in FLAT:
@@ -193,6 +214,7 @@ def polished(objective: TrainedObjective, vector: Any) -> Any:
             lower = [pair for pair in tried if np.linalg.norm(pair[1]) < np.linalg.norm(slope)]
             if lower:
                 vector, slope = lower[0]
+                save(vector, done + 1)
                 break
         else:
             break

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import itertools
+import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import ClassVar, Self
 
 import numpy as np
 
 from twolayer import Flow, Loss, Network, Problem, ProblemSpec, Weights, dynamics
 from twolayer.core.arrays import to_host
 from twolayer.core.network import placed_like
+from twolayer.core.saved_state import StateStore
 from twolayer.core.trajectory import Clock, FlowWeights
 from twolayer.population.order_parameters import (
     OrderParameterEquations,
@@ -44,6 +46,9 @@ class OrderParameters(Flow):
 
     stays_in_span = True
     kinds = frozenset()  # none of the code that accelerates flows of weights
+    states: ClassVar[StateStore | None] = None
+    """Where the state of a single seed is saved between steps."""
+
     host_reason = "the equations of order parameters are integrated on the host"
 
     def __post_init__(self) -> None:
@@ -97,6 +102,20 @@ class OrderParameters(Flow):
         """Yes: the overlaps are those of the weights."""
         return True
 
+    def resumes(self) -> bool:
+        """Not from saved times: the integrator's steps go beyond them. It saves its state."""
+        return False
+
+    def seed_by_seed(self, problem: Problem) -> bool:
+        """Yes."""
+        return True
+
+    def with_states(self, states: StateStore) -> Self:
+        """The same with a place for its state."""
+        found = copy.copy(self)
+        object.__setattr__(found, "states", states)
+        return found
+
     def trajectory(
         self, problem: Problem, weights: Weights, clock: Clock, random: Sequence[np.random.Generator]
     ) -> Iterator[Weights]:
@@ -136,7 +155,5 @@ class OrderParameters(Flow):
         def velocity(time: float, state: np.ndarray) -> np.ndarray:
             return equations.velocity(state.reshape(shape)).ravel()
 
-        states = order_8(velocity, start, times, self.rtol, self.atol)
-        yield hidden
-        for state in itertools.islice(states, 1, None):
-            yield frame.hidden(state.reshape(shape))
+        for index, state in enumerate(order_8(velocity, start, times, self.rtol, self.atol, self.states)):
+            yield frame.hidden(state.reshape(shape)) if index else hidden

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 __all__ = ["AT_A_TIME", "Budget", "pause", "reason_of"]
@@ -32,6 +33,14 @@ class Budget:
         if time.monotonic() - self.begin > self.seconds:
             return f"{MARK}max_seconds: {self.seconds:g} is spent at time {reached:.6g}"
         return ""
+
+    def used(self) -> list[float]:
+        """Steps and seconds so far."""
+        return [self.taken, time.monotonic() - self.begin]
+
+    def go_on(self, used: Sequence[float]) -> None:
+        """Count from what `used` was before a crash."""
+        self.taken, self.begin = int(used[0]), time.monotonic() - used[1]
 
 
 def pause(budget: Budget | None, most: int) -> int:

@@ -16,6 +16,7 @@ from twolayer.core.loss import Loss
 from twolayer.core.network import Network, Weights
 from twolayer.core.problem import Problem
 from twolayer.core.problem_spec import ProblemSpec
+from twolayer.core.saved_state import StateStore
 from twolayer.core.times import Times
 from twolayer.core.trajectory import Clock, FlowWeights, WeightsWithMemory
 from twolayer.errors import TrainingError
@@ -153,6 +154,12 @@ class Dynamics(ABC):
         there (`trajectory.WeightsWithMemory`) and random generators are all its state, so that `trajectory` may be
         called again from them, with a clock that begins there. Where not, its trajectory begins again."""
         return self.restarts()
+
+    def with_states(self, states: StateStore) -> Self:
+        """The same, which saves the state of its next call of `trajectory`, of a single seed, there, and goes on from
+        the one that it finds: for a dynamics that carries more than memory from step to step. It yields all frames
+        again, those before that state of any value: they are in the log. Most have none to save."""
+        return self
 
     def with_trajectories(
         self, trajectory_of: Callable[[Dynamics], Callable[..., Iterator[Weights]]]

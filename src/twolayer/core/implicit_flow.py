@@ -16,6 +16,7 @@ from scipy.integrate import DOP853, Radau
 
 from twolayer.core.budget import Budget
 from twolayer.core.network import Weights
+from twolayer.core.saved_state import State, StateStore, restore_solver, solver_state
 from twolayer.core.trajectory import FlowWeights
 
 __all__ = ["implicit_flow", "linear_fall"]
@@ -44,21 +45,35 @@ def implicit_flow(
     rtol: float,
     atol: float,
     budget: Budget | None = None,
+    states: StateStore | None = None,
 ) -> Iterator[FlowWeights]:
     """dθ/dt = −∇(L + (weight_decay/2)|θ|²) over the trained parameters of one seed at `times`, of which the first is
     the start: a frame for each as soon as it is reached, hidden (neuron, feature), output (neuron,).
 
     problem: on the host, of that seed, with a `gradient` and a `hessian`. Where the integrator cannot go on, a state
     from which the loss would fall by less than `AT_REST` stands to the end; otherwise frames are NaN from there on,
-    and `stall` says when. So they are beyond the budget.
+    and `stall` says when. So they are beyond the budget. states: where the state is saved after steps; from one that
+    is found there, the frames after it are yielded.
     """
     system = SmoothSystem(problem, start, weight_decay)
     state = system.packed(system.start)
-    yield FlowWeights(system.start.hidden, system.start.output)
-    saved = 1
-    solver = system.solver(float(times[0]), state, float(times[-1]), rtol, atol)
-    since, steps = float(times[0]), 0
+    found = None if states is None else states.load()
+    if states is None or found is None:
+        yield FlowWeights(system.start.hidden, system.start.output)
+        saved, since, steps = 1, float(times[0]), 0
+        solver = system.solver(float(times[0]), state, float(times[-1]), rtol, atol)
+    else:
+        saved, since, steps = states.frames, found["since"], found["steps"]
+        solver = system.solver(float(times[0]), state, float(times[-1]), rtol, atol, found["implicit"])
+        restore_solver(solver, found["solver"])
+
+    def current() -> State:
+        implicit = isinstance(solver, Radau)
+        return {"since": since, "steps": steps, "implicit": implicit, "solver": solver_state(solver)}
+
     while saved < len(times):
+        if states is not None:
+            states.offer(current)
         solver.atol = system.floors(solver.y, rtol, atol)
         with np.errstate(over="ignore", invalid="ignore"):
             solver.step()

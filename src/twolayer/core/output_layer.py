@@ -19,6 +19,7 @@ from twolayer.core.arrays import array_namespace, to_host
 from twolayer.core.budget import Budget
 from twolayer.core.network import Weights
 from twolayer.core.problem import Problem
+from twolayer.core.saved_state import StateStore
 from twolayer.core.trajectory import FlowWeights
 from twolayer.errors import TrainingError
 
@@ -132,6 +133,7 @@ class OutputLayer(Problem):
         tolerance: tuple[float, float],
         resting: Array,
         budget: Budget | None = None,
+        states: StateStore | None = None,
     ) -> Iterator[FlowWeights]:
         """Gradient flow of one seed on the host at `times`, the first of which is the start's, in closed form:
 

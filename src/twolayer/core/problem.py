@@ -13,6 +13,7 @@ from array_api_compat import device
 from twolayer.core.arrays import array_namespace, norm, to_host
 from twolayer.core.budget import Budget
 from twolayer.core.network import Network, Weights
+from twolayer.core.saved_state import StateStore
 from twolayer.core.trajectory import FlowWeights
 from twolayer.errors import TrainingError
 
@@ -154,12 +155,14 @@ class Problem(ABC):
         tolerance: tuple[float, float],
         resting: Array,
         budget: Budget | None = None,
+        states: StateStore | None = None,
     ) -> Iterator[FlowWeights]:
         """Gradient flow of one seed on the host at `times`, the first of which is the start's: a frame for each,
         hidden (neuron, feature), output (neuron,), as soon as it is reached; NaN from a stall on.
 
         weights: of the seed, in float64. tolerance: of a step, relative and absolute. resting: see `FlowWeights`.
-        budget: how much the flow may take; beyond it frames are NaN.
+        budget: how much the flow may take; beyond it frames are NaN. states: where the state is saved between steps;
+        from one that is found there, the frames after it are yielded.
         """
         raise TrainingError(f"{type(self).__name__} has no gradient flow")
 

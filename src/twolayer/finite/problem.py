@@ -15,6 +15,7 @@ from twolayer.core.data import Arrays, Data, law_of
 from twolayer.core.loss import Loss, loss_of
 from twolayer.core.network import Network, Weights
 from twolayer.core.problem import Problem, block_diagonal
+from twolayer.core.saved_state import StateStore
 from twolayer.core.seeds import subset
 from twolayer.core.trajectory import FlowWeights
 from twolayer.errors import TrainingError
@@ -325,6 +326,7 @@ class EmpiricalProblem(Problem):
         tolerance: tuple[float, float],
         resting: Array,
         budget: Budget | None = None,
+        states: StateStore | None = None,
     ) -> Iterator[FlowWeights]:
         """The exact flow between events (`finite.flow`) of two slopes and a square loss; of a smooth σ, whatever the
         loss, the implicit one (`core.implicit_flow`)."""
@@ -334,7 +336,7 @@ class EmpiricalProblem(Problem):
 
             data = self.data.of_seed(seed).mapped(lambda array: to_host(array).astype(np.float64))
             problem = data.problem(self.network)
-            for frame in implicit_flow(problem, weights, times, weight_decay, *tolerance, budget):
+            for frame in implicit_flow(problem, weights, times, weight_decay, *tolerance, budget, states):
                 yield replace(frame, resting=resting)
             return
         if not square:
@@ -360,9 +362,10 @@ class EmpiricalProblem(Problem):
             atol=tolerance[1],
             resting=resting,
             budget=budget,
+            states=states,
         )
         reached, stalled = FlowWeights(weights.hidden, weights.output, resting=resting), False
-        for _ in times:
+        for _ in times if states is None else times[states.frames :]:
             if not stalled:
                 try:
                     there = next(frames)

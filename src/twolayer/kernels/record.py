@@ -76,6 +76,11 @@ class Record:
         object.__setattr__(self, "words", table)
         object.__setattr__(self, "address", table.__array_interface__["data"][0])
 
+    @property
+    def arrays(self) -> dict[str, Any]:
+        """Its arrays by name."""
+        return {name: getattr(self, name) for name, _, wanted in words_of(type(self)) if wanted is not None}
+
 
 @once
 def words_of(cls: Any) -> list[tuple[str, Any, Any]]:

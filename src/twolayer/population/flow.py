@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -21,6 +21,14 @@ from twolayer.core.arrays import norm
 from twolayer.core.budget import AT_A_TIME, Budget, pause
 from twolayer.core.implicit_flow import linear_fall
 from twolayer.core.network import FIXED, TIED, TRAINED, Weights
+from twolayer.core.saved_state import (
+    State,
+    StateStore,
+    restore,
+    restore_solver,
+    solver_state,
+    state_of,
+)
 from twolayer.core.trajectory import FlowWeights
 from twolayer.population.closed_form import Units, unit
 from twolayer.population.leaving_zero import DirectionalDerivative, minima
@@ -79,6 +87,7 @@ def flow_frames(
     atol: float,
     moved: Any | None = None,
     budget: Budget | None = None,
+    states: StateStore | None = None,
 ) -> Iterator[FlowWeights]:
     """dθ/dt = −∇(L + (weight_decay/2)|θ|²) of one seed on the host at `times`, of which the first is the start.
 
@@ -88,11 +97,14 @@ def flow_frames(
     moved (neuron,): which students have left their start, and are at 0 because they came there; default: none that
     is at 0. A student that reaches 0 stays until a direction of descent opens there (`leaving_zero`), and leaves
     along the steepest; one that starts there moves as σ'(0) says: it stays where that is 0.
-    budget: beyond it frames are NaN, and `stall` says so.
+    budget: beyond it frames are NaN, and `stall` says so. states: where the state is saved between steps; from one
+    that is found there, the frames after it are yielded.
     """
     state = system.packed(system.start)
     saved, stop = 1, float(times[-1])
-    yield system.to_weights(state, 0)
+    found = None if states is None else states.load()
+    if found is None:
+        yield system.to_weights(state, 0)
     if not np.isfinite(state).all():  # the stage before stopped early
         yield from itertools.repeat(system.to_weights(state * np.nan, 0), len(times) - 1)
         return
@@ -104,7 +116,28 @@ def flow_frames(
     part, coarse = Segment(system, time, state, stop, rtol, atol, 1.0), 1.0
     progress = Progress(time)
     final, spent = state * np.nan, ""
+    if states is not None and found is not None:
+        saved, coarse = states.frames, found["coarse"]
+        part = Segment(system, found["start"], found["first"], stop, rtol, atol, coarse, 1.0)
+        part.solver.restore(found["solver"])
+        system.restore(found["system"])
+        zero.restore(found["zero"])
+        restore(progress, found["progress"])
+
+    def current() -> State:
+        return {
+            "coarse": coarse,
+            "start": part.start,
+            "first": part.first,
+            "solver": part.solver.state(),
+            "system": system.state(),
+            "zero": zero.state(),
+            "progress": asdict(progress),
+        }
+
     while saved < len(times):
+        if states is not None:
+            states.offer(current)
         solver = part.solver
         quiet = not zero.dead.any() and not part.negligible.any() and coarse == 1.0
         progress.pause = pause(budget, AT_A_TIME)
@@ -205,9 +238,17 @@ class Integrator(Protocol):
     def between(self) -> Callable[[float], Any]:
         """The state as a function of time in the last step."""
 
+    def state(self) -> State:
+        """All that the next step depends on."""
+
+    def restore(self, state: State) -> None:
+        """Go on from a state of an integrator that began as this one."""
+
 
 class ReferenceRadau:
     """As `Integrator`: scipy's Radau IIA of order 5."""
+
+    BETWEEN_STEPS = ("t", "y", "t_old", "y_old", "size", "failed")
 
     def __init__(
         self, system: OdeSystem, span: tuple[float, float], state: Any, rates: Any,
@@ -253,6 +294,16 @@ class ReferenceRadau:
         dense: Callable[[float], Any] = self.solver.dense_output()
         return dense
 
+    def state(self) -> State:
+        """As `Integrator.state`."""
+        return {"solver": solver_state(self.solver), **state_of(self, self.BETWEEN_STEPS)}
+
+    def restore(self, state: State) -> None:
+        """As `Integrator.restore`."""
+        restore_solver(self.solver, state["solver"])
+        for name in self.BETWEEN_STEPS:
+            setattr(self, name, state[name])
+
 
 class AtZero:
     """Which students are at 0, when they leave, and in which direction."""
@@ -268,6 +319,20 @@ class AtZero:
         self.last_search: tuple[Any, float] | None = None
         """The units times their coefficients at the last search for descent directions, and by how much φ was
         above 0."""
+
+    def state(self) -> State:
+        """All that it knows of the path."""
+        search = None
+        if self.last_search is not None:
+            search = {"weighted": self.last_search[0], "height": self.last_search[1]}
+        return {**state_of(self, ("forks", "dead", "largest", "arrived_from")), "search": search}
+
+    def restore(self, state: State) -> None:
+        """Go on from what another one knew."""
+        for name in ("forks", "dead", "largest", "arrived_from"):
+            setattr(self, name, state[name])
+        search = state["search"]
+        self.last_search = None if search is None else (search["weighted"], search["height"])
 
     def arrived(self, state: Any) -> Any | None:
         """The state with students set to 0 that move into it and are as good as there; None without any."""
@@ -468,6 +533,14 @@ class OdeSystem:
             problem.network.mode
         ]
         """Which students can reach 0 in finite time and rest there: others shrink exponentially."""
+
+    def state(self) -> State:
+        """What of it changes along the path."""
+        return state_of(self, ("since", "most"))
+
+    def restore(self, state: State) -> None:
+        """Go on from it."""
+        self.since, self.most = state["since"], state["most"]
 
     def packed(self, weights: Weights) -> Any:
         """Hidden weights neuron by neuron, then output weights where they are trained."""

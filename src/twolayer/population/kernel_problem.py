@@ -21,6 +21,7 @@ from twolayer.core.arrays import array_namespace, to_host
 from twolayer.core.budget import Budget
 from twolayer.core.network import Weights
 from twolayer.core.problem import block_diagonal
+from twolayer.core.saved_state import StateStore
 from twolayer.core.trajectory import FlowWeights
 from twolayer.population.gaussian_kernel import Pairs, SingleMoments, pairs_of
 from twolayer.population.teacher_problem import TeacherProblem, lifted, reduced
@@ -103,13 +104,14 @@ class KernelProblem(TeacherProblem):
         tolerance: tuple[float, float],
         resting: Array,
         budget: Budget | None = None,
+        states: StateStore | None = None,
     ) -> Iterator[FlowWeights]:
         """The implicit flow (`core.implicit_flow`) in min(d, m + k) coordinates."""
         from twolayer.core.implicit_flow import implicit_flow  # loads scipy
 
         data = self.data.mapped(lambda array: to_host(array).astype("float64"))
         (problem, start), basis = reduced(replace(self, data=data), self.network.with_tied_outputs(weights))
-        for frame in implicit_flow(problem, start, times, weight_decay, *tolerance, budget):
+        for frame in implicit_flow(problem, start, times, weight_decay, *tolerance, budget, states):
             full = lifted(frame, basis)
             yield FlowWeights(full.hidden, full.output, stall=frame.stall, resting=resting)
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from twolayer.core.arrays import norm
 from twolayer.core.network import Weights
+from twolayer.core.saved_state import State, restore
 from twolayer.population import flow, numba_radau
 from twolayer.population.flow import Integrator, OdeSystem, Progress
 from twolayer.population.numba_law import Law, Work
@@ -233,3 +234,13 @@ class CompiledRadau:
             return old + weights @ stages
 
         return state
+
+    def state(self) -> State:
+        """As `Integrator.state`."""
+        marks = {str(index): number for index, number in enumerate(self.mark)}
+        return {"memory": self.memory.arrays, "mark": marks}
+
+    def restore(self, state: State) -> None:
+        """As `Integrator.restore`."""
+        restore(self.memory, state["memory"])
+        self.mark = tuple(state["mark"].values())

@@ -12,6 +12,7 @@ Arnaboldi et al. 2023. The first parts need no more than the kernel K of Ïƒ: E Ï
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -19,6 +20,7 @@ from typing import Any, Literal
 import numpy as np
 
 from twolayer.core.activation import Activation, GaussianKernel, TwoSlope
+from twolayer.core.saved_state import StateStore, restore_solver, solver_state
 from twolayer.population.closed_form import unit
 from twolayer.population.two_slope_kernel import TwoSlopeKernel
 
@@ -117,17 +119,25 @@ class WeightsOfOverlaps:
         return inside + (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T @ self.outside.T
 
 
-def order_8(velocity: Velocity, start: Array, times: Array, rtol: float, atol: float) -> Iterator[Array]:
+def order_8(
+    velocity: Velocity, start: Array, times: Array, rtol: float, atol: float, states: StateStore | None = None
+) -> Iterator[Array]:
     """The solution at increasing times, the first of which is the start's, by Dormand and Prince's method of order 8
-    with its interpolant; ends early where steps become too small."""
+    with its interpolant; ends early where steps become too small. states: where the state is saved between steps. From
+    one that is found there it goes on, and yields the start for each of the times before."""
     from scipy.integrate import DOP853  # loads scipy
 
-    yield start
+    found = None if states is None else states.load()
+    index = 1 if states is None or found is None else states.frames
+    yield from itertools.repeat(start, index)
     if len(times) == 1:
         return
     solver = DOP853(velocity, times[0], start, times[-1], rtol=rtol, atol=atol)
-    index = 1
+    if found is not None:
+        restore_solver(solver, found)
     while index < len(times):
+        if states is not None:
+            states.offer(lambda: solver_state(solver))
         solver.step()
         if solver.status == "failed" or not np.isfinite(solver.y).all():
             return

@@ -20,6 +20,7 @@ from twolayer.core.budget import Budget
 from twolayer.core.compensated import two_product
 from twolayer.core.data import Arrays, Data
 from twolayer.core.network import Network, Weights
+from twolayer.core.saved_state import StateStore
 from twolayer.core.trajectory import FlowWeights
 from twolayer.population import closed_form, orthogonal_form
 from twolayer.population.closed_form import Factors, Units, outer, unit
@@ -326,6 +327,7 @@ class PopulationProblem(TeacherProblem):
         atol: float,
         moved: Array | None = None,
         budget: Budget | None = None,
+        states: StateStore | None = None,
     ) -> Iterator[FlowWeights]:
         """Gradient flow of one seed on the host at `times`, the first of which is the start's, by
         `population.flow` in min(d, m + k) coordinates: hidden (neuron, feature) and output (neuron,) of each."""
@@ -334,7 +336,7 @@ class PopulationProblem(TeacherProblem):
         data = self.data.mapped(lambda array: to_host(array).astype("float64"))
         (problem, start), basis = reduced(replace(self, data=data), self.network.with_tied_outputs(weights))
         system = problem.ode_system(start, weight_decay)
-        for frame in flow_frames(system, times, rtol, atol, moved, budget):
+        for frame in flow_frames(system, times, rtol, atol, moved, budget, states):
             full = lifted(frame, basis)
             yield FlowWeights(full.hidden, full.output, frame.forks, frame.stall)
 
@@ -347,12 +349,13 @@ class PopulationProblem(TeacherProblem):
         tolerance: tuple[float, float],
         resting: Array,
         budget: Budget | None = None,
+        states: StateStore | None = None,
     ) -> Iterator[FlowWeights]:
         """The implicit flow (`population.flow`); a student at 0 at the start, not resting there, moves by σ'(0)."""
         moved = weights.hidden.any(-1) | (resting > 0)
         # One that started at 0 has left it where σ'(0) ≠ 0, and rests if it is there again.
         resting = (moved | (self.factors.resting != 0)).astype("int8")
-        for frame in self.flow_frames(weights, times, weight_decay, *tolerance, moved, budget):
+        for frame in self.flow_frames(weights, times, weight_decay, *tolerance, moved, budget, states):
             yield replace(frame, resting=resting)
 
     def ode_system(self, start: Weights, weight_decay: float) -> Any:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from twolayer.core.arrays import norm
+from twolayer.core.saved_state import State, restore, state_of
 from twolayer.population.flow import Progress
 from twolayer.population.numba_rock import Room, find_velocity, take_step
 from twolayer.population.numba_wide_law import Columns
@@ -289,6 +290,21 @@ class RockFlow:
 
         return state
 
+    BETWEEN_STEPS = (
+        "t", "t_old", "y_old", "velocity_old", "size", "size_old", "error_old", "longest", "stages", "plain",
+        "plain_old", "direction", "top", "age", "refused", "failed",
+    )  # fmt: skip
+
+    def state(self) -> State:
+        """As `Integrator.state`."""
+        return {"room": self.room.arrays, **state_of(self, self.BETWEEN_STEPS)}
+
+    def restore(self, state: State) -> None:
+        """As `Integrator.restore`."""
+        restore(self.room, state["room"])
+        for name in self.BETWEEN_STEPS:
+            setattr(self, name, state[name])
+
 
 class WideFlow:
     """As `Integrator`: `RockFlow` while it costs less than the implicit method, else that, one step at a time.
@@ -359,3 +375,27 @@ class WideFlow:
         if not self.failed and self.cost.should_return(self.current, self.explicit):
             self.following = self.explicit
         return []
+
+    def state(self) -> State:
+        """As `Integrator.state`."""
+        others = [each for each in (self.current, self.following) if each not in (None, self.explicit)]
+        return {
+            "explicit": self.explicit.state(),
+            "implicit": others[0].state() if others else None,
+            "current": self.current is self.explicit,
+            "following": None if self.following is None else self.following is self.explicit,
+            "rate": self.cost.measured[0],
+            "until": self.cost.measured[1],
+        }
+
+    def restore(self, state: State) -> None:
+        """As `Integrator.restore`."""
+        self.explicit.restore(state["explicit"])
+        self.cost.measured = (state["rate"], state["until"])
+        implicit: Any = None
+        if state["implicit"] is not None:
+            implicit = self.implicit(self.explicit)
+            implicit.restore(state["implicit"])
+        self.current = self.explicit if state["current"] else implicit
+        following = state["following"]
+        self.following = None if following is None else self.explicit if following else implicit

@@ -4,8 +4,9 @@ A training calls the trajectories of its dynamics, one for each stage, section o
 flow. What such a call yields depends on its arguments alone. So the file is a log of calls: each by a hash of its
 arguments, with the frames that it has yielded, the states of the random generators with them, and the weights that it
 has reached since. A training that begins again makes the same calls: those in the log are read, not computed, and the
-last goes on where the log ends. The log only grows, each record with its checksum, so that of a write that was cut
-short the records before count.
+last goes on where the log ends. Flows and minimisations of a seed, which carry more than the weights from step to
+step, save all of their state there (`core.saved_state`). Records are added at the end, each with its checksum, so that
+of a write that was cut short the records before count; states that later ones replace are left out now and then.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import struct
 import threading
 import time
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -27,6 +28,7 @@ import numpy as np
 
 from twolayer.core.arrays import to_host
 from twolayer.core.network import Weights, placed_like
+from twolayer.core.saved_state import State
 from twolayer.core.trajectory import FlowWeights, WeightsWithMemory
 
 __all__ = ["Checkpoint", "Log", "checkpoint_of", "placed", "restore", "states"]
@@ -51,15 +53,21 @@ class Checkpoint:
             raise ValueError(f"seconds: must be 0 or above, is {self.seconds!r}")
 
 
+REPLACED = 2**28
+"""Bytes of replaced states after which the file is written again without them."""
+
+
 @dataclass
 class LoggedCall:
-    """What the log has of one call: frames in their order, and the last state after them.
+    """What the log has of one call: frames in their order, the last state of a descent after them, and the last state
+    inside a flow or a minimisation, wherever between them.
 
     Each is where its record lies in the file.
     """
 
     frames: list[tuple[int, int]] = field(default_factory=list)
     state: tuple[int, int] | None = None
+    inside: tuple[int, int] | None = None
 
 
 class Log:
@@ -78,7 +86,10 @@ class Log:
         self.lock = threading.RLock()
         self.file: BinaryIO | None = None
         self.usable = True
-        self.last = time.monotonic()
+        self.last = self.begun = time.monotonic()
+        self.saved: dict[str, tuple[float, int]] = {}
+        """Of calls of this process: when a state was saved last, and its bytes."""
+        self.replaced = 0
         if path.is_file():
             self.open()
 
@@ -100,6 +111,8 @@ class Log:
                 call = self.calls.setdefault(meta["call"], LoggedCall())
                 if meta["kind"] == "state":
                     call.state = (start, length)
+                elif meta["kind"] == "inside":
+                    call.inside = (start, length)
                 elif meta["index"] == len(call.frames):
                     call.frames.append((start, length))
                     call.state = None
@@ -113,21 +126,46 @@ class Log:
         self.pending.append(HEADER.pack(MARK, len(record), zlib.crc32(record)) + record)
         self.size += len(record)
 
-    def frame(self, call: str, index: int, weights: Weights, random: Any = None) -> None:
-        """Keep a frame of a call, and write where it is time. random: states of generators; None: as at its start."""
+    def frame(
+        self, call: str, index: int, weights: Weights, random: Any = None, used: Sequence[float] = ()
+    ) -> None:
+        """Save a frame of a call, and write where it is time. random: states of generators; None: as at its start.
+        used: of a flow's budget."""
         with self.lock:
             if self.usable:
-                meta = {"call": call, "kind": "frame", "index": index, "random": random}
+                meta = {"call": call, "kind": "frame", "index": index, "random": random, "used": list(used)}
                 self.append(packed(*described(meta, weights)))
                 self.write_if_due()
 
     def state(self, call: str, step: int, weights: Weights, random: Any = None) -> None:
-        """Keep the state of a descent between two frames, where it is time to write."""
+        """Save the state of a descent between two frames, where it is time."""
+        if self.state_is_due(call):
+            meta = {"call": call, "kind": "state", "step": step, "random": random}
+            self.append_state(call, packed(*described(meta, weights)))
+
+    def inside(self, call: str, frames: int, state: Callable[[], State], used: Sequence[float] = ()) -> None:
+        """Save the state of a flow or a minimisation that has yielded so many frames, where it is time."""
+        if self.state_is_due(call):
+            words, arrays = flattened(state())
+            meta = {"call": call, "kind": "inside", "frames": frames, "used": list(used), "words": words}
+            self.append_state(call, packed(meta, arrays))
+
+    def state_is_due(self, call: str) -> bool:
+        """Whether the last state of a call is long ago: each seed has its time, whatever others write."""
+        since, _ = self.saved.get(call, (self.begun, 0))
+        return self.usable and time.monotonic() - since >= self.seconds
+
+    def append_state(self, call: str, record: bytes) -> None:
+        """Write the state of a call, which replaces the one before."""
         with self.lock:
-            if self.usable and self.due:
-                meta = {"call": call, "kind": "state", "step": step, "random": random}
-                self.append(packed(*described(meta, weights)))
-                self.write_if_due()
+            if not self.usable:
+                return
+            self.append(record)
+            self.replaced += self.saved.get(call, (0.0, 0))[1]
+            self.saved[call] = (time.monotonic(), len(record))
+            self.write(sync=True)
+            if self.replaced > REPLACED and self.usable:
+                self.compact()
 
     @property
     def due(self) -> bool:
@@ -136,8 +174,11 @@ class Log:
 
     def write_if_due(self) -> None:
         """Write what is pending where the last write is long ago, or where it is much."""
-        if not self.due and self.size < IN_MEMORY:
-            return
+        if self.due or self.size >= IN_MEMORY:
+            self.write(self.due)
+
+    def write(self, sync: bool) -> None:
+        """Write what is pending. sync: to the disk itself."""
         try:
             if self.file is None:
                 waiting, self.pending, self.size = self.pending, [], 0
@@ -147,12 +188,46 @@ class Log:
                 return
             self.file.write(b"".join(self.pending))
             self.file.flush()
-            if self.due:
+            if sync:
                 os.fsync(self.file.fileno())
                 self.last = time.monotonic()
         except OSError:  # a full disk costs the checkpoint, not the training
             self.usable = False
         self.pending, self.size = [], 0
+
+    def compact(self) -> None:
+        """Write the file again without states that later ones replace, and put it in the place of the old one."""
+        assert self.file is not None, "a state was written"
+        self.file.seek(0)
+        last: dict[tuple[str, str], int] = {}
+        for start, _, content in records(self.file):
+            meta, _ = unpacked(content, arrays=False)
+            if meta.get("kind") in ("state", "inside"):
+                last[meta["call"], meta["kind"]] = start
+        partial, moved = self.path.with_name(f"{self.path.name}.new"), {}
+        try:
+            partial.unlink(missing_ok=True)
+            file = partial.open("a+b")
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self.file.seek(0)
+            for start, length, content in records(self.file):
+                meta, _ = unpacked(content, arrays=False)
+                if last.get((meta.get("call", ""), meta.get("kind", "")), start) == start:
+                    moved[start] = (file.tell(), length)
+                    file.write(HEADER.pack(MARK, len(content), zlib.crc32(content)) + content)
+            file.flush()
+            os.fsync(file.fileno())
+            partial.replace(self.path)
+        except OSError:  # as it is, the file serves
+            self.replaced = -REPLACED
+            return
+        self.file.close()
+        self.file, self.replaced = file, 0
+        for call in self.calls.values():
+            call.frames = [moved[start] for start, _ in call.frames]
+            call.state, call.inside = (
+                None if at is None else moved.get(at[0]) for at in (call.state, call.inside)
+            )
 
     def found(self, call: str) -> LoggedCall:
         """What the file has of a call."""
@@ -166,6 +241,22 @@ class Log:
             content = self.file.read(place[1] - HEADER.size)
         meta, arrays = unpacked(content)
         return meta, weights_of(meta, arrays)
+
+    def frame_of(self, call: str, index: int) -> tuple[dict[str, Any], Weights]:
+        """A frame of a call as `read`; where it lies may change at any time."""
+        with self.lock:
+            return self.read(self.found(call).frames[index])
+
+    def read_inside(self, call: str) -> tuple[dict[str, Any], State] | None:
+        """The words and the last state inside a call, or None."""
+        place = self.found(call).inside
+        if place is None:
+            return None
+        assert self.file is not None, "only what was read has a place"
+        with self.lock:
+            self.file.seek(place[0] + HEADER.size)
+            meta, arrays = unpacked(self.file.read(place[1] - HEADER.size))
+        return meta, nested(meta["words"], arrays)
 
     def close(self) -> None:
         """Write what is pending where there is a file, and leave it: Snakemake may remove the output of a job that it
@@ -230,6 +321,42 @@ def described(meta: dict[str, Any], weights: Weights) -> tuple[dict[str, Any], d
     for name, value in (weights.memory or {}).items():
         arrays[f"memory {name}"] = to_host(value)
     return meta, arrays
+
+
+def flattened(state: State, under: str = "") -> tuple[dict[str, Any], dict[str, Any]]:
+    """The words and arrays of a state by their paths, `a/b` for b of the state a; numbers of NumPy are arrays."""
+    words: dict[str, Any] = {}
+    arrays: dict[str, Any] = {}
+    for name, value in state.items():
+        path = f"{under}{name}"
+        if isinstance(value, Mapping):
+            words[path] = {}
+            inner = flattened(value, f"{path}/")
+            words |= inner[0]
+            arrays |= inner[1]
+        elif isinstance(value, np.ndarray) and value.flags.f_contiguous and not value.flags.c_contiguous:
+            arrays[f"{path}.T"] = value.T
+        elif isinstance(value, np.ndarray | np.generic):
+            arrays[path] = value
+        else:
+            words[path] = value
+    return words, arrays
+
+
+def nested(words: Mapping[str, Any], arrays: Mapping[str, Any]) -> State:
+    """The state of `flattened`."""
+    state: dict[str, Any] = {}
+    for path, value in (*words.items(), *arrays.items()):
+        at = state
+        *under, name = path.split("/")
+        for each in under:
+            at = at.setdefault(each, {})
+        if isinstance(value, np.ndarray) and value.ndim == 0:
+            value = value[()]
+        elif name.endswith(".T"):
+            name, value = name.removesuffix(".T"), value.T
+        at[name] = value
+    return state
 
 
 def weights_of(meta: Mapping[str, Any], arrays: Mapping[str, Any]) -> Weights:

@@ -8,7 +8,6 @@ a call of them ends.
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -17,14 +16,16 @@ from typing import Any
 import numpy as np
 
 from twolayer.core.arrays import array_namespace, to_host
+from twolayer.core.budget import Budget
 from twolayer.core.dynamics import Dynamics
 from twolayer.core.network import Weights
 from twolayer.core.problem import Problem
+from twolayer.core.saved_state import State, StateStore
 from twolayer.core.seeds import over_seeds
 from twolayer.core.trajectory import Clock, FlowWeights
 from twolayer.training.checkpoint import Log, placed, restore, states
 
-__all__ = ["recorded"]
+__all__ = ["recorded", "with_logged_flows"]
 
 WORK = 4e10
 """Multiplications of one seed in a piece of a descent, about: half a minute of one core."""
@@ -107,8 +108,8 @@ class TrajectoryCall:
         before = states(self.random)
         call = call_of(self.dynamics, self.problem, self.weights, self.clock, before)
         found, fine, state, count = log.found(call), self.fine, self.weights, 0
-        for record in found.frames:
-            words, frame = log.read(record)
+        for index in range(len(found.frames)):
+            words, frame = log.frame_of(call, index)
             restore(self.random, words["random"] or before)
             state, count = placed(frame, self.weights), count + 1
             yield state
@@ -126,7 +127,11 @@ class TrajectoryCall:
         elif count:
             state = self.weights
             restore(self.random, before)
-        for place, asked, reached in self.path(state, fine):
+        going, inside = self, LoggedStates.of(log, call)
+        if len(self.random) == 1:
+            going = replace(self, dynamics=self.dynamics.with_states(inside))
+        for place, asked, reached in going.path(state, fine):
+            inside.frames = place + 1
             if begins_inside and place == 0:
                 continue  # the state that it begins with
             if asked and passed:
@@ -163,27 +168,73 @@ def seed_by_seed(call: TrajectoryCall, log: Log) -> Iterator[Weights]:
         yield FlowWeights(hidden, output, None, stalls) if any(stalls) else Weights(hidden, output)
 
 
-def with_logged_flows(problem: Problem, log: Log) -> Problem:
-    """The problem, whose flows of single seeds are in the log. One that was not whole is begun again: an integrator
-    carries more than the weights."""
+@dataclass
+class LoggedStates:
+    """As `StateStore`: the states inside one call, in the log. budget: of a flow, as it was with the last of them."""
 
-    def flow_of_seed(seed: int, weights: Weights, times: Any, *settings: Any, **named: Any) -> Iterator[Any]:
+    log: Log
+    call: str
+    budget: Budget | None = None
+    frames: int = 0
+    """Of those that it has yielded; at first, before the state that is found."""
+    found: State | None = None
+
+    @classmethod
+    def of(cls, log: Log, call: str, budget: Budget | None = None) -> LoggedStates:
+        """With what the log has."""
+        made, read = cls(log, call, budget), log.read_inside(call)
+        if read is not None:
+            made.frames, made.found = read[0]["frames"], read[1]
+            if budget is not None:
+                budget.go_on(read[0]["used"])
+        return made
+
+    def load(self) -> State | None:
+        """As `StateStore.load`."""
+        return self.found
+
+    def offer(self, state: Callable[[], State]) -> None:
+        """As `StateStore.offer`."""
+        self.log.inside(self.call, self.frames, state, self.used)
+
+    @property
+    def used(self) -> list[float]:
+        """Of the budget."""
+        return [] if self.budget is None else self.budget.used()
+
+
+def with_logged_flows(problem: Problem, log: Log) -> Problem:
+    """The problem, whose flows of single seeds are in the log: frames, and the state of the integrator."""
+
+    def flow_of_seed(
+        seed: int,
+        weights: Weights,
+        times: Any,
+        weight_decay: float,
+        tolerance: tuple[float, float],
+        resting: Any,
+        budget: Budget | None = None,
+        states: StateStore | None = None,
+    ) -> Iterator[Any]:
         one = problem.data.of_seed(seed)
-        call = call_of(("flow", *settings, *named.items()), problem, weights, Clock(times), [], one)
-        found = log.found(call)
-        for place in found.frames:
-            yield log.read(place)[1]
-        if len(found.frames) == len(times):
+        settings = weight_decay, tolerance, resting, budget
+        call = call_of(("flow", *settings), problem, weights, Clock(times), [], one)
+        logged, used = len(log.found(call).frames), []
+        for index in range(logged):
+            words, frame = log.frame_of(call, index)
+            used = words["used"]
+            yield frame
+        if logged == len(times):
+            if budget is not None:
+                budget.go_on(used)
             return
-        frames: list[Weights] = []
-        try:
-            path = problem.flow_of_seed(seed, weights, times, *settings, **named)
-            for frame in itertools.islice(path, len(found.frames), None):
-                frames.append(frame)
+        inside = LoggedStates.of(log, call, budget)
+        path = problem.flow_of_seed(seed, weights, times, *settings, states=inside)
+        for frame in path:
+            index, inside.frames = inside.frames, inside.frames + 1
+            if index >= logged:
+                log.frame(call, index, frame, used=inside.used)
                 yield frame
-        finally:  # its end, or that of a seed that met a stop rule
-            for index, reached in enumerate(frames, start=len(found.frames)):
-                log.frame(call, index, reached)
 
     return problem.with_flows(flow_of_seed)
 

@@ -198,6 +198,7 @@ def train(
             loss,
             finite,
             None if stopped is None else (checks, stopped),
+            log,
         )
         shared, messages = (
             shared_with_flow_twin if dynamics.descent_step is None else shared_with_descent_twin

@@ -15,7 +15,9 @@ from twolayer.core.network import Weights
 from twolayer.core.seeds import random_of
 from twolayer.core.trajectory import Clock
 from twolayer.training import chaos
+from twolayer.training.checkpoint import Log
 from twolayer.training.frames import Frames
+from twolayer.training.recorded import with_logged_flows
 from twolayer.training.stop import Replay, StoppedPath, section, stopped_path
 
 __all__ = ["EndedRun", "shared_with_descent_twin", "shared_with_flow_twin"]
@@ -27,7 +29,8 @@ class EndedRun:
 
     data: in the coordinates of the run. problem: on the backend. on_host: the same on the host. weight_decay: λ
     (time,). frames: the weights at each saved time. loss: theirs (seed, time). finite (seed, time): whether both are.
-    stopped: the times at which a stop rule was looked at, and what came of it; None without a rule.
+    stopped: the times at which a stop rule was looked at, and what came of it; None without a rule. log: of the
+    training, in which flows of its twin are too.
     """
 
     dynamics: Dynamics
@@ -43,6 +46,7 @@ class EndedRun:
     loss: Any
     finite: Any
     stopped: tuple[Clock, StoppedPath] | None = None
+    log: Log | None = None
 
     @property
     def lost(self) -> Any:
@@ -147,6 +151,8 @@ def shared_of(run: EndedRun, seeds: Any, end: int) -> tuple[Any, float] | None:
     problem = run.problem
     if len(seeds) < len(run.seeds):
         problem = run.backend.problem(run.data.of_seeds(seeds), problem.network, run.dtype, 1)
+    if run.log is not None:
+        problem = with_logged_flows(problem, run.log)
     found = run.dynamics.twin(
         problem, run.place(frames[0]), section(run.clock, 0, end), run.random(seeds.tolist())
     )

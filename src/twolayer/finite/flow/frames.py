@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -12,18 +13,20 @@ import numpy.typing as npt
 from twolayer.core.arrays import norm
 from twolayer.core.budget import Budget, pause
 from twolayer.core.network import OUTPUTS, OutputMode
+from twolayer.core.saved_state import State, StateStore, restore
 from twolayer.errors import TrainingError
 from twolayer.finite.flow.clock import FlowClock, start_clock
 from twolayer.finite.flow.coupled import flow_to
 from twolayer.finite.flow.decoupled import decoupled_to
 from twolayer.finite.flow.neurons import Neurons, outputs_of_network, rebuild_weights, state_of_weights
 from twolayer.finite.flow.problem import Floats, FlowProblem, Samples, build_problem, sample_residual
-from twolayer.finite.flow.rest import RestWatch, decay_resting
-from twolayer.finite.flow.series import build_series
+from twolayer.finite.flow.rest import RestWatch, Snapshot, decay_resting
+from twolayer.finite.flow.series import Series, build_series
 from twolayer.finite.flow.sliding import settle_all
 from twolayer.finite.flow.status import ARRIVED, AT_ZERO, PAUSED, STATIONARY, UNSETTLED
 from twolayer.finite.flow.stiff import build_collocation
 from twolayer.finite.flow.zero import at_zero, build_rays, no_rays
+from twolayer.kernels.record import Record
 
 __all__ = ["FlowFrame", "FlowPath", "FlowStalled", "finite_flow", "flow_frames"]
 
@@ -151,11 +154,13 @@ def flow_frames(
     atol: float = 0.0,
     resting: npt.NDArray[np.int8] | None = None,
     budget: Budget | None = None,
+    states: StateStore | None = None,
 ) -> Iterator[FlowFrame]:
     """The frames of `finite_flow`, each as soon as it is computed; the first is the start.
 
     resting (neuron,): as the last frame of a flow that this one continues; without it a neuron at 0 stays there
-    where σ'(0) = 0. budget: beyond it FlowStalled is raised.
+    where σ'(0) = 0. budget: beyond it FlowStalled is raised. states: where the state is saved after every so many
+    steps; from one that is found there, the frames after it are yielded.
     """
     data, labels, weights, output_weights, times_of_frames = (
         np.array(value, dtype=np.float64, order="C") for value in (inputs, targets, hidden, output, times)
@@ -192,6 +197,7 @@ def flow_frames(
         atol=atol,
         resting=np.zeros(len(output_weights), dtype=np.int8) if resting is None else resting,
         budget=budget,
+        states=states,
     )
 
 
@@ -229,6 +235,7 @@ def integrate(
     atol: float,
     resting: npt.NDArray[np.int8],
     budget: Budget | None,
+    states: StateStore | None,
 ) -> Iterator[FlowFrame]:
     """`flow_frames` with checked arguments."""
     problem, lines, samples = build_problem(
@@ -248,17 +255,19 @@ def integrate(
     clock.scale[:] = np.maximum(np.abs(problem.targets), np.abs(clock.residual))
     clock.residual[:] = problem.targets - clock.residual
     residual = clock.residual.copy()
-    yield FlowFrame(
-        times[0],
-        hidden,
-        output,
-        sample_residual(samples, residual),
-        0,
-        0,
-        False,
-        int(clock.forks[0]),
-        neurons.resting.copy(),
-    )
+    found = None if states is None else states.load()
+    if found is None:
+        yield FlowFrame(
+            times[0],
+            hidden,
+            output,
+            sample_residual(samples, residual),
+            0,
+            0,
+            False,
+            int(clock.forks[0]),
+            neurons.resting.copy(),
+        )
 
     # Measured: a product with the Gram matrix per order is cheap for few lines, where longer steps pay.
     few = len(problem.gram) <= 16
@@ -277,7 +286,13 @@ def integrate(
     most_events = 1_000_000 + 1000 * neurons.projection.size
     decoupled = output_layer != "fixed" and not listed and bool(np.all(neurons.balanced[neurons.moving]))
     watch, at_rest = RestWatch(problem), None
-    for time in times[1:]:
+    saved = Saved(neurons, series, clock, frame, residual, watch)
+    if states is not None and found is not None:
+        saved.restore(found)
+        decoupled = False
+        if found["listed"] and not listed:
+            rays, listed = build_rays(problem, lines), True
+    for time in times[1 if states is None else max(1, states.frames) :]:
         status = ARRIVED
         state = neurons
         if decoupled:
@@ -293,6 +308,8 @@ def integrate(
         elif not decoupled and status == ARRIVED:
             status = AT_ZERO
             while status in (AT_ZERO, PAUSED):
+                if states is not None:
+                    states.offer(partial(saved.state, listed))
                 done = int(clock.counts[0] + clock.counts[1])
                 status = flow_to(
                     time,
@@ -343,6 +360,36 @@ def integrate(
             int(clock.forks[0]),
             neurons.resting.copy(),
         )
+
+
+@dataclass(frozen=True)
+class Saved:
+    """All that changes from step to step, but for the rays, which are those of the problem."""
+
+    neurons: Neurons
+    series: Series
+    clock: FlowClock
+    frame: Neurons
+    residual: Floats
+    watch: RestWatch
+
+    @property
+    def records(self) -> dict[str, Record]:
+        """Those of arrays that kernels fill, by name."""
+        return {"neurons": self.neurons, "series": self.series, "clock": self.clock, "frame": self.frame}
+
+    def state(self, listed: bool) -> State:
+        """The state after a call of the kernel. listed: whether the rays have been listed."""
+        records = {name: record.arrays for name, record in self.records.items()}
+        past = {str(index): asdict(snapshot) for index, snapshot in enumerate(self.watch.past)}
+        return {"listed": listed, "residual": self.residual, "past": past, **records}
+
+    def restore(self, found: State) -> None:
+        """Go on from a state."""
+        for name, record in self.records.items():
+            restore(record, found[name])
+        self.residual[:] = found["residual"]
+        self.watch.past[:] = [Snapshot(**snapshot) for snapshot in found["past"].values()]
 
 
 def go_on_resting(
