@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-__all__ = ["Iterate", "Objective", "trust_region"]
+__all__ = ["Iterate", "Differentiable", "trust_region"]
 
 ACCEPTED, POOR, GOOD = 0.15, 0.25, 0.75
 """Shares of the predicted fall: a step is taken above the first; below the second the radius is a quarter of the one
@@ -18,7 +18,7 @@ LARGEST = 1000.0
 """The radius is at most this."""
 
 
-class Objective(Protocol):
+class Differentiable(Protocol):
     """A function of a vector."""
 
     def value(self, vector: Any) -> float:
@@ -46,7 +46,7 @@ class Iterate:
 
 
 def trust_region(
-    objective: Objective,
+    objective: Differentiable,
     begin: Iterate,
     gradient_norm: float,
     iterations: int,
