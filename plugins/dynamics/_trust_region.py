@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-__all__ = ["Iterate", "Differentiable", "trust_region"]
+__all__ = ["Differentiable", "Iterate", "trust_region"]
 
 ACCEPTED, POOR, GOOD = 0.15, 0.25, 0.75
 """Shares of the predicted fall: a step is taken above the first; below the second the radius is a quarter of the one
