@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import signal
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from xdist.scheduler import LoadFileScheduling
 
 settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
 settings.load_profile("untimed")
@@ -27,8 +31,22 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config) -> LoadFileScheduling | None:
+    """With `-n`, the tests of a file run in one process, unless `--dist` says otherwise: what they share is made once,
+    and no process waits while another compiles the same kernel."""
+    from xdist.scheduler import LoadFileScheduling
+
+    if config.getoption("dist") != "load":
+        return None
+    config.option.loadscopereorder = False
+    return LoadFileScheduling(config)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Marked tests run only where their marker is asked for, and the skip says how."""
+    """Marked tests run only where their marker is asked for, and the skip says how. Tests of the workflow, whose files
+    take longest, come first, so that no process is left with one of them at the end."""
+    items.sort(key=lambda item: item.path.parent.name != "workflow")
     asked = config.getoption("-m")
     for item in items:
         for marker, reason in ASKED_FOR.items():
