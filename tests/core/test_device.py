@@ -127,6 +127,9 @@ def sections(kind: str) -> list[tuple[str, dict[str, Any]]]:
 
 PROBLEMS, DYNAMICS = dict(sections("problems")), dict(sections("dynamics"))
 INITIALIZATIONS = dict(sections("initializations"))
+LAWS = ("gaussian_teacher", "gaussian_teacher 4", "points", "split_data")
+"""Problems that every dynamics and network is run on: the others are drawn on the host, and have the law of data of
+one of these, with other numbers. They run under gradient descent; under all dynamics in tests marked `slow`."""
 STARTS_OF_ALL = ("aligned", "around_teachers", "gaussian", "gaussian 2", "identical")
 """Starts that are run under every dynamics: in general position, at special points, and in reduced coordinates."""
 
@@ -219,9 +222,24 @@ def chosen(name: str) -> Any:
     return device_with_kernel() if name == "device arrays" else backend(name)
 
 
-@pytest.mark.parametrize("device", DEVICES)
-@pytest.mark.parametrize("problem", PROBLEMS)
-@pytest.mark.parametrize("dynamics", DYNAMICS)
+def on_devices(kind: Any, name: str, all_problems: bool) -> Iterator[Any]:
+    """The cases of a dynamics or a network, by its name, on each problem; slow for the stand-in outside LAWS."""
+    for problem in PROBLEMS:
+        once = not all_problems and problem not in LAWS
+        yield pytest.param(
+            kind,
+            problem,
+            "device arrays",
+            marks=[pytest.mark.slow] * once,
+            id=f"{name}-{problem}-device arrays",
+        )
+        yield pytest.param(kind, problem, "cupy", marks=pytest.mark.gpu, id=f"{name}-{problem}-cupy")
+
+
+@pytest.mark.parametrize(
+    ("dynamics", "problem", "device"),
+    [case for name in DYNAMICS for case in on_devices(name, name, name == "gradient_descent")],
+)
 def test_every_start_runs_as_on_the_host(dynamics: str, problem: str, device: str, folder: Path) -> None:
     """All metrics are measured of descents; those of weights in general position are compared with the host's, too,
     on a teacher and on samples.
@@ -249,9 +267,14 @@ def test_every_start_runs_as_on_the_host(dynamics: str, problem: str, device: st
         assert {"gaussian", "identical"} <= done
 
 
-@pytest.mark.parametrize("device", DEVICES)
-@pytest.mark.parametrize("problem", PROBLEMS)
-@pytest.mark.parametrize("network", OTHER_NETWORKS, ids=lambda network: network.get("output", "relu"))
+@pytest.mark.parametrize(
+    ("network", "problem", "device"),
+    [
+        case
+        for network in OTHER_NETWORKS
+        for case in on_devices(network, network.get("output", "relu"), False)
+    ],
+)
 def test_every_network_runs_as_on_the_host(network: Any, problem: str, device: str, folder: Path) -> None:
     done = set()
     for dynamics in DYNAMICS:

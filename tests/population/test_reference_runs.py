@@ -5,6 +5,7 @@ The files hold what the public notebooks computed (float32, PyTorch): data, firs
 
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import dataclass
 from functools import cache
@@ -21,8 +22,15 @@ from twolayer.study.registry import load, plugin_folder
 from twolayer.study.runs import make_experiment
 
 PRECISIONS = pytest.mark.parametrize("dtype", ["float64", "float32"])
+LONG = pytest.param("high_dimension_seed4", "float32", marks=pytest.mark.slow)
+"""The other runs are made in both precisions, and this one in the default one."""
 RUNS = pytest.mark.parametrize(
-    "run", ["orthogonal_seed0", "nonorthogonal_large_seed0", "high_dimension_seed4"]
+    ("run", "dtype"),
+    [
+        *itertools.product(("orthogonal_seed0", "nonorthogonal_large_seed0"), ("float64", "float32")),
+        ("high_dimension_seed4", "float64"),
+        LONG,
+    ],
 )
 
 
@@ -99,7 +107,6 @@ def ends(run: str, dtype: str) -> tuple[End, End]:
 
 
 @RUNS
-@PRECISIONS
 def test_loss_at_every_saved_frame(run: str, dtype: str) -> None:
     """Within 2e-6 of the initial loss.
 
@@ -121,7 +128,6 @@ def test_loss_at_every_saved_frame(run: str, dtype: str) -> None:
 
 
 @RUNS
-@PRECISIONS
 def test_final_groups_are_the_authors(run: str, dtype: str) -> None:
     """The same neurons carry the network, with the same signs, active on the same samples."""
     ours, theirs = ends(run, dtype)

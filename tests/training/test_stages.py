@@ -302,8 +302,15 @@ def first_by_descent(seeds: list[int], then: list[dict[str, Any]], kind: str, de
     return train(data, network_of(5, "abs"), OneFarOff(), listed, times, seeds, backend(device))
 
 
-@pytest.mark.parametrize("kind", DATA)
-@pytest.mark.parametrize("device", BACKENDS)
+@pytest.mark.parametrize(
+    ("kind", "device"),
+    [
+        *((kind, device) for kind in DATA for device in ("numpy", "numba", "device arrays")),
+        ("finite", "array-api-strict"),
+        pytest.param("population", "array-api-strict", marks=pytest.mark.slow),  # as on device arrays
+        *(pytest.param(kind, "cupy", marks=pytest.mark.gpu) for kind in DATA),
+    ],
+)
 @pytest.mark.parametrize(
     "then",
     [

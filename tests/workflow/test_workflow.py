@@ -254,7 +254,13 @@ EDITS = {
 }
 
 
-@pytest.mark.parametrize("what", EDITS)
+BY_STAGE = ("the model", "a kernel of a backend that did not run")
+"""Edits of a source that several stages run; tests/study/test_fingerprint.py has the stages of every such source."""
+
+
+@pytest.mark.parametrize(
+    "what", [pytest.param(what, marks=[pytest.mark.slow] * (what in BY_STAGE)) for what in EDITS]
+)
 def test_an_edit_reruns_what_depends_on_it(pristine: Project, what: str) -> None:
     edit, expected, below = EDITS[what]
     kept = {file: file.read_text() for file in pristine.folder.glob("**/*.*") if file.suffix in TEXTS}
@@ -450,28 +456,29 @@ def test_old_results_stay_until_the_new_ones_are_whole_when_a_job_fails(project:
             "dataset.nc", "neurons=2/metrics.nc", "neurons=3/metrics.nc"
         }  # fmt: skip
     project.edit("src/twolayer/stages/measure.py", "    raise MemoryError\n", "")
-    assert planned(project.snakemake("tiny", "-n")) == {
+    assert planned(project.snakemake("tiny")) == {
         "measure": 2,
         "gather": 1,
         "render": 1,
         "claims": 1,
         "chart": 1,
     }
-    project.snakemake("tiny")
     assert all(content != before[name] for name, content in results_of(folder).items())
     assert not list(project.folder.glob(".snakemake/backup/**/*.nc"))
 
 
 @pytest.mark.parametrize(
-    "way",
+    "ways",
     [
-        "SIGINT to all",
-        pytest.param("SIGTERM to Snakemake", marks=pytest.mark.slow),
-        "SIGKILL to all",
-        pytest.param("SIGKILL to the job", marks=pytest.mark.slow),
+        ("SIGINT to all", "SIGKILL to all"),
+        pytest.param(("SIGTERM to Snakemake", "SIGKILL to the job"), marks=pytest.mark.slow),
     ],
+    ids=", ".join,
 )
-def test_old_results_stay_until_the_new_ones_are_whole_when_a_job_is_killed(tmp_path: Path, way: str) -> None:
+def test_old_results_stay_until_the_new_ones_are_whole_when_a_job_is_killed(
+    tmp_path: Path, ways: tuple[str, ...]
+) -> None:
+    """Killed in one way, started again, and killed in the other."""
     project = Project(tmp_path / "project")
     project.write("config.yaml", SLEEPERS)
     project.write("plugins/dynamics/nap.py", NAP)
@@ -486,27 +493,29 @@ def test_old_results_stay_until_the_new_ones_are_whole_when_a_job_is_killed(tmp_
     awake.unlink()
     asleep.unlink()
     project.edit("config.yaml", "steps: [3]", "steps: [4]")
-    process = project.start("sleepers")
-    while not asleep.exists() or not asleep.read_text():
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.05)
-    job = int(asleep.read_text())
 
     def old() -> set[str]:
         return {name for name, content in results_of(folder).items() if before[name] == content}
 
     kept = {"dataset.nc", "sleeps=True/trajectory.nc", "sleeps=True/metrics.nc"}
-    assert old() >= kept  # while they are being made again
-    target, _, receiver = way.partition(" to ")
-    number = getattr(signal, target)
-    if receiver == "all":
-        os.killpg(process.pid, number)
-    else:
-        os.kill(job if receiver == "the job" else process.pid, number)
-    process.communicate()
-    assert process.returncode != 0
-    assert gone(job)
-    assert old() >= kept
+    for way in ways:
+        process = project.start("sleepers")
+        while not asleep.exists() or not asleep.read_text():
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.05)
+        job = int(asleep.read_text())
+        asleep.unlink()
+        assert old() >= kept  # while they are being made again
+        target, _, receiver = way.partition(" to ")
+        number = getattr(signal, target)
+        if receiver == "all":
+            os.killpg(process.pid, number)
+        else:
+            os.kill(job if receiver == "the job" else process.pid, number)
+        process.communicate()
+        assert process.returncode != 0
+        assert gone(job)
+        assert old() >= kept
     project.write("awake", "")
     made = planned(project.snakemake("sleepers"))
     assert made["train"] in (1, 2)
@@ -606,32 +615,50 @@ def test_further_config_plugins_and_a_descent_that_diverges(project: Project) ->
     assert "Nothing to be done" in project.snakemake("wild", "tiny", *options)
 
 
-def test_mistakes_are_reported_before_anything_runs(pristine: Project) -> None:
-    printed = pristine.snakemake("--dry-run", "--config", "backend=nmupy", status=1)
-    assert "backend: there is no backend 'nmupy'. Did you mean 'numpy'?" in printed
-    assert "Traceback" not in printed
-    printed = pristine.snakemake("--dry-run", "results/tiny/descent/neurons=9/metrics.nc", status=1)
-    assert "there is no run 'neurons=9'. Did you mean" in printed
+def test_a_file_that_is_no_yaml_is_reported_before_anything_runs(pristine: Project) -> None:
     pristine.write("tab.yaml", "papers:\n\ttiny: {}\n")
     printed = pristine.snakemake("--dry-run", "--configfile", "tab.yaml", status=1)
     assert 'tab.yaml", line 2, column 1' in printed
-    for target, message in (
-        ("nothing", "nothing: there is no such target. Targets are a paper's name, and the files"),
-        ("results/tiny/descent/data.nc", "results/tiny/descent/data.nc: there is no such target."),
-        (
-            "results/tiny/decent/dataset.nc",
-            "papers.tiny.experiments: there is no experiment 'decent'. Did you mean",
-        ),
-        ("results/tiny/figures/loses.pdf", "papers.tiny.figures: there is no figure 'loses'. Did you mean"),
-        ("results/tyni/claims.json", "papers: there is no paper 'tyni'. Did you mean 'tiny'?"),
-    ):
-        printed = pristine.snakemake("--dry-run", target, status=1)
-        assert f"\n{message}" in printed
-        assert "Traceback" not in printed
-        assert ".smk" not in printed
-    for rule in ("all", "animate", "claims"):
-        printed = pristine.snakemake("--dry-run", "--config", f"papers={{{rule}: {{base: tiny}}}}", status=1)
-        assert f"papers.{rule}: '{rule}' is a rule of the workflow; choose another name" in printed
+
+
+RULE = "papers.{0}: '{0}' is a rule of the workflow; choose another name"
+MISTAKES = {
+    "a value": (("--config", "backend=nmupy"), "backend: there is no backend 'nmupy'. Did you mean 'numpy'?"),
+    "a run": (
+        ("results/tiny/descent/neurons=9/metrics.nc",),
+        "papers.tiny.experiments.descent: there is no run 'neurons=9'. Did you mean",
+    ),
+    "a target": (
+        ("nothing",),
+        "nothing: there is no such target. Targets are a paper's name, and the files",
+    ),
+    "the name of a rule": (("--config", "papers={claims: {base: tiny}}"), RULE.format("claims")),
+    # as those above, of the other rules
+    "a file": (("results/tiny/descent/data.nc",), "results/tiny/descent/data.nc: there is no such target."),
+    "an experiment": (
+        ("results/tiny/decent/dataset.nc",),
+        "papers.tiny.experiments: there is no experiment 'decent'. Did you mean",
+    ),
+    "a figure": (
+        ("results/tiny/figures/loses.pdf",),
+        "papers.tiny.figures: there is no figure 'loses'. Did you mean",
+    ),
+    "a paper": (("results/tyni/claims.json",), "papers: there is no paper 'tyni'. Did you mean 'tiny'?"),
+    "the first rule": (("--config", "papers={all: {base: tiny}}"), RULE.format("all")),
+    "a rule of some figures": (("--config", "papers={animate: {base: tiny}}"), RULE.format("animate")),
+}
+REPEATED = ("a file", "an experiment", "a figure", "a paper", "the first rule", "a rule of some figures")
+
+
+@pytest.mark.parametrize(
+    "what", [pytest.param(what, marks=[pytest.mark.slow] * (what in REPEATED)) for what in MISTAKES]
+)
+def test_mistakes_are_reported_before_anything_runs(pristine: Project, what: str) -> None:
+    arguments, message = MISTAKES[what]
+    printed = pristine.snakemake("--dry-run", *arguments, status=1)
+    assert f"\n{message}" in printed
+    assert "Traceback" not in printed
+    assert ".smk" not in printed
 
 
 def test_the_locked_snakemake_is_the_one_whose_internals_were_read() -> None:
@@ -683,7 +710,6 @@ def test_results_of_another_step_size_are_made_again_whatever_snakemake_remember
     other = Project(project.folder.parent / "other", project.folder)
     other.edit("config.yaml", DESCENT, DESCENT.replace("1.0e-1", "5.0e-2"))
     other.snakemake("tiny")
-    assert "Nothing to be done" in project.snakemake("tiny")
     shutil.copytree(other.result("tiny/descent"), project.result("tiny/descent"), dirs_exist_ok=True)
     plan = project.snakemake("tiny", "--dry-run")
     assert planned(plan) == {
@@ -784,22 +810,22 @@ def test_without_memory_results_of_other_settings_or_code_are_made_again(project
     ],
 )
 def test_moved_and_truncated_files_are_made_again(project: Project, stage: str) -> None:
-    """A file of another run of the sweep, and one cut short, each as old as the one it stands for."""
-    first, second = (project.result(f"tiny/descent/neurons={neurons}/{stage}.nc") for neurons in (2, 3))
+    """A file of another run, and one cut short, each as old as the one it stands for."""
+    rule = {"problem": "generate", "trajectory": "train", "metrics": "measure", "dataset": "gather"}[stage]
     if stage == "dataset":
-        first, second = project.result("tiny/descent/dataset.nc"), project.result("other/decayed/dataset.nc")
-    age, whole = first.stat(), first.read_bytes()
-    for wrong in (second.read_bytes(), whole[: len(whole) // 2]):
-        first.write_bytes(wrong)
-        os.utime(first, ns=(age.st_atime_ns, age.st_mtime_ns))
-        plan = project.snakemake("--dry-run")
-        assert f"{first.relative_to(project.folder)} is " in plan
-        rule = {"problem": "generate", "trajectory": "train", "metrics": "measure", "dataset": "gather"}[
-            stage
-        ]
-        assert planned(plan)[rule] == 1
-    project.snakemake()
-    assert first.read_bytes() == whole
+        moved, cut = project.result("tiny/descent/dataset.nc"), project.result("other/decayed/dataset.nc")
+    else:
+        moved, cut = (project.result(f"tiny/descent/neurons={neurons}/{stage}.nc") for neurons in (2, 3))
+    whole = {file: file.read_bytes() for file in (moved, cut)}
+    for file, wrong in ((moved, whole[cut]), (cut, whole[cut][: len(whole[cut]) // 2])):
+        age = file.stat()
+        file.write_bytes(wrong)
+        os.utime(file, ns=(age.st_atime_ns, age.st_mtime_ns))
+    output = project.snakemake()
+    for file in whole:
+        assert f"{file.relative_to(project.folder)} is " in output
+    assert planned(output)[rule] == 2
+    assert {file: file.read_bytes() for file in whole} == whole
     assert "Nothing to be done" in project.snakemake()
 
 
