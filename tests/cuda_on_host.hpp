@@ -13,6 +13,10 @@
 using std::fma;
 using std::sqrt;
 
+static double __dmul_rn(double x, double y) {  // a host without instructions for both at once fuses nothing
+    return x * y;
+}
+
 #define __global__
 #define __device__ static
 #define __forceinline__ inline

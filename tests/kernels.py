@@ -43,6 +43,11 @@ def host_library() -> Any:
     return compiled_on_host("cuda_descent", source())
 
 
+def host_near() -> Any:
+    """As `host_library`, of `cuda_near_descent.cu`."""
+    return compiled_on_host("cuda_near_descent", source("descend_near"))
+
+
 def host_batches() -> Any:
     """As `host_library`, of `cuda_batches.cu`."""
     return compiled_on_host("cuda_batches", batch_source())
@@ -98,19 +103,32 @@ class HostCudaProblem(CudaPopulationProblem):
     def shared_memory(self) -> int:
         return self.memory
 
-    def launch(self, layout: Plan, blocks: int, arguments: tuple[Any, ...]) -> None:
-        vectors, outputs, *law, seeds, count = arguments
-        double = ctypes.POINTER(ctypes.c_double)
-        shape = (ctypes.c_int * 7)(*vars(layout).values())
-        numbers = (ctypes.c_double * 6)(*law)
+    def launch(self, name: str, layout: Plan, blocks: int, arguments: tuple[Any, ...]) -> None:
+        arrays = [part for part in arguments if isinstance(part, np.ndarray)]
+        floats = [part for part in arguments if isinstance(part, float)]
+        integers = [part for part in arguments if isinstance(part, int)]
+        assert (*arrays, *floats, *integers) == arguments
+        vectors, outputs, left, *scratch = arrays
         assert vectors.dtype == outputs.dtype == np.float64
-        assert vectors.flags.c_contiguous
-        assert outputs.flags.c_contiguous
-        status = host_library().run(
-            shape, blocks, int(self.backwards), vectors.ctypes.data_as(double), outputs.ctypes.data_as(double),
-            numbers, ctypes.c_longlong(seeds), ctypes.c_longlong(count),
+        assert left.dtype == np.int64
+        assert all(array.flags.c_contiguous for array in arrays)
+        double, integer = ctypes.POINTER(ctypes.c_double), ctypes.POINTER(ctypes.c_longlong)
+        shape = (ctypes.c_int * 7)(*vars(layout).values())
+        pointers = [vectors.ctypes.data_as(double), outputs.ctypes.data_as(double)]
+        pointers.append(left.ctypes.data_as(integer))
+        for (
+            array
+        ) in scratch:  # what is not written before it is read shows, and so does what is written beyond it
+            array[...] = np.nan
+            guarded = np.full((len(array), layout.scratch + 5), np.nan)
+            pointers.append(guarded.ctypes.data_as(double))
+            integers[-1] = layout.scratch + 5
+        status = (host_near() if scratch else host_library()).run(
+            shape, blocks, int(self.backwards), *pointers, (ctypes.c_double * len(floats))(*floats),
+            (ctypes.c_longlong * len(integers))(*integers),
         )  # fmt: skip
         assert status == 0, STATUS[status]
+        assert not scratch or np.isnan(guarded[:, -5:]).all()
 
     def launch_batches(self, layout: BatchPlan, blocks: int, arguments: tuple[Any, ...]) -> None:
         vectors, outputs, keys, *law, batch_size, count = arguments
@@ -145,9 +163,9 @@ class HostCuda(Backend):
 class ApartProblem(HostCudaProblem):
     """The same on arrays that keep apart from NumPy's, as CuPy's do."""
 
-    def launch(self, layout: Plan, blocks: int, arguments: tuple[Any, ...]) -> None:
-        vectors, outputs, *rest = arguments
-        super().launch(layout, blocks, (vectors.shared(), outputs.shared(), *rest))
+    def launch(self, name: str, layout: Plan, blocks: int, arguments: tuple[Any, ...]) -> None:
+        shared = (part if isinstance(part, int | float) else part.shared() for part in arguments)
+        super().launch(name, layout, blocks, tuple(shared))
 
     def launch_batches(self, layout: BatchPlan, blocks: int, arguments: tuple[Any, ...]) -> None:
         vectors, outputs, keys, *rest = arguments

@@ -23,7 +23,7 @@ from twolayer.core.times import Times
 from twolayer.kernels.simd import load, store
 from twolayer.population import lanes, numba_descent
 from twolayer.population.angle_polynomial import COEFFICIENTS
-from twolayer.population.cuda_descent import KERNEL, source
+from twolayer.population.cuda_descent import COMMON, source
 from twolayer.population.fused_descent import FusedPopulationProblem
 from twolayer.population.numba_descent import CompiledPopulationProblem, angle
 from twolayer.study.registry import load as plugins
@@ -206,7 +206,7 @@ def test_one_table_for_both_kernels() -> None:
     """Neither kernel writes numbers: all coefficients are the table's, and each is used."""
     assert lanes.P is COEFFICIENTS
     assert not set(COEFFICIENTS[1:]) & set(angle.py_func.__code__.co_consts)
-    kernel = KERNEL.read_text(encoding="utf-8")
+    kernel = COMMON.read_text(encoding="utf-8")
     assert re.findall(r"\d\.\d*e-\d+", kernel) == []
     for power, value in enumerate(COEFFICIENTS):
         assert len(re.findall(rf"\bP{power}\b", kernel.split("double even")[1])) == 1
@@ -391,7 +391,7 @@ def test_weight_decay_near_orthogonal_teachers_is_walked_by_the_kernel(
 @pytest.mark.parametrize("neurons", [4, 18], ids=["lanes are seeds", "lanes are neurons"])
 @pytest.mark.parametrize("small", [False, True], ids=["all near", "some small"])
 def test_steps_near_the_teachers_are_those_of_the_array_code(
-    output: Any, activation: Any, neurons: int, small: bool
+    made: Made, output: Any, activation: Any, neurons: int, small: bool
 ) -> None:
     """Nine seeds at 1e-7 to 1e-9 from three teachers along no axes, turned ones among them, each with other groups:
     each of a few steps changes weights as the array code does, to 1e-12 of the change and a weight's last place."""
@@ -411,7 +411,7 @@ def test_steps_near_the_teachers_are_those_of_the_array_code(
     if output == "fixed":
         given[...] = 1.0
     start = network.with_tied_outputs(Weights(hidden, given))
-    fast = CompiledPopulationProblem(teacher, network)
+    fast = made(teacher, network)
     for _ in range(3):
         slow = PopulationProblem(teacher, network).descend(start, 0.1, 0.0, 1)
         end = fast.descend(start, 0.1, 0.0, 1)
@@ -422,13 +422,13 @@ def test_steps_near_the_teachers_are_those_of_the_array_code(
         start = slow
 
 
-def test_saved_times_change_no_bit_near_the_teachers() -> None:
+def test_saved_times_change_no_bit_near_the_teachers(made: Made) -> None:
     """Seeds that reach their teachers, and stay in rounding's last places, in one call and in several."""
     network = network_of(3, output="fixed")
     teacher = Teacher(np.eye(3), np.ones(3))
     hidden = np.eye(3) + 0.2 * np.random.default_rng(1).standard_normal((9, 3, 3))
     start = Weights(hidden, np.ones((9, 3)))
-    problem = CompiledPopulationProblem(teacher, network)
+    problem = made(teacher, network)
     once = problem.descend(start, 0.5, 0.0, 3000)
     assert (problem.loss(once) < 1e-24).all()
     pieces = start

@@ -129,11 +129,6 @@ class Problem(ABC):
             )
         return weights
 
-    def in_pieces(self, weights: Weights) -> Problem:
-        """The problem for descents that go on from these weights in several calls, and are to be those of one call:
-        what a call chooses at its start is chosen here. Made for as many seeds as the weights have."""
-        return self
-
     def descend_on_batches(
         self, weights: Weights, step_size: float, batch_size: int, count: int, random: Sequence[Any]
     ) -> Weights:

@@ -1,97 +1,21 @@
 // Gradient descent on Gaussian input, `count` steps in one launch: a lane a student, some seeds a block.
 //
-// The formulas are those of closed_form.py. NVRTC compiles this for one `Plan` of cuda_descent.py, given by macros:
-// STUDENTS, UNITS (students, then teachers), COORDINATES, OUTPUT (FIXED, TRAINED or TIED); SEEDS and THREADS of a
-// block, STRIDE of a seed in shared memory. The constants that it shares with the other kernels, FIXED, TRAINED, TIED,
-// SMALL, LARGE, SHIFT and P0 to P19, are put before it by `source` of cuda_descent.py. A lane keeps its student's direction and force in registers and reads the
-// others' directions from shared memory, where the lanes of a seed read the same numbers at the same time. Lanes never
-// mix seeds, so a seed's bits do not depend on the others. All in ASCII: CuPy writes it in the locale's encoding.
-
-#define TINY 0x1p-1022  // the smallest normal number
-#define PI 3.141592653589793
+// The formulas are those of closed_form.py. NVRTC compiles this, after cuda_directions.cu, for one `Plan` of
+// cuda_descent.py, given by macros: STUDENTS, UNITS (students, then teachers), COORDINATES, OUTPUT (FIXED, TRAINED or
+// TIED); SEEDS and THREADS of a block, STRIDE of a seed in shared memory. A lane keeps its student's direction and
+// force in registers and reads the others' directions from shared memory, where the lanes of a seed read the same
+// numbers at the same time. Lanes never mix seeds, so a seed's bits do not depend on the others.
 
 struct __align__(16) Pair {
     double x, y;
 };
 
-#ifndef RECIPROCAL_ROOT
-__device__ __forceinline__ double reciprocal_root(double x) {  // 1/sqrt(x) to 20 bits
-    double y;
-    asm("rsqrt.approx.ftz.f64 %0, %1;" : "=d"(y) : "d"(x));
-    return y;
-}
-#endif
-
-// sqrt(x) to an ulp and without a branch, so that the pairs' instructions can overlap; 0 below TINY.
-__device__ __forceinline__ double root(double x) {
-    double y = reciprocal_root(x);
-    double error = fma(-x * y, y, 1.0);
-    y = fma(y * error, fma(0.375, error, 0.5), y);
-    double length = x * y;
-    length = fma(fma(-length, length, x), 0.5 * y, length);
-    return x < TINY ? 0.0 : length;
-}
-
-// The angle in [0, pi], and its sine, from the squared distance of two directions: as `angle` of numba_descent.py,
-// which derives it, with the polynomial of angle_polynomial.py.
-__device__ __forceinline__ double angle(double square, double* sine) {
-    double rest = 4.0 - square;
-    rest = rest < 0.0 ? 0.0 : rest;
-    bool far = rest < square;
-    double c = far ? rest : square;
-    double y = c * c;
-    double even = fma(y, P18, P16);
-    double odd = fma(y, P19, P17);
-    even = fma(even, y, P14);
-    odd = fma(odd, y, P15);
-    even = fma(even, y, P12);
-    odd = fma(odd, y, P13);
-    even = fma(even, y, P10);
-    odd = fma(odd, y, P11);
-    even = fma(even, y, P8);
-    odd = fma(odd, y, P9);
-    even = fma(even, y, P6);
-    odd = fma(odd, y, P7);
-    even = fma(even, y, P4);
-    odd = fma(odd, y, P5);
-    even = fma(even, y, P2);
-    odd = fma(odd, y, P3);
-    even = fma(even, y, P0);
-    odd = fma(odd, y, P1);
-    double near = root(c) * fma(odd, c, even);
-    *sine = 0.5 * root(square * rest);
-    return far ? PI - near : near;
-}
-
-// u/|u| into `unit`, 0 for 0; returns |u|. Lengths outside of [SMALL, LARGE] are squared after a shift.
-__device__ __forceinline__ double normalize(const double* vector, double* unit) {
-    double square = 0.0, shift = 1.0, back = 1.0;
-#pragma unroll
-    for (int d = 0; d < COORDINATES; d++) square = fma(vector[d], vector[d], square);
-    if (!(square > SMALL * SMALL && square < LARGE * LARGE)) {
-        double largest = 0.0;
-#pragma unroll
-        for (int d = 0; d < COORDINATES; d++) {
-            double size = vector[d] < 0.0 ? -vector[d] : vector[d];
-            largest = largest < size ? size : largest;
-        }
-        if (largest < SMALL) shift = SHIFT, back = 1.0 / SHIFT;
-        if (LARGE < largest) shift = 1.0 / SHIFT, back = SHIFT;
-        square = 0.0;
-#pragma unroll
-        for (int d = 0; d < COORDINATES; d++) square = fma(shift * vector[d], shift * vector[d], square);
-    }
-    double length = sqrt(square);
-    double inverse = length > 0.0 ? 1.0 / length : 0.0;
-#pragma unroll
-    for (int d = 0; d < COORDINATES; d++) unit[d] = shift * vector[d] * inverse;
-    return length * back;
-}
-
-// vectors (seed, unit, coordinate) and outputs (seed, unit) in place; scale: s; linear, curved, constant: A, B, D.
+// vectors (seed, unit, coordinate) and outputs (seed, unit) in place; left (seed,): how many steps a seed has left, of
+// which it takes no more than `count`, and none once it is `close_to_teachers` where `stops`. scale: s; linear, curved,
+// constant: A, B, D.
 extern "C" __global__ void __launch_bounds__(THREADS) descend(
-    double* vectors, double* outputs, double scale, double linear, double curved, double constant,
-    double step_size, double weight_decay, long long seeds, long long count) {
+    double* vectors, double* outputs, long long* left, double scale, double linear, double curved, double constant,
+    double step_size, double weight_decay, long long seeds, long long count, long long stops) {
     const int row = (COORDINATES + 1) / 2 * 2;  // pairs are read at even offsets
     const int odd_row = COORDINATES | 1;        // each lane reads another row, in another bank
     extern __shared__ __align__(16) double shared[];
@@ -103,8 +27,9 @@ extern "C" __global__ void __launch_bounds__(THREADS) descend(
     double* const students = units + UNITS * row;                       // w (student, coordinate)
     double* const mass = students + STUDENTS * odd_row;                 // C (unit,)
     double* const coefficient = mass + UNITS;                           // c (student,)
-    double* const teachers = coefficient + STUDENTS;                        // the teachers' part of r
-    double* const residual = teachers + COORDINATES;                        // r
+    double* const teachers = coefficient + STUDENTS;                    // the teachers' part of r
+    double* const residual = teachers + COORDINATES;                    // r
+    double* const nearness = residual + COORDINATES;                    // `nearness_of` each student (student,)
     double* const vector = students + i * odd_row;
     double* const given = vectors + seed * UNITS * COORDINATES;  // not to be read unless working
     linear *= 2.0, curved *= 2.0, constant *= 2.0;
@@ -121,9 +46,11 @@ extern "C" __global__ void __launch_bounds__(THREADS) descend(
                 teachers[d] = fma(outputs[seed * UNITS + q], given[q * COORDINATES + d], teachers[d]);
         }
     }
+    long long remaining = working ? left[seed] : 0, taken = 0;
     for (long long step = 0; step < count; step++) {
         double length = 0.0;
-        if (working) {
+        bool moving = remaining > 0;  // all lanes of a block meet at all barriers
+        if (moving) {
             length = normalize(vector, direction);
             if (OUTPUT == TIED) output = length;
 #pragma unroll
@@ -132,15 +59,19 @@ extern "C" __global__ void __launch_bounds__(THREADS) descend(
             coefficient[i] = scale * output;
         }
         __syncthreads();
-        if (working)
+        if (moving) {
+            if (stops) nearness[i] = nearness_of(direction, mass[i], units + STUDENTS * row, row, mass + STUDENTS);
             for (int d = i; d < COORDINATES; d += STUDENTS) {
                 double sum = 0.0;
 #pragma unroll
                 for (int p = 0; p < STUDENTS; p++) sum = fma(coefficient[p], students[p * odd_row + d], sum);
                 residual[d] = sum + teachers[d];
             }
+        }
         __syncthreads();
-        if (working) {
+        if (moving && stops && close_to_teachers(nearness)) remaining = 0, moving = false;
+        if (moving) {
+            remaining--, taken++;
             double along = 0.0, total = 0.0;
 #pragma unroll
             for (int d = 0; d < COORDINATES; d++) force[d] = 0.0;
@@ -192,5 +123,6 @@ extern "C" __global__ void __launch_bounds__(THREADS) descend(
     if (working) {
         for (int d = 0; d < COORDINATES; d++) given[i * COORDINATES + d] = vector[d];
         outputs[seed * UNITS + i] = output;
+        if (i == 0) left[seed] -= taken;
     }
 }

@@ -1,29 +1,35 @@
-"""Gradient descent on Gaussian input on a GPU: thousands of seeds at once, many steps a launch, by `cuda_descent.cu`.
+"""Gradient descent on Gaussian input on a GPU: thousands of seeds at once, many steps a launch, by `cuda_descent.cu`,
+and near orthogonal teachers by `cuda_near_descent.cu`.
 
-The kernel is compiled for the network's shape when it is first used, by NVRTC through CuPy, and cached by CuPy.
+Kernels are compiled for the network's shape when they are first used, by NVRTC through CuPy, and cached by CuPy.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from array_api_compat import device
+
 from twolayer.core.arrays import array_namespace
 from twolayer.core.network import OUTPUTS, Weights
-from twolayer.core.problem import Problem
-from twolayer.population import closed_form
 from twolayer.population.angle_polynomial import COEFFICIENTS
 from twolayer.population.cuda_batches import BatchPlan, batch_kernel, batch_plan, descend_on_batches
 from twolayer.population.fused_descent import DELICATE, LARGE, SHIFT, SMALL, FusedPopulationProblem
+from twolayer.population.orthogonal_form import CLOSE, COARSE, NEARLY
 from twolayer.population.problem import PopulationProblem
 
 __all__ = ["CudaPopulationProblem", "Plan", "plan", "source"]
 
-KERNEL = Path(__file__).with_name("cuda_descent.cu")
+COMMON = Path(__file__).with_name("cuda_directions.cu")
+KERNELS = {
+    "descend": Path(__file__).with_name("cuda_descent.cu"),
+    "descend_near": Path(__file__).with_name("cuda_near_descent.cu"),
+}
+"""The files of the kernels by their names, and what they have in common."""
 
 WARP = 32
 LANES = 256
@@ -35,10 +41,13 @@ FULL = 0.9
 WORK = 2**35
 """Pairs of units times coordinates in one launch: tens of milliseconds, for cards that also drive a screen."""
 
+SLOWER = 4
+"""A step near the teachers counts as so many."""
+
 
 @dataclass(frozen=True)
 class Plan:
-    """The shape that a kernel is compiled for, and how its seeds are laid out. Fields are the kernel's macros."""
+    """The shape that kernels are compiled for, and how their seeds are laid out. Fields are the kernels' macros."""
 
     students: int
     units: int
@@ -58,6 +67,12 @@ class Plan:
         """Bytes of shared memory a block."""
         return 8 * self.seeds * self.stride
 
+    @property
+    def scratch(self) -> int:
+        """Numbers that a seed needs in global memory near its teachers: those of cuda_near_descent.cu."""
+        m, n, d = self.students, self.units, self.coordinates
+        return (2 * n + m + (n - m) + 2) * d + m * (n - m) + m + 8 * n
+
     def steps(self, seeds: int) -> int:
         """How many steps of so many seeds one launch takes."""
         return max(1, WORK // (seeds * self.students * self.units * self.coordinates))
@@ -71,7 +86,11 @@ def plan(students: int, units: int, coordinates: int, output: str, shared: int) 
     memory, so that a processor holds several blocks.
     """
     size = (
-        units * (-(-coordinates // 2) * 2) + students * (coordinates | 1) + units + students + 2 * coordinates
+        units * (-(-coordinates // 2) * 2)
+        + students * (coordinates | 1)
+        + units
+        + 2 * students
+        + 2 * coordinates
     )
     stride = (size + 13) // 16 * 16 + 2  # neighbouring seeds lie in different banks
     if students > 1024 or 8 * stride > shared:
@@ -91,13 +110,10 @@ def plan(students: int, units: int, coordinates: int, output: str, shared: int) 
 
 @dataclass(frozen=True)
 class CudaPopulationProblem(FusedPopulationProblem):
-    """A `PopulationProblem` on CuPy arrays whose descents run in one kernel.
+    """A `PopulationProblem` on CuPy arrays whose descents run in two kernels, near the teachers and elsewhere.
 
     Networks too large for a block's shared memory take the array code.
-    piece_of: the reduced problem and weights that the call began with of which a descent is a piece (`in_pieces`).
     """
-
-    piece_of: tuple[PopulationProblem, Weights] | None = field(default=None, kw_only=True)
 
     def descend(self, weights: Weights, step_size: float, weight_decay: float, count: int) -> Weights:
         """As `FusedPopulationProblem.descend`, where the network fits."""
@@ -119,31 +135,6 @@ class CudaPopulationProblem(FusedPopulationProblem):
             self, layout, weights, step_size, batch_size, count, random, self.launch_batches
         )
 
-    def ways(
-        self, problem: PopulationProblem, weights: Weights, at_zero: Any, weight_decay: float
-    ) -> Sequence[tuple[Any, Callable[..., Weights]]]:
-        """As `FusedPopulationProblem.ways`: seeds that begin near their teachers take the array code."""
-        delicate = self.is_delicate(*(self.piece_of or (problem, weights)), weight_decay)
-        kernel = super().ways(problem, weights, at_zero, weight_decay)
-        return (delicate, Problem.descend), *((~delicate & chosen, descend) for chosen, descend in kernel)
-
-    def in_pieces(self, weights: Weights) -> Problem:
-        """As `Problem.in_pieces`: which seeds are left to the array code is decided by these weights."""
-        return replace(self, piece_of=self.in_float64(weights)[0])
-
-    def is_delicate(self, problem: PopulationProblem, weights: Weights, weight_decay: float) -> Any:
-        """Which seeds are left to the array code, (seed,): weights (seed, neuron, coordinate) in float64."""
-        xp, m = array_namespace(weights.hidden), self.network.neurons
-        units, _ = problem.units(weights)
-        students, teachers = units.vectors[:, :m], units.vectors[:, m:]
-        angles = closed_form.angles(students, teachers)
-        nearest = xp.min(xp.minimum(angles, math.pi - angles), axis=-1)
-        masses = xp.abs(units.masses)
-        largest = xp.max(masses[:, m:], axis=-1)[:, None]
-        settled = (nearest < DELICATE) | (masses[:, :m] < DELICATE * largest)
-        delicate = xp.all(settled, axis=-1) & xp.any(nearest < DELICATE, axis=-1)
-        return delicate & self.keeps_digits(weight_decay)
-
     def planned(self, units: int, coordinates: int) -> Plan | None:
         """The plan for this network on the current device."""
         return plan(self.network.neurons, units, coordinates, self.network.output, self.shared_memory())
@@ -157,33 +148,54 @@ class CudaPopulationProblem(FusedPopulationProblem):
     def run_kernel(
         self, vectors: Any, outputs: Any, step_size: float, weight_decay: float, count: int
     ) -> None:
-        """`count` steps in place, in as few launches as `WORK` allows."""
+        """`count` steps in place: by one kernel until a seed is near its teachers, where the other one's form keeps
+        the digits, by that until it is not, and so on."""
         xp = array_namespace(vectors)
         layout = self.planned(*vectors.shape[1:])
         assert layout is not None, "descend asks first"
-        copies = [xp.ascontiguousarray(array) for array in (vectors, outputs)]
-        seeds, factor = len(vectors), self.factors
-        numbers = (self.network.scale, factor.linear, factor.curved, factor.constant, step_size, weight_decay)
+        factor, stops = self.factors, self.keeps_digits(weight_decay)
+        law = tuple(
+            map(float, (self.network.scale, factor.linear, factor.curved, factor.constant, step_size))
+        )
+        left = xp.full(len(vectors), count, dtype=xp.int64, device=device(vectors))
+        seeds, near = xp.arange(len(vectors), device=device(vectors)), False
+        while len(seeds):
+            parts = [xp.asarray(array[seeds], copy=True) for array in (vectors, outputs, left)]
+            if near:
+                self.run_near(layout, parts, law, int(xp.max(parts[2])))
+            else:
+                self.run_plain(layout, parts, (*law, float(weight_decay)), int(xp.max(parts[2])), stops)
+            vectors[seeds], outputs[seeds], left[seeds] = parts
+            seeds, near = xp.nonzero(left)[0], not near
+
+    def run_plain(
+        self, layout: Plan, parts: Sequence[Any], numbers: Sequence[float], count: int, stops: bool
+    ) -> None:
+        """At most `count` steps by cuda_descent.cu, in as few launches as `WORK` allows. parts: vectors, outputs, and
+        how many steps each seed has left, (seed,)."""
+        seeds = len(parts[0])
         most = layout.steps(seeds)
         for done in range(0, count, most):
-            self.launch(
-                layout, -(-seeds // layout.seeds), (*copies, *numbers, seeds, min(most, count - done))
-            )
-        for array, copy in zip((vectors, outputs), copies, strict=True):
-            if copy is not array:
-                array[...] = copy
+            arguments = (*parts, *numbers, seeds, min(most, count - done), int(stops))
+            self.launch("descend", layout, -(-seeds // layout.seeds), arguments)
 
-    def launch(self, layout: Plan, blocks: int, arguments: tuple[Any, ...]) -> None:
-        """One launch on the current device: arrays, then floats, then two integers."""
-        compiled = kernel(layout)
-        compiled.max_dynamic_shared_size_bytes = layout.shared
-        numbers = [float(number) for number in arguments[2:-2]]
-        compiled(
-            (blocks,),
-            (layout.threads,),
-            (*arguments[:2], *numbers, *arguments[-2:]),
-            shared_mem=layout.shared,
-        )
+    def run_near(self, layout: Plan, parts: Sequence[Any], numbers: Sequence[float], count: int) -> None:
+        """As `run_plain`, by cuda_near_descent.cu."""
+        xp, seeds = array_namespace(parts[0]), len(parts[0])
+        scratch = xp.zeros((seeds, layout.scratch), dtype=xp.float64, device=device(parts[0]))
+        most = max(1, layout.steps(seeds) // SLOWER)
+        for done in range(0, count, most):
+            steps = min(most, count - done)
+            arguments = (*parts, scratch, *numbers, seeds, steps, int(done == 0), layout.scratch)
+            self.launch("descend_near", layout, -(-seeds // layout.seeds), arguments)
+
+    def launch(self, name: str, layout: Plan, blocks: int, arguments: tuple[Any, ...]) -> None:
+        """One launch of a kernel on the current device: arrays, then floats, then integers."""
+        compiled = kernel(name, layout)
+        shared = layout.shared if name == "descend" else 0
+        if shared:
+            compiled.max_dynamic_shared_size_bytes = shared
+        compiled((blocks,), (layout.threads,), arguments, shared_mem=shared)
 
     def launch_batches(self, layout: BatchPlan, blocks: int, arguments: tuple[Any, ...]) -> None:
         """One launch of stochastic descent on the current device: arrays, then floats, then two integers."""
@@ -193,13 +205,15 @@ class CudaPopulationProblem(FusedPopulationProblem):
 
 
 @cache
-def source() -> str:
-    """The kernel's source, with the constants that it shares with the other kernels before it."""
+def source(name: str = "descend") -> str:
+    """A kernel's source: the constants that it shares with the other kernels, what the two kernels have in common, and
+    its file."""
     constants: dict[str, int | float] = {name.upper(): number for name, number in OUTPUTS.items()}
-    constants |= {"SMALL": SMALL, "LARGE": LARGE, "SHIFT": SHIFT}
+    constants |= {"SMALL": SMALL, "LARGE": LARGE, "SHIFT": SHIFT, "DELICATE": DELICATE}
+    constants |= {"CLOSE": CLOSE, "COARSE": COARSE, "NEARLY": NEARLY}
     constants |= {f"P{power}": value for power, value in enumerate(COEFFICIENTS)}
     lines = [f"#define {name} {value!r}\n" for name, value in constants.items()]
-    return "".join(lines) + KERNEL.read_text(encoding="utf-8")
+    return "".join(lines) + "\n".join(path.read_text(encoding="utf-8") for path in (COMMON, KERNELS[name]))
 
 
 @cache
@@ -211,8 +225,8 @@ def shared_memory_of(device: int) -> int:
 
 
 @cache
-def kernel(layout: Plan) -> Any:
-    """The kernel, compiled for each device when it is first launched there."""
+def kernel(name: str, layout: Plan) -> Any:
+    """A kernel, compiled for each device when it is first launched there."""
     import cupy
 
-    return cupy.RawKernel(source(), "descend", options=layout.macros)
+    return cupy.RawKernel(source(name), name, options=layout.macros)

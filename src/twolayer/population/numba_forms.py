@@ -29,15 +29,13 @@ from twolayer.kernels.simd import (
 )
 from twolayer.population.closed_form import SERIES
 from twolayer.population.lanes import aligned, arc, normalize, size
-from twolayer.population.orthogonal_form import CLOSE, COARSE
+from twolayer.population.orthogonal_form import CLOSE, COARSE, NEARLY
 
 __all__ = ["Form", "allocate", "field", "group", "loss", "place_teachers"]
 
 EPSILON = 2.0**-52
 TINY = 2.0**-1022
 HALF_PI = 0.5 * math.pi
-NEARLY = 0.999
-"""The cosine of an angle that is larger than that of `CLOSE`."""
 
 SEPARATE: Any = separate(cache=True, nogil=True, error_model="numpy")
 """Of what several kernels call."""

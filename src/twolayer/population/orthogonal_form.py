@@ -43,6 +43,9 @@ CLOSE = 0.02
 """Students belong to a teacher up to this |ζ|, the tangent of their angle: g(θ) of two of them then is below 1e-4, and
 a stray is far enough from every teacher for θ₀ to keep its digits."""
 
+NEARLY = 0.999
+"""The cosine of an angle that is larger than that of `CLOSE`: compiled code looks for groups within it."""
+
 COARSE = 0.25
 """Where |ζ| is above this share of S₀, S and θ are taken themselves: their difference loses nothing."""
 

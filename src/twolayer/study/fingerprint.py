@@ -41,6 +41,8 @@ ACCELERATIONS = {
         "population/angle_polynomial.py",
         "population/cuda_descent.py",
         "population/cuda_descent.cu",
+        "population/cuda_directions.cu",
+        "population/cuda_near_descent.cu",
         "population/cuda_batches.py",
         "population/cuda_batches.cu",
         "kernels/minibatch.py",

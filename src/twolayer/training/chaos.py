@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -155,10 +155,6 @@ class Jittered(Problem):
                 self.moved(weights), step_size, batch_size, piece, random
             )
         return weights
-
-    def in_pieces(self, weights: Weights) -> Jittered:
-        """As the problem's."""
-        return replace(self, problem=self.problem.in_pieces(weights))
 
     def predict(self, weights: Weights) -> Any:
         """As the problem's."""

@@ -247,20 +247,19 @@ def together(
     frames: Frames,
 ) -> StoppedPath:
     """As `stopped_path`, all seeds that are left at once. Between two saved times the path is that of a run without
-    a rule: `Problem.in_pieces`."""
+    a rule."""
     seeds = len(random)
     left, judge = np.arange(seeds), judge_of(np.arange(seeds))
     checks, reasons = np.full(seeds, -1), np.zeros(seeds, dtype=np.int8)
     current = kept(weights, weights, dynamics, 0, len(clock.time))
     state: Any = weights  # of the seeds that are left
-    begin = taken(weights, left)  # of these at the last saved time
     last = len(clock.time) - 1
     path: Any = None
     for index in range(last + 1):
         if len(left) and index > 0:
             if path is None:
                 until = index + int(np.argmax(saved[index:]))
-                problem = problem_of(left).in_pieces(begin)
+                problem = problem_of(left)
                 path = dynamics.trajectory(
                     problem, state, section(clock, index - 1, until), [random[seed] for seed in left.tolist()]
                 )
@@ -278,12 +277,12 @@ def together(
                 going = np.flatnonzero(reason == 0)
                 left, path = left[going], None
                 if len(left):
-                    state, begin = taken(state, going), taken(begin, going)
+                    state = taken(state, going)
                     judge.keep(going)
         if saved[index]:
             frames.append(current)
         if saved[index] and len(left):
-            begin, path = taken(state, np.arange(len(left))), None
+            path = None
     return StoppedPath(frames, None, ("",) * seeds, checks, reasons)
 
 
