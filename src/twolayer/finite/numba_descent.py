@@ -21,13 +21,18 @@ from twolayer.core.seeds import over_seeds
 from twolayer.finite.problem import EmpiricalProblem
 from twolayer.kernels.jit import njit
 from twolayer.kernels.minibatch import descend_on_batches, slopes_of
-from twolayer.kernels.simd import aligned_zeros, load, repeat, splat, square_root, store, where_less
+from twolayer.kernels.simd import (
+    aligned_zeros,
+    bits_less,
+    load,
+    repeat,
+    splat,
+    square_root,
+    store,
+    where_less,
+)
 
 __all__ = ["CompiledProblem"]
-
-FREE_ORDER = {"contract", "reassoc"}
-"""Sums may be reordered (vectorised); NaN and infinity keep their meaning, as they show divergence."""
-
 
 MOST_CARRIED = 192
 """Samples beyond which the tables of `descend_carried` leave the nearer caches. (Measured, as is 3/4 below.)"""
@@ -58,9 +63,7 @@ class CompiledProblem(EmpiricalProblem):
         samples, features = self.data.samples, self.data.features
         direct = network.output == "tied" or samples > MOST_CARRIED or 4 * features < 3 * samples
         slopes: Any = tuple(map(number, kinks))
-        kernel: Any = descend_direct
-        if by_signs and not direct:
-            kernel, slopes = descend_carried, network.activation.even
+        kernel: Any = descend_carried if by_signs and not direct else descend_direct
         many = features > MOST_FEATURES and network.neurons >= FEWEST_NEURONS
         by_arrays = many and kernel is descend_direct
         scalars = (
@@ -110,95 +113,128 @@ class CompiledProblem(EmpiricalProblem):
         )
 
 
-@njit(cache=True, nogil=True, fastmath=FREE_ORDER, inline="always")
-def slope_of(preactivation: Any, below: Any, one: Any) -> Any:
-    """σ'(z) without a branch: 1 above zero, 0 at it, `below` under it (0 for relu, −1 for abs).
-
-    Both activations are z σ'(z), which loses neither NaN nor infinity.
-    """
-    above = one if preactivation > 0 else one - one
-    return above + (below if preactivation < 0 else one - one)
-
-
-@njit(cache=True, nogil=True, fastmath=FREE_ORDER, inline="always")
-def add_sums(sums: Any, row: Any, pattern: Any, moved: Any) -> None:
-    """Add to `moved` (sample,) the tabulated sums over the samples where `row` is above zero.
-
-    sums (16 · group, sample): row b of a group of four is the sum over the members that are bits of b.
-    """
-    groups, width = pattern.size, moved.size
-    for group in range(groups):
-        k = 4 * group
-        bits = (row[k] > 0) + 2 * (row[k + 1] > 0) + 4 * (row[k + 2] > 0) + 8 * (row[k + 3] > 0)
-        pattern[group] = 16 * group + bits
-    for group in range(0, groups, 4):
-        p, q, r, s = pattern[group], pattern[group + 1], pattern[group + 2], pattern[group + 3]
-        for i in range(width):
-            moved[i] += (sums[p, i] + sums[q, i]) + (sums[r, i] + sums[s, i])
-
-
-@njit(cache=True, nogil=True, fastmath=FREE_ORDER)
 def descend_carried(
-    inputs: Any, targets: Any, hidden: Any, output: Any, absolute: bool, mode: int,
+    inputs: Any, targets: Any, hidden: Any, output: Any, kinks: Any, mode: int,
     scale: Any, force: Any, step_size: Any, weight_decay: Any, count: int,
 ) -> None:  # fmt: skip
-    """`count` steps in place, in pre-activations (neuron, sample). mode: `core.network.OUTPUTS`, not tied.
+    """`count` steps in place, in pre-activations. mode: `core.network.OUTPUTS`, not tied; kinks: 0 or −1, 0, 1."""
+    samples = len(targets)
+    width = (samples + 15) // 16 * 16
+    preactivation = padded_rows(hidden @ inputs.T, width)
+    coefficient = padded_rows(np.zeros_like(preactivation), width)
+    carry(
+        padded_rows(inputs @ inputs.T, width).ravel(),
+        targets,
+        preactivation.ravel(),
+        coefficient.ravel(),
+        output,
+        padded_rows(np.zeros((4 * width, 0), hidden.dtype), 16).ravel(),
+        kinks,
+        mode,
+        scale,
+        force,
+        step_size,
+        weight_decay,
+        count,
+    )
+    kept = (1 - step_size * weight_decay) ** count
+    hidden[...] = kept * hidden + coefficient[:, :samples] @ inputs
+
+
+def padded_rows(values: Any, width: int) -> Any:
+    """values (row, column) and zeros up to `width` columns, a multiple of 16: each row begins on a cache line."""
+    rows, columns = values.shape
+    numbers = 64 // values.itemsize
+    spare = np.zeros(rows * width + numbers, values.dtype)
+    skip = -spare.ctypes.data % 64 // values.itemsize
+    padded = spare[skip : skip + rows * width].reshape(rows, width)
+    padded[:, :columns] = values
+    return padded
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def list_sums(signs: int, group: int, rows: Any, place: int) -> None:
+    """Put into `rows` where the sums of two groups lie whose samples are the bits of `signs`."""
+    rows[place] = 16 * (16 * group + signs % 16)
+    rows[place + 1] = 16 * (16 * (group + 1) + signs // 16)
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def add_sums(sums: Any, rows: Any, first: int, groups: int, column: int) -> Any:
+    """The sum of the listed rows of the table `sums` (row, 16), in the eight columns from `column` on."""
+    total = splat(sums.dtype.type(0))
+    for group in range(first, first + groups, 4):
+        p, q = rows[group] + column, rows[group + 1] + column
+        r, s = rows[group + 2] + column, rows[group + 3] + column
+        total += (load(sums, p) + load(sums, q)) + (load(sums, r) + load(sums, s))
+    return total
+
+
+@njit(cache=True, nogil=True)
+def carry(
+    gram: Any, targets: Any, preactivation: Any, coefficient: Any, output: Any, sums: Any, kinks: Any, mode: int,
+    scale: Any, force: Any, step_size: Any, weight_decay: Any, count: int,
+) -> None:  # fmt: skip
+    """The steps of `descend_carried`, in place: preactivation and coefficient (neuron, sample), gram (sample, sample).
 
     Slopes are 0 and ±1, so the product of slopes with r_k x_k·x_i needs no multiplications: for each group of
-    four samples the 16 sums over its subsets are tabulated once a step, and a neuron adds up the sums that its
-    pattern asks for, four groups at a time. Samples are padded with zeros to a multiple of 16.
+    four samples the 16 sums over its subsets are tabulated, sums (subset, 16), and a neuron adds up the sums that
+    its signs ask for, four groups at a time. Of 16 columns at once, so that the table stays in the nearest cache.
+    Samples are padded with zeros to a multiple of 16.
     """
-    neurons, samples = hidden.shape[0], inputs.shape[0]
+    neurons, samples = output.size, targets.size
+    width = preactivation.size // neurons
+    groups = width // 4
+    above, below = np.empty(neurons * groups, np.int64), np.empty(neurons * groups, np.int64)
+    residual = np.zeros(width, targets.dtype)
+    growth = np.zeros(8 * neurons, targets.dtype)
     one = targets.dtype.type(1)
-    below = -one if absolute else one - one
-    padded = (samples + 15) // 16 * 16
-    groups = padded // 4
-    gram = aligned_zeros(padded, padded, inputs)
-    gram[:samples, :samples] = np.dot(inputs, inputs.T)
-    preactivation = aligned_zeros(neurons, padded, inputs)
-    preactivation[:, :samples] = np.dot(hidden, inputs.T)
-    coefficient = aligned_zeros(neurons, padded, inputs)
-    sums = aligned_zeros(16 * groups, padded, inputs)
-    pattern = np.empty(groups, np.int64)
-    moved = aligned_zeros(1, padded, inputs)[0]
-    residual = aligned_zeros(1, padded, inputs)[0]
+    zero = one - one
     shrink = one - step_size * weight_decay
+    absolute = kinks[0] < zero
     for _ in range(count):
-        residual[:samples] = -targets
+        for k in range(samples):
+            residual[k] = -targets[k]
         for j in range(neurons):
             weight = scale * output[j]
-            for k in range(padded):
-                z = preactivation[j, k]
-                residual[k] += weight * (z * slope_of(z, below, one))
-        for k in range(padded):
-            residual[k] *= step_size * force
-        for group in range(groups):
-            for member in range(4):
-                k, half = 4 * group + member, 1 << member
-                for row in range(16 * group, 16 * group + half):
-                    for i in range(padded):
-                        sums[row + half, i] = sums[row, i] + residual[k] * gram[k, i]
+            for k in range(0, width, 8):
+                z = load(preactivation, j * width + k)
+                store(residual, k, load(residual, k) + weight * (z * slopes_of(z, kinks)))
+                list_sums(bits_less(0.0, z), k // 4, above, j * groups + k // 4)
+                if absolute:
+                    list_sums(bits_less(z, 0.0), k // 4, below, j * groups + k // 4)
+        for k in range(0, width, 8):
+            store(residual, k, load(residual, k) * (step_size * force))
+        for column in range(0, width, 16):
+            for k in range(width):
+                half = 1 << (k % 4)
+                to, of = 16 * (4 * (k - k % 4) + half), 16 * 4 * (k - k % 4)
+                first = repeat(residual, k) * load(gram, k * width + column)
+                second = repeat(residual, k) * load(gram, k * width + column + 8)
+                for row in range(0, 16 * half, 16):
+                    store(sums, to + row, load(sums, of + row) + first)
+                    store(sums, to + row + 8, load(sums, of + row + 8) + second)
+            for j in range(neurons):
+                weight = output[j]
+                total = load(growth, 8 * j)
+                for part in range(0, 16, 8):
+                    moved = add_sums(sums, above, j * groups, groups, part)
+                    if absolute:  # what is below zero counts with −1
+                        moved = moved - add_sums(sums, below, j * groups, groups, part)
+                    k = j * width + column + part
+                    z = load(preactivation, k)
+                    slope = slopes_of(z, kinks) * load(residual, column + part)
+                    total += slope * z
+                    store(coefficient, k, shrink * load(coefficient, k) - weight * slope)
+                    store(preactivation, k, shrink * z - weight * moved)
+                store(growth, 8 * j, total)
         for j in range(neurons):
-            moved[:] = one - one
-            if absolute:  # what is below zero counts with −1
-                add_sums(sums, -preactivation[j], pattern, moved)
-                moved[:] = -moved
-            add_sums(sums, preactivation[j], pattern, moved)
-            weight = output[j]
-            growth = one - one
-            for k in range(padded):
-                z = preactivation[j, k]
-                slope = slope_of(z, below, one) * residual[k]
-                growth += slope * z
-                coefficient[j, k] = shrink * coefficient[j, k] - weight * slope
-                preactivation[j, k] = shrink * z - weight * moved[k]
             if mode == TRAINED:
-                output[j] = shrink * weight - growth
-    kept = shrink**count
-    travelled = np.dot(coefficient[:, :samples].copy(), inputs)
-    for j in range(neurons):
-        for i in range(hidden.shape[1]):
-            hidden[j, i] = kept * hidden[j, i] + travelled[j, i]
+                change = zero
+                for lane in range(8 * j, 8 * j + 8):
+                    change += growth[lane]
+                output[j] = shrink * output[j] - change
+            store(growth, 8 * j, zero)
 
 
 @njit(cache=True, nogil=True, forceinline=True)

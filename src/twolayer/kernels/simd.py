@@ -22,6 +22,7 @@ __all__ = [
     "WIDTH",
     "aligned_zeros",
     "any_less",
+    "bits_less",
     "fused",
     "inlined",
     "load",
@@ -199,6 +200,19 @@ def any_less(context: Any, left: Any, right: Any) -> Any:
 
     _, *operands = common(left, right)
     return types.boolean(*operands), generate
+
+
+@instruction
+def bits_less(context: Any, left: Any, right: Any) -> Any:
+    """The lanes in which left < right as the bits of a number, the first as the lowest."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        values = [splat_value(builder, *one) for one in zip(arguments, signature.args, strict=True)]
+        bits = builder.bitcast(builder.fcmp_ordered("<", *values), ir.IntType(WIDTH))
+        return builder.zext(bits, ir.IntType(64))
+
+    _, *operands = common(left, right)
+    return types.int64(*operands), generate
 
 
 @instruction
