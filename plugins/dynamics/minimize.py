@@ -36,7 +36,8 @@ class Minimize(InstantUpdate):
     gradient. On the host in float64 under every backend.
     weight_decay: λ. gradient_norm: the gradient's norm to be reached. iterations: of the trust region, at most.
 
-    A seed that ends above `gradient_norm`, or at a saddle, stays where it came to, and the run's notes say so. On
+    A seed that ends above `gradient_norm`, at a saddle, or on the way to a minimum at infinite weights stays where it
+    came to, and the run's notes say so. On
     finite data with relu or another activation of two slopes the objective is smooth only while no sample changes its
     side of a neuron: a minimum inside such a region is reached, one on a boundary (w_j·x_k = 0) has no
     gradient of 0 and is noted as not reached.
@@ -144,8 +145,15 @@ class Minimize(InstantUpdate):
                 f"minimize ends with a gradient of norm {steepness:.3g}, above {self.gradient_norm:g}: more "
                 "iterations may reach it, unless rounding or a boundary between activation patterns is in the way"
             )
+        here = objective.value(vector)
+        growing = float(objective.slope(vector) @ vector) < -PROBED * here
+        if growing and objective.value((1.0 + PROBED) * vector) < here * (1.0 - PROBED**2):
+            return (
+                f"minimize ends at an objective of {here:.3g} that still falls as all weights grow, and has no "
+                "minimum there, as losses like the logistic one have none where all labels are fitted"
+            )
         values, modes = np.linalg.eigh(objective.curvature(vector))
-        here, away = objective.value(vector), PROBED * np.linalg.norm(vector) * modes[:, 0]
+        away = PROBED * np.linalg.norm(vector) * modes[:, 0]
         lower = min(objective.value(vector + away), objective.value(vector - away))
         if values[0] < 0 and lower < here * (1.0 - ROUNDING):
             return f"minimize ends at a saddle: the smallest eigenvalue of the Hessian is {values[0]:.3g}"

@@ -10,6 +10,7 @@ from namespaces import backend
 from networks import network_of
 from scipy.optimize import minimize
 
+import twolayer
 from twolayer import Activation, FiniteData, InitializationSpec, Teacher, Weights
 from twolayer.core.times import Times
 from twolayer.errors import ConfigError
@@ -142,6 +143,32 @@ def test_what_is_not_reached_is_said() -> None:
     assert (steep > 1e-30).all()
     for seed in range(3):
         assert any(f"seed {seed}: minimize ends with a gradient of norm" in note for note in path.notes)
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+@pytest.mark.parametrize("last", [1, -1])
+def test_a_loss_without_a_minimum_is_said(last: int, activation: str) -> None:
+    """The logistic loss has one where one point has both labels."""
+    experiment: dict[str, Any] = {
+        "problem": {
+            "name": "points",
+            "inputs": [[1, 0.5], [-1, 0.5], [1, 0.5]],
+            "targets": [1, -1, last],
+            "loss": "logistic",
+        },
+        "network": {"neurons": 3, "activation": activation},
+        "initialization": {"name": "gaussian", "scale": 0.5},
+        "dynamics": {"name": "minimize"},
+        "times": {"values": [1.0]},
+        "metrics": ["loss"],
+        "seeds": 2,
+    }
+    found = twolayer.run(experiment)
+    fitted = found["loss"].isel(time=-1) < 1e-6
+    notes = found.attrs.get("notes", "")
+    assert fitted.all() == (last == 1)
+    assert all(f"seed {seed}: minimize ends at an objective of" in notes for seed in range(2)) == (last == 1)
+    assert "saddle" not in notes or last == -1
 
 
 def test_a_last_stage_after_a_descent() -> None:
