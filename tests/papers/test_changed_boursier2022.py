@@ -273,3 +273,41 @@ def test_slopes_of_growth_need_small_scales() -> None:
     (result,) = verdicts("growth_times", staircase=found).values()
     assert result.verdict == "inconclusive"
     assert "needs runs of two scales λ ≤ 1e-8" in result.detail
+
+
+@pytest.mark.parametrize(("last", "verdict"), [(60, "inconclusive"), (4000, "holds")])
+def test_the_implicit_bias_is_judged_of_fitted_labels(last: float, verdict: str) -> None:
+    """Neurons that have not grown have less than the least norm, and no minimum of it."""
+    data = twolayer.run(
+        {
+            "problem": {
+                "name": "orthogonal",
+                "samples": 3,
+                "dimension": 3,
+                "norms": {"low": 0.7, "high": 1.3},
+                "targets": {"low": 0.5, "high": 1.5, "random_sign": True},
+                "directions": "random",
+            },
+            "network": {"neurons": 20},
+            "initialization": {"name": "covering", "scale": 1e-64},
+            "dynamics": {"name": "gradient_flow"},
+            "times": {"values": [last]},
+            "seeds": 3,
+            "metrics": [
+                *("loss", "path_norm", "carrying_directions", "covering_neurons", "blind_exponent"),
+                *("seed_inputs", "seed_targets"),
+            ],
+            "sweep": {"problem.samples": [3], "initialization.scale": [1e-64]},
+        }
+    )
+    for found in verdicts("implicit_bias", implicit_bias=data).values():
+        assert found.verdict == verdict
+        assert ("have not fitted all labels" in found.detail) == (verdict == "inconclusive")
+    canvas = twolayer.figure("boursier2022.implicit_bias", data)
+    assert ("Left out: 3 of 3 runs" in texts(canvas)) == (verdict == "inconclusive")
+    shown = [
+        line
+        for line in canvas.axes[0].lines
+        if np.isfinite(line.get_ydata()).any() and len(line.get_xdata()) == 3
+    ]
+    assert bool(shown) == (verdict == "holds")

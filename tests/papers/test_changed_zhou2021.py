@@ -232,3 +232,45 @@ def test_times_to_a_loss_that_starts_are_below_of_are_not_compared() -> None:
     )
     assert found["all near, ε = 1e-02"].verdict == "inconclusive"
     assert found["all near, ε = 1e-02"].detail == "at m = 4 starts are below this loss"
+
+
+@pytest.mark.parametrize(("subspace", "verdict"), [(1, "inconclusive"), (2, "holds")])
+def test_fits_in_a_subspace_without_the_teachers_are_not_judged(subspace: int, verdict: str) -> None:
+    """No number of students in one dimension fits two teachers."""
+    data = twolayer.run(
+        {
+            "problem": {"name": "gaussian_teacher", "dimension": 4, "teachers": 2},
+            "network": {"neurons": 4, **TIED},
+            "initialization": {"name": "nonnegative_least_squares"},
+            "dynamics": {"name": "gradient_descent", "step_size": 0.05},
+            "times": {"steps": [1]},
+            "seeds": 12,
+            "metrics": ["loss"],
+            "sweep": {
+                "network.neurons": [4, 32],
+                "initialization": [{"drawn": {"name": "nonnegative_least_squares", "subspace": subspace}}],
+            },
+        }
+    )
+    (found,) = verdicts("start_in_subspace", subspace=data).values()
+    assert found.verdict == verdict
+    assert ("the teachers span more" in found.detail) == (verdict == "inconclusive")
+
+
+def test_lemmas_are_judged_of_states_of_one_problem() -> None:
+    """Whatever tells the runs of random states apart: here their number of students."""
+    data = twolayer.run(
+        {
+            "problem": {"name": "gaussian_teacher", "dimension": 3, "teachers": 1},
+            "network": {"neurons": 2, **TIED},
+            "initialization": {"name": "around_teachers", "angle": [1e-4, 0.5]},
+            "dynamics": {"name": "gradient_descent", "step_size": 0.05},
+            "times": {"steps": [1]},
+            "seeds": 40,
+            "metrics": ["loss", "average_neuron_residual", "r2_norm", "mass_weighted_square_angle", "mass"],
+            "sweep": {"network.neurons": [2, 5]},
+        }
+    )
+    for name in ("average_neurons", "second_part", "directions"):
+        (found,) = verdicts(name, states=data).values()
+        assert found.verdict == "holds"

@@ -353,6 +353,12 @@ def minimum_norm(run: Run) -> dict[str, Result]:
 )
 def implicit_bias(run: Run) -> dict[str, Result]:
     last = measured.up_to(run, math.inf)[-1]
+    waiting = int((~measured.fitted(last)).sum())
+    if waiting:
+        raise DataError(
+            f"{waiting} of {counted(run.seeds, 'seed')} have not fitted all labels at λ = {last.scale:g} by "
+            f"t = {float(run.time.max()):g}: the run is too short"
+        )
     count, excess = last.carrying_directions.isel(time=-1), measured.norm_excess(last)
     left = last.scale**last.blind_exponent
     detail = f"½|θ|²/min − 1 at λ = {last.scale:g}; it falls like λ^p, p small for large n"

@@ -595,12 +595,20 @@ ROUNDING = 1e-15
 """What rounding leaves of the norm above the least."""
 
 
+def left_out(run: Run) -> str:
+    """What a caption says of runs that end before all labels are fitted."""
+    waiting = ~measured.fitted(run)
+    if not waiting.any():
+        return ""
+    return f" Left out: {int(waiting.sum())} of {counted(waiting.size, 'run')} that end before all labels are fitted."
+
+
 @paper.figure(
     "theorem",
     lambda run: (
         r"Random orthogonal sets, exact flow to $t$ = "
         f"{float(run.time.max()):g}: the norm above the least, and the directions that carry it, by the share "
-        r"$\lambda^p$ of the mass that neurons blind to a sample keep."
+        r"$\lambda^p$ of the mass that neurons blind to a sample keep." + left_out(run)
     ),
     on={
         "implicit_bias": [
@@ -631,7 +639,8 @@ def implicit_bias(canvas: Figure, run: Run) -> None:
         for index, part in enumerate(group.along("scale")):
             label = "" if index else f"{symbol_of('samples')} = {group.samples}"
             share = np.maximum(part.scale**part.blind_exponent.values, 1e-17)
-            excess, many = measured.norm_excess(part).values, part.carrying_directions.isel(time=-1).values
+            excess = measured.norm_excess(part).values
+            many = part.carrying_directions.isel(time=-1).where(measured.fitted(part)).values
             style = {
                 "color": color,
                 "marker": marker,

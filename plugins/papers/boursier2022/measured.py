@@ -153,12 +153,20 @@ def up_to(run: Run, largest: float) -> list[Run]:
     )
 
 
+FITTED = 1e-8
+"""All labels are fitted where the loss is below this share of its start."""
+
+
+def fitted(run: Run) -> xr.DataArray:
+    """Whether all labels are fitted at the last time, (…, seed)."""
+    return run.loss.isel(time=-1) <= FITTED * run.loss.isel(time=0)
+
+
 def norm_excess(run: Run) -> xr.DataArray:
-    """½|θ|²/(|v_+| + |v_−|) − 1 at the last time, (seed,)."""
+    """½|θ|²/(|v_+| + |v_−|) − 1 at the last time, (seed,); NaN where some labels are not fitted yet."""
     names = ("seed_inputs", "seed_targets") if "seed_inputs" in run.dataset else ("inputs", "targets")
-    return (
-        run.path_norm.isel(time=-1) / theory.minimum_norm(*(getattr(run, name).values for name in names)) - 1
-    )
+    least = theory.minimum_norm(*(getattr(run, name).values for name in names))
+    return (run.path_norm.isel(time=-1) / least - 1).where(fitted(run))
 
 
 def escape_level(run: Run) -> float:

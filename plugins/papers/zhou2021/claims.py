@@ -376,9 +376,9 @@ def bounded(run: Run, measure: Callable[[Run], xr.DataArray], power: float) -> R
     that above 1e-5."""
     import xarray as xr
 
-    parts = [states_of(part) for part in run.by("problem")]
-    loss = xr.concat([measured.small_loss(part).reset_coords(drop=True) for part in parts], "problem")
-    found = xr.concat([measure(part).reset_coords(drop=True) for part in parts], "problem")
+    parts = [states_of(part) for part in run.by("run")]
+    loss = xr.concat([measured.small_loss(part).reset_coords(drop=True) for part in parts], "run")
+    found = xr.concat([measure(part).reset_coords(drop=True) for part in parts], "run")
     share = found / loss**power
     limit = float(share.where((loss >= 1e-5) & (found > measured.ROUNDING)).max())
     if math.isnan(limit):
@@ -775,6 +775,11 @@ def fit_falls(run: Run) -> Result:
     students, losses = measured.fits(run)
     if len(students) < 2:
         return inconclusive("a slope needs two values of m")
+    if measured.lacks_teachers(run):
+        return inconclusive(
+            f"directions are drawn in {measured.drawn_dimension(run)} dimensions, and the teachers span more: no m "
+            "fits them"
+        )
     points = np.repeat(np.log(students), losses.shape[1])
     slope, low, high = slope_interval(points, np.log(losses).ravel())
     detail = f"{counted(run.seeds, 'seed')} at each of m = {run.config.network.neurons}"

@@ -682,7 +682,7 @@ def teachers(canvas: Figure, bisector: Run) -> None:
     on={"start": ["problem", "neurons", "loss"], "subspace": ["initialization", "neurons", "loss"]},
     size=(5.5, 3.2),
     details=r"Median and range of all seeds; pale: $m^{-2/d}$ through the first medians, $d$ the dimension that "
-    r"directions are drawn in.",
+    r"directions are drawn in, where these contain the teachers.",
 )
 def starts(canvas: Figure, start: Run, subspace: Run) -> None:
     axes = canvas.subplots()
@@ -695,8 +695,9 @@ def starts(canvas: Figure, start: Run, subspace: Run) -> None:
             students * aside, median, [median - fits.min(1), fits.max(1) - median], fmt=marker_of(name, list(cases)),
             color=color, fillstyle="none", markersize=4, capsize=2, label=name,
         )  # fmt: skip
-        power = -2 / measured.drawn_dimension(run)
-        reference(axes, students * aside, median[0] * (students / students[0]) ** power, color=color)
+        if not measured.lacks_teachers(run):
+            power = -2 / measured.drawn_dimension(run)
+            reference(axes, students * aside, median[0] * (students / students[0]) ** power, color=color)
     axes.set(xlabel="students $m$", ylabel="loss $L$ at the start", xscale="log", yscale="log")
     ticks = sorted({int(m) for run in cases.values() for m in measured.fits(run)[0]})
     axes.set_xticks(ticks, [str(m) for m in ticks])
@@ -759,7 +760,7 @@ def basin(canvas: Figure, run: Run) -> None:
 
 
 def start_name(run: Run) -> str:
-    """`d = 10, r = 3, subspace`, with mathematics."""
-    dimension = run.config.problem.dimension
+    """`d = 10, r = 3, in 2 of them`, with mathematics."""
+    dimension, drawn = run.config.problem.dimension, measured.drawn_dimension(run)
     name = f"$d$ = {dimension}, $r$ = {len(measured.lengths(run))}"
-    return name + ", subspace" * (measured.drawn_dimension(run) < dimension)
+    return f"{name}, in {drawn} dimensions" if drawn < dimension else name

@@ -198,6 +198,12 @@ def drawn_dimension(run: Run) -> int:
     return int(run.config.problem.dimension if subspace is None else subspace)
 
 
+def lacks_teachers(run: Run) -> bool:
+    """Whether the start's directions lie in a subspace of fewer dimensions than teachers span: no m fits them then."""
+    vectors, _ = teachers_of(run)
+    return drawn_dimension(run) < int(np.linalg.matrix_rank(vectors))
+
+
 def fits(run: Run) -> tuple[Any, Any]:
     """m, (run,), and the loss at the start, (run, seed), of the runs of a sweep of m."""
     parts = list(run.by("neurons"))

@@ -270,7 +270,7 @@ def grouped(
     for word in (*by, *select):
         if word not in known:
             raise DataError(
-                f"the experiment '{experiment}' does not sweep '{word}', but {list(known) or 'nothing'}"
+                f"the experiment '{experiment}' does not sweep '{word}', but {', '.join(known) or 'nothing'}"
             )
     for word, values in select.items():
         for value in listed(values):
