@@ -812,12 +812,14 @@ def test_without_memory_results_of_other_settings_or_code_are_made_again(project
 def test_moved_and_truncated_files_are_made_again(project: Project, stage: str) -> None:
     """A file of another run, and one cut short, each as old as the one it stands for."""
     rule = {"problem": "generate", "trajectory": "train", "metrics": "measure", "dataset": "gather"}[stage]
-    if stage == "dataset":
-        moved, cut = project.result("tiny/descent/dataset.nc"), project.result("other/decayed/dataset.nc")
-    else:
-        moved, cut = (project.result(f"tiny/descent/neurons={neurons}/{stage}.nc") for neurons in (2, 3))
+    folders = ("descent", "decayed") if stage == "dataset" else ("descent/neurons=2", "decayed/default")
+    moved, cut = (
+        project.result(f"{paper}/{folder}/{stage}.nc")
+        for paper, folder in zip(("tiny", "other"), folders, strict=True)
+    )
     whole = {file: file.read_bytes() for file in (moved, cut)}
-    for file, wrong in ((moved, whole[cut]), (cut, whole[cut][: len(whole[cut]) // 2])):
+    foreign = cut if stage == "dataset" else project.result(f"tiny/descent/neurons=3/{stage}.nc")
+    for file, wrong in ((moved, foreign.read_bytes()), (cut, whole[cut][: len(whole[cut]) // 2])):
         age = file.stat()
         file.write_bytes(wrong)
         os.utime(file, ns=(age.st_atime_ns, age.st_mtime_ns))
