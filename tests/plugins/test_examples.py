@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 from project import PROJECT, install
 
+from twolayer.errors import ConfigError
+from twolayer.study.registry import load
+
 EXAMPLES = PROJECT / "docs" / "examples"
 PASSED = re.compile(r"^(\d+) passed in ", re.MULTILINE)
 
@@ -48,8 +51,8 @@ def test_the_plugin_that_is_a_package_conforms(tmp_path: Path) -> None:
 
 
 def test_without_the_package_its_name_is_not_known() -> None:
-    with pytest.raises(AssertionError, match="swish"):
-        passed_in(EXAMPLES / "twolayer-swish")
+    with pytest.raises(ConfigError, match="swish"):
+        load().build("activations", {"name": "swish", "steepness": 2.0}, "activation")
 
 
 def test_its_config_is_read() -> None:
