@@ -20,6 +20,9 @@ BACKENDS = [
     "device arrays",
     pytest.param("cupy", marks=pytest.mark.gpu),
 ]
+STAND_INS = ("array-api-strict", "device arrays")
+"""Backends that run the code of NumPy's arrays, and take longer: what differs in compiled kernels alone is not
+repeated on them."""
 
 
 def need_cupy() -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pytest
-from namespaces import BACKENDS, backend
+from namespaces import BACKENDS, STAND_INS, backend
 from networks import TWO_SLOPES, network_of
 from scipy.integrate import solve_ivp
 
@@ -110,8 +111,17 @@ MODES = [
 ]
 
 
-@on_every_backend
-@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+def shapes_on_backends() -> Iterator[Any]:
+    """Each shape on each backend: of the stand-ins, those of more numbers are slow."""
+    for one in BACKENDS:
+        name, marks = (one, ()) if isinstance(one, str) else (one.values[0], one.marks)
+        for label, shape in SHAPES.items():
+            repeated = name in STAND_INS and label not in ("few", "one")
+            slow = [pytest.mark.slow] if repeated else []
+            yield pytest.param(name, shape, marks=[*marks, *slow], id=f"{label}-{name}")
+
+
+@pytest.mark.parametrize(("name", "shape"), shapes_on_backends())
 @pytest.mark.parametrize(("activation", "output"), MODES)
 def test_descend_equals_the_reference(
     name: str, shape: tuple[int, int], activation: Any, output: Any

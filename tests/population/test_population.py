@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from namespaces import BACKENDS, NAMESPACES, backend, namespace
+from namespaces import BACKENDS, NAMESPACES, STAND_INS, backend, namespace
 from networks import TWO_SLOPES, network_of, of_two_slopes
 
 import twolayer
@@ -198,7 +198,7 @@ def test_backends_descend_alike(name: str, output: str, activation: Any) -> None
     """Each backend's descent against the obvious loop over the reference; stand-ins run the array code, as NumPy does,
     with one profile for each set of teachers."""
     profiles = ("none", "constant", "linear")
-    pairs = zip if name in ("array-api-strict", "device arrays") else itertools.product
+    pairs = zip if name in STAND_INS else itertools.product
     for teachers, profile in pairs(TEACHERS, profiles):
         problem, weights = problem_of(teachers, activation, output, profile, features=12)
         chosen = backend(name)
