@@ -80,7 +80,7 @@ def data_survive_a_file(subject: Subject) -> None:
 
 def trains(subject: Subject) -> None:
     """Gradient descent with a small step runs, is finite, and the loss falls."""
-    for name, _, dataset in subject.runs():
+    for name, _, dataset in subject.runs:
         loss = dataset["loss"]
         assert np.isfinite(loss).all(), f"{name}: the loss is not finite everywhere"
         assert (loss.isel(time=-1) <= loss.isel(time=0)).all(), (
@@ -90,7 +90,7 @@ def trains(subject: Subject) -> None:
 
 def a_seed_has_its_start(subject: Subject) -> None:
     """Weights are finite, and those of a seed depend on no other seed nor on their order."""
-    for name, experiment, dataset in subject.runs():
+    for name, experiment, dataset in subject.runs:
         again = subject.run(experiment, seeds=list(reversed(SEEDS)))
         for part in ("hidden", "output"):
             first = dataset[part].isel(time=0)

@@ -26,7 +26,7 @@ FOLLOWED = 1e-6
 
 def starts_at_the_start(subject: Subject) -> None:
     """The first frame is the start, and all frames are finite."""
-    for name, experiment, dataset in subject.runs():
+    for name, experiment, dataset in subject.runs:
         job = subject.job(experiment)
         data = job.problem.seed_data(job.network, random_of(SEEDS[0], "problem"), SEEDS[0])
         hidden, _ = start(job.initialization, data, job.network, SEEDS[:1])
@@ -38,7 +38,7 @@ def starts_at_the_start(subject: Subject) -> None:
 
 def seeds_are_independent(subject: Subject) -> None:
     """A seed alone has the path that it has among others, in any order."""
-    for name, experiment, dataset in subject.runs():
+    for name, experiment, dataset in subject.runs:
         for seed in SEEDS:
             alone = subject.run(experiment, seeds=[seed])
             agree(alone, dataset.sel(seed=[seed]), ROUNDING, f"{name}: seed {seed} alone")
@@ -46,7 +46,7 @@ def seeds_are_independent(subject: Subject) -> None:
 
 def two_runs_are_the_same(subject: Subject) -> None:
     """The same run twice has the same bits."""
-    for name, experiment, dataset in subject.runs():
+    for name, experiment, dataset in subject.runs:
         again = subject.run(experiment)
         for part in ("hidden", "output"):
             same = dataset[part].values.tobytes() == again[part].values.tobytes()
@@ -58,7 +58,7 @@ def two_runs_are_the_same(subject: Subject) -> None:
 def frames_are_kept(subject: Subject) -> None:
     """What is saved, and how often, changes nothing: frames are no views of what moves on."""
     limit = ROUNDING if isinstance(subject.plugin, Descent) else FOLLOWED
-    for name, experiment, dataset in subject.runs():
+    for name, experiment, dataset in subject.runs:
         times = experiment["times"]
         ((key, values),) = times.items()
         for index, value in enumerate(values):
@@ -70,7 +70,7 @@ def frames_are_kept(subject: Subject) -> None:
 def backends_agree(subject: Subject) -> None:
     """The compiled backend runs the same path as the reference."""
     limit = 1e-9 if isinstance(subject.plugin, Descent) else FOLLOWED
-    for name, experiment, dataset in subject.runs():
+    for name, experiment, dataset in subject.runs:
         agree(subject.run(experiment, "numba"), dataset, limit, f"{name}: numba against numpy")
 
 
@@ -124,7 +124,7 @@ def converges_with_its_order(subject: Subject) -> None:
 def conserves(subject: Subject) -> None:
     """What is declared as conserved stays as it is."""
     for metric, limit in subject.conserved.items():
-        for name, experiment, _ in subject.runs():
+        for name, experiment, _ in subject.runs:
             values = subject.run(experiment, metrics=[metric])[metric]
             drift = float(abs(values - values.isel(time=0)).max())
             size = max(float(abs(values.isel(time=0)).max()), 1.0)

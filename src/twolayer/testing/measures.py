@@ -22,7 +22,7 @@ def says_what_it_is(subject: Subject) -> None:
 
 def has_its_dimensions(subject: Subject) -> None:
     """It has the dimensions that it names."""
-    for name, _, dataset in subject.runs():
+    for name, _, dataset in subject.runs:
         found = dataset[subject.section["name"]]
         wanted = set(subject.plugin.dimensions)
         assert wanted <= set(found.dims), (
@@ -35,7 +35,7 @@ def seeds_are_measured_alone(subject: Subject) -> None:
     metric = subject.plugin
     if metric.across_seeds or "seed" not in metric.dimensions:
         return
-    for name, experiment, dataset in subject.runs():
+    for name, experiment, dataset in subject.runs:
         for seed in SEEDS:
             alone = subject.run(experiment, seeds=[seed])[subject.section["name"]]
             wanted = dataset[subject.section["name"]].sel(seed=[seed])
@@ -47,14 +47,14 @@ def seeds_are_measured_alone(subject: Subject) -> None:
 
 def two_measurements_are_the_same(subject: Subject) -> None:
     """Measuring twice gives the same bits."""
-    for name, experiment, dataset in subject.runs():
+    for name, experiment, dataset in subject.runs:
         again = subject.run(experiment)[subject.section["name"]]
         assert dataset[subject.section["name"]].values.tobytes() == again.values.tobytes(), f"{name}: differs"
 
 
 def descends_like_the_reference(subject: Subject) -> None:
     """Gradient descent, with weight decay and on batches, takes the reference's path."""
-    for name, experiment, _ in subject.runs():
+    for name, experiment, _ in subject.runs:
         for dynamics in (
             {"name": "gradient_descent", "step_size": 0.05},
             {"name": "regularized_gradient_descent", "step_size": 0.05, "weight_decay": 0.1},
@@ -67,7 +67,7 @@ def descends_like_the_reference(subject: Subject) -> None:
 
 def keeps_the_precision(subject: Subject) -> None:
     """A run in float32 stays within 1e-4 of one in float64, and is none."""
-    for name, experiment, dataset in subject.runs():
+    for name, experiment, dataset in subject.runs:
         single = subject.run(experiment, subject.section["name"], dtype="float32")
         agree(single, dataset, 1e-4, f"{name}: float32")
         assert np.asarray(single["hidden"]).dtype == np.float32, f"{name}: float32 is not kept"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -123,10 +123,10 @@ class Subject:
             threads=1,
         )
 
-    def runs(self) -> Iterator[tuple[str, dict[str, Any], xr.Dataset]]:
-        """Each experiment that takes it, with its name and its dataset."""
-        for name, experiment in self.experiments.items():
-            yield name, experiment, self.run(experiment)
+    @cached_property
+    def runs(self) -> list[tuple[str, dict[str, Any], xr.Dataset]]:
+        """Each experiment that takes it, with its name and its dataset: run once for all checks."""
+        return [(name, experiment, self.run(experiment)) for name, experiment in self.experiments.items()]
 
     def job(self, experiment: Mapping[str, Any]) -> Job:
         """The job of an experiment."""
