@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from networks import network_of, of_two_slopes
+from numba import njit
 from scipy.integrate import solve_ivp
 
 import twolayer
@@ -14,6 +15,7 @@ from twolayer import PopulationProblem, Teacher, Weights
 from twolayer.errors import TrainingError
 from twolayer.population.flow import OdeSystem
 from twolayer.population.numba_flow import CompiledOdeSystem
+from twolayer.population.numba_stages import fill_velocities
 
 
 def experiment(**sections: Any) -> dict[str, Any]:
@@ -203,6 +205,18 @@ def test_dimensions_do_not_matter() -> None:
     np.testing.assert_allclose(many["loss"], few["loss"], rtol=1e-6)
 
 
+@njit
+def fill_all(points: Any, law: Any, form: Any, out: Any) -> None:
+    fill_velocities(points, law, form, out)
+
+
+def stage_velocities(system: CompiledOdeSystem, states: Any) -> Any:
+    """The velocities of up to eight states, as the stages of an implicit step have them."""
+    out = np.full_like(states, np.nan)
+    fill_all(states, system.law, system.form, out)
+    return out
+
+
 @pytest.mark.parametrize("near", [False, True])
 @pytest.mark.parametrize("orthogonal", [False, True])
 @pytest.mark.parametrize("profile", ["none", "constant", "linear"])
@@ -229,6 +243,13 @@ def test_compiled_velocity_and_jacobian_are_those_of_the_array_code(
             np.testing.assert_allclose(
                 getattr(compiled, name)(state), expected, rtol=0, atol=4e-14 * np.abs(expected).max()
             )
+        states = np.stack([state, state * (1.0 + 1e-7), state * 1.1])
+        np.testing.assert_allclose(
+            stage_velocities(compiled, states),
+            [reference.velocity(each) for each in states],
+            rtol=0,
+            atol=4e-14 * np.abs(reference.velocity(states[2])).max(),
+        )
 
 
 def test_compiled_velocity_of_special_students() -> None:
@@ -239,6 +260,9 @@ def test_compiled_velocity_of_special_students() -> None:
     reference, compiled = OdeSystem(problem, start, 0.0), CompiledOdeSystem(problem, start, 0.0)
     state = reference.packed(start)
     np.testing.assert_allclose(compiled.velocity(state), reference.velocity(state), atol=1e-14)
+    np.testing.assert_allclose(
+        stage_velocities(compiled, np.stack([state] * 7)), [reference.velocity(state)] * 7, atol=1e-14
+    )
     np.testing.assert_allclose(compiled.jacobian(state), reference.jacobian(state), atol=1e-13)
 
 

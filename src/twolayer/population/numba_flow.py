@@ -15,6 +15,7 @@ from twolayer.population import flow, numba_radau
 from twolayer.population.flow import Integrator, OdeSystem, Progress
 from twolayer.population.numba_law import Law, Work
 from twolayer.population.numba_radau import Memory
+from twolayer.population.numba_stages import form_of
 from twolayer.population.radau_tables import radau
 from twolayer.population.stabilized_flow import Cost, RockFlow, WideFlow
 
@@ -41,6 +42,7 @@ class CompiledOdeSystem(OdeSystem):
         given = np.array(start.output, dtype=np.float64)
         self.law = Law(given, network.mode, network.activation.even, bool(problem.data.orthogonal), numbers)
         self.work = Work.of(m, teachers, outputs)
+        self.form = form_of(m, teachers, outputs, self.law.orthogonal)
         self.limits = (flow.DEAD, flow.VANISHED, flow.SLIGHT, float(norm(teachers).max()))
 
     @cached_property
@@ -55,7 +57,9 @@ class CompiledOdeSystem(OdeSystem):
 
     def run(self, task: int, memory: Memory, times: Any = NO_TIMES, frames: Any = NO_FRAMES) -> None:
         """As `numba_radau.run`."""
-        numba_radau.run(task, self.law, self.work, radau(STAGES), memory, times, frames, self.limits)
+        numba_radau.run(
+            task, self.law, self.work, self.form, radau(STAGES), memory, times, frames, self.limits
+        )
 
     def velocity(self, vector: Any) -> Any:
         """−∇ of the objective."""

@@ -8,6 +8,8 @@ depend on no other.
 from __future__ import annotations
 
 import math
+from functools import cache
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -116,21 +118,25 @@ SINGLE = ("mass", "value", "rounding")
 
 def allocate(students: int, units: int, groups: int, coordinates: int) -> Form:
     """An empty form, whose arrays begin on cache lines."""
+    slices, size = layout(students, units, groups, coordinates)
+    memory = aligned(np.zeros(size))
+    arrays = {name: memory[part] for name, part in slices.items()}
+    return Form(
+        students, units, groups, coordinates, **arrays, grouped=np.zeros(units), strays=np.zeros(units)
+    )
+
+
+@cache
+def layout(students: int, units: int, groups: int, coordinates: int) -> tuple[dict[str, slice], int]:
+    """Where each array of a form lies in its memory, and how many numbers there are."""
     few = max(1, groups)
     sizes = {name: units for name in UNITS} | {name: few for name in GROUPS} | {name: 1 for name in SINGLE}
     sizes |= {name: coordinates for name in ROWS} | {name: students * few for name in PAIRS}
     sizes |= {name: units * coordinates for name in ("vectors", "direction", "rest")}
     sizes |= {"force": students * coordinates, "residuals": few * coordinates, "member": units * few}
     sizes |= {"angles": units * units, "alone": 3}
-    memory = aligned(np.zeros((sum(sizes.values()), WIDTH)))
-    stops = np.cumsum(list(sizes.values())).tolist()
-    arrays = {
-        name: memory[stop - size : stop].reshape(-1)
-        for (name, size), stop in zip(sizes.items(), stops, strict=True)
-    }
-    return Form(
-        students, units, groups, coordinates, **arrays, grouped=np.zeros(units), strays=np.zeros(units)
-    )
+    stops = [WIDTH * stop for stop in accumulate(sizes.values())]
+    return dict(zip(sizes, map(slice, [0, *stops[:-1]], stops), strict=True)), stops[-1]
 
 
 @inlined

@@ -16,7 +16,9 @@ from twolayer.core.network import FIXED, TRAINED
 from twolayer.kernels.entry import entry
 from twolayer.kernels.jit import njit
 from twolayer.kernels.record import Flags, Integers, Matrix, Record, Vector
+from twolayer.kernels.simd import load, repeat, splat, store
 from twolayer.population.numba_law import SEPARATE, fill_jacobian, fill_velocity, inner
+from twolayer.population.numba_stages import fill_velocities
 from twolayer.population.radau_tables import Radau
 
 __all__ = ["Memory", "run"]
@@ -124,25 +126,50 @@ def fill_weights(nodes: Any, theta: float, out: Any) -> None:
 
 @inner
 def rotate(vectors: Any, matrix: Any, out: Any) -> None:
-    """vectors (row, parameter) times a matrix (parameter, parameter)."""
+    """vectors (row, parameter) times a matrix (parameter, parameter): of seven rows eight columns at a time, in
+    registers."""
     rows, n = vectors.shape
-    for i in range(rows):
+    blocks = -(-n // 8) if rows == 7 and n >= 8 else 0
+    flat, taken, found = matrix.reshape(-1), vectors.reshape(-1), out.reshape(-1)
+    for block in range(blocks):
+        b = min(8 * block, n - 8)
+        x0, x1, x2, x3 = splat(0.0), splat(0.0), splat(0.0), splat(0.0)
+        x4, x5, x6 = splat(0.0), splat(0.0), splat(0.0)
+        for a in range(n):
+            row = load(flat, a * n + b)
+            x0 += repeat(taken, a) * row
+            x1 += repeat(taken, n + a) * row
+            x2 += repeat(taken, 2 * n + a) * row
+            x3 += repeat(taken, 3 * n + a) * row
+            x4 += repeat(taken, 4 * n + a) * row
+            x5 += repeat(taken, 5 * n + a) * row
+            x6 += repeat(taken, 6 * n + a) * row
+        store(found, b, x0)
+        store(found, n + b, x1)
+        store(found, 2 * n + b, x2)
+        store(found, 3 * n + b, x3)
+        store(found, 4 * n + b, x4)
+        store(found, 5 * n + b, x5)
+        store(found, 6 * n + b, x6)
+    for i in range(0 if blocks else rows):
         for b in range(n):
             out[i, b] = 0.0
-    four = n // 4 * 4
-    for a in range(0, four, 4):
-        for i in range(rows):
-            x, y, z, w = vectors[i, a], vectors[i, a + 1], vectors[i, a + 2], vectors[i, a + 3]
-            for b in range(n):
-                value = out[i, b] + x * matrix[a, b]
-                value = value + y * matrix[a + 1, b]
-                value = value + z * matrix[a + 2, b]
-                out[i, b] = value + w * matrix[a + 3, b]
-    for a in range(four, n):
-        for i in range(rows):
+        for a in range(n):
             x = vectors[i, a]
             for b in range(n):
                 out[i, b] += x * matrix[a, b]
+
+
+@inner
+def rotate_one(vector: Any, matrix: Any, out: Any) -> None:
+    """As `rotate`, of one vector (parameter,)."""
+    n = vector.size
+    for b in range(n):
+        out[b] = 0.0
+    for a in range(n):
+        share = vector[a]
+        for b in range(n):
+            out[b] += share * matrix[a, b]
 
 
 @inner
@@ -266,14 +293,12 @@ def guess(size: float, table: Radau, memory: Memory) -> None:
                     value += memory.weights[j] * memory.last[j, p]
                 memory.stages[i, p] = value
         return
+    rotate_one(memory.f, memory.basis, memory.spare)
     for b in range(n):
-        value = 0.0
-        for p in range(n):
-            value += memory.transposed[b, p] * memory.f[p]
         for i in range(stages):
             exponent = table.nodes[i + 1] * size * memory.values[b]
             share = math.expm1(exponent) / exponent if abs(exponent) > 1e-9 else 1.0
-            memory.modes[i, b] = table.nodes[i + 1] * size * share * value
+            memory.modes[i, b] = table.nodes[i + 1] * size * share * memory.spare[b]
     rotate(memory.modes, memory.transposed, memory.stages)
 
 
@@ -334,18 +359,14 @@ def error_of(size: float, table: Any, memory: Any) -> float:
         error[p] = memory.f[p]
         for i in range(stages):
             error[p] -= table.errors[i] * z[i, p] / size
+    rotate_one(error, memory.basis, modes[0])
     for b in range(n):
-        value = 0.0
-        for p in range(n):
-            value += memory.transposed[b, p] * error[p]
-        modes[0, b] = value / (table.real / size - memory.values[b])
+        modes[0, b] /= table.real / size - memory.values[b]
+    rotate_one(modes[0], memory.transposed, error)
     square = 0.0
     for p in range(n):
-        value = 0.0
-        for b in range(n):
-            value += memory.basis[p, b] * modes[0, b]
         growth = abs(memory.y[p] + z[stages - 1, p]) - abs(memory.y[p])
-        square += (value / (memory.scale[p] + reals[RTOL] * max(0.0, growth))) ** 2
+        square += (error[p] / (memory.scale[p] + reals[RTOL] * max(0.0, growth))) ** 2
     return math.sqrt(square / n)
 
 
@@ -517,7 +538,7 @@ def proceed(
 @entry
 @njit(cache=True, nogil=True, error_model="numpy", no_cfunc_wrapper=True)
 def run(
-    task: int, law: Any, work: Any, table: Any, memory: Any, times: Any, frames: Any, limits: Any
+    task: int, law: Any, work: Any, form: Any, table: Any, memory: Any, times: Any, frames: Any, limits: Any
 ) -> None:
     """One of the tasks above; it also returns where eigenvectors are needed that are to be found elsewhere.
 
@@ -526,8 +547,10 @@ def run(
     counts, wanted = memory.counts, 1 if task == VELOCITY else 0
     while True:
         if task != JACOBIAN and counts[PHASE] != DECOMPOSE:
-            for i in range(wanted):
-                fill_velocity(memory.points[i], law, work, memory.slopes[i])
+            if task == VELOCITY:
+                fill_velocity(memory.points[0], law, work, memory.slopes[0])
+            elif wanted > 0:
+                fill_velocities(memory.points, law, form, memory.slopes)
             counts[EVALUATIONS] += wanted
             if task == VELOCITY:
                 return

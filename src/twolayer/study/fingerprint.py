@@ -54,6 +54,7 @@ ACCELERATIONS = {
         "population/numba_flow.py",
         "population/numba_law.py",
         "population/numba_radau.py",
+        "population/numba_stages.py",
         "population/radau_tables.py",
     ),
 }

@@ -1,0 +1,76 @@
+"""Velocities of the stages of an implicit step on a teacher: up to eight states of one seed in the lanes.
+
+By the sums of `numba_forms`, which for eight states take little longer than `numba_law.fill_velocity` for one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twolayer.core.network import TIED, TRAINED
+from twolayer.kernels.record import Matrix
+from twolayer.kernels.simd import WIDTH, inlined, load, splat, store
+from twolayer.population.lanes import normalize
+from twolayer.population.numba_forms import Form, allocate, field, group, place_teachers
+from twolayer.population.numba_law import SEPARATE, Law
+
+__all__ = ["fill_velocities", "form_of"]
+
+
+def form_of(students: int, teachers: Any, outputs: Any, orthogonal: bool) -> Form:
+    """A form of so many students and of teachers (teacher, feature) with outputs (teacher,), in all lanes."""
+    count, features = teachers.shape
+    form = allocate(students, students + count, count if orthogonal else 0, features)
+    form.vectors.reshape(-1, features, WIDTH)[students:] = teachers[..., None]
+    form.coefficient.reshape(-1, WIDTH)[students:] = -outputs[:, None]
+    return form
+
+
+@SEPARATE
+def fill_velocities(points: Matrix, law: Law, form: Form, out: Matrix) -> None:
+    """−∇ of the objective at each of some states into `out`, both (stage, parameter), as `fill_velocity` to rounding.
+
+    form: of the problem's teachers; what it keeps of them is found again where it is not there yet.
+    """
+    stages, m, d = points.shape[0], form.students, form.coordinates
+    scale, linear, curved, constant = law.numbers[0], law.numbers[1], law.numbers[2], law.numbers[3]
+    if form.length[m * 8] == 0.0:
+        place_teachers(form)
+    for lane in range(8):
+        stage = min(lane, stages - 1)
+        for p in range(m * d):
+            form.vectors[p * 8 + lane] = points[stage, p]
+        for i in range(m):
+            output = points[stage, m * d + i] if law.mode == TRAINED else law.given[i]
+            form.coefficient[i * 8 + lane] = scale * output
+    if law.mode == TIED:
+        for i in range(m):
+            length = normalize(form.vectors, form.direction, i * d * 8, 8, d)
+            store(form.coefficient, i * 8, scale * length)
+    group(form, form.groups > 0 or law.turn, False)
+    field(form, linear, curved, constant, 0.0 if curved != 0.0 else 2.0 * linear)
+    for i in range(m):
+        turn_to_velocity(i, law.mode, scale, law.numbers[4], form)
+        for lane in range(stages):
+            for a in range(i * d, (i + 1) * d):
+                out[lane, a] = form.force[a * 8 + lane]
+            if law.mode == TRAINED:
+                out[lane, m * d + i] = form.value[lane]
+
+
+@inlined
+def turn_to_velocity(i: int, mode: int, scale: float, decay: float, form: Any) -> None:
+    """−∂/∂w of the objective in place of the force on student i, and −∂/∂a in `value` where a is trained."""
+    row, sign = form.coordinates * 8, load(form.sign, i * 8)
+    by_output = splat(0.0)
+    for d in range(i * row, (i + 1) * row, 8):
+        by_output += load(form.vectors, d) * load(form.force, d)
+    by_output = scale * sign * by_output
+    for d in range(i * row, (i + 1) * row, 8):
+        vector = sign * load(form.vectors, d)
+        value = load(form.coefficient, i * 8) * load(form.force, d) + decay * vector
+        if mode == TIED:
+            value += by_output * sign * load(form.direction, d) + decay * vector
+        store(form.force, d, 0.0 - value)
+    if mode == TRAINED:
+        store(form.value, 0, 0.0 - (by_output + decay / scale * load(form.coefficient, i * 8)))
