@@ -67,6 +67,14 @@ papers:
         problem: {name: gaussian_teacher, dimension: 3, teachers: 2}
         dynamics: {name: gradient_descent, step_size: 5.0e-2}
         stop: {loss: 1.0e-4}
+      smooth_flow:
+        <<: *common
+        network: {neurons: 4, output: trained, activation: tanh}
+        dynamics: {name: gradient_flow}
+      minimum:
+        <<: *common
+        network: {neurons: 4, output: trained, activation: tanh}
+        dynamics: {name: minimize, weight_decay: 1.0e-3}
       sequence:
         <<: *common
         dynamics:
@@ -183,6 +191,8 @@ def main() -> int:
             corrupt += len(wrong)
             gone = [path for path, content in finished.items() if now.get(path) != content]
             lost += len(gone)
+            if ways.total() % 10 == 0:
+                print(f"{ways.total()} kills: {corrupt} corrupt, {lost} lost, {sweeps} sweeps ended", flush=True)
             for line in (*wrong, *(f"lost: {path}" for path in gone)):
                 print(f"after {ways.total()} kills ({way}): {line}")
             waiting = unnoted(project)
