@@ -192,7 +192,9 @@ def main() -> int:
             gone = [path for path, content in finished.items() if now.get(path) != content]
             lost += len(gone)
             if ways.total() % 10 == 0:
-                print(f"{ways.total()} kills: {corrupt} corrupt, {lost} lost, {sweeps} sweeps ended", flush=True)
+                print(
+                    f"{ways.total()} kills: {corrupt} corrupt, {lost} lost, {sweeps} sweeps ended", flush=True
+                )
             for line in (*wrong, *(f"lost: {path}" for path in gone)):
                 print(f"after {ways.total()} kills ({way}): {line}")
             waiting = unnoted(project)

@@ -216,19 +216,17 @@ def end_jobs_on_sigterm(workflow: Any) -> None:
         signal.signal(signal.SIGTERM, end)
 
 
-FAILED: set[str] = set()
-"""Outputs flagged `update` whose last job in this process failed."""
-
-
-def keep_old_outputs() -> None:
+def keep_old_outputs() -> set[str]:
     """Keep the old file of an output flagged `update`, never taken for a new one, until its job has replaced it.
 
     Snakemake copies such a file before the job and back after a failure, then notes the job as if it had made it; on a
     cluster, where the failed job has put it back already, it removes it. Our commands replace a file as a whole, so
     that a link is enough, the old file keeps its age, and an output whose job failed stays marked as incomplete: the
     next run makes it again.
+
+    What it gives are the outputs whose last job in this process failed, at any time.
     """
-    note = PersistenceBase.finished
+    note, failed = PersistenceBase.finished, set[str]()
 
     def backup_output(self: Any, path: Path) -> None:
         kept = self._get_backup_path(path)
@@ -240,7 +238,7 @@ def keep_old_outputs() -> None:
             os.link(path, kept)
 
     def restore_output(self: Any, path: Path) -> bool:
-        FAILED.add(str(path))
+        failed.add(str(path))
         kept = self._get_backup_path(path)
         with contextlib.suppress(OSError):
             os.replace(kept, path)
@@ -248,14 +246,15 @@ def keep_old_outputs() -> None:
         return path.is_file()
 
     def cleanup_backup(self: Any, path: Path) -> None:
-        FAILED.discard(str(path))
+        failed.discard(str(path))
         self._get_backup_path(path).unlink(missing_ok=True)
 
     async def finished(self: Any, job: Any) -> None:
-        if FAILED.isdisjoint(job.output):
+        if failed.isdisjoint(job.output):
             await note(self, job)
 
     PersistenceBase.backup_output = backup_output
     PersistenceBase.restore_output = restore_output
     PersistenceBase.cleanup_backup = cleanup_backup
     PersistenceBase.finished = finished
+    return failed

@@ -16,11 +16,15 @@ from twolayer.core.saved_state import StateStore
 from twolayer.core.trajectory import Clock, FlowWeights
 from twolayer.population.order_parameters import (
     OrderParameterEquations,
+    PathEndsError,
     Variance,
     WeightsOfOverlaps,
     closed_kernel,
     order_8,
 )
+
+UNREAL = 1e4
+"""Where Q − M P⁻¹ Mᵀ has an eigenvalue below 0 by more than rtol times this, the path is no longer one of weights."""
 
 
 @dynamics("order_parameters")
@@ -123,11 +127,14 @@ class OrderParameters(Flow):
         hidden, output = to_host(weights.hidden).astype(np.float64), to_host(weights.output)
         paths = [self.path(problem, *seed, clock.time) for seed in zip(hidden, output, strict=True)]
         stalls = [""] * len(paths)
-        for time in clock.time:
-            frames = [next(path, None) for path in paths]
-            for seed, frame in enumerate(frames):
-                if frame is None and not stalls[seed]:
-                    stalls[seed] = f"the overlaps leave the range of floats before t = {time:.6g}"
+        for _ in clock.time:
+            frames: list[np.ndarray | None] = []
+            for seed, path in enumerate(paths):
+                try:
+                    frames.append(next(path, None))
+                except PathEndsError as end:
+                    stalls[seed] = str(end)
+                    frames.append(None)
             lost = np.full(hidden.shape[1:], np.nan)
             stacked = np.stack([lost if frame is None else frame for frame in frames])
             yield FlowWeights(placed_like(stacked, weights.hidden), weights.output, None, tuple(stalls))
@@ -155,5 +162,17 @@ class OrderParameters(Flow):
         def velocity(time: float, state: np.ndarray) -> np.ndarray:
             return equations.velocity(state.reshape(shape)).ravel()
 
-        for index, state in enumerate(order_8(velocity, start, times, self.rtol, self.atol, self.states)):
+        allowed = UNREAL * self.rtol
+
+        def check(time: float, state: np.ndarray) -> None:
+            shortfall = frame.shortfall(state.reshape(shape))
+            if shortfall > allowed:
+                raise PathEndsError(
+                    f"at t = {time:.6g} the overlaps are those of no weights: Q − M P⁻¹ Mᵀ has an eigenvalue below 0 "
+                    f"by {shortfall:.2g} of the largest |w|². Errors of the steps grow along this path; a smaller "
+                    "rtol, or another start, may carry it further"
+                )
+
+        states = order_8(velocity, start, times, self.rtol, self.atol, check, self.states)
+        for index, state in enumerate(states):
             yield frame.hidden(state.reshape(shape)) if index else hidden

@@ -366,7 +366,7 @@ def test_labels_not_positions_are_compared() -> None:
     nothing = at_most(measured.where(measured > 9), 1.0)
     assert (nothing.verdict, nothing.detail) == (
         "inconclusive",
-        "nothing was measured. no number is left to compare",
+        "the measured value is not a number. none of 2 is a number: n = 2 to 3",
     )
 
 

@@ -11,7 +11,13 @@ import xarray as xr
 
 import twolayer
 from twolayer.errors import ConfigError
-from twolayer.population.order_parameters import OrderParameterEquations, closed_kernel
+from twolayer.population.order_parameters import (
+    OrderParameterEquations,
+    PathEndsError,
+    WeightsOfOverlaps,
+    closed_kernel,
+    order_8,
+)
 from twolayer.study.registry import load
 
 PLUGINS = load(kinds=["activations"])
@@ -205,3 +211,57 @@ def test_what_the_equations_do_not_describe_is_refused() -> None:
     full = {"name": "order_parameters", "rate": 1.0}
     with pytest.raises(ConfigError, match="variance: 'full' needs"):
         twolayer.run(experiment("gelu", 5, dynamics=full))
+
+
+def test_more_quadratic_students_than_teachers_stay_at_their_minimum() -> None:
+    """The loss falls to the end, as t⁻² to a tenth: the antisymmetric part of Q, which rounding makes and no weights
+    have, does not grow."""
+    network = {"neurons": 4, "activation": "quadratic", "output": "fixed"}
+    found = twolayer.run(
+        experiment(
+            "quadratic",
+            6,
+            problem={"name": "gaussian_teacher", "dimension": 6, "teachers": 2},
+            network=network,
+            initialization={"name": "gaussian", "scale": 0.1},
+            dynamics={"name": "order_parameters", "rate": 0.02, "rtol": 1e-7},
+            times={"values": [1, 3, 10, 30, 100, 200]},
+            metrics=["loss"],
+        )
+    )
+    loss = found.loss.values
+    assert (np.diff(loss, axis=-1) < 0).all()
+    assert np.allclose(loss[:, -2] / loss[:, -1], 4.0, rtol=0.1)
+
+
+def test_overlaps_of_no_weights_end_the_path() -> None:
+    """By how much they are of none is exact, and where it is more than errors of steps the path ends and says so."""
+    frame = WeightsOfOverlaps.of(np.eye(3)[:1], 2)
+    hidden = np.array([[0.5, 1.0, 0.0], [0.2, 0.0, 2.0]])
+    rows = frame.rows(hidden)
+    assert frame.shortfall(rows) == 0.0
+    assert np.allclose(frame.rows(frame.hidden(rows)), rows, atol=1e-15)
+    unreal = np.array([[1.0, 0.0, 2.0], [0.0, 1.0, 0.0]])  # |w| = 1, w·v = 2: 1 − 4 = −3
+    assert frame.shortfall(unreal) == pytest.approx(3.0)
+
+    def check(time: float, state: Any) -> None:
+        if frame.shortfall(state.reshape(2, 3)) > 1e-3:
+            raise PathEndsError(f"at {time}")
+
+    path = order_8(
+        lambda _, state: np.array([0.0, 0.0, 1.0, 0.0, 0.0, 0.0]), np.array([1.0, 0, 0, 0, 1.0, 0]),
+        np.array([0.0, 3.0]), 1e-6, 1e-9, check,
+    )  # fmt: skip
+    assert next(path)[2] == 0.0
+    with pytest.raises(PathEndsError):
+        next(path)
+
+
+def test_a_path_that_runs_away_says_when() -> None:
+    """Steps that are far too large for quadratic students: the seed ends there, with a note."""
+    network = {"neurons": 4, "activation": "quadratic", "output": "fixed"}
+    found = twolayer.run(
+        experiment("quadratic", 6, network=network, dynamics={"name": "order_parameters", "rate": 50.0})
+    )
+    assert np.isnan(found.loss.values[:, -1]).all()
+    assert "the overlaps leave the range of floats at t = " in found.attrs["notes"]

@@ -31,6 +31,6 @@ def show_what_is_there():
     """The gallery after a run in which jobs failed: it says which figures and claims are missing or of an earlier run."""
     if not any(Path(file).is_file() for file in (*DESCRIPTIONS, *CLAIMS)):
         return
-    failed = [file for file in (*DESCRIPTIONS, *CLAIMS) if file in internals.FAILED]
+    failed = [file for file in (*DESCRIPTIONS, *CLAIMS) if file in FAILED_OUTPUTS]
     command = ["twolayer", "gallery", "--figures", *DESCRIPTIONS, "--claims", *CLAIMS, "--failed", *failed]
     subprocess.run([*command, "--sentences", *SENTENCES, "--output", "results/index.html"], check=False)

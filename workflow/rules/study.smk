@@ -41,7 +41,7 @@ if internals.is_first_process(workflow):
     for warning in study.warnings:
         print(f"warning: {warning}", file=sys.stderr)
 
-internals.keep_old_outputs()
+FAILED_OUTPUTS = internals.keep_old_outputs()
 internals.share_card(workflow)
 internals.keep_to_allocation(workflow)
 internals.keep_commas(workflow)

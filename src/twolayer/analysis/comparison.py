@@ -123,7 +123,8 @@ def judged(
     """A result; a measurement, a prediction or a tolerance (`allowed`) that is not finite decides nothing."""
     verdict: Verdict = "holds" if holds else "fails"
     if not math.isfinite(measured):
-        verdict, detail = "inconclusive", joined("nothing was measured", detail)
+        kind = "not a number" if math.isnan(measured) else "infinite"
+        verdict, detail = "inconclusive", joined(f"the measured value is {kind}", detail)
     elif not math.isfinite(predicted):
         verdict, detail = "inconclusive", joined("the prediction is not a finite number", detail)
     elif not all(map(math.isfinite, allowed)):
@@ -139,7 +140,7 @@ def worst(measured: Any, predicted: Any, violation: Any, word: str) -> tuple[flo
     flat = np.where(np.isnan(flat), -np.inf, flat)
     known = flat > -np.inf
     if not known.any():
-        return math.nan, float(np.ravel(predicted)[0]), "no number is left to compare"
+        return math.nan, float(np.ravel(predicted)[0]), nowhere(violation)
     index = int(np.argmax(flat))
     if is_labelled(violation):
         values, exact = (
@@ -166,6 +167,21 @@ def where(violation: Any, index: int, values: Any, word: str) -> str:
         ]
         text += f", at {', '.join(labels)}" if labels else ""
     return f"{text}; median {np.median(values):.3g}" if len(values) > 1 else text
+
+
+def nowhere(violation: Any) -> str:
+    """`none of 480 is a number: seed = 0 to 4, time = 0 to 12.5`: where all that was compared is NaN."""
+    if not np.size(violation):
+        return "no number is left to compare"
+    text = f"none of {np.size(violation)} is a number"
+    if not is_labelled(violation):
+        return text
+    ranges = []
+    for dimension, size in violation.sizes.items():
+        if dimension in violation.coords and size > 1:
+            ends = np.ravel(violation[dimension].values)[[0, -1]]
+            ranges.append(f"{dimension} = {label(ends[0])} to {label(ends[1])}")
+    return f"{text}: {', '.join(ranges)}" if ranges else text
 
 
 def is_labelled(array: Any) -> bool:

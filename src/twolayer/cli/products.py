@@ -173,23 +173,28 @@ def changes_of(options: argparse.Namespace) -> dict[str, str]:
     return {str(name): str(changes) for name, changes in found.items()}
 
 
-def opened(netcdf: list[Path], files: list[Path], paper: str = "") -> dict[str, Any]:
-    """Datasets by the name of their experiment, in a figure of a paper (`experiment_of`), and files by their stem."""
+def opened(datasets: list[Path], files: list[Path], paper: str = "") -> dict[str, Any]:
+    """Datasets by the name of their experiment, in a figure of a paper (`experiment_of`), and files by their stem.
+
+    Each must be as it was written, by its checksum, which files of other programs need not carry.
+    """
     import xarray as xr
 
+    from twolayer.storage import checksum, netcdf, verify
     from twolayer.storage.layout import experiment_of
-    from twolayer.storage.netcdf import store_of
 
     found = {}
-    named = [(experiment_of(path, paper) if paper else path.parent.name, path) for path in netcdf] + [
+    named = [(experiment_of(path, paper) if paper else path.parent.name, path) for path in datasets] + [
         (path.stem, path) for path in files
     ]
     for name, path in named:
         if not path.is_file():
             raise DataError(f"{path}: there is no such file")
         try:
-            with xr.open_dataset(store_of(path)) as dataset:
+            with xr.open_dataset(netcdf.store_of(path)) as dataset:
                 found[name] = dataset.load()
         except (OSError, RuntimeError, ValueError) as error:
             raise DataError(f"{path}: is not a netCDF file that can be read: {error}") from error
+        if path in datasets or checksum.KEY in found[name].attrs:
+            verify.refuse_altered(*netcdf.read(path), path)
     return found

@@ -24,7 +24,14 @@ from twolayer.core.saved_state import StateStore, restore_solver, solver_state
 from twolayer.population.closed_form import unit
 from twolayer.population.two_slope_kernel import TwoSlopeKernel
 
-__all__ = ["OrderParameterEquations", "Variance", "WeightsOfOverlaps", "closed_kernel", "order_8"]
+__all__ = [
+    "OrderParameterEquations",
+    "PathEndsError",
+    "Variance",
+    "WeightsOfOverlaps",
+    "closed_kernel",
+    "order_8",
+]
 
 Array = Any
 Velocity = Callable[[float, Array], Array]
@@ -67,8 +74,11 @@ class OrderParameterEquations:
         return np.block([[rows], [rows[:, m:].T, self.teachers]])
 
     def velocity(self, rows: Array) -> Array:
-        """d(Q, M)/dt, (student, unit)."""
+        """d(Q, M)/dt, (student, unit). Rounding makes Q unsymmetric, and what is antisymmetric in it, which no weights
+        have, would grow to any size: it is left out."""
         m, c = self.students, self.coefficients
+        rows = rows.copy()
+        rows[:, :m] = 0.5 * (rows[:, :m] + rows[:, :m].T)
         overlaps = self.overlaps(rows)
         lengths = np.broadcast_to(np.diagonal(overlaps), rows.shape)
         by_length, by_inner = self.kernel.first(
@@ -114,16 +124,39 @@ class WeightsOfOverlaps:
         taken as 0."""
         m = len(rows)
         inside = rows[:, m:] @ self.dual
+        values, vectors = self.outside_modes(rows)
+        return inside + (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T @ self.outside.T
+
+    def outside_modes(self, rows: Array) -> tuple[Array, Array]:
+        """Eigenvalues and eigenvectors of Q − M P⁻¹ Mᵀ."""
+        m = len(rows)
+        inside = rows[:, m:] @ self.dual
         left = rows[:, :m] - inside @ inside.T
         values, vectors = np.linalg.eigh(0.5 * (left + left.T))
-        return inside + (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T @ self.outside.T
+        return values, vectors
+
+    def shortfall(self, rows: Array) -> float:
+        """By how much the lowest of these eigenvalues is below 0, as a share of the largest |w|²."""
+        lowest, largest = self.outside_modes(rows)[0][0], np.diagonal(rows).max()
+        return float(max(-lowest, 0.0) / largest) if largest > 0 else 0.0
+
+
+class PathEndsError(Exception):
+    """A solution cannot be carried further; the message says why."""
 
 
 def order_8(
-    velocity: Velocity, start: Array, times: Array, rtol: float, atol: float, states: StateStore | None = None
+    velocity: Velocity,
+    start: Array,
+    times: Array,
+    rtol: float,
+    atol: float,
+    check: Callable[[float, Array], None],
+    states: StateStore | None = None,
 ) -> Iterator[Array]:
     """The solution at increasing times, the first of which is the start's, by Dormand and Prince's method of order 8
-    with its interpolant; ends early where steps become too small. states: where the state is saved between steps. From
+    with its interpolant. check: is called with the time and the solution after each step, and may raise
+    `PathEndsError`, as happens where steps become too small. states: where the state is saved between steps. From
     one that is found there it goes on, and yields the start for each of the times before."""
     from scipy.integrate import DOP853  # loads scipy
 
@@ -140,7 +173,8 @@ def order_8(
             states.offer(lambda: solver_state(solver))
         solver.step()
         if solver.status == "failed" or not np.isfinite(solver.y).all():
-            return
+            raise PathEndsError(f"the overlaps leave the range of floats at t = {solver.t:.6g}")
+        check(solver.t, solver.y)
         if solver.t < times[index]:
             continue
         between = solver.dense_output()
