@@ -628,6 +628,24 @@ def test_lengths_that_disagree(tmp_path: Path, capsys: Any) -> None:
     assert "initial_hidden is (5, 4); this run has (neuron, feature) = (6, 4)" in one_line(capsys)
 
 
+def test_a_dataset_with_another_number_is_neither_drawn_nor_judged(
+    finished: Path, tmp_path: Path, capsys: Any
+) -> None:
+    """The number was changed after the file was written: its checksum tells."""
+    shutil.copytree(finished, tmp_path / "e")
+    dataset = tmp_path / "e" / "dataset.nc"
+    with netCDF4.Dataset(dataset, "a") as file:
+        file["loss"][..., -1] = 0.5
+    paper = tmp_path / "plugins" / "papers" / "mine"
+    paper.mkdir(parents=True)
+    (paper / "figures.py").write_text(FIGURE)
+    for verb in (["render", "mine.empty", "--plugin-path", str(tmp_path / "plugins")], ["claims", "nobody"]):
+        output = tmp_path / "out.png"
+        assert main([*verb, "--datasets", str(dataset), "--output", str(output)]) == 2
+        assert f"{dataset}: is altered: what it holds is not what was written" in capsys.readouterr().err
+        assert not output.exists()
+
+
 READERS = ("train", "measure", "gather", "render", "claims", "table")
 CASES = [(verb, what) for verb in READERS for what in ("absent", "text", "cut short")]
 CASES += [(verb, "of another stage") for verb in READERS[:3]]  # a figure or claim takes any dataset

@@ -176,7 +176,7 @@ def changes_of(options: argparse.Namespace) -> dict[str, str]:
 def opened(datasets: list[Path], files: list[Path], paper: str = "") -> dict[str, Any]:
     """Datasets by the name of their experiment, in a figure of a paper (`experiment_of`), and files by their stem.
 
-    Each must be as it was written, by its checksum, which files of other programs need not carry.
+    Each must be as it was written, by its checksum; files of other programs, and of notebooks, carry none.
     """
     import xarray as xr
 
@@ -195,6 +195,6 @@ def opened(datasets: list[Path], files: list[Path], paper: str = "") -> dict[str
                 found[name] = dataset.load()
         except (OSError, RuntimeError, ValueError) as error:
             raise DataError(f"{path}: is not a netCDF file that can be read: {error}") from error
-        if path in datasets or checksum.KEY in found[name].attrs:
+        if checksum.KEY in found[name].attrs:
             verify.refuse_altered(*netcdf.read(path), path)
     return found
