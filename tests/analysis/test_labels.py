@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from twolayer.analysis.labels import marker_of, style_of
+from twolayer.analysis.labels import marker_of, style_of, trained_by
+from twolayer.analysis.runs import RunConfigs
 
 SHOWN = [
     [1, 2, 5, 10],
@@ -42,3 +43,16 @@ def test_a_number_keeps_its_style_whatever_it_is_shown_with() -> None:
     for values in ([2], [2, 5, 10], [10, 5, 2, 1], [2, "uneven"], [2, 3, 4, 6]):
         assert style_of(2, values) == style_of(2, [1, 2, 5, 10])
         assert marker_of(2, values) == marker_of(2, [1, 2, 5, 10])
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["gradient_flow"], "gradient flow"),
+        (["gradient_descent", "gradient_descent"], "gradient descent"),
+        (["gradient_descent", "gradient_flow"], "gradient descent and gradient flow"),
+    ],
+)
+def test_how_runs_were_trained_is_that_of_their_config(names: list[str], said: str) -> None:
+    runs = [{"dynamics": {"name": name}, "swept": {"neurons": number}} for number, name in enumerate(names)]
+    assert trained_by(RunConfigs("rate", runs)) == said

@@ -29,15 +29,18 @@ def verdicts(name: str, **data: xr.Dataset) -> dict[str, Any]:
     return dict(found) if isinstance(found, dict) else {"": found}
 
 
-def one_line(*degrees: int) -> xr.Dataset:
+FLOW = {"name": "gradient_flow", "rtol": 1e-8}
+
+
+def one_line(*degrees: int, dynamics: dict[str, Any] = FLOW, last: float = 1000) -> xr.Dataset:
     """Students that start as one, before two teachers at an angle."""
     return twolayer.run(
         {
             "problem": {"name": "gaussian_teacher", "dimension": 2, "angles": [0, 60]},
             "network": {"neurons": 2, **TIED},
             "initialization": {"name": "identical", "scale": 0.3},
-            "dynamics": {"name": "gradient_flow", "rtol": 1e-8},
-            "times": {"values": [1000]},
+            "dynamics": dynamics,
+            "times": {"values": [last]},
             "seeds": 2,
             "metrics": ["loss", "teacher_angles", "gradient_norm"],
             "sweep": {"problem.angles": {str(angle): [0, angle] for angle in degrees}},
@@ -274,3 +277,9 @@ def test_lemmas_are_judged_of_states_of_one_problem() -> None:
     for name in ("average_neurons", "second_part", "directions"):
         (found,) = verdicts(name, states=data).values()
         assert found.verdict == "holds"
+
+
+def test_a_caption_says_how_the_runs_were_trained() -> None:
+    data = {"bisector": one_line(40, dynamics={"name": "gradient_descent", "step_size": 0.1}, last=10)}
+    caption = load(kinds=["figures"]).find("figures", "zhou2021.teachers").plugin.caption(data)
+    assert "the loss of gradient descent on the bisector" in caption

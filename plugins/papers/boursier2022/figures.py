@@ -11,7 +11,7 @@ import numpy as np
 from twolayer import Paper, bands, floored, name_axes, reference
 from twolayer.analysis.drawing import clipped
 from twolayer.analysis.intervals import chance_interval
-from twolayer.analysis.labels import counted, marker_of, style_of, symbol_of
+from twolayer.analysis.labels import counted, marker_of, style_of, symbol_of, trained_by
 from twolayer.analysis.runs import Varied
 from twolayer.errors import DataError
 
@@ -526,13 +526,22 @@ def orthogonal_inputs(run: Any) -> None:
 SIGNS = {"+": ("C0", "o", "-"), "−": ("C1", "s", (0, (5, 2)))}
 """Colour, marker and line of what belongs to the labels of either sign."""
 
+
+def how(run: Run) -> str:
+    """`exact flow` or `descent`, or both."""
+    return trained_by(run).replace("gradient flow", "exact flow").replace("gradient descent", "descent")
+
+
 EXCESS = r"excess $|\theta|^2/|\theta|^2_{\mathrm{min}} - 1$"
 
 
 @paper.figure(
     "theorem",
-    r"Exact flow from small scales $\lambda$: when the labels of either sign are fitted, the loss half way between "
-    "against the plateau, and the norm above the least.",
+    lambda run: (
+        f"{how(run).capitalize()} from small scales "
+        r"$\lambda$: when the labels of either sign are fitted, the loss half way between against the plateau, and "
+        "the norm above the least."
+    ),
     on={"scale_sweep": ["scale", "loss", "path_norm", "inputs", "targets"]},
     check=orthogonal_inputs,
     size=(7.0, 2.9),
@@ -606,7 +615,7 @@ def left_out(run: Run) -> str:
 @paper.figure(
     "theorem",
     lambda run: (
-        r"Random orthogonal sets, exact flow to $t$ = "
+        rf"Random orthogonal sets, {how(run)} to $t$ = "
         f"{float(run.time.max()):g}: the norm above the least, and the directions that carry it, by the share "
         r"$\lambda^p$ of the mass that neurons blind to a sample keep." + left_out(run)
     ),
@@ -736,16 +745,16 @@ def points_on_a_line(*experiments: Any) -> None:
 @paper.figure(
     "theorem",
     lambda flow, descent: (
-        "Points on a line: when the exact flow leaves the plateau "
+        f"Points on a line: when the {how(flow)} leaves the plateau "
         f"({counted(flow.seeds, 'start')}, mean and range), and the share of "
-        f"{counted(descent.seeds, 'descent')} that leave it by $t$ = {float(descent.time.max()):g}."
+        f"{counted(descent.seeds, 'start')} of {how(descent)} that leave it by $t$ = {float(descent.time.max()):g}."
     ),
     on={"escape_of_flow": ["scale", "loss"], "escape_of_descent": ["scale", "step_size", "loss"]},
     check=points_on_a_line,
     size=(7.0, 3.0),
     details=r"A run has left the plateau at $L$ below 90 % of it. Pale: a straight line through the means of "
-    r"$\lambda < 10^{-3}$; the flow's share. Bars on shares: exact 95 % intervals. $\lambda$ is the weights' standard "
-    "deviation.",
+    r"$\lambda < 10^{-3}$; the share of these. Bars on shares: exact 95 % intervals. $\lambda$ is the weights' "
+    "standard deviation.",
 )
 def escape(canvas: Figure, flow: Run, descent: Run) -> None:
     left, right = canvas.subplots(1, 2)
@@ -756,7 +765,7 @@ def escape(canvas: Figure, flow: Run, descent: Run) -> None:
         fit = np.polyfit(-np.log10(scale[small]), mean.values[small], 1)
         reference(left, scale, np.polyval(fit, -np.log10(scale)), f"{fit[0]:.1f} a decade")
     spread = [mean - when.min("seed"), when.max("seed") - mean]
-    left.errorbar(scale, mean, yerr=spread, fmt="o", color="C0", capsize=2, label="exact flow")
+    left.errorbar(scale, mean, yerr=spread, fmt="o", color="C0", capsize=2, label=how(flow))
     stuck, end = ~np.isfinite(mean.values), float(flow.time.max())
     if stuck.any():
         left.plot(scale[stuck], np.full(stuck.sum(), end), "^", color="C0", fillstyle="none",
@@ -768,7 +777,7 @@ def escape(canvas: Figure, flow: Run, descent: Run) -> None:
     parts = list(descent.by("scale"))
     letter = symbol_of("scale", paper.symbols)
     scales = [part.scale for part in parts]
-    reference(right, [0, 1], 2 * [float(when.notnull().mean())], f"exact flow, all {letter}",
+    reference(right, [0, 1], 2 * [float(when.notnull().mean())], f"{how(flow)}, all {letter}",
               transform=right.get_yaxis_transform())  # fmt: skip
     for number, part in enumerate(parts):
         style, marker = style_of(part.scale, scales), marker_of(part.scale, scales)
@@ -778,7 +787,7 @@ def escape(canvas: Figure, flow: Run, descent: Run) -> None:
             share, low, high = chance_interval(int(escaped.sum()), run.seeds)
             right.errorbar(
                 run.step_size * aside, share, yerr=[[share - low], [high - share]], fmt=marker,
-                color=style["color"], capsize=2, label="" if index else f"descent, {letter} = {part.scale:.2g}",
+                color=style["color"], capsize=2, label="" if index else f"{how(part)}, {letter} = {part.scale:.2g}",
             )  # fmt: skip
     steps = [run.step_size for part in parts for run in part.along("step_size")]
     right.set_xscale("log")

@@ -10,7 +10,7 @@ import numpy as np
 from twolayer import Run, bands, fit_rate, floored, name_axes, reference
 from twolayer.analysis.drawing import show_all
 from twolayer.analysis.intervals import mean_interval
-from twolayer.analysis.labels import marker_of, style_of, symbol_of
+from twolayer.analysis.labels import marker_of, style_of, symbol_of, trained_by
 from twolayer.analysis.rates import local_slope, power_slope, within_trust
 from twolayer.errors import DataError
 from twolayer.population.asymptotics import (
@@ -114,8 +114,8 @@ def middle_group(runs: Run) -> Run:
 def figure1_caption(runs: Run) -> str:
     """Which dimension is drawn."""
     return (
-        "After Xu and Du 2023, Figure 1: gradient descent learns one neuron exponentially fast, and $n ≥ 2$ students "
-        f"learn it as $t^{{-3}}$ (here $d$ = {middle_group(runs).config.problem.dimension})."
+        f"After Xu and Du 2023, Figure 1: {trained_by(runs)} learns one neuron exponentially fast, and $n ≥ 2$ "
+        f"students learn it as $t^{{-3}}$ (here $d$ = {middle_group(runs).config.problem.dimension})."
     )
 
 
@@ -332,10 +332,11 @@ def draw_constants(axes: Axes, runs: Run) -> None:
     "theorem",
     "The toys of Xu and Du 2023: two students at an angle to the teacher learn as $t^{-3}$; students along it, or "
     "all equal, learn exponentially.",
-    details=(
-        "a: all toys, on a logarithmic time axis. Toy 1 by flow, two students with z₁ = −z₂; pale: its limit "
-        "(8π²/3)(h₁h₂)²/t³. b: the exponential ones by descent, against n t, by which they coincide; pale: "
-        "L(0)(1 − nη/2)^(2T) after T iterations, of students along the teacher. Median and range over seeds."
+    details=lambda mirrored, exact_rank: (
+        f"a: all toys, on a logarithmic time axis. Toy 1 by {trained_by(mirrored)}, two students with z₁ = −z₂; pale: "
+        f"its limit (8π²/3)(h₁h₂)²/t³. b: the exponential ones by {trained_by(exact_rank)}, against n t, by which "
+        "they coincide; pale: L(0)(1 − nη/2)^(2T) after T iterations, of students along the teacher. Median and range "
+        "over seeds."
     ),
     on={"mirrored": ["loss", "projection"], "exact_rank": "loss"},
     check=toys_of_two,
@@ -402,8 +403,9 @@ def label_of(run: Run) -> str:
     "The lower bound of Xu and Du 2023: the spread $Z$ of $n$ students falls as $1/t$, and at the end of training "
     "$L/Z^3$ and $|\\nabla L|/L^{2/3}$ fall less with $n$ than its bounds allow.",
     details=lambda mirrored, runs: (
-        "a: Z t, Z = Σ_{i<j}|z_i − z_j|, of two students by flow, h even or uneven, with their exact limits 4πh₁h₂ "
-        "(pale), and of descent from random starts "
+        "a: Z t, Z = Σ_{i<j}|z_i − z_j|, "
+        f"of two students by {trained_by(mirrored)}, h even or uneven, with their exact limits 4πh₁h₂ (pale), and of "
+        f"{trained_by(runs)} from random starts "
         f"({paper.named(largest_group(runs)) or 'all n'}, Figure 1's setting), median and range over seeds. b, c: at "
         "the end of training, median and range over seeds; lines: the slopes n⁻⁵ and n^(−2/3) of the bounds, and "
         "pale, at n = 2, the exact limits 1/(24πh₁h₂) and √3 C^(−1/6) of even students."
@@ -424,7 +426,7 @@ def lower_bound(canvas: Figure, mirrored: Run, runs: Run) -> None:
         draw_spread(left, run, f"$n$ = {students(run)}", style_of(students(run), values))
     for run in pairs:
         style = style_of(label_of(run), values)
-        draw_spread(left, run, f"flow, {label_of(run)}", style)
+        draw_spread(left, run, f"{trained_by(run).removeprefix('gradient ')}, {label_of(run)}", style)
         late = np.geomspace(10, float(run.time[-1]), 2)
         limit = float(measured.of_pair(group_spread, run).median())
         reference(left, late, [limit] * 2, color=style["color"])

@@ -12,7 +12,7 @@ import numpy as np
 from twolayer import Run, bands, name_axes, reference
 from twolayer.analysis.drawing import clipped, show_all
 from twolayer.analysis.intervals import chance_interval
-from twolayer.analysis.labels import LINES, marker_of, style_of
+from twolayer.analysis.labels import LINES, marker_of, style_of, trained_by
 from twolayer.analysis.starts import same_start, starts_alike
 from twolayer.analysis.teachers import in_plane
 from twolayer.errors import DataError
@@ -307,7 +307,7 @@ def figure4(canvas: Figure, run: Run) -> None:
         circle_axes(axes)
         axes.set_title(rf"$\eta t$ = {float(state.time):.3g}, $L$ = {float(state.loss):.0e}")
     panels[0].set_ylabel("$f - f^*$ and its parts")
-    panels[0].legend(loc="lower left")
+    panels[0].legend(loc="best")
 
 
 def bisected(run: Any) -> None:
@@ -353,8 +353,10 @@ def scatter(
 
 @paper.figure(
     "theorem",
-    r"Theorem 4: $\sqrt{r w_{\max}}\,|\nabla L|/L$ is at least a constant, here ½ (grey: below it), at random states "
-    r"and along flows.",
+    lambda states, rates, bisector: (
+        r"Theorem 4: $\sqrt{r w_{\max}}\,|\nabla L|/L$ is at least a constant, here ½ (grey: below it), at random "
+        rf"states and along {trained_by(rates)}."
+    ),
     on={
         "states": ["initialization", "loss"],
         "rates": ["initialization", "loss"],
@@ -422,8 +424,10 @@ def flows_and_descents(rates: Any, width: Any) -> None:
 
 @paper.figure(
     "theorem",
-    r"Theorem 5: how the loss falls, by flows and by gradient descent, below the envelope $r w_{\max}/\eta t$, and "
-    r"the derived limits (pale).",
+    lambda rates, width: (
+        rf"Theorem 5: how the loss falls, by {' and by '.join(dict.fromkeys(map(trained_by, (rates, width))))}, below "
+        r"the envelope $r w_{\max}/\eta t$, and the derived limits (pale)."
+    ),
     on={"rates": ["initialization", "loss", "closest_teacher", "mass"], "width": ["initialization", "loss"]},
     check=flows_and_descents,
     size=(5.5, 4.0),
@@ -506,7 +510,10 @@ def several_numbers_of_students(width: Any) -> None:
 
 @paper.figure(
     "theorem",
-    "Theorem 5, whose bound does not contain $m$: gradient descent by the number of students, and its time to a loss.",
+    lambda run: (
+        f"Theorem 5, whose bound does not contain $m$: {trained_by(run)} by the number of students, and its time to "
+        "a loss."
+    ),
     on={"width": ["initialization", "loss"]},
     check=several_numbers_of_students,
     size=(7.0, 3.0),
@@ -599,7 +606,10 @@ LEAST_SHARE = 1e-8
 
 @paper.figure(
     "theorem",
-    "The lemmas: what is measured over what is allowed (grey: more), at random states and along flows.",
+    lambda states, rates: (
+        "The lemmas: what is measured over what is allowed (grey: more), at random states and along "
+        f"{trained_by(rates)}."
+    ),
     on={"states": LEMMAS, "rates": LEMMAS},
     size=(7.0, 4.4),
     details=r"Lemma 8: $L$ over the progress along the descent direction, with $\delta_{\max} = (6\pi L)^{1/3}$. "
@@ -644,8 +654,10 @@ def lemmas(canvas: Figure, states: Run, rates: Run) -> None:
 
 @paper.figure(
     "theorem",
-    r"Teachers at angle $\Delta$: $\lambda_{\min}(M)$ over $\Delta^3/r^3$, which Lemma C.4 bounds below, and the loss "
-    r"of flows on the bisector of two over $\Delta^3/3\pi$.",
+    lambda bisector: (
+        r"Teachers at angle $\Delta$: $\lambda_{\min}(M)$ over $\Delta^3/r^3$, which Lemma C.4 bounds below, and the "
+        rf"loss of {trained_by(bisector)} on the bisector of two over $\Delta^3/3\pi$."
+    ),
     on={"bisector": ["angles", "loss"]},
     check=bisected,
     size=(7.0, 2.8),
@@ -669,7 +681,7 @@ def teachers(canvas: Figure, bisector: Run) -> None:
     for number, run in enumerate(bisector.by("angles")):
         delta, loss = measured.bisected(run), run.loss.isel(time=-1, seed=0)
         ratio = float(loss) * 3 * np.pi / delta**3
-        scatter(right, delta, ratio, "o", {"color": "C0"}, "" if number else "end of the flow", 5)
+        scatter(right, delta, ratio, "o", {"color": "C0"}, "" if number else "end of training", 5)
     right.set(xscale="log", ylabel=r"loss on the bisector over $\Delta^3/3\pi$")
     right.legend(loc="lower left")
     for axes in (left, right):
@@ -709,17 +721,14 @@ def starts(canvas: Figure, start: Run, subspace: Run) -> None:
 @paper.figure(
     "theorem",
     lambda run: (
-        rf"The basin: the loss of gradient descent at $\eta t$ = {float(run.time.max()):g} against that of its start, "
-        rf"and the "
-        "share of starts that end below the envelope of Theorem 5."
+        rf"The basin: the loss of {trained_by(run)} at $\eta t$ = {float(run.time.max()):g} against that of its "
+        "start, and the share of starts that end below the envelope of Theorem 5."
     ),
     on={"basin": ["initialization", "neurons", "loss"]},
     check=lambda run: measured.lengths(run),
     size=(7.0, 3.3),
     details=lambda run: (
-        rf"$\eta$ = {run.config.dynamics.step_size:g}, $m$ = {run.config.network.neurons}. Starts: students around "
-        rf"teachers at "
-        "every angle, Gaussian ones, and all on one line. Grey: what Theorem 5 forbids, and where, if "
+        step_of(run) + f"$m$ = {run.config.network.neurons}. Grey: what Theorem 5 forbids, and where, if "
         "$\\varepsilon_0$ is half the loss of students on both bisectors of two teachers. Bars: exact 95 % intervals. "
         "▽: below 1e-20."
     ),
@@ -757,6 +766,12 @@ def basin(canvas: Figure, run: Run) -> None:
     right.set(xscale="log", ylim=(-0.03, 1.05), ylabel="share below the envelope")
     for axes in (left, right):
         axes.set_xlabel("loss $L(0)$ of the start")
+
+
+def step_of(run: Run) -> str:
+    """`η = 0.05, ` of a descent."""
+    dynamics = run.config.dynamics
+    return rf"$\eta$ = {dynamics.step_size:g}, " if "step_size" in dynamics else ""
 
 
 def start_name(run: Run) -> str:

@@ -136,7 +136,7 @@ def figure1(canvas: Figure, runs: Run) -> None:
     "is ±1 at the teachers alone.",
     details=(
         "Wide grey: η₀, of least norm with η₀ = s at the teachers and no slope there. Colours: η_λ(u) = ⟨f* − f, "
-        "σ(u·x)⟩/λ of the network that flow has trained. Below: about a teacher, dotted: the two parabolas of the "
+        "σ(u·x)⟩/λ of the trained network. Below: about a teacher, dotted: the two parabolas of the "
         "one-sided curvatures of η₀ (numbers). Teachers and λ are ours."
     ),
     on={"plane": ["certificate", "certificate_angle", "regularization"]},
@@ -542,7 +542,7 @@ def two_teachers(runs: Any) -> None:
     r"Close teachers are hard where their signs differ: $L/\lambda^2$ grows as $\Delta^{-3}$ in the angle $\Delta$ "
     "between them.",
     details=(
-        "L/λ² at the end of a flow, pale: ½|η₀|². Crosses: the measure problem at the same λ; where they leave the "
+        "L/λ² at the end of training, pale: ½|η₀|². Crosses: the measure problem at the same λ; where they leave the "
         "line the limit λ → 0 is not reached at this λ."
     ),
     on={"close_teachers": ["loss", "optimal_loss", "regularization"]},
@@ -567,7 +567,7 @@ def close_teachers(canvas: Figure, runs: Run) -> None:
         reference(axes, fine, exact, rf"$\frac{{1}}{{2}}|\eta_0|^2$, {label}", color=colour)
         if found[sign]:
             degrees, trained, solved = zip(*found[sign], strict=True)
-            axes.plot(degrees, trained, "s" if sign < 0 else "o", color=colour, label=f"flow, {label}")
+            axes.plot(degrees, trained, "s" if sign < 0 else "o", color=colour, label=f"trained, {label}")
             axes.plot(degrees, solved, "x", color="black", ms=5, zorder=4)
     axes.plot([], [], "x", color="black", label="measure problem")
     line = np.array([0.9 * min(gaps), 40.0])

@@ -11,7 +11,7 @@ import numpy as np
 from twolayer import Run, bands, facets, local_slope, name_axes, reference
 from twolayer.analysis.drawing import show_all
 from twolayer.analysis.intervals import mean_interval
-from twolayer.analysis.labels import marker_of, style_of, symbol_of
+from twolayer.analysis.labels import marker_of, style_of, symbol_of, trained_by
 from twolayer.population.asymptotics import gradient_limit
 
 from . import measured, theory
@@ -221,10 +221,10 @@ def phase_times(canvas: Figure, *experiments: Run) -> None:
     "theorem",
     r"From tiny starts students first turn to the teachers' common direction, $\arccos(1/\sqrt{k})$ from each "
     "(pale: the envelope quoted for phase 1).",
-    details=(
-        "Gradient flow from starts of scale σ: angle of students to their closest teacher, median and range over "
-        "students and seeds. Pale, in the same colour: the envelope quoted for phase 1 with ε₁ = 0, from the largest "
-        "start, (1 + ηk|v|t/s₂)^(−1/8k), s₂ = 2σ√d. Dotted: arccos(1/√k). Vertical line: "
+    details=lambda runs: (
+        f"{trained_by(runs).capitalize()} from starts of scale σ: angle of students to their closest teacher, median "
+        "and range over students and seeds. Pale, in the same colour: the envelope quoted for phase 1 with ε₁ = 0, "
+        "from the largest start, (1 + ηk|v|t/s₂)^(−1/8k), s₂ = 2σ√d. Dotted: arccos(1/√k). Vertical line: "
         f"ηt = {theory.ALIGNED_BY:g}, our ηT₁."
     ),
     on={"alignment": "teacher_angles"},
@@ -342,11 +342,11 @@ def by_groups(run: Run) -> str:
 @paper.figure(
     "theorem",
     "Groups of two students or more learn as $T^{-3}$, with the derived constants $\\Sigma_l C_l$.",
-    details=(
-        "Gradient flow from students at an angle to their teachers (legend: projections at the end, teacher by "
-        "teacher). a: L^(−1/3) against time, pale: the derived slope (Σ_l C_l)^(−1/3). b: how far L t³ is from Σ_l "
-        "C_l; grey: below 0.1 %. c: the local slope, and for k = 1 pale −3t/(t + t₀) with a fitted t₀. Groups of "
-        "three or more uneven students have no formula."
+    details=lambda runs: (
+        f"{trained_by(runs).capitalize()} from students at an angle to their teachers (legend: projections at the "
+        "end, teacher by teacher). a: L^(−1/3) against time, pale: the derived slope (Σ_l C_l)^(−1/3). b: how far "
+        "L t³ is from Σ_l C_l; grey: below 0.1 %. c: the local slope, and for k = 1 pale −3t/(t + t₀) with a fitted "
+        "t₀. Groups of three or more uneven students have no formula."
     ),
     on={"rate": ["loss", "projection", "closest_teacher"]},
     size=(7.0, 3.6),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["LINES", "QUANTITIES", "axis_label", "counted", "marker_of", "style_of", "symbol_of"]
+__all__ = ["LINES", "QUANTITIES", "axis_label", "counted", "marker_of", "style_of", "symbol_of", "trained_by"]
 
 QUANTITIES = {
     "loss": "loss $L$",
@@ -59,6 +59,13 @@ USUAL = {
 def counted(count: int, noun: str) -> str:
     """`1 seed`, `3 seeds`."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def trained_by(run: Any) -> str:
+    """How runs were trained: `gradient flow`, `gradient descent`, joined by "and" where they differ."""
+    names = run.config.dynamics.name
+    spelled = (str(name).replace("_", " ") for name in getattr(names, "values", [names]))
+    return " and ".join(dict.fromkeys(spelled))
 
 
 def axis_label(variable: Any) -> str:
