@@ -115,15 +115,15 @@ def test_figure_1_names_the_rows_that_it_has(plane: xr.Dataset) -> None:
     assert "sample" not in face
 
 
-@pytest.mark.parametrize("scale", [1e-4, 3.0])
-def test_the_basin_shows_every_start(scale: float) -> None:
-    """Starts of a loss of 1e3, above the axis of the paper's, and of small ones."""
+@pytest.mark.parametrize(("scale", "step"), [(1e-4, 0.001), (3.0, 0.001), (3.0, 0.1)])
+def test_the_basin_shows_every_start(scale: float, step: float) -> None:
+    """Starts of a loss of 1e3, above the axis of the paper's, small ones, and those that diverge."""
     basin = twolayer.run(
         {
             "problem": {"name": "gaussian_teacher", "dimension": 5, "teachers": 3},
             "network": {"neurons": 6, **TIED},
             "initialization": {"name": "gaussian", "scale": scale},
-            "dynamics": {"name": "gradient_descent", "step_size": 0.001},
+            "dynamics": {"name": "gradient_descent", "step_size": step},
             "times": {"values": [1]},
             "seeds": 3,
             "metrics": ["loss"],
@@ -136,9 +136,12 @@ def test_the_basin_shows_every_start(scale: float) -> None:
     left, right = twolayer.figure("zhou2021.basin", basin).axes
     low, high = left.get_xlim()
     assert ((basin["loss"].isel(time=0) > low) & (basin["loss"].isel(time=0) < high)).all()
-    drawn = [line for line in left.lines if len(line.get_xdata()) == 3]
+    drawn = [
+        line for line in left.lines if len(line.get_xdata()) == 3 and np.isfinite(line.get_ydata()).any()
+    ]
     assert len(drawn) == 1
     assert np.isfinite(drawn[0].get_ydata()).all()
+    assert (drawn[0].get_marker() == "^") == (step == 0.1)
     assert right.containers
 
 

@@ -711,11 +711,15 @@ def starts(canvas: Figure, start: Run, subspace: Run) -> None:
             power = -2 / measured.drawn_dimension(run)
             reference(axes, students * aside, median[0] * (students / students[0]) ** power, color=color)
     axes.set(xlabel="students $m$", ylabel="loss $L$ at the start", xscale="log", yscale="log")
-    ticks = sorted({int(m) for run in cases.values() for m in measured.fits(run)[0]})
+    ticks = spaced(sorted({int(m) for run in cases.values() for m in measured.fits(run)[0]}))
     axes.set_xticks(ticks, [str(m) for m in ticks])
     axes.minorticks_off()
     axes.set_ylim(None, 30 * axes.get_ylim()[1])
     axes.legend(ncols=2, loc="upper center")
+
+
+HIGHEST = 1e3
+"""A loss at the end of training above which a start counts as lost."""
 
 
 @paper.figure(
@@ -730,7 +734,7 @@ def starts(canvas: Figure, start: Run, subspace: Run) -> None:
     details=lambda run: (
         step_of(run) + f"$m$ = {run.config.network.neurons}. Grey: what Theorem 5 forbids, and where, if "
         "$\\varepsilon_0$ is half the loss of students on both bisectors of two teachers. Bars: exact 95 % intervals. "
-        "▽: below 1e-20."
+        "▽: below 1e-20. △: above 1e3, or diverged."
     ),
 )
 def basin(canvas: Figure, run: Run) -> None:
@@ -741,7 +745,7 @@ def basin(canvas: Figure, run: Run) -> None:
     envelope = min(measured.envelope_at_end(part) for part in run.by("run"))
     every = np.concatenate([measured.ends(part)[0].ravel() for part, _, _ in parts])
     low, high = min(1e-4, 0.3 * float(every.min())), max(30.0, 3 * float(every.max()))
-    left.fill_between([low / 10, ceiling], envelope, 1e3, color="0.55", alpha=0.25, lw=0)
+    left.fill_between([low / 10, ceiling], envelope, HIGHEST, color="0.55", alpha=0.25, lw=0)
     right.axvspan(low / 10, ceiling, color="0.55", alpha=0.25, lw=0)
     reference(left, [low, high], [envelope] * 2, r"$r w_{\max}/\eta T$")
     edges = np.geomspace(low, high, 12)
@@ -751,6 +755,15 @@ def basin(canvas: Figure, run: Run) -> None:
         shown = np.where(last > floor, last, np.nan)
         scatter(left, first, shown, marker, style, name)
         clipped(left, first, last, floor, style["color"])
+        lost = ~(last < HIGHEST)
+        left.plot(
+            first[lost],
+            np.full(lost.sum(), 0.5 * HIGHEST),
+            "^",
+            color=style["color"],
+            fillstyle="none",
+            markersize=4,
+        )
         for least, most in itertools.pairwise(edges):
             inside = (first >= least) & (first < most)
             if inside.any():
@@ -760,12 +773,24 @@ def basin(canvas: Figure, run: Run) -> None:
                     fmt=marker, color=style["color"], markersize=4, fillstyle="none", capsize=2,
                 )  # fmt: skip
     left.set(
-        xscale="log", yscale="log", xlim=(low, high), ylim=(floor / 10, 1e3), ylabel="loss $L(T)$ at the end"
+        xscale="log",
+        yscale="log",
+        xlim=(low, high),
+        ylim=(floor / 10, HIGHEST),
+        ylabel="loss $L(T)$ at the end",
     )
     left.legend(loc="center left", bbox_to_anchor=(0, 0.4), markerscale=1.5)
     right.set(xscale="log", ylim=(-0.03, 1.05), ylabel="share below the envelope")
     for axes in (left, right):
         axes.set_xlabel("loss $L(0)$ of the start")
+
+
+def spaced(numbers: list[int]) -> list[int]:
+    """Those of rising numbers that are a sixth above the one before: ticks whose labels stay apart."""
+    kept = numbers[:1]
+    for number in numbers[1:]:
+        kept += [number] * (number > 7 / 6 * kept[-1])
+    return kept
 
 
 def step_of(run: Run) -> str:
