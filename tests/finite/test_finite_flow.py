@@ -57,12 +57,13 @@ def descend(
     weight_decay: float = 0.0,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Euler's method on the weights as they are: no coordinates, no events, no sliding."""
-    hidden, output, step = hidden.copy(), output.copy(), time / steps
+    hidden, output, step, sides = hidden.copy(), output.copy(), time / steps, np.array(slopes)
     for _ in range(steps):
         if output_layer == "tied":
             output = np.sqrt(np.einsum("jd,jd->j", hidden, hidden))
-        slope = np.array(slopes)[np.sign(hidden @ inputs.T).astype(int) + 1]
-        features = slope * (hidden @ inputs.T)
+        products = hidden @ inputs.T
+        slope = sides[np.sign(products).astype(int) + 1]
+        features = slope * products
         force = 2.0 * loss_weight * output_scale * (targets - output_scale * output @ features)
         change = output[:, None] * ((slope * force) @ inputs)
         if output_layer == "tied":
