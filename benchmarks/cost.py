@@ -1,9 +1,10 @@
-"""How the cost of training on a teacher grows with neurons, dimension, seeds, frames and horizon: a figure.
+"""How the cost of training on a teacher grows with neurons, dimension, seeds, frames, width and horizon: a figure.
 
-    python benchmarks/cost.py         # five minutes; writes benchmarks/cost.png
+    python benchmarks/cost.py         # five minutes on two cores; writes benchmarks/cost.png
 
-One core, float64, relu, fixed outputs, kernels compiled before the clock starts. Times are those of the process's
-processor clock, the best of five, and of steps alone: `training` without the files around it.
+One core for each measurement, two at a time where there are two, float64, relu, fixed outputs, kernels compiled before
+the clock starts. Times are those of a process's processor clock, the best of up to five within a second, and of steps
+alone: `training` without the files around it.
 """
 
 from __future__ import annotations
@@ -16,12 +17,17 @@ os.environ["MKL_NUM_THREADS"] = "1"
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib import style
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 from measuring import of_metrics
 from relu import RELU
 
@@ -35,10 +41,10 @@ FOLDER = Path(__file__).parent
 
 
 def best(work: Callable[[], Any], times: int = 5) -> float:
-    """Seconds, the least of several times, after one to compile."""
+    """Seconds, the least of several times within a second, after one to compile."""
     work()
-    spent = []
-    for _ in range(times):
+    spent: list[float] = []
+    while len(spent) < times and sum(spent) < 1.0:
         begin = time.process_time()
         work()
         spent.append(time.process_time() - begin)
@@ -56,18 +62,14 @@ def problem_of(neurons: int, teachers: int, dimension: int, seeds: int, compiled
     return (CompiledPopulationProblem(problem.data, network) if compiled else problem), inside
 
 
-def step_cost(case: tuple[int, int, int, int], compiled: bool = True, work: float = 1e6) -> float:
+def step_cost(case: tuple[int, int, int, int], compiled: bool = True, work: float = 1e7) -> float:
     """Microseconds a seed and step."""
     neurons, teachers, dimension, seeds = case
     problem, start = problem_of(*case, compiled=compiled)
     units, coordinates = neurons + teachers, min(dimension, neurons + teachers)
     pairs = neurons * units * coordinates * seeds
-    steps = max(100, int(work / pairs)) if compiled else 5
-    return (
-        1e6
-        * best(lambda: problem.descend(start, STEP_SIZE, 0.0, steps), 5 if compiled else 2)
-        / (steps * seeds)
-    )
+    steps = max(20, int(work / pairs)) if compiled else 5
+    return 1e6 * best(lambda: problem.descend(start, STEP_SIZE, 0.0, steps)) / (steps * seeds)
 
 
 def flow_cost(neurons: int, teachers: int, horizon: float) -> float:
@@ -85,7 +87,7 @@ def flow_cost(neurons: int, teachers: int, horizon: float) -> float:
     problem = CompiledPopulationProblem(Teacher(np.eye(teachers, dimension), np.ones(teachers)), network)
     times = np.array([0.0, horizon])
     start = Weights(hidden, np.ones(neurons))
-    return best(lambda: problem.flow(start, times, 0.0, dynamics.rtol, dynamics.atol), 2)
+    return best(lambda: problem.flow(start, times, 0.0, dynamics.rtol, dynamics.atol), 3)
 
 
 def wide_flow_cost(neurons: int, dimension: int, horizon: float, explicit: bool) -> float:
@@ -103,92 +105,142 @@ def wide_flow_cost(neurons: int, dimension: int, horizon: float, explicit: bool)
     return time.process_time() - begin
 
 
-def rounded(places: list[Any], values: list[float]) -> dict[Any, float]:
-    """What was measured where, to three digits."""
-    return {place: float(f"{value:.3g}") for place, value in zip(places, values, strict=True)}
+@dataclass(frozen=True)
+class Curve:
+    """Costs by a size, or by a horizon."""
+
+    label: str
+    sizes: list[Any]
+    costs: list[float]
+    style: str = "o-"
+
+
+def by_neurons() -> list[Curve]:
+    """Microseconds a seed and step by the width."""
+    slow, fast = [2, 4, 8, 16, 32], [2, 4, 8, 15, 16, 24, 32, 64, 128]
+    cost = [step_cost((m, 2, m + 2, 16)) for m in fast]
+    guide = [24, 128]
+    cubes = [0.3 * cost[-1] * (m / 128) ** 3 for m in guide]
+    return [
+        Curve("array code (NumPy)", slow, [step_cost((m, 2, m + 2, 16), False) for m in slow], "s--"),
+        Curve("compiled", fast, cost),
+        Curve("slope 3", guide, cubes, ":"),
+    ]
+
+
+def by_dimension() -> list[Curve]:
+    """Microseconds a seed and step by the dimension."""
+    dimensions = [3, 6, 9, 12, 20, 100, 1_000, 10_000, 100_000, 1_000_000]
+    return [Curve("compiled, steps alone", dimensions, [step_cost((10, 2, d, 8)) for d in dimensions])]
+
+
+def by_seeds() -> list[Curve]:
+    """Microseconds a step of all seeds by their number."""
+    seeds = [1, 2, 4, 8, 16, 32, 64, 256, 1024]
+    return [
+        Curve(f"$(m, k) = ({m}, {k})$", seeds, [s * step_cost((m, k, m + k, s)) for s in seeds])
+        for m, k in ((4, 1), (10, 3), (50, 5))
+    ]
+
+
+def by_frames() -> list[Curve]:
+    """Microseconds a seed and frame of all default metrics."""
+    frames = [1, 4, 16, 64, 256]
+    slow, fast = zip(*(of_metrics("fixed", 16, count) for count in frames), strict=True)
+    return [Curve("array code (NumPy)", frames, list(slow), "s--"), Curve("compiled", frames, list(fast))]
+
+
+def by_horizon() -> list[Curve]:
+    """Seconds of a gradient flow by its horizon."""
+    curves = []
+    for m, k, last in ((2, 1, 1e8), (6, 3, 1e8), (10, 2, 1e6)):
+        horizons = [10.0**power for power in range(1, 9) if 10.0**power <= last]
+        curves.append(Curve(f"$(m, k) = ({m}, {k})$", horizons, [flow_cost(m, k, stop) for stop in horizons]))
+    return curves
+
+
+WIDTHS = [8, 12, 16, 24, 32]
+WAYS = ((False, "implicit alone", "s--"), (True, "explicit where it costs less", "o-"))
+
+
+def by_width(explicit: bool, label: str, style: str) -> list[Curve]:
+    """Seconds of a wide flow to T = 1,000 by its width."""
+    wide_flow_cost(6, 6, 1.0, explicit)  # compiled before the clock starts
+    return [Curve(label, WIDTHS, [wide_flow_cost(m, m, 1e3, explicit) for m in WIDTHS], style)]
+
+
+def by_long(explicit: bool, label: str, style: str) -> list[Curve]:
+    """Seconds of a wide flow by its horizon."""
+    wide_flow_cost(6, 6, 1.0, explicit)
+    horizons = [10.0**power for power in range(7)]
+    return [Curve(label, horizons, [wide_flow_cost(20, 20, stop, explicit) for stop in horizons], style)]
+
+
+PANELS: dict[str, tuple[str, str, str, list[Callable[[], list[Curve]]]]] = {
+    "neurons": ("neurons $m$ ($k = 2$, $d = m + 2$, 16 seeds)", "µs a seed and step", "", [by_neurons]),
+    "dimension": ("dimension $d$ ($m = 10$, $k = 2$, 8 seeds)", "µs a seed and step", "$d = m + k$", [by_dimension]),
+    "seeds": ("seeds (one core)", "µs a step of all seeds", "eight lanes", [by_seeds]),
+    "frames": ("frames (16 seeds of (10, 3, 20))", "µs a seed and frame, default metrics", "", [by_frames]),
+    "horizon": ("horizon $T$", "seconds of gradient flow, one seed", "", [by_horizon]),
+    "width": (
+        "neurons $m$ ($k = 4$, $d = m$)",
+        "seconds of gradient flow to $T = 1{,}000$",
+        "256 parameters",
+        [partial(by_width, *way) for way in WAYS],
+    ),
+    "long": (
+        "horizon $T$",
+        "seconds of gradient flow, $(20, 4, 20)$",
+        "",
+        [partial(by_long, *way) for way in WAYS],
+    ),
+}  # fmt: skip
+"""The panels: names of their axes, what a line across them stands for, and what measures their curves."""
+
+LINES = {"dimension": 12, "seeds": 8, "width": 16}
+"""Where that line is."""
+
+
+def draw(found: dict[str, list[Curve]]) -> Figure:
+    """The figure of the panels' curves."""
+    style.use(FOLDER.parent / "workflow" / "figures.mplstyle")
+    figure = Figure(figsize=(12.0, 6.5), layout="constrained")
+    *panels, unused = figure.subplots(2, 4).flat
+    unused.remove()
+    for axes, (name, (across, up, line, _)) in zip(panels, PANELS.items(), strict=True):
+        for curve in found[name]:
+            grey = {"color": "0.4"} if curve.style == ":" else {}
+            axes.loglog(curve.sizes, curve.costs, curve.style, label=curve.label, **grey)
+        if line:
+            axes.axvline(LINES[name], color="0.4", linestyle=":", label=line)
+        low, high = axes.get_ylim()
+        decades = max(1.0, np.log10(high / low))
+        axes.set_ylim(low, high * 10 ** (0.4 * decades))  # room for the legend
+        axes.yaxis.set_minor_formatter(NullFormatter())
+        axes.set(xlabel=across, ylabel=up)
+        axes.legend(loc="upper left")
+    panels[list(PANELS).index("width")].set_xticks(WIDTHS, map(str, WIDTHS), minor=False)
+    panels[list(PANELS).index("width")].xaxis.set_minor_formatter(NullFormatter())
+    panels[list(PANELS).index("dimension")].set_ylim(0.1, 10)
+    return figure
 
 
 def main() -> None:
-    """Measure and draw."""
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    style.use(FOLDER.parent / "workflow" / "figures.mplstyle")
-    figure = Figure(figsize=(11.0, 9.0), layout="constrained")
-    panels = figure.subplots(3, 3)
-    by_neurons, by_dimension, by_seeds, by_frames, by_horizon, by_width, by_long, *unused = panels.flat
-    for axes in unused:
-        axes.remove()
-
-    for label, neurons, compiled in (
-        ("array code (NumPy)", [2, 4, 8, 16, 32], False),
-        ("compiled", [2, 4, 8, 15, 16, 24, 32, 64, 128], True),
-    ):
-        cost = [step_cost((m, 2, m + 2, 16), compiled) for m in neurons]
-        by_neurons.loglog(neurons, cost, "o-" if compiled else "s--", label=label)
-        print(
-            f"µs a seed and step, k = 2, d = m + 2, 16 seeds, {label}: {rounded(neurons, cost)}", flush=True
-        )
-    guide = np.array([24.0, 128.0])
-    label = "slope 3 ($m^2$ pairs in $m + k$ coordinates)"
-    by_neurons.loglog(guide, 0.3 * cost[-1] * (guide / 128) ** 3, ":", color="0.4", label=label)
-    by_neurons.set(xlabel="neurons $m$ ($k = 2$, $d = m + 2$)", ylabel="µs a seed and step")
-    by_neurons.legend()
-
-    dimensions = [3, 6, 9, 12, 20, 100, 1_000, 10_000, 100_000, 1_000_000]
-    cost = [step_cost((10, 2, d, 8)) for d in dimensions]
-    print(f"µs a seed and step, (10, 2, d), 8 seeds: {rounded(dimensions, cost)}", flush=True)
-    by_dimension.loglog(dimensions, cost, "o-", label="compiled, steps alone")
-    by_dimension.axvline(12, color="0.4", linestyle=":", label="$d = m + k$")
-    by_dimension.set(xlabel="dimension $d$ ($m = 10$, $k = 2$)", ylabel="µs a seed and step", ylim=(0.1, 10))
-    by_dimension.legend()
-
-    seeds = [1, 2, 4, 8, 16, 32, 64, 256, 1024]
-    for m, k in ((4, 1), (10, 3), (50, 5)):
-        cost = [s * step_cost((m, k, m + k, s)) for s in seeds]
-        print(f"µs a step, (m, k) = ({m}, {k}), by seeds: {rounded(seeds, cost)}", flush=True)
-        by_seeds.loglog(seeds, cost, "o-", label=f"$(m, k) = ({m}, {k})$")
-    by_seeds.axvline(8, color="0.4", linestyle=":", label="eight lanes")
-    by_seeds.set(xlabel="seeds (one core)", ylabel="µs a step of all seeds")
-    by_seeds.legend()
-
-    for m, k, last in ((2, 1, 1e8), (6, 3, 1e8), (10, 2, 1e6)):
-        horizons = [10.0**power for power in range(1, 9) if 10.0**power <= last]
-        spent = [flow_cost(m, k, stop) for stop in horizons]
-        print(f"seconds of flow, (m, k) = ({m}, {k}), by T: {rounded(horizons, spent)}", flush=True)
-        by_horizon.loglog(horizons, spent, "o-", label=f"$(m, k) = ({m}, {k})$")
-    by_horizon.set(xlabel="horizon $T$", ylabel="seconds of gradient flow, one seed")
-    by_horizon.legend()
-
-    frames = [1, 4, 16, 64, 256, 1024]
-    costs = [of_metrics("fixed", 16, count) for count in frames]
-    for label, cost, marker in zip(
-        ("array code (NumPy)", "compiled"), np.transpose(costs), ("s--", "o-"), strict=True
-    ):
-        print(
-            f"µs a seed and frame of all default metrics, {label}: {rounded(frames, list(cost))}", flush=True
-        )
-        by_frames.loglog(frames, cost, marker, label=label)
-    by_frames.set(xlabel="frames (16 seeds)", ylabel="µs a seed and frame, all default metrics")
-    by_frames.legend()
-
-    wide_flow_cost(6, 6, 1.0, True), wide_flow_cost(6, 6, 1.0, False)  # compiled before the clock starts
-    widths = [8, 12, 16, 24, 32, 40]
-    horizons = [10.0**power for power in range(7)]
-    for explicit, label, marker in (
-        (False, "implicit alone", "s--"),
-        (True, "explicit where it costs less", "o-"),
-    ):
-        spent = [wide_flow_cost(m, m, 1e3, explicit) for m in widths]
-        print(f"seconds of flow to T = 1,000, k = 4, d = m, {label}: {rounded(widths, spent)}", flush=True)
-        by_width.loglog(widths, spent, marker, label=label)
-        spent = [wide_flow_cost(24, 24, stop, explicit) for stop in horizons]
-        print(f"seconds of flow, (24, 4, 24), by T, {label}: {rounded(horizons, spent)}", flush=True)
-        by_long.loglog(horizons, spent, marker, label=label)
-    by_width.axvline(16, color="0.4", linestyle=":", label="256 parameters: from here on by default")
-    by_width.set(xlabel="neurons $m$ ($k = 4$, $d = m$)", ylabel="seconds of gradient flow to $T = 1{,}000$")
-    by_long.set(xlabel="horizon $T$", ylabel="seconds of gradient flow, $(24, 4, 24)$")
-    by_width.legend(), by_long.legend()
-    figure.savefig(FOLDER / "cost.png", dpi=110)
+    """Measure, print and draw."""
+    begin = time.perf_counter()
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+        # the longest first
+        tasks = {name: [pool.submit(measure) for measure in PANELS[name][3]] for name in reversed(PANELS)}
+        found = {name: [curve for task in tasks[name] for curve in task.result()] for name in PANELS}
+    for name, curves in found.items():
+        across, up, _, _ = PANELS[name]
+        for curve in curves:
+            costs = ", ".join(
+                f"{size:g}: {cost:.3g}" for size, cost in zip(curve.sizes, curve.costs, strict=True)
+            )
+            print(f"{up}, by {across}, {curve.label}: {costs}")
+    draw(found).savefig(FOLDER / "cost.png", dpi=110)
+    print(f"{time.perf_counter() - begin:.0f} s in all")
 
 
 if __name__ == "__main__":

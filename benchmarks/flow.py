@@ -135,7 +135,7 @@ def main() -> None:
                 return float(problem.loss(Weights(np.asarray(end).reshape(here.hidden.shape), here.output)))
 
             exact = loss(ours(1e-13))
-            for rtol in (1e-10, 1e-7):
+            for rtol in (1e-10, 1e-9, 1e-7):
                 spent, end = best(lambda rtol=rtol, ours=ours: ours(rtol))
                 error = abs(loss(end) / exact - 1)
                 print(

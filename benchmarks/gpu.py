@@ -8,7 +8,8 @@
 and weights lie on the device; twolayer's are in the 13 coordinates that training finds once per run, JAX's in all 20.
 Times are those of the wall, the best of several, the device having finished: keep the machine free. JAX walks as in
 population.py. `difference` is that of the weights from the two cores' after JAX's steps, the median over the seeds.
-The last rows are steps of stochastic descent, with fresh batches of 512, of as many seeds of (40, 4, 20).
+Further rows are steps of stochastic descent, with fresh batches of 512, of as many seeds of (40, 4, 20); the last
+table is of descents that reach their teachers, in one call and in three, as frames are saved.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ NEURONS, TEACHERS, DIMENSION = 10, 3, 20
 STEPS = {"GPU": 20_000, "CPU": 300, "JAX": 300}
 WANTED = {"CPU": 50, "JAX": 5}
 CORES = 2
+NEAR, NEAR_SEEDS, NEAR_STEP, CALLS, WANTED_OF_CALLS = (6, 6, 6), 256, 0.1, (1_000, 4_000, 15_000), 1.2
 STOCHASTIC, BATCH, BATCHES, WANTED_OF_BATCHES = (40, 4, 20), 512, {"GPU": 200, "CPU": 2}, 100
 
 
@@ -113,6 +115,22 @@ def on_affinity(work: Callable[[], Any]) -> float:
     if kept:
         os.sched_setaffinity(0, kept)
     return spent
+
+
+def near_on_gpu(cupy: Any, calls: tuple[int, ...]) -> float:
+    """Seconds of descents to their teachers on a GPU, so many steps in each call."""
+    from twolayer.population.cuda_descent import CudaPopulationProblem
+
+    problem, start = drawn(NEAR_SEEDS, NEAR)
+    there = CudaPopulationProblem(problem.data.mapped(cupy.asarray), problem.network)
+
+    def work() -> None:
+        weights = Weights(cupy.asarray(start.hidden), cupy.asarray(start.output))
+        for steps in calls:
+            weights = there.descend(weights, NEAR_STEP, 0.0, steps)
+        cupy.cuda.Device().synchronize()
+
+    return best(work, 3)
 
 
 def batches_on_gpu(cupy: Any, problem: PopulationProblem, start: Weights, steps: int) -> float:
@@ -205,6 +223,13 @@ def main() -> None:
         print(f"| stochastic descent, {card} | {1e9 * fast:.3g} | 1 | | | |", flush=True)
     spent = batches_on_cores(*batches, BATCHES["CPU"])
     row(f"stochastic descent, numba on {CORES} cores", spent, WANTED_OF_BATCHES)
+    if cupy is not None:
+        once, thrice = near_on_gpu(cupy, (sum(CALLS),)), near_on_gpu(cupy, CALLS)
+        print(
+            f"\n| {NEAR_SEEDS} seeds of {NEAR}, {sum(CALLS)} steps | one call, s | three calls, s | ratio | wanted |"
+        )
+        print("|---|---|---|---|---|")
+        print(f"| {card} | {once:.3f} | {thrice:.3f} | {thrice / once:.2f} | at most {WANTED_OF_CALLS} |")
 
 
 def of_jax(problem: PopulationProblem, start: Weights, row: Callable[..., None]) -> None:
