@@ -213,11 +213,22 @@ HEAD = {"paper", "experiment", "name", "swept"}
 
 
 def plain(value: Any) -> Any:
-    """Numbers, text, lists and mappings for NumPy's numbers and arrays, labelled arrays, tuples, ranges and paths."""
+    """Numbers, text, lists and mappings for NumPy's numbers and arrays, labelled arrays, tuples, ranges, paths and
+    NumPy's types. ConfigError for what is read but once, and for arrays with masked entries."""
     if isinstance(value, Mapping):
         return {plain(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | range):
         return [plain(item) for item in value]
-    if hasattr(value, "__array__"):  # NumPy's numbers and arrays, and labelled ones
+    if isinstance(value, Iterator):
+        raise ConfigError(
+            f"experiment: has a {type(value).__name__}, which can be read but once; make a list of it"
+        )
+    if isinstance(value, np.dtype) or (isinstance(value, type) and issubclass(value, np.generic)):
+        return np.dtype(value).name
+    if np.ma.is_masked(value):
+        raise ConfigError("experiment: has an array with masked entries; every entry must be a number")
+    if hasattr(value, "__array__") and not isinstance(
+        value, type
+    ):  # NumPy's numbers and arrays, and labelled ones
         return plain(np.asarray(value).tolist())
     return str(value) if isinstance(value, PurePath) else value

@@ -122,6 +122,10 @@ BAD_STARTS = {
     "text": (drawing(hidden=np.full((3, 2), "1.0")), "hidden is ndarray of dtype <U3; must be an array of numbers"),
     "complex": (drawing(hidden=np.full((3, 2), 1j)), "hidden is ndarray of dtype complex128; must be"),
     "no array": (drawing(hidden="ones"), "hidden is str of dtype <U4; must be an array of numbers of shape (3, 2)"),
+    "masked": (
+        drawing(output=np.ma.masked_array(np.ones(3), [False, True, False])),
+        "output has masked entries; must be an array of numbers of shape (3,)",
+    ),
     "a ragged list": (drawing(hidden=[[1.0], [1.0, 2.0]]), "hidden is no array"),
     "None": (Given(lambda random: None), "returns NoneType; must return Weights(hidden, output)"),
     "a tuple": (

@@ -98,6 +98,24 @@ def test_numpy_ranges_and_tuples_are_welcome() -> None:
     xr.testing.assert_identical(twolayer.run(numbers, "numpy"), twolayer.run(EXPERIMENT, "numpy"))
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.dtype("float32"), "float32"])
+def test_a_type_of_numpy_is_its_name(dtype: Any) -> None:
+    run = json.loads(twolayer.run({**EXPERIMENT, "dtype": dtype}, "numpy")["run"].values.flat[0])
+    assert run["dtype"] == "float32"
+
+
+@pytest.mark.parametrize(
+    ("seeds", "message"),
+    [
+        ((seed for seed in range(2)), "has a generator, which can be read but once; make a list of it"),
+        (np.ma.masked_array([0, 1], [False, True]), "has an array with masked entries"),
+    ],
+)
+def test_what_numbers_cannot_be_read_from_is_refused(seeds: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        twolayer.run({**EXPERIMENT, "seeds": seeds}, "numpy")
+
+
 def test_the_runs_of_a_dataset_are_taken_as_they_stand() -> None:
     """Each point of `run`, as text, as a labelled array or as a mapping, gives that point of the dataset again."""
     dataset = twolayer.run(EXPERIMENT, "numpy")

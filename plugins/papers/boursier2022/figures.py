@@ -777,7 +777,7 @@ def escape(canvas: Figure, flow: Run, descent: Run) -> None:
     parts = list(descent.by("scale"))
     letter = symbol_of("scale", paper.symbols)
     scales = [part.scale for part in parts]
-    reference(right, [0, 1], 2 * [float(when.notnull().mean())], f"{how(flow)}, all {letter}",
+    reference(right, [0, 1], 2 * [float(when.notnull().mean())], f"{how(flow)}, all {letter}, by $t$ = {end:g}",
               transform=right.get_yaxis_transform())  # fmt: skip
     for number, part in enumerate(parts):
         style, marker = style_of(part.scale, scales), marker_of(part.scale, scales)

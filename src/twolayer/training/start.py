@@ -49,6 +49,8 @@ def numbers(drawn: Any, shape: tuple[int, ...], what: str) -> Any:
         array = np.asarray(drawn)
     except ValueError as error:
         raise PluginError(f"{what} is no array ({error}); {wanted}") from error
+    if np.ma.is_masked(drawn):
+        raise PluginError(f"{what} has masked entries; {wanted}")
     if array.dtype.kind not in "fiu":
         raise PluginError(f"{what} is {type(drawn).__name__} of dtype {array.dtype}; {wanted}")
     if array.shape != shape:
