@@ -20,7 +20,7 @@ from twolayer.finite.flow.sliding import NOISE, settle
 from twolayer.finite.flow.status import ARRIVED, AT_ZERO, PAUSED, REPEATS, STATIONARY, STUCK, UNSETTLED
 from twolayer.finite.flow.stiff import Collocation, advance_stiff, residual_at, stiff_step
 from twolayer.finite.flow.zero import ZERO, Rays, any_resting, next_release, release, size_of
-from twolayer.kernels.entry import entry
+from twolayer.kernels.entry import annotated_entry
 from twolayer.kernels.record import Vector
 
 __all__ = ["flow_to"]
@@ -360,7 +360,7 @@ def at_floor(problem: FlowProblem, clock: FlowClock, smallest: float) -> bool:
     return True
 
 
-@entry
+@annotated_entry
 @KERNEL
 def flow_to(
     target: float,

@@ -19,7 +19,7 @@ from twolayer.finite.flow.problem import FlowProblem
 from twolayer.finite.flow.series import Series, begin, expand_force
 from twolayer.finite.flow.sliding import NOISE, settle
 from twolayer.finite.flow.status import ARRIVED, REPEATS, STUCK, UNSETTLED
-from twolayer.kernels.entry import entry
+from twolayer.kernels.entry import annotated_entry
 
 __all__ = ["decoupled_to"]
 
@@ -107,7 +107,7 @@ def drift(
             return ARRIVED
 
 
-@entry
+@annotated_entry
 @KERNEL
 def decoupled_to(
     target: float, negligible: float, problem: FlowProblem, neurons: Neurons, series: Series, clock: FlowClock

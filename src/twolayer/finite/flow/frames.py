@@ -332,7 +332,9 @@ def integrate(
                     spent = budget.spend(done, float(clock.times[0]))
                 if spent and status not in (ARRIVED, STATIONARY):
                     raise FlowStalled(spent)
-                if watch.is_at_rest(neurons, clock) and status == PAUSED:
+                if status != PAUSED:
+                    watch.note(neurons, clock)
+                elif watch.is_at_rest(neurons, clock):
                     status, at_rest = STATIONARY, float(clock.times[0])
                 if status == AT_ZERO:
                     if not listed:

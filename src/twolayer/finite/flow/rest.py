@@ -46,6 +46,16 @@ class RestWatch:
 
     def is_at_rest(self, neurons: Neurons, clock: FlowClock) -> bool:
         """Whether no neuron that moves, and no residual, has changed since half of the time or before."""
+        now = self.note(neurons, clock)
+        before = self.past[0]
+        if not 0.0 < before.time <= 0.5 * now.time:
+            return False
+        return self.unchanged(before, now, neurons.moving & ~gone(now.log_scale), clock)
+
+    def note(self, neurons: Neurons, clock: FlowClock) -> Snapshot:
+        """Keep the state for later comparisons, unless one of the same time is there."""
+        if self.past and self.past[-1].time == clock.times[0]:
+            return self.past[-1]
         now = Snapshot(
             float(clock.times[0]),
             neurons.projection / self.problem.norm if len(self.problem.norm) else neurons.projection.copy(),
@@ -55,10 +65,8 @@ class RestWatch:
         )
         while len(self.past) > 1 and self.past[1].time <= 0.5 * now.time:
             self.past.pop(0)
-        found = bool(self.past) and 0.0 < self.past[0].time <= 0.5 * now.time
-        found = found and self.unchanged(self.past[0], now, neurons.moving & ~gone(now.log_scale), clock)
         self.past.append(now)
-        return found
+        return now
 
     def unchanged(
         self, before: Snapshot, now: Snapshot, moving: npt.NDArray[np.bool_], clock: FlowClock

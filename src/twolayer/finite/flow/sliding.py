@@ -19,7 +19,7 @@ import numpy as np
 from twolayer.finite.flow.kernels import INNER_KERNEL, KERNEL, SEPARATE
 from twolayer.finite.flow.neurons import Neurons
 from twolayer.finite.flow.problem import FlowProblem, force_on_side
-from twolayer.kernels.entry import entry
+from twolayer.kernels.entry import annotated_entry
 from twolayer.kernels.record import Integers, Matrix, Vector
 
 __all__ = [
@@ -308,7 +308,7 @@ def settle(
     return 1 if fork else 0
 
 
-@entry
+@annotated_entry
 @KERNEL
 def settle_all(problem: FlowProblem, neurons: Neurons, residual: Matrix, forks: Integers) -> int:
     """Give all neurons the pattern they start with, and count forks; −1, or the neuron that did not settle."""

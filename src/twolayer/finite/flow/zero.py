@@ -29,7 +29,7 @@ from twolayer.finite.flow.neurons import Neurons
 from twolayer.finite.flow.problem import FlowProblem, Lines, force_on_side
 from twolayer.finite.flow.series import Series, begin, expand_force
 from twolayer.finite.flow.sliding import NOISE, settle
-from twolayer.kernels.entry import entry
+from twolayer.kernels.entry import annotated_entry
 from twolayer.kernels.record import Matrix, Record, Vector
 
 __all__ = ["ZERO", "Rays", "at_zero", "build_rays", "next_release", "no_rays", "release", "size_of"]
@@ -406,7 +406,7 @@ def follow_to_infinity(
     return False
 
 
-@entry
+@annotated_entry
 @KERNEL
 def at_zero(problem: FlowProblem, neurons: Neurons, series: Series, clock: FlowClock, rays: Rays) -> None:
     """Decide for every neuron that has just reached 0, or starts there, whether it rests, leaves, or is dead."""
