@@ -16,7 +16,7 @@ settings.load_profile("untimed")
 
 
 ASKED_FOR = {
-    "slow": "minutes of computing",
+    "slow": "takes minutes, or repeats what shorter tests cover",
     "gpu": "needs a CUDA device and cupy",
     "slurm": "needs Slurm, which tests/slurm/install.sh installs",
     "browser": "needs a headless browser",

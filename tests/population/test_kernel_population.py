@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -151,10 +152,20 @@ def test_the_kernel_of_a_neuron_with_itself_is_its_mean_square(name: str) -> Non
         )
 
 
-@pytest.mark.parametrize(
-    ("name", "output", "profile"),
-    list(itertools.product((*SMOOTH, "swish"), ("trained", "fixed", "tied"), ("none", "constant", "linear"))),
-)
+def triples() -> Iterator[Any]:
+    """Every pair of an activation, an output layer and a profile; the further triples are slow."""
+    names, outputs, profiles = (
+        (*SMOOTH, "swish"),
+        ("trained", "fixed", "tied"),
+        ("none", "constant", "linear"),
+    )
+    for (i, name), (j, output), (k, profile) in itertools.product(
+        *map(enumerate, (names, outputs, profiles))
+    ):
+        yield pytest.param(name, output, profile, marks=[pytest.mark.slow] * ((i + j + k) % 3 > 0))
+
+
+@pytest.mark.parametrize(("name", "output", "profile"), triples())
 def test_gradient_and_hessian_by_differences(name: str, output: str, profile: str) -> None:
     """By central differences, to 1e-8 of the largest entry."""
     problem, weights = case(Swish() if name == "swish" else name, output, profile)
