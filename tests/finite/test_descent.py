@@ -121,7 +121,7 @@ def shapes_on_backends() -> Iterator[Any]:
             yield pytest.param(name, shape, marks=[*marks, *slow], id=f"{label}-{name}")
 
 
-@pytest.mark.parametrize(("name", "shape"), shapes_on_backends())
+@pytest.mark.parametrize(("name", "shape"), list(shapes_on_backends()))
 @pytest.mark.parametrize(("activation", "output"), MODES)
 def test_descend_equals_the_reference(
     name: str, shape: tuple[int, int], activation: Any, output: Any

@@ -165,7 +165,7 @@ def triples() -> Iterator[Any]:
         yield pytest.param(name, output, profile, marks=[pytest.mark.slow] * ((i + j + k) % 3 > 0))
 
 
-@pytest.mark.parametrize(("name", "output", "profile"), triples())
+@pytest.mark.parametrize(("name", "output", "profile"), list(triples()))
 def test_gradient_and_hessian_by_differences(name: str, output: str, profile: str) -> None:
     """By central differences, to 1e-8 of the largest entry."""
     problem, weights = case(Swish() if name == "swish" else name, output, profile)
