@@ -46,8 +46,11 @@ def register_metrics(register):
 """
 
 
+Server = tuple[subprocess.Popen[str], dict[str, str]]
+
+
 @contextlib.contextmanager
-def served(folder: Path, *plugin_paths: Path) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
+def served(folder: Path, *plugin_paths: Path) -> Iterator[Server]:
     """The process that has started a server, and the environment of its commands."""
     environment = os.environ | {"PYTHONPATH": str(PROJECT / "src"), "NUMBA_CACHE_DIR": str(folder / "numba")}
     process = subprocess.Popen(
@@ -68,6 +71,13 @@ def served(folder: Path, *plugin_paths: Path) -> Iterator[tuple[subprocess.Popen
         process.stdin.close()
         process.wait()
         within_reason(lambda: not answers(address))
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server for the tests whose commands leave it as it is."""
+    with served(tmp_path_factory.mktemp("server")) as started:
+        yield started
 
 
 def answers(address: str) -> bool:
@@ -112,39 +122,41 @@ def server_of(process: subprocess.Popen[str]) -> psutil.Process:
     return server
 
 
-def test_streams_status_folder_and_environment_are_the_commands(tmp_path: Path) -> None:
+def test_streams_status_folder_and_environment_are_the_commands(shared: Server, tmp_path: Path) -> None:
     seen = "print(Path.cwd(), os.environ['COLOUR'], 'TWOLAYER_SERVER' in os.environ, flush=True); os.write(2, b'err')"
-    with served(tmp_path) as (process, environment):
-        here = environment | {"COLOUR": "blue"}
-        done = command(*plugin(tmp_path, seen), folder=tmp_path, environment=here)
-        output, errors = done.communicate()
-        assert done.returncode == 0, errors
-        assert f"{tmp_path} blue True" in output
-        assert "err" in errors
-        assert int((tmp_path / "seen").read_text()) == server_of(process).pid
-        for arguments, status in (
-            (["--version"], 0),
-            (["nonsense"], 2),
-            (["train", "--problem", "none.nc"], 2),
-        ):
-            outcomes = []
-            for given in (here, {key: value for key, value in here.items() if key != ADDRESS}):
-                done = command(*arguments, folder=tmp_path, environment=given)
-                outcomes.append((*done.communicate(), done.returncode))
-            assert outcomes[0] == outcomes[1]
-            assert outcomes[0][2] == status
+    process, environment = shared
+    here = environment | {"COLOUR": "blue"}
+    done = command(*plugin(tmp_path, seen), folder=tmp_path, environment=here)
+    output, errors = done.communicate()
+    assert done.returncode == 0, errors
+    assert f"{tmp_path} blue True" in output
+    assert "err" in errors
+    assert int((tmp_path / "seen").read_text()) == server_of(process).pid
+    for arguments, status in (
+        (["--version"], 0),
+        (["nonsense"], 2),
+        (["train", "--problem", "none.nc"], 2),
+    ):
+        outcomes = []
+        for given in (here, {key: value for key, value in here.items() if key != ADDRESS}):
+            done = command(*arguments, folder=tmp_path, environment=given)
+            outcomes.append((*done.communicate(), done.returncode))
+        assert outcomes[0] == outcomes[1]
+        assert outcomes[0][2] == status
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
-def test_a_signal_to_the_command_reaches_its_copy(tmp_path: Path, number: signal.Signals) -> None:
+def test_a_signal_to_the_command_reaches_its_copy(
+    shared: Server, tmp_path: Path, number: signal.Signals
+) -> None:
     waits = "Path('copy').write_text(str(os.getpid())); time.sleep(600)"
-    with served(tmp_path) as (_, environment):
-        running = command(*plugin(tmp_path, waits), folder=tmp_path, environment=environment)
-        within_reason(lambda: (tmp_path / "copy").exists() and (tmp_path / "copy").read_text())
-        copy = psutil.Process(int((tmp_path / "copy").read_text()))
-        running.send_signal(number)
-        _, errors = running.communicate()
-        within_reason(lambda: not copy.is_running())
+    _, environment = shared
+    running = command(*plugin(tmp_path, waits), folder=tmp_path, environment=environment)
+    within_reason(lambda: (tmp_path / "copy").exists() and (tmp_path / "copy").read_text())
+    copy = psutil.Process(int((tmp_path / "copy").read_text()))
+    running.send_signal(number)
+    _, errors = running.communicate()
+    within_reason(lambda: not copy.is_running())
     if number == signal.SIGINT:
         assert running.returncode == 130
         assert "nothing half-written was left" in errors
@@ -152,22 +164,22 @@ def test_a_signal_to_the_command_reaches_its_copy(tmp_path: Path, number: signal
         assert running.returncode == -number
 
 
-def test_a_copy_that_is_killed_ends_its_command_alike(tmp_path: Path) -> None:
-    with served(tmp_path) as (_, environment):
-        done = command(*plugin(tmp_path, "os.kill(os.getpid(), 9)"), folder=tmp_path, environment=environment)
-        done.communicate()
-        assert done.returncode == -signal.SIGKILL
-        again = command(*plugin(tmp_path, ""), folder=tmp_path, environment=environment)
-        again.communicate()
-        assert again.returncode == 0
+def test_a_copy_that_is_killed_ends_its_command_alike(shared: Server, tmp_path: Path) -> None:
+    _, environment = shared
+    done = command(*plugin(tmp_path, "os.kill(os.getpid(), 9)"), folder=tmp_path, environment=environment)
+    done.communicate()
+    assert done.returncode == -signal.SIGKILL
+    again = command(*plugin(tmp_path, ""), folder=tmp_path, environment=environment)
+    again.communicate()
+    assert again.returncode == 0
 
 
-def test_an_error_in_a_copy_stays_there(tmp_path: Path) -> None:
-    with served(tmp_path) as (process, environment):
-        done = command(*plugin(tmp_path, "os._exit(7)"), folder=tmp_path, environment=environment)
-        done.communicate()
-        assert done.returncode == 7
-        assert server_of(process).is_running()
+def test_an_error_in_a_copy_stays_there(shared: Server, tmp_path: Path) -> None:
+    process, environment = shared
+    done = command(*plugin(tmp_path, "os._exit(7)"), folder=tmp_path, environment=environment)
+    done.communicate()
+    assert done.returncode == 7
+    assert server_of(process).is_running()
 
 
 def test_a_plugin_that_has_changed_is_loaded_anew(tmp_path: Path) -> None:
