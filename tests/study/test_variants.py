@@ -112,6 +112,20 @@ def study(folder: Path, papers: Any, **top: Any) -> Study:
             "sweep: over initialization.scale and network.neurons (paper: 2 runs)",
         ),
         (
+            "sweep",
+            {
+                "initialization": [
+                    {name: {"name": "gaussian", "scale": scale}} for name, scale in (("a", 1), ("b", 2))
+                ]
+            },
+            {
+                "initialization": [
+                    {name: {"name": "gaussian", "scale": scale}} for name, scale in (("a", 1), ("b", 3))
+                ]
+            },
+            "sweep.initialization.b.scale: 3 (paper: 2)",
+        ),
+        (
             "times",
             {"values": [0.1 * step for step in range(1, 101)]},
             {"values": [0.1 * step for step in range(1, 51)]},

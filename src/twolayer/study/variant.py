@@ -198,7 +198,16 @@ def numbered(rows: Sequence[Any]) -> dict[str, Any]:
 
 
 def flat(section: Any, path: str = "") -> dict[str, Any]:
-    """The settings of a section by dotted path, numbers as numbers; a list is one value, an empty section none."""
+    """The settings of a section by dotted path, numbers as numbers; a list is one value, but one of values with labels
+    is a section, an empty section none."""
+    if (
+        isinstance(section, list)
+        and section
+        and all(isinstance(item, Mapping) and len(item) == 1 for item in section)
+    ):
+        labels = [label for item in section for label in item]
+        if len(set(labels)) == len(labels):
+            section = {label: value for item in section for label, value in item.items()}
     if isinstance(section, Mapping):
         return {
             place: value
