@@ -100,6 +100,18 @@ def test_the_face_has_room_below_the_panels_and_inside_the_paper() -> None:
             assert 0 <= box.y0 < box.y1 <= 100 * long.height(5.5)
 
 
+def test_lines_of_the_face_are_evenly_apart_whatever_mathematics_they_have() -> None:
+    plain, tall = "Words and more words. " * 9, r"A root $\arccos(1/\sqrt{k})$ and words. " * 9
+    baselines = []
+    for caption in (plain, tall):
+        canvas = Figure(figsize=(7.0, 3.0))
+        Face("paper.figure", "theorem", caption, changed={"rate": "seeds: 3"}).write(canvas)
+        baselines.append([text.get_position()[1] for text in canvas.texts[2:] if text.get_va() == "baseline"])
+    assert min(map(len, baselines)) >= 3
+    for found in baselines:
+        np.testing.assert_allclose(np.diff(found), np.diff(found)[0])
+
+
 def test_what_the_face_says_is_in_the_json_and_on_the_claims_evaluated(tmp_path: Path) -> None:
     def check(data: Mapping[str, xr.Dataset]) -> Mapping[str, Result]:
         assert list(data) == ["one"]

@@ -25,6 +25,9 @@ MARGIN = 4.0
 LEADING = 1.32
 """From line to line, in units of the letters' size."""
 
+ASCENT = 0.76
+"""From the baseline of a line to its top, in units of the letters' size."""
+
 BADGES = {
     "published": {"facecolor": "0.15", "edgecolor": "0.15", "linestyle": "-"},
     "inferred": {"facecolor": "white", "edgecolor": "0.15", "linestyle": "--"},
@@ -105,8 +108,10 @@ class Face:
             bbox={"boxstyle": "round,pad=0.12", "linewidth": 0.7, **BADGES.get(self.status, {})},
             **common,  # type: ignore[arg-type]
         )
+        common["va"] = "baseline"  # so that a line with a root does not sink onto the next one
         for row, line in enumerate(self._fitted(width)):
-            canvas.text(left, top - (row + 1) * step, line, color="0.15", **common)  # type: ignore[arg-type]
+            at = top - (row + 1) * step - ASCENT * FACE_SIZE / 72 / height
+            canvas.text(left, at, line, color="0.15", **common)  # type: ignore[arg-type]
 
 
 def verdict_line(rows: Iterable[Mapping[str, Any]]) -> str:
