@@ -18,6 +18,7 @@ from twolayer.analysis.comparison import (
     as_read,
     at_least,
     at_most,
+    by_case,
     close,
     equivalent,
     inconclusive,
@@ -53,6 +54,25 @@ NAN = float("nan")
 )
 def test_verdicts(result: Result, verdict: str) -> None:
     assert result.verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("found", "verdicts", "said"),
+    [
+        (None, {"": "inconclusive"}, "returned no result"),
+        (3.0, {"": "inconclusive"}, "returned 3.0; it must return a Result, or several by name"),
+        (True, {"": "inconclusive"}, "returned True"),
+        ("holds", {"": "inconclusive"}, "returned 'holds'"),
+        ([close(1.0, 1.0)], {"": "inconclusive"}, "returned [Result("),
+        ({"a": None, "b": close(1.0, 1.0)}, {"a": "inconclusive", "b": "holds"}, "returned None"),
+        (close(1.0, 1.0, relative=NAN), {"": "inconclusive"}, "the tolerance is not a finite number"),
+    ],
+)
+def test_what_is_no_result_is_said(found: Any, verdicts: dict[str, str], said: str) -> None:
+    cases = by_case(found)
+    assert {name: case.verdict for name, case in cases.items()} == verdicts
+    assert said in next(iter(cases.values())).detail
+    assert "nan relative" in close(1.0, 1.0, relative=NAN).tolerance
 
 
 def test_a_case_of_one_experiment_says_its_changes_alone() -> None:

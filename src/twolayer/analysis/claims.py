@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from twolayer.analysis.comparison import Result, inconclusive
+from twolayer.analysis.comparison import Result, by_case, inconclusive
 from twolayer.errors import DataError
 from twolayer.storage.verify import runs_digest
 
@@ -103,13 +103,7 @@ def evaluate(
                 found = inconclusive(str(error))
             except Exception as error:  # an error in one plugin must not cost the other claims
                 found = inconclusive(f"the claim could not be evaluated: {type(error).__name__}: {error}")
-        cases = {"": found} if isinstance(found, Result) else found
-        if found is None or (isinstance(cases, Mapping) and not cases):
-            cases = {"": inconclusive("the claim returned no result")}
-        elif not isinstance(cases, Mapping) or any(not isinstance(case, Result) for case in cases.values()):
-            cases = {
-                "": inconclusive(f"the claim returned {found!r}; it must return a Result, or several by name")
-            }
+        cases = by_case(found) or by_case(None)
         for case, result in cases.items():
             rows.append(
                 {

@@ -7,6 +7,8 @@ result names the value at the worst point and where that is; NaN (what `where` l
 from __future__ import annotations
 
 import math
+import reprlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -18,6 +20,7 @@ __all__ = [
     "as_read",
     "at_least",
     "at_most",
+    "by_case",
     "close",
     "equivalent",
     "inconclusive",
@@ -44,7 +47,7 @@ def close(
 ) -> Result:
     """Holds if |measured − predicted| ≤ absolute + relative·|predicted|, everywhere."""
     tolerance = " + ".join(
-        [f"{relative:.3g} relative"] * (relative > 0) + [f"{absolute:.3g} absolute"] * (absolute > 0)
+        [f"{relative:.3g} relative"] * (relative != 0) + [f"{absolute:.3g} absolute"] * (absolute != 0)
     )
     room = absolute + relative * abs(predicted)
     found, exact, point = worst(measured, predicted, abs(measured - predicted) - room, "farthest")
@@ -115,6 +118,21 @@ def as_read(result: Result) -> Result:
 def inconclusive(reason: str) -> Result:
     """No verdict, and why."""
     return Result(math.nan, math.nan, "", "inconclusive", reason)
+
+
+def by_case(found: Any) -> dict[str, Result]:
+    """What a claim returned, as results by case: what is no result is inconclusive, and says what it is."""
+    if found is None:
+        return {"": inconclusive("the claim returned no result")}
+    cases = found if isinstance(found, Mapping) else {"": found}
+    return {
+        str(case): result
+        if isinstance(result, Result)
+        else inconclusive(
+            f"the claim returned {reprlib.repr(result)}; it must return a Result, or several by name"
+        )
+        for case, result in cases.items()
+    }
 
 
 def judged(

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twolayer.analysis.claims import Claim, Tag
-from twolayer.analysis.comparison import Result, as_read, inconclusive
+from twolayer.analysis.comparison import Result, as_read, by_case, inconclusive
 from twolayer.analysis.figures import Drawing, Planned, Status, Text
 from twolayer.analysis.metric import ALWAYS
 from twolayer.analysis.runs import (
@@ -99,8 +99,7 @@ class Paper:
                 further = [next(runs_of(name, data[name])) for name in others]
                 stored = [data[Path(file).stem] for file in read]
                 if not experiments:
-                    found = check(*further, *stored)
-                    return {"": found} if isinstance(found, Result) else found
+                    return by_case(check(*further, *stored))
                 for experiment in (name for name in experiments if name in data):
                     prefix = [experiment] if len(experiments) > 1 else []
                     cases = self.cases(experiment, data[experiment], words, select)
@@ -217,9 +216,7 @@ class Paper:
             found = check(run, *further, *stored)
         except DataError as error:
             return {"": inconclusive(str(error))}
-        if found is None:
-            return {"": inconclusive("the claim returned no result")}
-        return {"": found} if isinstance(found, Result) else dict(found)
+        return by_case(found)
 
     def refuse_outside(self, experiment: str, config: Config) -> None:
         """A DataError where runs have a setting that the paper is not about."""
