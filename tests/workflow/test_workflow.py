@@ -128,8 +128,6 @@ TEXTS = {".py", ".yaml", ".mplstyle"}
 def pristine(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project whose two papers have been made, once for this file; tests work on copies of it."""
     project = Project(tmp_path_factory.mktemp("workflow") / "project")
-    # runs of a few jobs, too, have the server, in less time; tests of jobs that are killed have them by themselves
-    project.edit("workflow/rules/study.smk", "WORTH_A_SERVER = 10", "WORTH_A_SERVER = 4")
     project.write("config.yaml", CONFIG)
     for paper in ("tiny", "other"):
         project.write(f"plugins/papers/{paper}/figures.py", FIGURES.replace("{paper}", paper))
