@@ -113,6 +113,7 @@ class CompiledProblem(EmpiricalProblem):
         )
 
 
+@np.errstate(over="ignore", invalid="ignore")  # a thread has NumPy's settings, and divergence is found later
 def descend_carried(
     inputs: Any, targets: Any, hidden: Any, output: Any, kinks: Any, mode: int,
     scale: Any, force: Any, step_size: Any, weight_decay: Any, count: int,
