@@ -11,9 +11,10 @@ from networks import network_of
 import twolayer
 from twolayer import Teacher, Weights
 from twolayer.population import numba_flow
-from twolayer.population.flow import OdeSystem, population_flow
+from twolayer.population.flow import population_flow
 from twolayer.population.numba_descent import CompiledPopulationProblem
 from twolayer.population.numba_flow import CompiledOdeSystem
+from twolayer.population.ode_system import OdeSystem
 from twolayer.population.radau_tables import radau
 
 

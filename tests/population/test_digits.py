@@ -14,8 +14,8 @@ from networks import network_of
 import twolayer
 from twolayer import FiniteData, PopulationProblem, Teacher, Weights
 from twolayer.population import flow
-from twolayer.population.flow import OdeSystem
 from twolayer.population.numba_flow import CompiledOdeSystem
+from twolayer.population.ode_system import OdeSystem
 from twolayer.training import precision
 
 

@@ -16,10 +16,10 @@ from networks import activation_of, factors_of, network_of, of_two_slopes
 import twolayer
 from twolayer import PopulationProblem, Problem, Teacher, Weights
 from twolayer.population.closed_form import Units
-from twolayer.population.flow import OdeSystem
 from twolayer.population.leaving_zero import DirectionalDerivative, minima
 from twolayer.population.numba_descent import CompiledPopulationProblem
 from twolayer.population.numba_flow import CompiledOdeSystem
+from twolayer.population.ode_system import OdeSystem
 
 TIMES = np.array([0.0, 0.5, 1.0, 2.0, 4.0, 8.0])
 

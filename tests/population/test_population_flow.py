@@ -13,9 +13,9 @@ from scipy.integrate import solve_ivp
 import twolayer
 from twolayer import PopulationProblem, Teacher, Weights
 from twolayer.errors import TrainingError
-from twolayer.population.flow import OdeSystem
 from twolayer.population.numba_flow import CompiledOdeSystem
 from twolayer.population.numba_stages import fill_velocities
+from twolayer.population.ode_system import OdeSystem
 
 
 def experiment(**sections: Any) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from networks import network_of
 
 from twolayer import Teacher, Weights
 from twolayer.population import numba_flow
-from twolayer.population.flow import Progress, population_flow
+from twolayer.population.flow import population_flow
+from twolayer.population.flow_integrator import Progress
 from twolayer.population.numba_descent import CompiledPopulationProblem
 from twolayer.population.numba_flow import CompiledOdeSystem
 from twolayer.population.numba_rock import Room, take_step

@@ -12,10 +12,12 @@ from twolayer.core.arrays import norm
 from twolayer.core.network import Weights
 from twolayer.core.saved_state import State, restore
 from twolayer.population import flow, numba_radau
-from twolayer.population.flow import Integrator, OdeSystem, Progress
+from twolayer.population.at_zero import VANISHED
+from twolayer.population.flow_integrator import Integrator, Progress
 from twolayer.population.numba_law import Law, Work
 from twolayer.population.numba_radau import Memory
 from twolayer.population.numba_stages import form_of
+from twolayer.population.ode_system import DEAD, SLIGHT, OdeSystem
 from twolayer.population.radau_tables import radau
 from twolayer.population.stabilized_flow import Cost, RockFlow, WideFlow
 
@@ -23,7 +25,7 @@ __all__ = ["CompiledOdeSystem"]
 
 STAGES = 7
 NEWTON = 1e-3
-"""As `flow.NEWTON`: steps are so long that few follow in which what is left at rest would shrink."""
+"""As `flow_integrator.NEWTON`: steps are so long that few follow in which what is left at rest would shrink."""
 WIDE = 256
 """From so many parameters on an explicit method is tried (`stabilized_flow`)."""
 NO_TIMES, NO_FRAMES = np.zeros(0), np.zeros((0, 0))
@@ -43,7 +45,7 @@ class CompiledOdeSystem(OdeSystem):
         self.law = Law(given, network.mode, network.activation.even, bool(problem.data.orthogonal), numbers)
         self.work = Work.of(m, teachers, outputs)
         self.form = form_of(m, teachers, outputs, self.law.orthogonal)
-        self.limits = (flow.DEAD, flow.VANISHED, flow.SLIGHT, float(norm(teachers).max()))
+        self.limits = (DEAD, VANISHED, SLIGHT, float(norm(teachers).max()))
 
     @cached_property
     def memory(self) -> Memory:

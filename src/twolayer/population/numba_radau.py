@@ -424,7 +424,7 @@ def project(d: int, memory: Any) -> None:
 def near_event(mode: int, d: int, memory: Any, limits: Any) -> bool:
     """Whether a student may have come to 0 or is too small for others to feel it, at y.
 
-    limits: `flow.DEAD`, `flow.VANISHED` and `flow.SLIGHT`, and the longest teacher.
+    limits: `DEAD` and `SLIGHT` of `ode_system`, `VANISHED` of `at_zero` between them, and the longest teacher.
     """
     dead, vanished, slight, longest = limits
     m, y, most, biggest = memory.excess.size, memory.y, 0.0, longest

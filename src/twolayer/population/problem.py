@@ -360,6 +360,6 @@ class PopulationProblem(TeacherProblem):
 
     def ode_system(self, start: Weights, weight_decay: float) -> Any:
         """The flow's velocity and Jacobian, of one seed."""
-        from twolayer.population.flow import OdeSystem
+        from twolayer.population.ode_system import OdeSystem
 
         return OdeSystem(self, start, weight_decay)

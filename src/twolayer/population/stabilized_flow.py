@@ -15,7 +15,7 @@ import numpy as np
 
 from twolayer.core.arrays import norm
 from twolayer.core.saved_state import State, restore, state_of
-from twolayer.population.flow import Progress
+from twolayer.population.flow_integrator import Progress
 from twolayer.population.numba_rock import Room, find_velocity, take_step
 from twolayer.population.numba_wide_law import Columns
 from twolayer.population.rock_tables import MOST, reach, rock, stages_for

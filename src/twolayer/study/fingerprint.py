@@ -51,6 +51,9 @@ ACCELERATIONS = {
     ),
     ("population", "flow"): (
         "population/flow.py",
+        "population/flow_integrator.py",
+        "population/ode_system.py",
+        "population/at_zero.py",
         "population/numba_flow.py",
         "population/numba_law.py",
         "population/numba_radau.py",
