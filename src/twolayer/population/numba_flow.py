@@ -11,13 +11,13 @@ import numpy as np
 from twolayer.core.arrays import norm
 from twolayer.core.network import Weights
 from twolayer.core.saved_state import State, restore
-from twolayer.population import flow, numba_radau
+from twolayer.population import flow, numba_radau, radau_memory
 from twolayer.population.at_zero import VANISHED
 from twolayer.population.flow_integrator import Integrator, Progress
-from twolayer.population.numba_law import Law, Work
-from twolayer.population.numba_radau import Memory
 from twolayer.population.numba_stages import form_of
+from twolayer.population.numba_units import Law, Work
 from twolayer.population.ode_system import DEAD, SLIGHT, OdeSystem
+from twolayer.population.radau_memory import Memory
 from twolayer.population.radau_tables import radau
 from twolayer.population.stabilized_flow import Cost, RockFlow, WideFlow
 
@@ -70,13 +70,13 @@ class CompiledOdeSystem(OdeSystem):
     def velocity_in(self, memory: Memory, vector: Any) -> Any:
         """−∇ of the objective, in memory of which no step has begun."""
         memory.points[0] = vector
-        self.run(numba_radau.VELOCITY, memory)
+        self.run(radau_memory.VELOCITY, memory)
         return memory.slopes[0]
 
     def jacobian(self, vector: Any) -> Any:
         """−∇∇ of the objective."""
         self.memory.y[:] = vector
-        self.run(numba_radau.JACOBIAN, self.memory)
+        self.run(radau_memory.JACOBIAN, self.memory)
         return self.memory.basis.copy()
 
     def first_equal(self, vector: Any) -> Any:
@@ -122,20 +122,20 @@ class CompiledRadau:
         memory.excess[:], memory.watched[:] = system.excess, system.can_reach_zero
         memory.rests[:] = not system.smooth
         memory.twins[:] = system.first_equal(state)
-        reals[numba_radau.TIME], reals[numba_radau.STOP] = span
-        reals[numba_radau.OLD_TIME] = span[0]
-        reals[numba_radau.RTOL], reals[numba_radau.ATOL], reals[numba_radau.COARSE] = rtol, *tolerance[1:]
-        reals[numba_radau.START], reals[numba_radau.DECAY] = system.since, system.weight_decay
-        reals[numba_radau.NEWTON] = max(NEWTON, 10.0 * np.finfo(np.float64).eps / rtol)
-        reals[numba_radau.SIZE] = self.first_size(rtol) if size is None else min(size, span[1] - span[0])
+        reals[radau_memory.TIME], reals[radau_memory.STOP] = span
+        reals[radau_memory.OLD_TIME] = span[0]
+        reals[radau_memory.RTOL], reals[radau_memory.ATOL], reals[radau_memory.COARSE] = rtol, *tolerance[1:]
+        reals[radau_memory.START], reals[radau_memory.DECAY] = system.since, system.weight_decay
+        reals[radau_memory.NEWTON] = max(NEWTON, 10.0 * np.finfo(np.float64).eps / rtol)
+        reals[radau_memory.SIZE] = self.first_size(rtol) if size is None else min(size, span[1] - span[0])
         self.mark = (*self.work_done(), span[0])
         """Of which the cost has been looked at: `work_done`, and the time."""
 
     def first_size(self, rtol: float) -> float:
         """A size for the first step (Hairer, Nørsett and Wanner, Solving Ordinary Differential Equations I, II.4)."""
         system, memory, reals = self.system, self.memory, self.memory.reals
-        most = reals[numba_radau.STOP] - reals[numba_radau.TIME]
-        atol, coarse = reals[numba_radau.ATOL], reals[numba_radau.COARSE]
+        most = reals[radau_memory.STOP] - reals[radau_memory.TIME]
+        atol, coarse = reals[radau_memory.ATOL], reals[radau_memory.COARSE]
         scale = np.sqrt(memory.y.size) * (coarse * system.floors(atol, memory.y) + rtol * np.abs(memory.y))
         size, slope = (float(np.linalg.norm(part / scale)) for part in (memory.y, memory.f))
         first = min(most, 1e-6 if size < 1e-5 or slope < 1e-5 else 0.01 * size / slope)
@@ -148,12 +148,12 @@ class CompiledRadau:
     def work_done(self) -> tuple[int, int]:
         """How many velocities and decompositions were taken."""
         counts = self.memory.counts
-        return int(counts[numba_radau.EVALUATIONS]), int(counts[numba_radau.DECOMPOSITIONS])
+        return int(counts[radau_memory.EVALUATIONS]), int(counts[radau_memory.DECOMPOSITIONS])
 
     @property
     def t(self) -> float:
         """The time."""
-        return float(self.memory.reals[numba_radau.TIME])
+        return float(self.memory.reals[radau_memory.TIME])
 
     @property
     def y(self) -> Any:
@@ -163,7 +163,7 @@ class CompiledRadau:
     @property
     def t_old(self) -> float:
         """The time before the last step."""
-        return float(self.memory.reals[numba_radau.OLD_TIME])
+        return float(self.memory.reals[radau_memory.OLD_TIME])
 
     @property
     def y_old(self) -> Any:
@@ -173,62 +173,62 @@ class CompiledRadau:
     @property
     def size(self) -> float:
         """The next step's size."""
-        return float(self.memory.reals[numba_radau.SIZE])
+        return float(self.memory.reals[radau_memory.SIZE])
 
     @property
     def failed(self) -> bool:
         """Whether no step is within tolerance."""
-        return bool(self.memory.counts[numba_radau.PHASE] == numba_radau.FAILED)
+        return bool(self.memory.counts[radau_memory.PHASE] == radau_memory.FAILED)
 
     @property
     def coarsest(self) -> float:
         """The largest absolute tolerance."""
         reals = self.memory.reals
-        return float(reals[numba_radau.COARSE] * self.system.floors(reals[numba_radau.ATOL], self.y).max())
+        return float(reals[radau_memory.COARSE] * self.system.floors(reals[radau_memory.ATOL], self.y).max())
 
     def advance(self, progress: Progress, times: Any, largest: Any | None) -> list[Any]:
         """One step, or as many as end far from an event."""
         system, memory = self.system, self.memory
         reals, counts = memory.reals, memory.counts
-        counts[numba_radau.STEPS], counts[numba_radau.LIMIT], counts[numba_radau.SAVED] = (
+        counts[radau_memory.STEPS], counts[radau_memory.LIMIT], counts[radau_memory.SAVED] = (
             progress.steps,
             flow.STEPS,
             0,
         )
-        reals[numba_radau.SINCE], reals[numba_radau.MOST] = progress.since, system.most
-        counts[numba_radau.TOTAL], counts[numba_radau.PAUSE] = 0, progress.pause
+        reals[radau_memory.SINCE], reals[radau_memory.MOST] = progress.since, system.most
+        counts[radau_memory.TOTAL], counts[radau_memory.PAUSE] = 0, progress.pause
         if largest is None:
-            task, times, frames = numba_radau.STEP, NO_TIMES, NO_FRAMES
+            task, times, frames = radau_memory.STEP, NO_TIMES, NO_FRAMES
         else:
-            task, frames = numba_radau.MANY, np.empty((len(times), memory.y.size))
+            task, frames = radau_memory.MANY, np.empty((len(times), memory.y.size))
             memory.largest[:] = largest
         while True:
             system.run(task, memory, times, frames)
-            if counts[numba_radau.PHASE] != numba_radau.DECOMPOSE:
+            if counts[radau_memory.PHASE] != radau_memory.DECOMPOSE:
                 break
             self.decompose()
         if largest is not None:
             largest[:] = memory.largest
-        progress.steps, progress.since = int(counts[numba_radau.STEPS]), float(reals[numba_radau.SINCE])
-        progress.total += int(counts[numba_radau.TOTAL])
-        system.most = float(reals[numba_radau.MOST])
-        return list(frames[: counts[numba_radau.SAVED]])
+        progress.steps, progress.since = int(counts[radau_memory.STEPS]), float(reals[radau_memory.SINCE])
+        progress.total += int(counts[radau_memory.TOTAL])
+        system.most = float(reals[radau_memory.MOST])
+        return list(frames[: counts[radau_memory.SAVED]])
 
     def decompose(self) -> None:
         """The eigenvectors of the Jacobian, by LAPACK."""
         memory, counts = self.memory, self.memory.counts
         if not np.isfinite(memory.basis).all():
-            counts[numba_radau.PHASE] = numba_radau.FAILED
+            counts[radau_memory.PHASE] = radau_memory.FAILED
             return
         memory.values[:], memory.basis[:] = np.linalg.eigh(memory.basis)
         memory.transposed[:] = memory.basis.T
-        counts[numba_radau.PHASE], counts[numba_radau.FRESH] = numba_radau.TRY, 1
-        counts[numba_radau.BEST] = numba_radau.UNKNOWN
+        counts[radau_memory.PHASE], counts[radau_memory.FRESH] = radau_memory.TRY, 1
+        counts[radau_memory.BEST] = radau_memory.UNKNOWN
 
     def between(self) -> Callable[[float], Any]:
         """The state as a function of time in the last step."""
         nodes, memory = radau(STAGES).nodes, self.memory
-        start, size = float(memory.reals[numba_radau.OLD_TIME]), float(memory.reals[numba_radau.OLD_SIZE])
+        start, size = float(memory.reals[radau_memory.OLD_TIME]), float(memory.reals[radau_memory.OLD_SIZE])
         old, stages = memory.old.copy(), memory.last.copy()
 
         def state(time: float) -> Any:

@@ -25,9 +25,12 @@ from twolayer.kernels.simd import (
     store,
     where_less,
 )
+from twolayer.population.lane_series import angle_of
 from twolayer.population.lanes import normalize, size
-from twolayer.population.numba_forms import allocate, angle_of, chords, dot, group, loss, place_teachers
-from twolayer.population.numba_forms import field as field_of
+from twolayer.population.numba_form_field import field as field_of
+from twolayer.population.numba_form_loss import loss
+from twolayer.population.numba_forms import allocate, chords, dot
+from twolayer.population.numba_groups import group, place_teachers
 from twolayer.population.problem import PopulationProblem
 
 __all__ = ["MeasuredPopulationProblem"]

@@ -26,7 +26,9 @@ from twolayer.kernels.simd import (
 from twolayer.population.closed_form import angles
 from twolayer.population.fused_descent import DELICATE
 from twolayer.population.lanes import aligned, close_to_teachers, normalize, size, update
-from twolayer.population.numba_forms import add, allocate, dot, field, group, place_teachers
+from twolayer.population.numba_form_field import field
+from twolayer.population.numba_forms import add, allocate, dot
+from twolayer.population.numba_groups import group, place_teachers
 
 __all__ = ["near_teachers"]
 

@@ -10,43 +10,58 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
 from twolayer.core.network import FIXED, TRAINED
 from twolayer.kernels.entry import entry
 from twolayer.kernels.jit import njit
-from twolayer.kernels.record import Flags, Integers, Matrix, Record, Vector
-from twolayer.kernels.simd import load, repeat, splat, store
-from twolayer.population.numba_law import SEPARATE, fill_jacobian, fill_velocity, inner
+from twolayer.population.numba_hessian import fill_jacobian
+from twolayer.population.numba_law import fill_velocity
+from twolayer.population.numba_modes import diagonalize, fill_weights, mix, rotate, rotate_one
 from twolayer.population.numba_stages import fill_velocities
+from twolayer.population.numba_units import SEPARATE, inner
+from twolayer.population.radau_memory import (
+    ATOL,
+    BEGIN,
+    BEST,
+    COARSE,
+    DECAY,
+    DECOMPOSE,
+    DECOMPOSITIONS,
+    ERROR,
+    EVALUATIONS,
+    FAILED,
+    FRESH,
+    ITERATE,
+    ITERATES,
+    JACOBIAN,
+    LAST,
+    LIMIT,
+    MOST,
+    NEWTON,
+    NEXT,
+    OLD_SIZE,
+    OLD_TIME,
+    PAUSE,
+    PHASE,
+    RTOL,
+    SAVED,
+    SINCE,
+    SIZE,
+    START,
+    STARTED,
+    STEP,
+    STEPS,
+    STOP,
+    TIME,
+    TOTAL,
+    TRIAL,
+    TRY,
+    UNKNOWN,
+    VELOCITY,
+    Memory,
+)
 from twolayer.population.radau_tables import Radau
 
-__all__ = ["Memory", "run"]
-
-VELOCITY, JACOBIAN, STEP, MANY = range(4)
-"""What a call does: the velocity of `points[0]` into `slopes[0]`, the Jacobian of y into `basis`, one step, or steps
-until an event may be near."""
-
-BEGIN, DECOMPOSE, TRY, ITERATE, FAILED = range(5)
-"""What comes next: a new step; the Jacobian's eigenvectors; a step of a given size; the next iterate of its stages,
-whose velocities are known; nothing, as no step is within tolerance."""
-
-(
-    TIME, SIZE, OLD_TIME, OLD_SIZE, TRIAL, STOP, RTOL, ATOL, COARSE, MOST, SINCE, START, DECAY, ERROR, NEWTON, LAST,
-    NEXT,
-) = range(17)  # fmt: skip
-"""Numbers of `Memory.reals`: t and the next step's size; those of the last step; the size that is tried; the horizon,
-tolerances and the factor of the absolute one; the greatest weight so far; the time from which steps are counted; the
-first time; weight decay; the last step's error; the error left in a step's equations
-as a share of the tolerance; the size of the last correction; the time at the end of the step."""
-
-PHASE, STEPS, LIMIT, SAVED, FRESH, BEST, STARTED, ITERATES, EVALUATIONS, DECOMPOSITIONS, TOTAL, PAUSE = range(
-    12
-)
-"""Numbers of `Memory.counts`: what comes next; steps since `SINCE`, and most of them; saved times so far; whether the
-eigenvectors are those of y; iterates of the first step with them, 0 where new ones are wanted; whether there is a last
-step; iterates of this one; velocities and decompositions so far; steps of this call, and
-most of them."""
+__all__ = ["run"]
 
 GROWTH, SHRINKAGE = 10.0, 0.2
 """By how much a step may be longer or shorter than the one before."""
@@ -54,177 +69,8 @@ GROWTH, SHRINKAGE = 10.0, 0.2
 SMALL = 16
 """Up to so many parameters eigenvectors are found here, by Jacobi's rotations, and by LAPACK beyond."""
 
-UNKNOWN = 1000
-
 ROUNDING = 2.0**-49
 TINY = 1e-300
-
-
-class Memory(Record):
-    """State of an integration. y, dy/dt, the state before the last step, κ, tolerances and a spare vector
-    (parameter,); Z of the last step and of this one, states, velocities and spares of the stages (stage, parameter);
-    a number for each stage; the Jacobian's eigenvalues (parameter,), eigenvectors and their transpose (parameter,
-    parameter); |w|² − a², the greatest length so far, and whether it can reach 0 and rests there, of each student;
-    0 for parameters of those that rest, else 1; the first student that is equal to each, which it stays equal to, as
-    solutions are unique, though rounding would part them; and the numbers named above."""
-
-    y: Vector
-    f: Vector
-    old: Vector
-    rates: Vector
-    scale: Vector
-    spare: Vector
-    last: Matrix
-    stages: Matrix
-    points: Matrix
-    slopes: Matrix
-    modes: Matrix
-    weights: Vector
-    values: Vector
-    basis: Matrix
-    transposed: Matrix
-    excess: Vector
-    largest: Vector
-    watched: Flags
-    rests: Flags
-    moving: Vector
-    twins: Integers
-    reals: Vector
-    counts: Integers
-
-    @classmethod
-    def of(cls, parameters: int, students: int, stages: int) -> Memory:
-        """For so many parameters, students and stages."""
-        arrays = [
-            *np.zeros((6, parameters)),
-            *np.zeros((5, stages, parameters)),
-            np.zeros(stages),
-            np.zeros(parameters),
-            np.zeros((parameters, parameters)),
-            np.zeros((parameters, parameters)),
-            np.zeros(students),
-            np.zeros(students),
-            *np.zeros((2, students), dtype=np.bool_),
-            np.ones(parameters),
-            np.arange(students),
-            np.zeros(17),
-            np.zeros(12, dtype=np.int64),
-        ]
-        return cls(*arrays)
-
-
-@inner
-def fill_weights(nodes: Any, theta: float, out: Any) -> None:
-    """The Lagrange polynomials of the nodes but the first, at θ."""
-    for j in range(1, nodes.size):
-        value = 1.0
-        for k in range(nodes.size):
-            if k != j:
-                value *= (theta - nodes[k]) / (nodes[j] - nodes[k])
-        out[j - 1] = value
-
-
-@inner
-def rotate(vectors: Any, matrix: Any, out: Any) -> None:
-    """vectors (row, parameter) times a matrix (parameter, parameter): of seven rows eight columns at a time, in
-    registers."""
-    rows, n = vectors.shape
-    blocks = -(-n // 8) if rows == 7 and n >= 8 else 0
-    flat, taken, found = matrix.reshape(-1), vectors.reshape(-1), out.reshape(-1)
-    for block in range(blocks):
-        b = min(8 * block, n - 8)
-        x0, x1, x2, x3 = splat(0.0), splat(0.0), splat(0.0), splat(0.0)
-        x4, x5, x6 = splat(0.0), splat(0.0), splat(0.0)
-        for a in range(n):
-            row = load(flat, a * n + b)
-            x0 += repeat(taken, a) * row
-            x1 += repeat(taken, n + a) * row
-            x2 += repeat(taken, 2 * n + a) * row
-            x3 += repeat(taken, 3 * n + a) * row
-            x4 += repeat(taken, 4 * n + a) * row
-            x5 += repeat(taken, 5 * n + a) * row
-            x6 += repeat(taken, 6 * n + a) * row
-        store(found, b, x0)
-        store(found, n + b, x1)
-        store(found, 2 * n + b, x2)
-        store(found, 3 * n + b, x3)
-        store(found, 4 * n + b, x4)
-        store(found, 5 * n + b, x5)
-        store(found, 6 * n + b, x6)
-    for i in range(0 if blocks else rows):
-        for b in range(n):
-            out[i, b] = 0.0
-        for a in range(n):
-            x = vectors[i, a]
-            for b in range(n):
-                out[i, b] += x * matrix[a, b]
-
-
-@inner
-def rotate_one(vector: Any, matrix: Any, out: Any) -> None:
-    """As `rotate`, of one vector (parameter,)."""
-    n = vector.size
-    for b in range(n):
-        out[b] = 0.0
-    for a in range(n):
-        share = vector[a]
-        for b in range(n):
-            out[b] += share * matrix[a, b]
-
-
-@inner
-def mix(matrix: Any, vectors: Any, out: Any) -> None:
-    """A matrix (stage, stage) times vectors (stage, parameter)."""
-    stages, n = vectors.shape
-    for i in range(stages):
-        for b in range(n):
-            out[i, b] = 0.0
-        for j in range(stages):
-            share = matrix[i, j]
-            for b in range(n):
-                out[i, b] += share * vectors[j, b]
-
-
-@SEPARATE
-def diagonalize(memory: Memory) -> None:
-    """Eigenvalues and eigenvectors of the matrix in `basis`, by Jacobi's rotations."""
-    matrix, basis = memory.transposed, memory.basis
-    n = memory.values.size
-    for p in range(n):
-        for q in range(n):
-            matrix[p, q] = basis[p, q]
-            basis[p, q] = 1.0 if p == q else 0.0
-    for _ in range(30):
-        outside, inside = 0.0, 0.0
-        for p in range(n):
-            inside += matrix[p, p] ** 2
-            for q in range(p):
-                outside += matrix[p, q] ** 2
-        if not outside > 1e-30 * inside:
-            break
-        for p in range(n - 1):
-            for q in range(p + 1, n):
-                if matrix[p, q] == 0.0:
-                    continue
-                slant = 0.5 * (matrix[q, q] - matrix[p, p]) / matrix[p, q]
-                t = 1.0 / (abs(slant) + math.sqrt(slant * slant + 1.0))
-                if slant < 0.0:
-                    t = -t
-                cosine = 1.0 / math.sqrt(t * t + 1.0)
-                sine = t * cosine
-                for a in range(n):
-                    x, y = matrix[a, p], matrix[a, q]
-                    matrix[a, p], matrix[a, q] = cosine * x - sine * y, sine * x + cosine * y
-                for a in range(n):
-                    x, y = matrix[p, a], matrix[q, a]
-                    matrix[p, a], matrix[q, a] = cosine * x - sine * y, sine * x + cosine * y
-                    x, y = basis[a, p], basis[a, q]
-                    basis[a, p], basis[a, q] = cosine * x - sine * y, sine * x + cosine * y
-    for p in range(n):
-        memory.values[p] = matrix[p, p]
-    for p in range(n):
-        for q in range(n):
-            matrix[q, p] = basis[p, q]
 
 
 @inner

@@ -9,7 +9,8 @@ import numpy as np
 from twolayer.kernels.entry import entry
 from twolayer.kernels.jit import njit
 from twolayer.kernels.record import Integers, Matrix, Record, Vector
-from twolayer.population.numba_law import SEPARATE, Law, Work, fill_velocity
+from twolayer.population.numba_law import fill_velocity
+from twolayer.population.numba_units import SEPARATE, Law, Work
 from twolayer.population.numba_wide_law import Columns, fill_wide_velocity
 from twolayer.population.rock_tables import Rock
 

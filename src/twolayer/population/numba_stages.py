@@ -1,6 +1,6 @@
 """Velocities of the stages of an implicit step on a teacher: up to eight states of one seed in the lanes.
 
-By the sums of `numba_forms`, which for eight states take little longer than `numba_law.fill_velocity` for one.
+By the sums of `numba_groups`, which for eight states take little longer than `numba_law.fill_velocity` for one.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ from twolayer.core.network import TIED, TRAINED
 from twolayer.kernels.record import Matrix
 from twolayer.kernels.simd import WIDTH, inlined, load, splat, store
 from twolayer.population.lanes import normalize
-from twolayer.population.numba_forms import Form, allocate, field, group, place_teachers
-from twolayer.population.numba_law import SEPARATE, Law
+from twolayer.population.numba_form_field import field
+from twolayer.population.numba_forms import Form, allocate
+from twolayer.population.numba_groups import group, place_teachers
+from twolayer.population.numba_units import SEPARATE, Law
 
 __all__ = ["fill_velocities", "form_of"]
 

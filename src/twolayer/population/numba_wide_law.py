@@ -11,7 +11,8 @@ import numpy as np
 from twolayer.kernels.record import Record, Vector
 from twolayer.kernels.simd import load, repeat, splat, store
 from twolayer.population.lanes import aligned, angle, pulls, squares
-from twolayer.population.numba_law import (
+from twolayer.population.numba_law import fill_from_field
+from twolayer.population.numba_units import (
     COEFFICIENT,
     DIRECTION,
     FIELD,
@@ -19,7 +20,6 @@ from twolayer.population.numba_law import (
     SEPARATE,
     Law,
     Work,
-    fill_from_field,
     fill_units,
 )
 
