@@ -1,9 +1,9 @@
 // Gradient descent near orthogonal teachers, by the form that keeps the digits of small forces: a lane a student.
 //
-// The formulas are those of orthogonal_form.py, and their order that of numba_groups.py and numba_form_field.py; what a seed needs on the way
-// lies in `scratch`, where its lanes read it. NVRTC compiles this, after cuda_directions.cu, for one `Plan` of
-// cuda_descent.py: STUDENTS, UNITS, COORDINATES, OUTPUT, SEEDS, THREADS. CLOSE, COARSE and NEARLY are constants of
-// orthogonal_form.py. Products whose rounding is needed are __dmul_rn, which no compiler fuses with a sum.
+// The formulas are those of orthogonal_form.py, and their order that of numba_groups.py and numba_form_field.py; what a
+// seed needs on the way lies in `scratch`, where its lanes read it. NVRTC compiles this, after cuda_directions.cu, for
+// one `Plan` of cuda_descent.py: STUDENTS, UNITS, COORDINATES, OUTPUT, SEEDS, THREADS. CLOSE, COARSE and NEARLY are
+// constants of orthogonal_form.py. Products whose rounding is needed are __dmul_rn, which no compiler fuses with a sum.
 
 #define GROUPS (UNITS - STUDENTS)
 
