@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from namespaces import BACKENDS, backend
+from namespaces import BACKENDS, STAND_INS, backend
 from networks import network_of
 
 import twolayer
@@ -305,9 +306,9 @@ def first_by_descent(seeds: list[int], then: list[dict[str, Any]], kind: str, de
 @pytest.mark.parametrize(
     ("kind", "device"),
     [
-        *((kind, device) for kind in DATA for device in ("numpy", "numba", "device arrays")),
-        ("finite", "array-api-strict"),
-        pytest.param("population", "array-api-strict", marks=pytest.mark.slow),  # as on device arrays
+        *itertools.product(DATA, ("numpy", "numba")),
+        *itertools.product(["finite"], STAND_INS),
+        *(pytest.param("population", device, marks=pytest.mark.slow) for device in STAND_INS),
         *(pytest.param(kind, "cupy", marks=pytest.mark.gpu) for kind in DATA),
     ],
 )
