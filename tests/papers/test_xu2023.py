@@ -236,6 +236,13 @@ def test_linear_rates_fail_on_another_rate(name: str, start: str) -> None:
     assert {result.verdict for result in none.values()} == {"inconclusive"}
 
 
+def test_a_rate_of_equal_students_needs_a_loss_that_falls_far() -> None:
+    short = toys(lambda time, neurons: linear(0.3 * time, neurons), "equal").isel(time=slice(0, 20))
+    for result in claimed("equal_students", exact_rank=short).values():
+        assert result.verdict == "inconclusive"
+        assert "nan" not in result.detail
+
+
 def test_a_deficit_that_leaves_its_bounds_at_once_has_no_second_phase() -> None:
     data = phases()
     data["teacher_deficit"] = 2 * data["teacher_deficit"]

@@ -91,6 +91,12 @@ def study(folder: Path, papers: Any, **top: Any) -> Study:
         ),
         (
             "sweep",
+            [{"network.neurons": m, "dtype": "float64", "initialization.scale": 0.125} for m in (3, 4)],
+            [{"network.neurons": 3, "dtype": "float64", "initialization.scale": 0.125}],
+            "sweep: 1 run (paper: 2 runs)",
+        ),
+        (
+            "sweep",
             [
                 {"dynamics": {"descent": {"name": "gradient_descent", "step_size": 0.1}}, "dtype": dtype}
                 for dtype in ("float64", "float32")

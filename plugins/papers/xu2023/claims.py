@@ -16,6 +16,7 @@ from twolayer import (
     close,
     fit_rate,
     fit_slope,
+    inconclusive,
     local_slope,
     within_trust,
 )
@@ -497,6 +498,8 @@ def equal_students(run: Run) -> Result:
     step = run.config.dynamics.step_size
     exact = float(2 * np.log(1 - 0.5 * run.config.network.neurons * step))
     rates = step * along_time(fall, within_trust(run.dataset), high=1e-8, low=1e-18)
+    if not rates.notnull().any():
+        return inconclusive("the run ends before the loss has fallen from 1e-8 to 1e-18")
     start = np.degrees(run.teacher_angle.isel(time=0))
     detail = (
         f"log of the loss per step, L from 1e-8 to 1e-18: {measured.described(rates)}; "

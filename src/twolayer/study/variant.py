@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from twolayer.analysis.labels import counted
 from twolayer.errors import ConfigError, unknown_name
 from twolayer.study.merge import merge_papers, read_config
 from twolayer.study.schema import number
@@ -189,7 +190,7 @@ def alone(values: list[Any]) -> Any:
 
 def sweep_summary(sweep: Sequence[Any] | Mapping[str, Any]) -> str:
     """A sweep that is not of the other's kind, in words: `over network.neurons and dtype`, or `8 runs`."""
-    return f"over {' and '.join(sweep)}" if isinstance(sweep, Mapping) else f"{len(sweep)} runs"
+    return f"over {' and '.join(sweep)}" if isinstance(sweep, Mapping) else counted(len(sweep), "run")
 
 
 def numbered(rows: Sequence[Any]) -> dict[str, Any]:
@@ -225,7 +226,7 @@ def brief(settings: Mapping[str, Any], path: str) -> str:
     text = f"[{', '.join(map(spelled, value))}]" if isinstance(value, list) else spelled(value)
     if len(text) > LONGEST and isinstance(value, list):
         if any(isinstance(item, Mapping | list) for item in value):
-            return f"{len(value)} {'runs' if path == 'sweep' else 'values'}"
+            return counted(len(value), "run" if path == "sweep" else "value")
         return f"{len(value)} values, {spelled(value[0])} to {spelled(value[-1])}"
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
