@@ -468,6 +468,10 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"times": {"start": 1, "stop": 2, "count": 1, "spacing": "linear"}}, r"\.times\.count: at least 2"),
     ({"times": {"values": [1e300]}}, r"\.times: 1e\+301 steps of 0\.1"),
     ({"times": {"steps": [10**18]}}, r"\.times\.steps: 10+ are more than can be run"),
+    (
+        {"dynamics": {"name": "gradient_descent", "step_size": 1e-300}, "times": {"values": [1e300]}},
+        r"\.times: inf steps of 1e-300 until the last time: more than can be run",
+    ),
     ({"network": {"neurons": 3, "output_scale": 0}}, r"\.network\.output_scale: must be above 0, is 0"),
     ({"network": {"neurons": 3, "output_scale": -1.0}}, r"\.network\.output_scale: must be above 0, is -1"),
     ({"seeds": 0}, r"\.seeds: from 1 to"),

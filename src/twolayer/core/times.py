@@ -78,7 +78,8 @@ class Times:
                 )
             step = np.asarray(self.steps, dtype=np.int64)
         else:
-            step = np.rint(self._moments() / step_size)
+            with np.errstate(over="ignore"):  # is refused
+                step = np.rint(self._moments() / step_size)
             if not step[-1] < MOST_STEPS:
                 raise ValueError(
                     f"{step[-1]:.3g} steps of {step_size!r} until the last time: more than can be run, which is "
