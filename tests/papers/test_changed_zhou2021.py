@@ -215,7 +215,7 @@ def of_widths(starts: dict[str, Any], neurons: list[int]) -> xr.Dataset:
         (
             {"angle": 0.5, "shares": [0.8], "background_neurons": 0.2},
             {"angle": 0.5, "shares": [0.8], "background_neurons": 0.2},
-            "mass of background neurons is",
+            "mass of background neurons is 0.08 at m = 4 and 0.24 at m = 8",
         ),
     ],
 )
@@ -223,7 +223,11 @@ def test_times_of_several_m_are_compared_from_starts_that_are_alike(
     first: dict[str, Any], second: dict[str, Any], message: str
 ) -> None:
     """Of two teachers with a student each that leaves 2 and 6 background neurons."""
-    found = verdicts("independence", width=of_widths({"few": first, "many": second}, [4, 8]))
+    runs = of_widths({"few": first, "many": second}, [4, 8])
+    found = verdicts("independence", width=runs)
+    legend = twolayer.figure("zhou2021.width", runs).axes[1].get_legend()
+    shown = {text.get_text() for text in legend.get_texts()}
+    assert ("all near teachers" in shown) == ("background_neurons" not in first)
     if message:
         (result,) = found.values()
         assert result.verdict == "inconclusive"

@@ -517,8 +517,8 @@ def several_numbers_of_students(width: Any) -> None:
     on={"width": ["initialization", "loss"]},
     check=several_numbers_of_students,
     size=(7.0, 3.0),
-    details="Median and range of all seeds. Left: a student for each teacher, and background neurons of one whole "
-    "mass for every $m$; dotted: the losses of the right panel. Open squares: all students around teachers.",
+    details="Median and range of all seeds. Left: starts with background neurons, where there are any; dotted: the "
+    "losses of the right panel. Open squares: all students around teachers.",
 )
 def width(canvas: Figure, run: Run) -> None:
     left, right = canvas.subplots(1, 2)
@@ -551,7 +551,8 @@ def width(canvas: Figure, run: Run) -> None:
     ticks = sorted({m for parts in starts.values() for m in parts})
     right.set_xticks(ticks, [str(m) for m in ticks])
     right.minorticks_off()
-    right.plot([], [], "s", color="0.3", fillstyle="none", markersize=3.5, label="all near teachers")
+    if set(starts) - {"background"}:
+        right.plot([], [], "s", color="0.3", fillstyle="none", markersize=3.5, label="all near teachers")
     right.legend(ncols=2, loc="upper left")
 
 

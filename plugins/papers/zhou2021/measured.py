@@ -107,7 +107,8 @@ def unlike_starts(runs: Mapping[int, Run]) -> str:
             known = first.setdefault(key, value)
             numbers = isinstance(known, float) and isinstance(value, float)
             if not (math.isclose(known, value, rel_tol=0.01) if numbers else known == value):
-                return f"{key} is {known} at m = {next(iter(runs))} and {value} at m = {students}"
+                before, here = (f"{part:.4g}" if isinstance(part, float) else part for part in (known, value))
+                return f"{key} is {before} at m = {next(iter(runs))} and {here} at m = {students}"
     return ""
 
 
