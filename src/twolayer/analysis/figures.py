@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from twolayer.analysis.claims import Claim, evaluate
 from twolayer.analysis.drawing import space_labels
 from twolayer.analysis.face import Face, run_summary
+from twolayer.analysis.matplotlib_internals import speed_up
 from twolayer.errors import ConfigError, DataError
 from twolayer.storage import atomic, checksum
 
@@ -127,6 +128,7 @@ def render(
     claims: those whose verdicts stand on the face. claim_data: what they are evaluated on besides `data`.
     made: how the figure was made, further entries of the .json (`analysis.description`).
     """
+    speed_up()
     rows = evaluate(claims or {}, {**data, **(claim_data or {})}, changed)
     face = drawing.face(name, data, changed, rows)
     with styled(style):

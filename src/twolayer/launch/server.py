@@ -186,18 +186,18 @@ def sources() -> dict[str, tuple[int, int]]:
 
 
 def load_libraries() -> None:
-    """Import what commands import, build what numba and Matplotlib build at their first kernel and formula, and read
+    """Import what commands import, build what numba and Matplotlib build at their first kernel and figure, and read
     what each command asks of this package's sources and of the installed libraries."""
     for name in (*LIBRARIES, *modules()):
         with contextlib.suppress(ImportError):  # CuPy, where there is none
             importlib.import_module(name)
-    from matplotlib.mathtext import MathTextParser
     from numba.core.registry import cpu_target
 
-    MathTextParser("agg").parse("$x$")
     cpu_target.typing_context.refresh()
     cpu_target.target_context.refresh()
 
+    from twolayer.analysis.figures import style_file, styled
+    from twolayer.analysis.matplotlib_internals import draw_powers, speed_up
     from twolayer.cli.arguments import parser
     from twolayer.storage.contents import versions
     from twolayer.study.fingerprint import read_package
@@ -205,6 +205,9 @@ def load_libraries() -> None:
     parser()
     versions()
     read_package()
+    speed_up()
+    with styled(style_file()):
+        draw_powers()
 
 
 def modules() -> Iterator[str]:
