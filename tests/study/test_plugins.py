@@ -259,11 +259,13 @@ def test_a_default_metric_that_fails_is_left_out_and_named(tmp_path: Path) -> No
 
 def test_a_metric_that_cannot_apply_is_refused_before_training(tmp_path: Path) -> None:
     folder = str(place(tmp_path / "further", dynamics__velocity=VELOCITY, metrics__mine=MARKED))
+    asked = ["teacher_angle", "path_norm", "held_out_loss"]
     with pytest.raises(
         ConfigError,
-        match=r"^experiment\.metrics: 'teacher_angle' does not apply to any run .*whether there are",
+        match=r"(?s)^experiment\.metrics: 'teacher_angle' does not apply to any run .*whether there are.*"
+        r"'held_out_loss' does not.*Those of the list that do: \[path_norm\]$",
     ):
-        twolayer.run({**EXPERIMENT, "metrics": ["teacher_angle"]}, "numpy", plugin_paths=[folder])
+        twolayer.run({**EXPERIMENT, "metrics": asked}, "numpy", plugin_paths=[folder])
     # in a sweep, one run to which it applies is enough, and the others are padded
     swept = {**EXPERIMENT, "metrics": ["length"], "sweep": {"network.neurons": [2, 3]}}
     dataset = twolayer.run(swept, "numpy", plugin_paths=[folder])

@@ -180,7 +180,7 @@ def selected_metrics(registry: Registry, names: Sequence[str] | None) -> list[st
 def refuse_inapplicable(
     runs: Iterable[Mapping[str, Any]], registry: Registry, names: Sequence[str], where: str
 ) -> None:
-    """Refuse a metric asked for by name of which it is known beforehand that it applies to none of the runs."""
+    """Refuse metrics asked for by name of which it is known beforehand that they apply to none of the runs."""
     left = {name: registry.find("metrics", name).plugin for name in names}
     left = {name: metric for name, metric in left.items() if metric.applies is not always}
     for run in runs:
@@ -190,8 +190,13 @@ def refuse_inapplicable(
         if found is None:
             return
         left = {name: metric for name, metric in left.items() if not applies(metric, *found)}
-    for name, metric in left.items():
-        raise ConfigError(f"{where}: '{name}' does not apply to any run of this experiment{needs(metric)}")
+    if left:
+        lines = [
+            f"'{name}' does not apply to any run of this experiment{needs(metric)}"
+            for name, metric in left.items()
+        ]
+        kept = ", ".join(name for name in names if name not in left)
+        raise ConfigError(f"{where}: " + "\n  ".join([*lines, f"Those of the list that do: [{kept}]"]))
 
 
 def applies(metric: Metric, problem: Problem, trajectory: Trajectory) -> bool:
