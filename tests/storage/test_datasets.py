@@ -646,6 +646,20 @@ def test_a_dataset_with_another_number_is_neither_drawn_nor_judged(
         assert not output.exists()
 
 
+@pytest.mark.parametrize(
+    "name", [" led by a space", "'\"$(x)`", "new\nline", "{brace}", "-dash", "數", "%s*?[x]", "~", "#"]
+)
+def test_relative_paths_of_any_letters(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is written in the current folder is read there, by this package and as xarray opens it."""
+    monkeypatch.chdir(tmp_path)
+    path = Path(f"{name}.nc")
+    netcdf.write(path, {"loss": (("time",), np.arange(3.0), {})}, {"title": name})
+    assert netcdf.read(path)[1]["title"] == name
+    with xr.open_dataset(netcdf.store_of(path)) as dataset:
+        assert dataset.loss.values.tolist() == [0.0, 1.0, 2.0]
+    assert list(netcdf.read_arrays(path, {"loss": ("time",)})["loss"]) == [0.0, 1.0, 2.0]
+
+
 READERS = ("train", "measure", "gather", "render", "claims", "table")
 CASES = [(verb, what) for verb in READERS for what in ("absent", "text", "cut short")]
 CASES += [(verb, "of another stage") for verb in READERS[:3]]  # a figure or claim takes any dataset

@@ -135,9 +135,14 @@ def unreadable(path: Path | str, error: Exception) -> DataError:
     return DataError(f"{path}: is not a netCDF file that can be read: {error}")
 
 
+def located(path: Path | str) -> str:
+    """A path as the netCDF library takes it: of a relative one it leaves out spaces at the beginning."""
+    return str(path) if Path(path).is_absolute() else f"./{path}"
+
+
 def opened(path: Path | str) -> Any:
     """A netCDF file, which says what is missing by the attributes of its variables alone."""
-    file = netCDF4.Dataset(path)
+    file = netCDF4.Dataset(located(path))
     file.set_always_mask(False)
     return file
 
@@ -179,7 +184,7 @@ def store_of(path: Path) -> Any:
     library finds no file in a folder with a backslash in its name."""
     from xarray.backends import NetCDF4DataStore
 
-    return NetCDF4DataStore(netCDF4.Dataset(path))  # type: ignore[no-untyped-call]
+    return NetCDF4DataStore(netCDF4.Dataset(located(path)))  # type: ignore[no-untyped-call]
 
 
 def present(variable: Any, what: str, part: Any = ...) -> Any:
@@ -221,7 +226,7 @@ def read_arrays(path: Path | str, wanted: Mapping[str, tuple[str, ...]]) -> dict
         if name not in variables:
             if is_table(path):
                 raise DataError(f"{path}: {lacking(path, name)}")
-            with netCDF4.Dataset(path) as file:
+            with netCDF4.Dataset(located(path)) as file:
                 raise DataError(f"{path}: {unknown_name('variable', name, list(file.variables))}")
         found, values, _ = variables[name]
         if found != dimensions:

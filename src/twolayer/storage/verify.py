@@ -20,7 +20,7 @@ from twolayer.core.trajectory import Clock
 from twolayer.errors import DataError
 from twolayer.storage import checksum
 from twolayer.storage.contents import read_run, unpack_problem
-from twolayer.storage.netcdf import Variables, parts
+from twolayer.storage.netcdf import Variables, located, parts
 
 __all__ = [
     "difference",
@@ -55,7 +55,7 @@ def why_stale(path: Path, stage: str, runs: Sequence[str], code: str | None = No
         if holds(path, texts):
             return ""
     try:
-        with netCDF4.Dataset(path) as file:
+        with netCDF4.Dataset(located(path)) as file:
             attributes = {key: file.getncattr(key) for key in file.ncattrs()}
             stored = [attributes.get("run", "")]
             if stage == "dataset":
@@ -304,7 +304,7 @@ def refuse_ungatherable(
     for path, run in zip(paths, runs, strict=True):
         source = path.with_name("problem.nc")
         if source.is_file():
-            with netCDF4.Dataset(source) as file:
+            with netCDF4.Dataset(located(source)) as file:
                 attributes = {key: file.getncattr(key) for key in file.ncattrs()}
             refuse_other_run(run, path, read_run(attributes, source, "problem"), source)
     raise DataError(
