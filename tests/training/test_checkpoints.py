@@ -278,6 +278,9 @@ def test_killed(name: str, tmp_path: Path) -> None:
     subprocess.run([*base, str(tmp_path / "killed.nc")], check=True, capture_output=True)
     assert (tmp_path / "killed.nc").read_bytes() == (tmp_path / "whole.nc").read_bytes()
     assert saved.read_bytes() == content, "all was read, nothing computed"
+    left = saved.with_name(f"{saved.name}.new")
+    left.write_bytes(b"of one that was killed while it was written again")
     files = ["--problem", str(tmp_path / "problem.nc"), "--trajectory", str(tmp_path / "killed.nc")]
     assert main(["measure", *files, "--output", str(tmp_path / "metrics.nc")]) == 0
     assert not saved.exists(), "the next stage removes it"
+    assert not left.exists()

@@ -130,7 +130,7 @@ def measure(options: argparse.Namespace) -> None:
     from twolayer.storage import contents, netcdf, verify
     from twolayer.study.job import Job
     from twolayer.study.registry import load
-    from twolayer.training.checkpoint import checkpoint_of
+    from twolayer.training.checkpoint import remove
 
     problem, attributes = netcdf.read(options.problem)
     trajectory, trained = netcdf.read(options.trajectory, by_parts=("hidden", "output"))
@@ -161,7 +161,7 @@ def measure(options: argparse.Namespace) -> None:
     refuse_changed(options.trajectory, trained, "trajectory")
     netcdf.write(options.output, variables, made | contents.coordinates(variables))
     with contextlib.suppress(OSError):
-        checkpoint_of(options.trajectory).unlink(missing_ok=True)
+        remove(options.trajectory)
     for message in messages:
         print(f"{options.output}: {message}", file=sys.stderr)
 

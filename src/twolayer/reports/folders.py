@@ -37,7 +37,7 @@ def is_run(folder: Path) -> bool:
     """Whether a folder holds nothing but what a run's stages and their logs leave there."""
     names = {path.name for path in folder.iterdir()}
     known = {f"{name}.nc" for name, _ in STAGES} | {f"{stage}.log" for _, stage in STAGES}
-    known.add(".trajectory.checkpoint")
+    known |= {".trajectory.checkpoint", ".trajectory.checkpoint.new"}
     return bool(names) and names <= known
 
 

@@ -31,7 +31,7 @@ from twolayer.core.network import Weights, placed_like
 from twolayer.core.saved_state import State
 from twolayer.core.trajectory import FlowWeights, WeightsWithMemory
 
-__all__ = ["Checkpoint", "Log", "checkpoint_of", "placed", "restore", "states"]
+__all__ = ["Checkpoint", "Log", "checkpoint_of", "placed", "remove", "restore", "states"]
 
 HEADER = struct.Struct("<4sQI")
 """Before each record: a mark, the length in bytes and the CRC-32 of what follows."""
@@ -204,7 +204,7 @@ class Log:
             meta, _ = unpacked(content, arrays=False)
             if meta.get("kind") in ("state", "inside"):
                 last[meta["call"], meta["kind"]] = start
-        partial, moved = self.path.with_name(f"{self.path.name}.new"), {}
+        partial, moved = rewritten(self.path), {}
         try:
             partial.unlink(missing_ok=True)
             file = partial.open("a+b")
@@ -271,6 +271,17 @@ class Log:
 def checkpoint_of(trajectory: Path) -> Path:
     """Where the log of a training lies, by the file of its result."""
     return trajectory.with_name(f".{trajectory.stem}.checkpoint")
+
+
+def rewritten(log: Path) -> Path:
+    """Where a log is written again, before it takes the place of the old one."""
+    return log.with_name(f"{log.name}.new")
+
+
+def remove(trajectory: Path) -> None:
+    """Remove the log of a training whose result is used, and what a kill has left of one that was written again."""
+    for path in (checkpoint_of(trajectory), rewritten(checkpoint_of(trajectory))):
+        path.unlink(missing_ok=True)
 
 
 def records(file: BinaryIO) -> Iterator[tuple[int, int, bytes]]:
