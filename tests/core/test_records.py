@@ -149,3 +149,51 @@ def test_a_kernel_from_the_cache_finds_those_that_it_calls(tmp_path: Path) -> No
         for _ in range(2)
     ]
     assert printed == [["42.0", "0"], ["42.0", "1"]]
+
+
+SHARED = """
+import numpy as np
+from twolayer.kernels.entry import annotated_entry
+from twolayer.kernels.jit import njit
+from twolayer.kernels.record import Record, Vector
+from twolayer.kernels.separate import KERNELS, separate
+
+class Numbers(Record):
+    values: Vector
+
+@separate(cache=True)
+def first(record: Numbers) -> float:
+    return record.values[0]
+
+@separate(cache=True)
+def second(record: Numbers) -> float:
+    return record.values[1]
+
+@separate(cache=True)
+def both(record: Numbers) -> float:
+    return first(record) + second(record)
+
+@annotated_entry
+@njit(cache=True)
+def outer(record: Numbers, factor: float) -> float:
+    return factor * both(record)
+
+value = outer(Numbers(np.array([20.0, 1.0])), 2)
+kernels = [outer.__wrapped__, *(kernel.kernel for kernel in KERNELS.values())]
+print(value, sum(sum(kernel.stats.cache_misses.values()) for kernel in kernels))
+"""
+
+
+def test_processes_that_begin_together_compile_each_kernel_once(tmp_path: Path) -> None:
+    if not compiles():
+        pytest.skip(UNCOMPILED)
+    script = tmp_path / "script.py"
+    script.write_text(SHARED)
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    command = [sys.executable, str(script)]
+    started = [
+        subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(2)
+    ]
+    printed = [process.communicate(timeout=300)[0].split() for process in started]
+    assert [value for value, _ in printed] == ["42.0", "42.0"]
+    assert sum(int(compiled) for _, compiled in printed) == 4
