@@ -85,7 +85,8 @@ def test_the_exponent_of_the_excess(factor: float, seeds: int, verdict: str) -> 
     norm = least * (1 + scales[:, None] ** (factor * shown))
     runs = xr.Dataset(
         {
-            "path_norm": (("samples", "scale", "seed", "time"), norm[None, :, :, None]),
+            "path_norm": (("samples", "scale", "seed", "time"), np.stack([0 * norm, norm], -1)[None]),
+            "loss": (("samples", "scale", "seed", "time"), np.tile([1.0, 0.0], (1, 2, 6, 1))),
             "blind_exponent": (("samples", "scale", "seed"), np.tile(shown, (1, 2, 1))),
             "seed_inputs": (
                 ("samples", "scale", "seed", "sample", "feature"),
@@ -93,7 +94,7 @@ def test_the_exponent_of_the_excess(factor: float, seeds: int, verdict: str) -> 
             ),
             "seed_targets": (("samples", "scale", "seed", "sample"), np.tile(TARGETS, (1, 2, 6, 1))),
         },
-        {"samples": [5], "scale": scales, "time": [0.0]},
+        {"samples": [5], "scale": scales, "time": [0.0, 1.0]},
     )
     found = claims.excess_exponent.evaluate({"implicit_bias": described(runs, ORTHOGONAL)})
     assert found["n = 5"].verdict == verdict
