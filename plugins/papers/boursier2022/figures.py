@@ -747,7 +747,7 @@ def points_on_a_line(*experiments: Any) -> None:
     lambda flow, descent: (
         f"Points on a line: when the {how(flow)} leaves the plateau "
         f"({counted(flow.seeds, 'start')}, mean and range), and the share of "
-        f"{counted(descent.seeds, 'start')} of {how(descent)} that leave it by $t$ = {float(descent.time.max()):g}."
+        f"{counted(descent.seeds, 'descent')} that leave it by $t$ = {float(descent.time.max()):g}."
     ),
     on={"escape_of_flow": ["scale", "loss"], "escape_of_descent": ["scale", "step_size", "loss"]},
     check=points_on_a_line,
@@ -787,7 +787,7 @@ def escape(canvas: Figure, flow: Run, descent: Run) -> None:
             share, low, high = chance_interval(int(escaped.sum()), run.seeds)
             right.errorbar(
                 run.step_size * aside, share, yerr=[[share - low], [high - share]], fmt=marker,
-                color=style["color"], capsize=2, label="" if index else f"{how(part)}, {letter} = {part.scale:.2g}",
+                color=style["color"], capsize=2, label="" if index else f"descent, {letter} = {part.scale:.2g}",
             )  # fmt: skip
     steps = [run.step_size for part in parts for run in part.along("step_size")]
     right.set_xscale("log")
