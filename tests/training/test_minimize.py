@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
 import pytest
 from namespaces import backend
 from networks import network_of
-from scipy.optimize import minimize
+from scipy.optimize import minimize, rosen, rosen_der, rosen_hess
 
 import twolayer
 from twolayer import Activation, FiniteData, InitializationSpec, Teacher, Weights
@@ -198,3 +199,25 @@ def test_a_last_stage_after_a_descent() -> None:
 def test_bad_values_are_refused(key: str, value: float) -> None:
     with pytest.raises(ConfigError, match=f"dynamics.{key}: "):
         built("dynamics", "minimize", **{key: value})
+
+
+class Rosenbrock:
+    """Σ 100 (x_{i+1} − x_i²)² + (1 − x_i)², whose curvature is not positive everywhere."""
+
+    value, slope, curvature = staticmethod(rosen), staticmethod(rosen_der), staticmethod(rosen_hess)
+
+
+@pytest.mark.parametrize(("exact", "method"), [(True, "trust-exact"), (False, "trust-ncg")])
+@pytest.mark.parametrize("seed", range(4))
+def test_trust_regions_take_scipys_steps_from_each_of_them(seed: int, exact: bool, method: str) -> None:
+    plugins = type(built("dynamics", "minimize")).__module__.rpartition(".")[0]
+    regions = sys.modules[f"{plugins}._trust_region"]
+    start = np.random.default_rng(seed).uniform(-2.0, 2.0, 6)
+    options = {"gtol": 1e-8, "maxiter": 200}
+    theirs = minimize(rosen, start, jac=rosen_der, hess=rosen_hess, method=method, options=options)
+    reached: list[Any] = []
+    ours = regions.trust_region(Rosenbrock, regions.Iterate(start, exact=exact), 1e-8, 200, reached.append)
+    assert np.array_equal(ours, theirs.x)
+    assert reached[-1].steps == theirs.nit
+    for begin in reached[::7]:
+        assert np.array_equal(regions.trust_region(Rosenbrock, begin, 1e-8, 200, lambda _: None), ours)
