@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from scipy.integrate import Radau
@@ -12,10 +12,7 @@ from scipy.integrate import Radau
 from twolayer.core.budget import AT_A_TIME
 from twolayer.core.saved_state import State, restore_solver, solver_state, state_of
 
-if TYPE_CHECKING:
-    from twolayer.population.ode_system import OdeSystem
-
-__all__ = ["Integrator", "Progress", "ReferenceRadau"]
+__all__ = ["Integrated", "Integrator", "Progress", "ReferenceRadau"]
 
 NEWTON = 0.01
 """The error left in a step's equations, as a share of the tolerance. scipy asks for √rtol, which where coordinates
@@ -79,13 +76,32 @@ class Integrator(Protocol):
         """Go on from a state of an integrator that began as this one."""
 
 
+class Integrated(Protocol):
+    """The system of equations that scipy's integrator asks."""
+
+    since: float
+    """From when the state is put back on its invariants."""
+
+    def velocity(self, state: Any) -> Any:
+        """dθ/dt, (parameter,)."""
+
+    def jacobian(self, state: Any) -> Any:
+        """Its derivative, (parameter, parameter)."""
+
+    def floors(self, atol: float, state: Any) -> Any:
+        """The absolute tolerance of each parameter."""
+
+    def project(self, solver: Radau, start: float) -> None:
+        """Put the solver's state back on the invariants that it had at the start."""
+
+
 class ReferenceRadau:
     """As `Integrator`: scipy's Radau IIA of order 5."""
 
     BETWEEN_STEPS = ("t", "y", "t_old", "y_old", "size", "failed")
 
     def __init__(
-        self, system: OdeSystem, span: tuple[float, float], state: Any, rates: Any,
+        self, system: Integrated, span: tuple[float, float], state: Any, rates: Any,
         tolerance: tuple[float, float, float], size: float | None,
     ) -> None:  # fmt: skip
         self.system, self.first = system, span[0]
