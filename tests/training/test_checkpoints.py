@@ -97,12 +97,12 @@ class Mortal(Log):
         self.life, self.added = life, 0
         super().__init__(path, {"of": "a test"}, 0.0)
 
-    def append(self, record: bytes) -> None:
+    def append(self, *record: Any) -> int:
         """As `Log.append`, while it lives."""
         if self.added > self.life:
             raise Crash
         self.added += 1
-        super().append(record)
+        return super().append(*record)
 
     def close(self) -> None:
         """As the end of a process does."""

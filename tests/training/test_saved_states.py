@@ -76,9 +76,9 @@ class Mortal(Log):
         self.life, self.states = life, 0
         super().__init__(path, {"of": "a test"}, 0.0)
 
-    def append_state(self, call: str, record: bytes) -> None:
+    def append_state(self, call: str, *record: Any) -> None:
         """As `Log.append_state`, while it lives."""
-        super().append_state(call, record)
+        super().append_state(call, *record)
         self.states += 1
         if self.states >= self.life:
             raise Crash

@@ -38,6 +38,9 @@ HEADER = struct.Struct("<4sQI")
 
 MARK = b"2lck"
 
+WORDS = 500
+"""Bytes of the words of a record, about."""
+
 IN_MEMORY = 2**26
 """Bytes of records after which they are written, before their time."""
 
@@ -81,7 +84,7 @@ class Log:
         self.path, self.seconds = path, seconds
         self.identity = json.dumps(identity, sort_keys=True)
         self.calls: dict[str, LoggedCall] = {}
-        self.pending: list[bytes] = []
+        self.pending: list[Callable[[], bytes]] = []
         self.size = 0
         self.lock = threading.RLock()
         self.file: BinaryIO | None = None
@@ -119,12 +122,16 @@ class Log:
             first, end = False, start + length
         self.file.truncate(end)
         if end == 0:
-            self.append(packed({"identity": self.identity}, {}))
+            self.append({"identity": self.identity}, {})
 
-    def append(self, record: bytes) -> None:
-        """Add a record to what will be written."""
-        self.pending.append(HEADER.pack(MARK, len(record), zlib.crc32(record)) + record)
-        self.size += len(record)
+    def append(self, meta: Mapping[str, Any], arrays: Mapping[str, Any]) -> int:
+        """Add a record to what will be written, of about so many bytes: it is packed when it is, as most trainings
+        end before."""
+        kept = {name: np.array(array) for name, array in arrays.items()}
+        self.pending.append(lambda: headed(packed(meta, kept)))
+        size = sum(array.nbytes for array in kept.values()) + WORDS
+        self.size += size
+        return size
 
     def frame(
         self, call: str, index: int, weights: Weights, random: Any = None, used: Sequence[float] = ()
@@ -134,35 +141,35 @@ class Log:
         with self.lock:
             if self.usable:
                 meta = {"call": call, "kind": "frame", "index": index, "random": random, "used": list(used)}
-                self.append(packed(*described(meta, weights)))
+                self.append(*described(meta, weights))
                 self.write_if_due()
 
     def state(self, call: str, step: int, weights: Weights, random: Any = None) -> None:
         """Save the state of a descent between two frames, where it is time."""
         if self.state_is_due(call):
             meta = {"call": call, "kind": "state", "step": step, "random": random}
-            self.append_state(call, packed(*described(meta, weights)))
+            self.append_state(call, *described(meta, weights))
 
     def inside(self, call: str, frames: int, state: Callable[[], State], used: Sequence[float] = ()) -> None:
         """Save the state of a flow or a minimisation that has yielded so many frames, where it is time."""
         if self.state_is_due(call):
             words, arrays = flattened(state())
             meta = {"call": call, "kind": "inside", "frames": frames, "used": list(used), "words": words}
-            self.append_state(call, packed(meta, arrays))
+            self.append_state(call, meta, arrays)
 
     def state_is_due(self, call: str) -> bool:
         """Whether the last state of a call is long ago: each seed has its time, whatever others write."""
         since, _ = self.saved.get(call, (self.begun, 0))
         return self.usable and time.monotonic() - since >= self.seconds
 
-    def append_state(self, call: str, record: bytes) -> None:
+    def append_state(self, call: str, meta: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
         """Write the state of a call, which replaces the one before."""
         with self.lock:
             if not self.usable:
                 return
-            self.append(record)
+            size = self.append(meta, arrays)
             self.replaced += self.saved.get(call, (0.0, 0))[1]
-            self.saved[call] = (time.monotonic(), len(record))
+            self.saved[call] = (time.monotonic(), size)
             self.write(sync=True)
             if self.replaced > REPLACED and self.usable:
                 self.compact()
@@ -186,7 +193,7 @@ class Log:
                 self.pending += waiting
             if self.file is None or not self.usable:
                 return
-            self.file.write(b"".join(self.pending))
+            self.file.write(b"".join(record() for record in self.pending))
             self.file.flush()
             if sync:
                 os.fsync(self.file.fileno())
@@ -214,7 +221,7 @@ class Log:
                 meta, _ = unpacked(content, arrays=False)
                 if last.get((meta.get("call", ""), meta.get("kind", "")), start) == start:
                     moved[start] = (file.tell(), length)
-                    file.write(HEADER.pack(MARK, len(content), zlib.crc32(content)) + content)
+                    file.write(headed(content))
             file.flush()
             os.fsync(file.fileno())
             partial.replace(self.path)
@@ -263,7 +270,7 @@ class Log:
         has not noted as finished, and then all of it is read from here. The next stage removes it."""
         with self.lock, contextlib.suppress(OSError):
             if self.usable and self.file is not None:
-                self.file.write(b"".join(self.pending))
+                self.file.write(b"".join(record() for record in self.pending))
                 self.file.close()
             self.usable = False
 
@@ -298,6 +305,11 @@ def records(file: BinaryIO) -> Iterator[tuple[int, int, bytes]]:
         if len(content) < length or zlib.crc32(content) != check:
             return
         yield start, HEADER.size + length, content
+
+
+def headed(content: bytes) -> bytes:
+    """A record with its header."""
+    return HEADER.pack(MARK, len(content), zlib.crc32(content)) + content
 
 
 def packed(meta: Mapping[str, Any], arrays: Mapping[str, Any]) -> bytes:
