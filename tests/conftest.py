@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
@@ -32,7 +32,7 @@ def pytest_configure() -> None:
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config) -> LoadFileScheduling | None:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling | None:
     """With `-n`, the tests of a file run in one process, unless `--dist` says otherwise: what they share is made once,
     and no process waits while another compiles the same kernel."""
     from xdist.scheduler import LoadFileScheduling
@@ -40,7 +40,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config) -> LoadFileScheduling | N
     if config.getoption("dist") != "load":
         return None
     config.option.loadscopereorder = False
-    return LoadFileScheduling(config)
+    return LoadFileScheduling(config, log)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
