@@ -1,4 +1,4 @@
-"""The kernels that Python calls: compiled by one process at a time, as is what they call apart."""
+"""The kernels that Python calls: compiled by one process at a time, with what they call apart."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["annotated_entry", "entry"]
 def entry(kernel: Any) -> Any:
     """A kernel that Python alone calls: it is compiled, or read from the cache, while no other process does so.
 
-    Two processes that begin together would each compile for a minute what they can share between them.
+    Two processes that begin together would each compile for a minute what one of them can read from the other.
     """
     if not compiles():
         return kernel
@@ -54,9 +54,9 @@ def annotated_entry(kernel: Any) -> Any:
 
 
 def compile_alone(kernel: Any, types: tuple[Any, ...]) -> None:
-    """Compile a kernel and what it calls apart, or read them from the cache, each while no other process does."""
-    from twolayer.kernels.separate import share_separate
+    """Compile a kernel and what it calls apart, or read them from the cache, while no other process does."""
+    from twolayer.kernels.separate import load_separate
 
-    share_separate(kernel.py_func)
-    with only_process(f"{kernel.py_func.__module__}.{kernel.py_func.__qualname__}"):
+    with only_process():
+        load_separate(kernel.py_func)
         kernel.compile(types)

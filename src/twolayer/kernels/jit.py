@@ -117,22 +117,14 @@ def compiles() -> bool:
 
 
 @contextlib.contextmanager
-def only_process(name: str, wait: bool = True) -> Iterator[bool]:
-    """Whether no other process with the same cache is within under this name; by default it waits until that is so.
-
-    At once where there can be no lock.
-    """
-    entered = True
+def only_process() -> Iterator[None]:
+    """Wait until no other process with the same cache is within; at once where there can be no lock."""
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(OSError):
-            folder = Path(settings.CACHE_DIR, "locks")
+            folder = Path(settings.CACHE_DIR)
             folder.mkdir(parents=True, exist_ok=True)
-            file = stack.enter_context((folder / name).open("w"))
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-            except BlockingIOError:
-                entered = False
-        yield entered
+            fcntl.flock(stack.enter_context((folder / "compiling.lock").open("w")), fcntl.LOCK_EX)
+        yield
 
 
 settings: Any = config

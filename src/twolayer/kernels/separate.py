@@ -7,7 +7,6 @@ it by its symbol. For kernels that do enough for a call to cost nothing.
 
 from __future__ import annotations
 
-import functools
 import inspect
 from collections.abc import Callable
 from typing import Any, get_type_hints
@@ -16,10 +15,10 @@ import llvmlite.binding as llvm
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from twolayer.kernels.jit import before_reading, compiles, njit, only_process
+from twolayer.kernels.jit import before_reading, compiles, njit
 from twolayer.kernels.record import numba_type
 
-__all__ = ["load_separate", "separate", "share_separate"]
+__all__ = ["load_separate", "separate"]
 
 KERNELS: dict[Any, Separate] = {}
 """By what kernels call."""
@@ -36,14 +35,6 @@ class Separate:
         self.kernel: Any = njit(**options)(function)
         self.result: Any = None
         self.symbol = self.make_symbol()
-
-    def load_alone(self, wait: bool) -> None:
-        """As `load`, while no other process does so; without waiting, not at all where one does."""
-        if self.result is None:
-            name = f"{self.function.__module__}.{self.function.__qualname__}"
-            with only_process(name, wait) as entered:
-                if entered:
-                    self.load()
 
     def load(self) -> Any:
         """Compile it, or read it from the cache, with what it calls, and make its symbol known; once."""
@@ -101,52 +92,15 @@ def separate(**options: Any) -> Any:
     return decorate
 
 
-def share_separate(function: Any) -> None:
-    """Load what a function calls, and what that calls, each by one process at a time: those that begin together
-    compile different kernels, and read the others from the cache."""
-    waiting = in_order(function)
-    while waiting:
-        before = len(waiting)
-        for kernel in waiting:
-            if all(called.result is not None for called in called_by(kernel.function)):
-                kernel.load_alone(wait=False)
-        waiting = [kernel for kernel in waiting if kernel.result is None]
-        if len(waiting) == before:
-            waiting[0].load_alone(wait=True)
-
-
-def in_order(function: Any) -> list[Separate]:
-    """The kernels that a function needs, each after those that it calls."""
-    found: dict[Separate, None] = {}
-
-    def visit(caller: Any) -> None:
-        for kernel in called_by(caller):
-            if kernel not in found:
-                visit(kernel.function)
-                found[kernel] = None
-
-    visit(function)
-    return list(found)
-
-
 def load_separate(function: Any) -> None:
     """Load what a function calls, and what that calls: code from the cache knows it by its symbol only."""
-    for kernel in called_by(function):
-        kernel.load()
-
-
-@functools.cache
-def called_by(function: Any) -> tuple[Separate, ...]:
-    """The separate kernels that a function calls, by itself or through what is compiled into it."""
-    found: dict[Separate, None] = {}
     for name in function.__code__.co_names:
         called = function.__globals__.get(name)
         kernel = KERNELS.get(called) if callable(called) else None
         if kernel is not None:
-            found[kernel] = None
+            kernel.load()
         elif hasattr(called, "py_func"):
-            found |= dict.fromkeys(called_by(called.py_func))
-    return tuple(found)
+            load_separate(called.py_func)
 
 
 before_reading.append(load_separate)
