@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any
 
 import numpy as np
 
-from twolayer import InstantUpdate, Network, Problem, Weights, dynamics
+from twolayer import InstantUpdate, Problem, Weights, dynamics
 from twolayer.core.arrays import to_host
 from twolayer.core.network import placed_like
-from twolayer.core.saved_state import StateStore
+from twolayer.core.parameters import TrainedParameters
 from twolayer.core.seeds import over_seeds
 from twolayer.core.trajectory import FlowWeights
 
@@ -50,8 +49,6 @@ class Minimize(InstantUpdate):
     stays_in_span = True  # gradients and Newton's steps are combinations of students and teachers
 
     host_reason = "minimize is computed on the host"
-    states: ClassVar[StateStore | None] = None
-    """Where the state of a single seed is saved between iterations."""
 
     def __post_init__(self) -> None:
         if self.weight_decay < 0:
@@ -68,12 +65,6 @@ class Minimize(InstantUpdate):
     def seed_by_seed(self, problem: Problem) -> bool:
         """But where the minimum is known in closed form."""
         return not problem.closed_minimum
-
-    def with_states(self, states: StateStore) -> Self:
-        """The same with a place for its state."""
-        found = copy.copy(self)
-        object.__setattr__(found, "states", states)
-        return found
 
     def update(self, problem: Problem, weights: Weights, random: Sequence[np.random.Generator]) -> Weights:
         """The stationary points, and for each seed what was not reached."""
@@ -96,7 +87,7 @@ class Minimize(InstantUpdate):
     def minimum(self, problem: Problem, weights: Weights) -> tuple[Weights, str]:
         """Where one seed ends, and what it did not reach, or "": problem and weights without a seed axis."""
         objective = TrainedObjective(problem, weights, self.weight_decay)
-        start = objective.vector_of(objective.start)
+        start = objective.packed(objective.start)
         with np.errstate(over="ignore", invalid="ignore"):
             parts = objective.value(start), objective.slope(start), objective.curvature(start)
         if not all(np.isfinite(part).all() for part in parts):
@@ -116,7 +107,7 @@ class Minimize(InstantUpdate):
                 self.states.offer(lambda: {"polished": {"vector": vector, "steps": steps}})
 
         vector = polished(objective, vector, steps, save)
-        return objective.weights(vector), self.shortfall(objective, vector)
+        return objective.unpacked(vector), self.shortfall(objective, vector)
 
     def trusted(self, objective: TrainedObjective, begin: Iterate) -> Any:
         """Where SciPy's trust regions end: exact ones, or by conjugate gradients where the Hessian has rows of zeros,
@@ -133,7 +124,7 @@ class Minimize(InstantUpdate):
             try:
                 return end(begin)
             except (ValueError, np.linalg.LinAlgError):
-                begin = Iterate(objective.vector_of(objective.start), exact=False)
+                begin = Iterate(objective.packed(objective.start), exact=False)
         with np.errstate(divide="ignore", invalid="ignore"):  # a flat direction, which it then leaves
             return end(begin)
 
@@ -160,39 +151,21 @@ class Minimize(InstantUpdate):
         return ""
 
 
-@dataclass(frozen=True)
-class TrainedObjective:
-    """L + (weight_decay/2)(|a|² + |W|²) of one seed as a function of its trained parameters in one vector: hidden
-    weights neuron by neuron, then output weights where they are trained."""
+class TrainedObjective(TrainedParameters):
+    """L + (weight_decay/2)(|a|² + |W|²) of one seed as a function of its trained parameters."""
 
-    problem: Problem
-    start: Weights
-    weight_decay: float
-
-    @property
-    def network(self) -> Network:
-        """The problem's."""
-        return self.problem.network
-
-    def vector_of(self, weights: Weights) -> Any:
-        """The parameters of weights."""
-        trained = [weights.output] if self.network.output == "trained" else []
-        return np.concatenate([weights.hidden.ravel(), *trained])
-
-    def weights(self, vector: Any) -> Weights:
-        """The weights of a vector."""
-        size = self.start.hidden.size
-        output = vector[size:] if self.network.output == "trained" else self.start.output
-        return self.network.with_tied_outputs(Weights(vector[:size].reshape(self.start.hidden.shape), output))
+    def __init__(self, problem: Problem, start: Weights, weight_decay: float) -> None:
+        super().__init__(problem, start)
+        self.weight_decay = weight_decay
 
     def value(self, vector: Any) -> float:
         """The objective."""
-        weights = self.weights(vector)
+        weights = self.unpacked(vector)
         return float(self.problem.loss(weights) + self.problem.penalty(weights, self.weight_decay))
 
     def slope(self, vector: Any) -> Any:
         """Its gradient."""
-        return self.vector_of(self.problem.gradient(self.weights(vector), self.weight_decay))
+        return self.packed(self.problem.gradient(self.unpacked(vector), self.weight_decay))
 
     def steepness(self, vector: Any) -> float:
         """The gradient's norm."""
@@ -200,8 +173,8 @@ class TrainedObjective:
 
     def curvature(self, vector: Any) -> Any:
         """Its Hessian; tied outputs are penalised twice."""
-        decay = self.weight_decay * (2.0 if self.network.output == "tied" else 1.0)
-        matrix = self.problem.hessian(self.weights(vector))
+        decay = self.weight_decay * (2.0 if self.problem.network.output == "tied" else 1.0)
+        matrix = self.problem.hessian(self.unpacked(vector))
         return 0.5 * (matrix + matrix.T) + decay * np.eye(len(vector))
 
 

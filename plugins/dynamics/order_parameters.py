@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Self
 
 import numpy as np
 
 from twolayer import Flow, Loss, Network, Problem, ProblemSpec, Weights, dynamics
 from twolayer.core.arrays import to_host
 from twolayer.core.network import placed_like
-from twolayer.core.saved_state import StateStore
 from twolayer.core.trajectory import Clock, FlowWeights
 from twolayer.population.order_parameters import (
     OrderParameterEquations,
@@ -50,9 +47,6 @@ class OrderParameters(Flow):
 
     stays_in_span = True
     kinds = frozenset()  # none of the code that accelerates flows of weights
-    states: ClassVar[StateStore | None] = None
-    """Where the state of a single seed is saved between steps."""
-
     host_reason = "the equations of order parameters are integrated on the host"
 
     def __post_init__(self) -> None:
@@ -113,12 +107,6 @@ class OrderParameters(Flow):
     def seed_by_seed(self, problem: Problem) -> bool:
         """Yes."""
         return True
-
-    def with_states(self, states: StateStore) -> Self:
-        """The same with a place for its state."""
-        found = copy.copy(self)
-        object.__setattr__(found, "states", states)
-        return found
 
     def trajectory(
         self, problem: Problem, weights: Weights, clock: Clock, random: Sequence[np.random.Generator]

@@ -91,6 +91,8 @@ class Dynamics(ABC):
     host_reason: ClassVar[str] = ""
     instantaneous: ClassVar[bool] = False
     sequential: ClassVar[bool] = False
+    states: ClassVar[StateStore | None] = None
+    """Where the state of a single seed is saved (`with_states`)."""
 
     def clock(self, times: Times) -> Clock:
         """The saved times of this dynamics for a `times` section."""
@@ -156,10 +158,12 @@ class Dynamics(ABC):
         return self.restarts()
 
     def with_states(self, states: StateStore) -> Self:
-        """The same, which saves the state of its next call of `trajectory`, of a single seed, there, and goes on from
-        the one that it finds: for a dynamics that carries more than memory from step to step. It yields all frames
-        again, those before that state of any value: they are in the log. Most have none to save."""
-        return self
+        """The same, which saves the state of its next call of `trajectory`, of a single seed, in its `states`, and
+        goes on from the one that it finds there: for a dynamics that carries more than memory from step to step. It
+        yields all frames again, those before that state of any value: they are in the log. Most have none to save."""
+        found = copy.copy(self)
+        object.__setattr__(found, "states", states)
+        return found
 
     def with_trajectories(
         self, trajectory_of: Callable[[Dynamics], Callable[..., Iterator[Weights]]]

@@ -16,6 +16,7 @@ from scipy.integrate import DOP853, Radau
 
 from twolayer.core.budget import Budget
 from twolayer.core.network import Weights
+from twolayer.core.parameters import TrainedParameters
 from twolayer.core.saved_state import State, StateStore, restore_solver, solver_state
 from twolayer.core.trajectory import FlowWeights
 
@@ -102,27 +103,12 @@ def implicit_flow(
             saved += 1
 
 
-class SmoothSystem:
-    """The trained parameters of one seed as one vector, and the flow's velocity and Jacobian in it."""
+class SmoothSystem(TrainedParameters):
+    """The flow's velocity and Jacobian in the trained parameters of one seed."""
 
     def __init__(self, problem: Any, start: Weights, weight_decay: float) -> None:
-        self.problem, self.weight_decay = problem, weight_decay
-        self.start = problem.network.with_tied_outputs(start)
-        self.trained = problem.network.output == "trained"
-        self.shape = start.hidden.shape
-
-    def packed(self, weights: Weights) -> Any:
-        """Hidden weights neuron by neuron, then output weights where they are trained."""
-        return np.concatenate([weights.hidden.reshape(-1), *([weights.output] if self.trained else [])])
-
-    def unpacked(self, vectors: Any) -> Weights:
-        """The weights of vectors (…, parameter)."""
-        lead, size = vectors.shape[:-1], self.shape[0] * self.shape[1]
-        hidden = vectors[..., :size].reshape(*lead, *self.shape)
-        output = (
-            vectors[..., size:] if self.trained else np.broadcast_to(self.start.output, hidden.shape[:-1])
-        )
-        return self.problem.network.with_tied_outputs(Weights(hidden, output))
+        super().__init__(problem, problem.network.with_tied_outputs(start))
+        self.weight_decay = weight_decay
 
     def floors(self, vector: Any, rtol: float, atol: float) -> Any:
         """The absolute tolerance of each parameter: the relative one of its neuron, so that neurons of 1e-14 grow with

@@ -10,6 +10,7 @@ from scipy.integrate import Radau
 from twolayer.core.arrays import norm
 from twolayer.core.implicit_flow import linear_fall
 from twolayer.core.network import FIXED, TIED, TRAINED, Weights
+from twolayer.core.parameters import TrainedParameters
 from twolayer.core.saved_state import State, state_of
 from twolayer.core.trajectory import FlowWeights
 from twolayer.population.closed_form import Units, unit
@@ -40,13 +41,12 @@ def floor(atol: float, vector: Any) -> float:
     return max(atol, ROUNDING * float(np.abs(vector).max()), 1e-300)
 
 
-class OdeSystem:
-    """The trained parameters of one seed as one vector, and the flow's velocity and Jacobian in it."""
+class OdeSystem(TrainedParameters):
+    """The flow's velocity and Jacobian in the trained parameters of one seed."""
 
     def __init__(self, problem: Any, start: Weights, weight_decay: float) -> None:
-        self.problem, self.start, self.weight_decay = problem, start, weight_decay
-        self.trained = problem.network.output == "trained"
-        self.shape = start.hidden.shape
+        super().__init__(problem, start)
+        self.weight_decay = weight_decay
         self.since = 0.0
         """The time at which |w|² − a² is that of the start."""
         length, output = norm(start.hidden), start.output
@@ -71,20 +71,6 @@ class OdeSystem:
     def restore(self, state: State) -> None:
         """Go on from it."""
         self.since, self.most = state["since"], state["most"]
-
-    def packed(self, weights: Weights) -> Any:
-        """Hidden weights neuron by neuron, then output weights where they are trained."""
-        parts = [weights.hidden.reshape(-1), *([weights.output] if self.trained else [])]
-        return np.concatenate(parts)
-
-    def unpacked(self, vectors: Any) -> Weights:
-        """The weights of vectors (…, parameter)."""
-        lead, size = vectors.shape[:-1], self.shape[0] * self.shape[1]
-        hidden = vectors[..., :size].reshape(*lead, *self.shape)
-        output = (
-            vectors[..., size:] if self.trained else np.broadcast_to(self.start.output, hidden.shape[:-1])
-        )
-        return self.problem.network.with_tied_outputs(Weights(hidden, output))
 
     def hidden(self, vector: Any) -> Any:
         """w of a vector (neuron, feature), a view."""
