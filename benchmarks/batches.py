@@ -2,7 +2,7 @@
 
     python benchmarks/batches.py            # half a minute
 
-One core, float64, relu, fixed outputs; microseconds a seed and step by the process's processor clock, the best of
+One core, float64, relu, fixed outputs; microseconds per seed and step by the process's processor clock, the best of
 several. `normals` is what it takes to draw the inputs alone, without which no step can be done: by the counter of
 `core.counter`, compiled, and by NumPy's generator. `products` is the two matrix products of a step by NumPy's BLAS,
 without anything else.

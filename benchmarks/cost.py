@@ -63,7 +63,7 @@ def problem_of(neurons: int, teachers: int, dimension: int, seeds: int, compiled
 
 
 def step_cost(case: tuple[int, int, int, int], compiled: bool = True, work: float = 1e7) -> float:
-    """Microseconds a seed and step."""
+    """Microseconds per seed and step."""
     neurons, teachers, dimension, seeds = case
     problem, start = problem_of(*case, compiled=compiled)
     units, coordinates = neurons + teachers, min(dimension, neurons + teachers)
@@ -116,7 +116,7 @@ class Curve:
 
 
 def by_neurons() -> list[Curve]:
-    """Microseconds a seed and step by the width."""
+    """Microseconds per seed and step by the width."""
     slow, fast = [2, 4, 8, 16, 32], [2, 4, 8, 15, 16, 24, 32, 64, 128]
     cost = [step_cost((m, 2, m + 2, 16)) for m in fast]
     guide = [24, 128]
@@ -129,13 +129,13 @@ def by_neurons() -> list[Curve]:
 
 
 def by_dimension() -> list[Curve]:
-    """Microseconds a seed and step by the dimension."""
+    """Microseconds per seed and step by the dimension."""
     dimensions = [3, 6, 9, 12, 20, 100, 1_000, 10_000, 100_000, 1_000_000]
     return [Curve("compiled, steps alone", dimensions, [step_cost((10, 2, d, 8)) for d in dimensions])]
 
 
 def by_seeds() -> list[Curve]:
-    """Microseconds a step of all seeds by their number."""
+    """Microseconds per step of all seeds by their number."""
     seeds = [1, 2, 4, 8, 16, 32, 64, 256, 1024]
     return [
         Curve(f"$(m, k) = ({m}, {k})$", seeds, [s * step_cost((m, k, m + k, s)) for s in seeds])
@@ -144,7 +144,7 @@ def by_seeds() -> list[Curve]:
 
 
 def by_frames() -> list[Curve]:
-    """Microseconds a seed and frame of all default metrics."""
+    """Microseconds per seed and frame of all default metrics."""
     frames = [1, 4, 16, 64, 256]
     slow, fast = zip(*(of_metrics("fixed", 16, count) for count in frames), strict=True)
     return [Curve("array code (NumPy)", frames, list(slow), "s--"), Curve("compiled", frames, list(fast))]
@@ -177,10 +177,10 @@ def by_long(explicit: bool, label: str, style: str) -> list[Curve]:
 
 
 PANELS: dict[str, tuple[str, str, str, list[Callable[[], list[Curve]]]]] = {
-    "neurons": ("neurons $m$ ($k = 2$, $d = m + 2$, 16 seeds)", "µs a seed and step", "", [by_neurons]),
-    "dimension": ("dimension $d$ ($m = 10$, $k = 2$, 8 seeds)", "µs a seed and step", "$d = m + k$", [by_dimension]),
-    "seeds": ("seeds (one core)", "µs a step of all seeds", "eight lanes", [by_seeds]),
-    "frames": ("frames (16 seeds of (10, 3, 20))", "µs a seed and frame, default metrics", "", [by_frames]),
+    "neurons": ("neurons $m$ ($k = 2$, $d = m + 2$, 16 seeds)", "µs per seed and step", "", [by_neurons]),
+    "dimension": ("dimension $d$ ($m = 10$, $k = 2$, 8 seeds)", "µs per seed and step", "$d = m + k$", [by_dimension]),
+    "seeds": ("seeds (one core)", "µs per step of all seeds", "eight lanes", [by_seeds]),
+    "frames": ("frames (16 seeds of (10, 3, 20))", "µs per seed and frame, default metrics", "", [by_frames]),
     "horizon": ("horizon $T$", "seconds of gradient flow, one seed", "", [by_horizon]),
     "width": (
         "neurons $m$ ($k = 4$, $d = m$)",
@@ -218,7 +218,7 @@ def draw(found: dict[str, list[Curve]]) -> Figure:
         axes.set_ylim(low, high * 10 ** (0.4 * decades))  # room for the legend
         axes.yaxis.set_minor_formatter(NullFormatter())
         axes.set(xlabel=across, ylabel=up)
-        axes.legend(loc="upper left")
+        axes.legend(loc="upper left", frameon=True, framealpha=1.0, edgecolor="none")  # over the line
     panels[list(PANELS).index("width")].set_xticks(WIDTHS, map(str, WIDTHS), minor=False)
     panels[list(PANELS).index("width")].xaxis.set_minor_formatter(NullFormatter())
     panels[list(PANELS).index("dimension")].set_ylim(0.1, 10)

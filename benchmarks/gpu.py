@@ -84,7 +84,7 @@ def device_of_cupy() -> Any:
 
 
 def on_gpu(cupy: Any, problem: PopulationProblem, start: Weights, steps: int) -> float:
-    """Seconds a seed and step, of the CUDA kernel."""
+    """Seconds per seed and step, of the CUDA kernel."""
     from twolayer.population.cuda_descent import CudaPopulationProblem
 
     there = CudaPopulationProblem(problem.data.mapped(cupy.asarray), problem.network)
@@ -98,7 +98,7 @@ def on_gpu(cupy: Any, problem: PopulationProblem, start: Weights, steps: int) ->
 
 
 def on_cores(problem: PopulationProblem, start: Weights, steps: int) -> float:
-    """Seconds a seed and step, of the compiled kernel on two cores."""
+    """Seconds per seed and step, of the compiled kernel on two cores."""
     from twolayer.population.numba_descent import CompiledPopulationProblem
 
     here = CompiledPopulationProblem(problem.data, problem.network, CORES)
@@ -134,7 +134,7 @@ def near_on_gpu(cupy: Any, calls: tuple[int, ...]) -> float:
 
 
 def batches_on_gpu(cupy: Any, problem: PopulationProblem, start: Weights, steps: int) -> float:
-    """Seconds a seed and step of stochastic descent, of the CUDA kernel."""
+    """Seconds per seed and step of stochastic descent, of the CUDA kernel."""
     from twolayer.population.cuda_descent import CudaPopulationProblem
 
     there = CudaPopulationProblem(problem.data.mapped(cupy.asarray), problem.network)
@@ -149,7 +149,7 @@ def batches_on_gpu(cupy: Any, problem: PopulationProblem, start: Weights, steps:
 
 
 def batches_on_cores(problem: PopulationProblem, start: Weights, steps: int) -> float:
-    """Seconds a seed and step of stochastic descent, of the compiled kernel on two cores."""
+    """Seconds per seed and step of stochastic descent, of the compiled kernel on two cores."""
     from twolayer.population.numba_descent import CompiledPopulationProblem
 
     here = CompiledPopulationProblem(problem.data, problem.network, CORES)
@@ -159,7 +159,7 @@ def batches_on_cores(problem: PopulationProblem, start: Weights, steps: int) -> 
 
 
 def by_jax(problem: PopulationProblem, start: Weights, steps: int) -> dict[str, tuple[float, Any]]:
-    """Seconds a seed and step and the last weights, on JAX's device: by hand, and by `jax.grad`."""
+    """Seconds per seed and step and the last weights, on JAX's device: by hand, and by `jax.grad`."""
     import jax
     from jax import numpy as jnp
     from jax_descent import jax_descent, jax_force, jax_loss
@@ -200,7 +200,7 @@ def main() -> None:
     print(f"{platform.machine()}; {versions()}")
     print(f"{options.seeds} seeds of ({NEURONS}, {TEACHERS}, {DIMENSION})\n")
     print(
-        "| what | ns a seed and step | times the GPU's | wanted | reached | difference |\n|---|---|---|---|---|---|"
+        "| what | ns per seed and step | times the GPU's | wanted | reached | difference |\n|---|---|---|---|---|---|"
     )
     fast = None
     if cupy is not None:
