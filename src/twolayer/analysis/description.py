@@ -32,10 +32,12 @@ def describe(drawing: Drawing, data: Mapping[str, xr.Dataset]) -> dict[str, Any]
 
 
 def source_of(drawing: Drawing) -> dict[str, Any]:
-    """The plugin's file, the function and its line; no folder above `plugins`, which differs between machines."""
+    """The plugin's file, the function and its line; no folder above `plugins` or `papers`, which differs between
+    machines."""
     draw = inspect.unwrap(drawing.draw)
     parts = Path(inspect.getsourcefile(draw) or "").parts
-    first = len(parts) - 1 - parts[::-1].index("plugins") if "plugins" in parts else -2
+    root = next((word for word in ("plugins", "papers") if word in parts), "")
+    first = len(parts) - 1 - parts[::-1].index(root) if root else -2
     return {
         "file": "/".join(parts[first:]),
         "function": draw.__name__,

@@ -15,7 +15,7 @@ import inspect
 import os
 import sys
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -156,12 +156,12 @@ def load(
         found = [
             (file, kind)
             for kind in wanted
-            for pattern in (f"{kind}/*.py", *(f"papers/{paper}/{kind}.py" for paper in sorted(papers)))
+            for pattern in patterns(kind, papers)
             for file in sorted(folder.glob(pattern))
             if not file.name.startswith("_")  # what several plugins of a folder share
         ]
-        for parent, name in {file.parent: module_name(file, folder) for file, _ in found}.items():
-            forget_changed(parent, name.rpartition(".")[0])
+        for home in {home_of(file, folder): None for file, _ in found}:
+            forget_changed(home, package_name(home, folder))
         for file, kind in found:
             add_file(registry, file, folder, kind)
     for entry in installed(search_path()):
@@ -173,6 +173,21 @@ def load(
         else:
             add(registry, module, source, wanted)
     return registry
+
+
+def patterns(kind: str, papers: Iterable[str]) -> Iterator[str]:
+    """Where the plugins of a kind stand below a folder of plugins: a paper's figures in one file, or in a folder of
+    files."""
+    yield f"{kind}/*.py"
+    for paper in sorted(papers):
+        yield f"papers/{paper}/{kind}.py"
+        yield f"papers/{paper}/{kind}/*.py"
+
+
+def home_of(file: Path, folder: Path) -> Path:
+    """The folder whose files a plugin may import: that of its paper, or of its kind."""
+    first, second, *_ = file.relative_to(folder).parts
+    return folder / first / second if first == "papers" else folder / first
 
 
 def search_path() -> tuple[tuple[str, int], ...]:
@@ -214,7 +229,13 @@ def add_file(registry: Registry, file: Path, folder: Path, kind: str) -> None:
 @functools.cache
 def module_name(file: Path, folder: Path) -> str:
     """The name under which a plugin file of a folder is imported."""
-    return ".".join(["twolayer_plugins", root_name(folder), *file.relative_to(folder).with_suffix("").parts])
+    return f"{package_name(file.parent, folder)}.{file.stem}"
+
+
+@functools.cache
+def package_name(place: Path, folder: Path) -> str:
+    """The name of the package that a folder below a folder of plugins is."""
+    return ".".join(["twolayer_plugins", root_name(folder), *place.relative_to(folder).parts])
 
 
 @functools.cache

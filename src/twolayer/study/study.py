@@ -293,8 +293,9 @@ def make_paper(
     and what is changed in them."""
     place = f"papers.{name}"
     for source, reason in registry.failures.items():
-        folder, file = Path(source).parts[-2:] if len(Path(source).parts) > 1 else ("", "")
-        if file == "claims.py" and folder in composed.lineage:
+        *_, above, folder, file = ("", "", *Path(source).parts)
+        paper = folder if file == "claims.py" else above if folder == "claims" else ""
+        if paper in composed.lineage:
             raise ConfigError(f"{place}: its claims cannot be loaded: {source}: {reason}")
     warnings += metrics_left_out(name, composed)
     experiments = {key: planned[f"{name}.{key}"] for key in composed.experiments}

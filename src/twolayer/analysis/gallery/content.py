@@ -236,7 +236,7 @@ def content(
         paper = papers[file.parents[1].name]
         figure = shown_figure(file, paper.name, folder, file in broken)
         source = figure.description.get("source", {"file": "", "function": ""})
-        texts = said.get((Path(source["file"]).parent.name, source["function"]), {})
+        texts = said.get((paper_of(Path(source["file"])), source["function"]), {})
         figure.in_paper, figure.without_claims = texts.get("paper", ""), texts.get("without_claims", "")
         figure.has_config = file.parents[1].joinpath("config.yaml").is_file()
         paper.figures.append(figure)
@@ -244,6 +244,12 @@ def content(
         for figure in paper.figures:
             figure.families = [family for family in paper.families if figure.name in family.figures]
     return list(papers.values())
+
+
+def paper_of(source: Path) -> str:
+    """The paper that a figure is drawn by: its file is `figures.py` in the paper's folder, or in `figures/` there."""
+    folder = source.parent
+    return folder.parent.name if folder.name == "figures" else folder.name
 
 
 def families(paper: str, rows: Sequence[Mapping[str, Any]]) -> Iterator[Family]:
