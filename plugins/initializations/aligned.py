@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from twolayer import FiniteData, InitializationSpec, Network, ProblemSpec, Teacher, Weights, initialization
+from twolayer.core.wording import counted
 from twolayer.population.closed_form import unit
 
 
@@ -44,7 +45,8 @@ class Aligned(InitializationSpec):
         students = sum(len(group) for group in self.projections)
         if students != network.neurons:
             raise ValueError(
-                f"projections: {students} students for {network.neurons} neurons; give one for each"
+                f"projections: {counted(students, 'student')} for {counted(network.neurons, 'neuron')}; give one "
+                "for each"
             )
         teachers, dimension = len(problem.teacher_outputs), problem.size[1] or 0
         if not teachers:
@@ -53,7 +55,8 @@ class Aligned(InitializationSpec):
             )
         if teachers != len(self.projections):
             raise ValueError(
-                f"projections: {len(self.projections)} lists for {teachers} teachers; give one for each, "
+                f"projections: {counted(len(self.projections), 'list')} for {counted(teachers, 'teacher')}; give "
+                "one for each, "
                 "[] where a teacher has no student"
             )
         for index, group in enumerate(self.projections):

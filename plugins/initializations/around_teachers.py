@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from twolayer import InitializationSpec, Network, ProblemSpec, Teacher, Weights, initialization
+from twolayer.core.wording import counted
 from twolayer.population.closed_form import unit
 
 
@@ -66,18 +67,24 @@ class AroundTeachers(InitializationSpec):
             left, right = divmod(network.neurons, teachers)
             if right or not left:
                 raise ValueError(
-                    f"shares: {network.neurons} neurons cannot be dealt evenly to {teachers} teachers; give shares"
+                    f"shares: {counted(network.neurons, 'neuron')} cannot be dealt evenly to "
+                    f"{counted(teachers, 'teacher')}; give "
+                    "shares"
                 )
             if self.mirrored and left % 2:
-                raise ValueError(f"mirrored: {left} students of a teacher make no pairs")
+                raise ValueError(
+                    f"mirrored: {counted(left, 'student')} of a teacher cannot be dealt into pairs"
+                )
         elif len(self.shares) * teachers > network.neurons:
             raise ValueError(
-                f"shares: {len(self.shares)} students for each of {teachers} teachers are more than "
-                f"{network.neurons} neurons"
+                f"shares: {counted(len(self.shares), 'student')} for each of {counted(teachers, 'teacher')}: more "
+                "than "
+                f"{counted(network.neurons, 'neuron')}"
             )
         elif len(self.shares) * teachers < network.neurons and not self.background_neurons > 0:
             raise ValueError(
-                f"background_neurons: {network.neurons - len(self.shares) * teachers} neurons are beyond the shares; "
+                f"background_neurons: {counted(network.neurons - len(self.shares) * teachers, 'neuron')} beyond "
+                "the shares; "
                 "give a scale"
             )
         if self.background_signs == "random" and network.output != "trained":
@@ -86,7 +93,8 @@ class AroundTeachers(InitializationSpec):
             )
         if self.background_orthogonal and teachers >= dimension:
             raise ValueError(
-                f"background_orthogonal: no direction is orthogonal to {teachers} teachers in dimension {dimension}"
+                f"background_orthogonal: no direction is orthogonal to {counted(teachers, 'teacher')} in "
+                f"dimension {dimension}"
             )
         if dimension == 1 and self.angle != 0:
             raise ValueError("angle: no direction is orthogonal to a teacher in 1 dimension; give 0")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from twolayer import FiniteData, InitializationSpec, Network, ProblemSpec, Weights, initialization
+from twolayer.core.wording import counted
 
 
 @initialization("matrix")
@@ -22,7 +23,8 @@ class Matrix(InitializationSpec):
         _, features = problem.size
         if len(self.hidden) != network.neurons:
             raise ValueError(
-                f"hidden: {len(self.hidden)} lists for {network.neurons} neurons; give one for each"
+                f"hidden: {counted(len(self.hidden), 'list')} for {counted(network.neurons, 'neuron')}; give one "
+                "for each"
             )
         for index, vector in enumerate(self.hidden):
             if len(vector) != (len(self.hidden[0]) if features is None else features):
@@ -31,7 +33,8 @@ class Matrix(InitializationSpec):
             raise ValueError("output: trained outputs need a start; give one number for each neuron")
         if self.output is not None and len(self.output) != network.neurons:
             raise ValueError(
-                f"output: {len(self.output)} numbers for {network.neurons} neurons; give one for each"
+                f"output: {counted(len(self.output), 'number')} for {counted(network.neurons, 'neuron')}; give "
+                "one for each"
             )
 
     def draw(self, data: FiniteData, network: Network, random: np.random.Generator) -> Weights:

@@ -10,6 +10,7 @@ import numpy as np
 from twolayer import InitializationSpec, Network, ProblemSpec, Weights, initialization
 from twolayer.core.arrays import norm
 from twolayer.core.output_layer import OutputLayer
+from twolayer.core.wording import counted
 
 
 @initialization("nonnegative_least_squares")
@@ -42,7 +43,7 @@ class NonnegativeLeastSquares(InitializationSpec):
         _, features = problem.size
         if self.subspace is not None and features is not None and self.subspace > features:
             raise ValueError(
-                f"subspace: {self.subspace} directions in dimension {features}; give that or fewer"
+                f"subspace: {counted(self.subspace, 'direction')} in dimension {features}; give that or fewer"
             )
 
     def draw(self, data: Any, network: Network, random: np.random.Generator) -> Weights:

@@ -8,6 +8,7 @@ import numpy as np
 
 from twolayer import InitializationSpec, Network, Weights, initialization
 from twolayer.core.data import Data
+from twolayer.core.wording import counted
 from twolayer.errors import DataError
 from twolayer.storage.netcdf import read_seed
 
@@ -46,11 +47,14 @@ class Split(InitializationSpec):
         hidden, shape = arrays["initial_hidden"], (network.neurons - 1, data.features)
         if hidden.shape != shape:
             raise DataError(
-                f"{self.path}: initial_hidden is {hidden.shape}; a network of {network.neurons} neurons is split "
+                f"{self.path}: initial_hidden is {hidden.shape}; a network of "
+                f"{counted(network.neurons, 'neuron')} is split "
                 f"from (neuron, feature) = {shape}"
             )
         if self.neuron >= len(hidden):
-            raise DataError(f"{self.path}: has {len(hidden)} neurons, and none of number {self.neuron}")
+            raise DataError(
+                f"{self.path}: has {counted(len(hidden), 'neuron')}, and none of number {self.neuron}"
+            )
         parts = np.array([[self.share], [1.0 - self.share]]) * hidden[self.neuron]
         split = np.concatenate([hidden, parts[1:]])
         split[self.neuron] = parts[0]

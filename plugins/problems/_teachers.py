@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from twolayer import FiniteData, Network, ProblemSpec, Teacher
+from twolayer.core.wording import counted
 from twolayer.errors import DataError
 from twolayer.population.closed_form import angles, unit
 
@@ -66,7 +67,9 @@ def check_samples(samples: int | None, dimension: int, loss: str, profile: str) 
 def check_each(key: str, values: Any, count: int) -> None:
     """Refuse a list of another length than there are teachers."""
     if isinstance(values, list) and len(values) != count:
-        raise ValueError(f"{key}: {len(values)} values for {count} teachers; give one for each")
+        raise ValueError(
+            f"{key}: {counted(len(values), 'value')} for {counted(count, 'teacher')}; give one for each"
+        )
 
 
 def for_each(values: float | list[float], count: int) -> Any:

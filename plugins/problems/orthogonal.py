@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from twolayer import FiniteData, ProblemSpec, problem
+from twolayer.core.wording import counted
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,9 @@ class Orthogonal(ProblemSpec):
         for name in ("norms", "targets"):
             values = getattr(self, name)
             if isinstance(values, list) and len(values) != self.samples:
-                raise ValueError(f"{name}: {len(values)} values for {self.samples} samples")
+                raise ValueError(
+                    f"{name}: {counted(len(values), 'value')} for {counted(self.samples, 'sample')}"
+                )
         lowest = self.norms.low if isinstance(self.norms, Uniform) else np.min(self.norms)
         if not lowest > 0:
             raise ValueError(f"norms: must be above 0, are {self.norms!r}")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from twolayer import FiniteData, ProblemSpec, problem
+from twolayer.core.wording import counted
 
 
 @problem("points")
@@ -29,7 +30,9 @@ class Points(ProblemSpec):
         if lengths == {0} and isinstance(self.inputs[0], list):
             raise ValueError("inputs: an input needs at least 1 feature")
         if len(self.inputs) != len(self.targets):
-            raise ValueError(f"targets: {len(self.targets)} targets for {len(self.inputs)} inputs")
+            raise ValueError(
+                f"targets: {counted(len(self.targets), 'target')} for {counted(len(self.inputs), 'input')}"
+            )
 
     @property
     def laws(self) -> frozenset[str]:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from twolayer import FiniteData, Network, ProblemSpec, problem
+from twolayer.core.wording import counted
 from twolayer.errors import DataError
 from twolayer.study.schema import Nested
 
@@ -72,7 +73,9 @@ class SplitData(ProblemSpec):
         share = isinstance(self.held_out, float)
         count = round(self.held_out * samples) if share else int(self.held_out)
         if not 1 <= count < samples:
-            raise ValueError(f"held_out: takes {count} of {samples} samples; must be 1 to {samples - 1}")
+            raise ValueError(
+                f"held_out: takes {count} of {counted(samples, 'sample')}; must be 1 to {samples - 1}"
+            )
         return count
 
     @property
@@ -136,7 +139,7 @@ class SplitData(ProblemSpec):
         for key, part in further.items():
             if part.features != data.features:
                 raise DataError(
-                    f"problem.{key}: has {part.features} features; the training has {data.features}"
+                    f"problem.{key}: has {counted(part.features, 'feature')}; the training has {data.features}"
                 )
         alike = {name: replace(part, loss=data.loss, teacher=None) for name, part in further.items()}
         found: FiniteData = replace(data, further=alike)

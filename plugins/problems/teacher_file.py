@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from twolayer import problem
+from twolayer.core.wording import counted
 from twolayer.errors import DataError
 from twolayer.storage.netcdf import read_seed, shapes_of
 
@@ -61,7 +62,8 @@ class TeacherFile(MadeTeachers):
         vectors = self.vectors(random, seed)
         if vectors.shape[-1] != self.dimension:
             raise DataError(
-                f"{self.path}: teacher_hidden has {vectors.shape[-1]} features; dimension is {self.dimension}"
+                f"{self.path}: teacher_hidden has {counted(vectors.shape[-1], 'feature')}; dimension is "
+                f"{self.dimension}"
             )
         try:
             return self.placed(vectors, self.outputs(seed))

@@ -18,6 +18,7 @@ from snakemake_logger_plugin_twolayer.errors import plain_error
 from snakemake_logger_plugin_twolayer.jobs import Job, Progress
 from snakemake_logger_plugin_twolayer.logs import is_empty, message_of, note_of
 from snakemake_logger_plugin_twolayer.plan import plan_lines
+from twolayer.core.wording import counted
 
 __all__ = ["LogHandler"]
 
@@ -186,7 +187,7 @@ class LogHandler(LogHandlerBase):
     def say_failures(self) -> None:
         """The jobs that failed, each with its message and its log, and those that have something to note."""
         if self.failed:
-            lines = [f"{len(self.failed)} job{'s' if len(self.failed) > 1 else ''} failed:"]
+            lines = [f"{counted(len(self.failed), 'job')} failed:"]
             for job, message in self.failed:
                 lines.append(f"  {job.name()}")
                 lines += [f"      {line}" for line in message.splitlines()]
@@ -194,7 +195,7 @@ class LogHandler(LogHandlerBase):
             self.say("\n".join(lines))
         if self.noted:
             more = len(self.noted) - NOTES
-            lines = [f"{len(self.noted)} job{'s' if len(self.noted) > 1 else ''} left a note:"]
+            lines = [f"{counted(len(self.noted), 'job')} left a note:"]
             for job in self.noted[:NOTES]:
                 lines.append(f"  {job.name()}: {note_of(job.logs)}")
             self.say("\n".join([*lines, *[f"  and {more} more; see their logs"] * (more > 0)]))

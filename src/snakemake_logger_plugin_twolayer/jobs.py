@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from twolayer.core.wording import counted
 from twolayer.training import progress as training
 
 __all__ = ["Job", "Progress"]
@@ -86,7 +87,7 @@ class Progress:
     def line(self, failed: int, width: int | None = None) -> str:
         """`317 of 749 jobs, 2 failed, 2 min left: train zhu2025/rate/neurons=2 at t = 3e+04 (45 %), …`; of jobs only
         the share done where that is wider than `width`, which cuts what is still wider."""
-        parts = [f"{self.finished} of {self.total} jobs"]
+        parts = [f"{self.finished} of {counted(self.total, 'job')}"]
         if failed:
             parts.append(f"{failed} failed")
         states = [(job.name(), job.state()) for job in itertools.islice(self.running.values(), NAMED)]

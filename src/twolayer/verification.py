@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from twolayer.core.wording import counted
 from twolayer.errors import DataError
 from twolayer.storage import checksum, netcdf
 from twolayer.storage.layout import RESULTS, dataset_file
@@ -349,8 +350,8 @@ def report(found: Verification) -> str:
     if lines:
         lines.append("")
     lines.append(
-        f"{found.whole} files are whole and of this config, {len(found.wrong)} are wrong, {len(found.missing)} are "
-        "not there."
+        f"Whole and of this config: {counted(found.whole, 'file')}; wrong: {len(found.wrong)}; not there: "
+        f"{len(found.missing)}."
     )
     lines += list(remedies(found, left))
     return "\n".join(lines)

@@ -99,7 +99,7 @@ def test_the_table_counts_every_verdict(tmp_path: Path) -> None:
     assert printed.endswith("2 claims: 1 hold, 0 fail, 1 not reproduced under this reading, 0 inconclusive")
     assert "not reproduced under this reading: paper.read: so it is" in printed
     file.write_text(json.dumps(rows[:1]))
-    assert table([file]).endswith("1 claims: 1 hold, 0 fail, 0 inconclusive")
+    assert table([file]).endswith("1 claim: 1 hold, 0 fail, 0 inconclusive")
     assert np.isfinite(rows[0]["measured"])
 
 

@@ -211,6 +211,19 @@ def test_labels_of_a_logarithmic_axis_do_not_lie_on_each_other(limits: tuple[flo
         assert all(left.x1 <= right.x0 for left, right in itertools.pairwise(inside))
 
 
+@drawing("theorem", "A function $f'$.", size=(3.0, 2.0))
+def derivative(canvas: Figure, data: Mapping[str, xr.Dataset]) -> None:
+    canvas.subplots().set_ylabel("$f'$")
+
+
+def test_a_prime_leaves_no_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The letters of a PDF with a prime are in a font whose date is before 1970."""
+    outputs = [tmp_path / name for name in ("derivative.pdf", "derivative.png", "derivative.json")]
+    render(derivative, "p.derivative", {}, outputs, style_file())
+    assert b"Cmsy10" in outputs[0].read_bytes()
+    assert not caplog.records
+
+
 def test_upper_limits_do_not_cut_what_was_measured() -> None:
     """Lines and points above the limit raise it; references, and values below it, do not."""
     left, right = Figure().subplots(1, 2)

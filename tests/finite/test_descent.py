@@ -375,7 +375,7 @@ def test_steps_one_by_one_are_the_fused_trajectory() -> None:
 @pytest.mark.parametrize(
     ("values", "until", "message"),
     [
-        ([0.1], [1.0], "until: 1 values need 0 times"),
+        ([0.1], [1.0], "until: 1 value: one gives way to the next at 0 times, not 1"),
         ([0.1, -0.1], [1.0], "values: weight decay is not negative"),
         ([0.1, 0.2, 0.3], [2.0, 1.0], "until: times must increase strictly"),
     ],

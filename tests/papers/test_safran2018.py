@@ -152,7 +152,7 @@ def test_stored_ends_are_those_of_the_seeds_that_were_run() -> None:
     run = next(runs_of("minima", dataset))
     stored = measured.of_pair(classes(), run)
     assert measured.of_ends(classes(), run)["loss"].values == stored["loss"].values[[1]]
-    with pytest.raises(DataError, match=r"2 ends are stored for \(10, 10\), not one for seed 2"):
+    with pytest.raises(DataError, match=r"2 ends stored for \(10, 10\), not one for seed 2"):
         measured.of_ends(classes(), next(runs_of("minima", dataset.assign_coords(seed=[2]))))
 
 

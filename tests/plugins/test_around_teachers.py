@@ -126,9 +126,9 @@ def test_background_neurons_have_its_scale_and_may_be_beside_all_teachers() -> N
         ),
         ({"angle": 0.1, "background_neurons": -1.0}, 4, "background_neurons: must be 0 or above"),
         ({"angle": 0.1}, 5, "shares: 5 neurons cannot be dealt"),
-        ({"angle": 0.1, "mirrored": True}, 6, "mirrored: 3 students of a teacher make no pairs"),
-        ({"angle": 0.1, "shares": [0.5, 0.4, 0.1]}, 4, "shares: 3 students for each of 2 teachers are more"),
-        ({"angle": 0.1, "shares": [1.0]}, 4, "background_neurons: 2 neurons are beyond the shares"),
+        ({"angle": 0.1, "mirrored": True}, 6, "mirrored: 3 students of a teacher cannot be dealt into pairs"),
+        ({"angle": 0.1, "shares": [0.5, 0.4, 0.1]}, 4, "shares: 3 students for each of 2 teachers: more"),
+        ({"angle": 0.1, "shares": [1.0]}, 4, "background_neurons: 2 neurons beyond the shares"),
         (
             {"angle": 0.1, "shares": [1.0], "background_neurons": 0.1, "background_orthogonal": True},
             4,

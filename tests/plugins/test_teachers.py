@@ -73,7 +73,7 @@ def test_aligned_uses_what_the_dimension_allows() -> None:
 
 BAD = {
     "neurons": ({"projections": [[1.0], [1.0]]}, "2 students for 5 neurons"),
-    "teachers": ({"projections": [[1, 1, 1, 1, 1]]}, "1 lists for 2 teachers"),
+    "teachers": ({"projections": [[1, 1, 1, 1, 1]]}, "1 list for 2 teachers"),
     "angle": ({"projections": [[1, 1], [1, 1, 1]], "angle": 1.6}, "must lie in"),
     "none": ({"projections": []}, "at least one student"),
     "against the teacher": (

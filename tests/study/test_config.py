@@ -403,7 +403,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"network": {"neurons": 2, "activation": "rleu"}}, r"\.network\.activation: .* Did you mean 'relu'"),
     (
         {"network": {"neurons": 2, "output": "fixed", "output_values": [1.0]}},
-        r"\.network\.output_values: 1 values for 2",
+        r"\.network\.output_values: 1 value for 2",
     ),
     (
         {"network": {"neurons": 2, "output_values": 2.0}},
@@ -423,7 +423,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"problem": {"name": "points", "inputs": [[1.0], [2.0]], "targets": [1]}},
-        r"\.problem\.targets: 1 targets for 2 inputs",
+        r"\.problem\.targets: 1 target for 2 inputs",
     ),
     (
         {"problem": {"name": "points", "inputs": [[float("nan")]], "targets": [1]}},
@@ -451,7 +451,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"dynamics": {"name": "gradient_flow", "weight_decay": {"values": [1, 2], "until": []}}},
-        r"\.dynamics\.weight_decay\.until: 2 values need 1 times",
+        r"\.dynamics\.weight_decay\.until: 2 values: one gives way to the next at 1 time, not",
     ),
     (
         {"dynamics": {"name": "gradient_flow"}, "times": {"steps": [1]}},

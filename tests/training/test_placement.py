@@ -18,7 +18,7 @@ from twolayer.study.runs import make_experiment
 from twolayer.training.placement import ARRAY_STEP, ARRAY_WORK, KERNEL_WORK
 
 REGISTRY = load()
-SMALL = "are done before a card has started"
+SMALL = "end before a card has started"
 TEACHER = {"name": "gaussian_teacher", "dimension": 20, "teachers": 3}
 SAMPLES = {**TEACHER, "samples": 1024}
 DESCENT = {"name": "gradient_descent", "step_size": 1e-3}
@@ -110,7 +110,7 @@ def test_a_file_tells_its_size(tmp_path: Path) -> None:
     variables = {"inputs": (("sample", "feature"), inputs, {}), "targets": (("sample",), np.ones(3), {})}
     netcdf.write(tmp_path / "small.nc", variables, {})
     found = placed(problem={"name": "file", "path": str(tmp_path / "small.nc")}, seeds=1)
-    assert "1 seeds, 10 neurons and 3 samples is too small" in found.reason
+    assert "1 seed, 10 neurons and 3 samples is too small" in found.reason
 
 
 def test_an_unknown_backend_is_named() -> None:

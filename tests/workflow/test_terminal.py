@@ -102,15 +102,15 @@ def test_a_long_training_says_how_far_it_is(monkeypatch: pytest.MonkeyPatch, tmp
     with written_to(file_of(output)) as show:
         show(State(3.2e5, 0.45, 1.2e-9, 400.0))
         shown.emit(running)
-    line = "0 of 1 jobs, 7 min left: train p/e/default at t = 3.2e+05 (45 %), loss 1.2e-09, 7 min left"
-    short = "0 of 1 jobs, 7 min left: 45% train p/e/default"
+    line = "0 of 1 job, 7 min left: train p/e/default at t = 3.2e+05 (45 %), loss 1.2e-09, 7 min left"
+    short = "0 of 1 job, 7 min left: 45% train p/e/default"
     with written_to(file_of(output)) as show:
         show(State(3.2e5, 0.45, 1.2e-9, 400.0))
         assert shown.progress.line(0) == shown.progress.line(0, len(line)) == line
         assert shown.progress.line(0, 79) == short
         assert shown.progress.line(0, 20) == short[:19] + "…"
     shown.say_progress()
-    assert stream.getvalue().endswith("\r\033[K0 of 1 jobs: train p/e/default")
+    assert stream.getvalue().endswith("\r\033[K0 of 1 job: train p/e/default")
     assert not list(FOLDER.iterdir())
     shown.close()
     assert shown.closed.is_set()

@@ -188,8 +188,8 @@ def test_damage(
 def test_whole(project: Project) -> None:
     """Copied results of this config are whole, though Snakemake knows nothing of them; of one paper too."""
     output = verify(project, status=0)
-    assert output.splitlines()[-1].endswith("0 are wrong, 0 are not there.")
-    assert "0 are wrong" in verify(project, "tiny", status=0)
+    assert output.splitlines()[-1].endswith("wrong: 0; not there: 0.")
+    assert "wrong: 0" in verify(project, "tiny", status=0)
     assert "there is no paper 'tinny'. Did you mean 'tiny'?" in verify(project, "tinny", status=2)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from twolayer import Run, reference
 from twolayer.analysis.labels import marker_of, style_of
+from twolayer.core.wording import counted
 
 from . import measured, theory
 from .theory import paper
@@ -94,7 +95,7 @@ def exits(canvas: Figure, early1: Run, late1: Run, early2: Run, late2: Run, stor
     details=lambda runs: (
         f"p = {runs.config.network.neurons:g}, γ = {measured.rate(measured.by_dimension(runs)[0]):g}, "
         f"Δ = {runs.config.problem.noise:g}, T = {measured.threshold(measured.by_dimension(runs)[0]):g}: means of "
-        f"{runs.seeds} seeds with two standard errors, and the derived law."
+        f"{counted(runs.seeds, 'seed')} with two standard errors, and the derived law."
     ),
     on={"dimension": "dimension"},
     size=(5.5, 2.9),

@@ -42,7 +42,8 @@ def exits(run: Run) -> Any:
     found = run.stop_time.values / neurons(run)
     if not np.isfinite(found).all():
         raise DataError(
-            f"{int((~np.isfinite(found)).sum())} seeds of '{run.experiment}' have not come to the loss"
+            f"not all seeds of '{run.experiment}' ({int(np.isfinite(found).sum())} of {found.size}) have come to "
+            "the loss"
         )
     every = int(run.config.stop.every) if "every" in run.config.stop else 1
     return found - 0.5 * (every - 1) * float(run.config.dynamics.step_size) / neurons(run)

@@ -12,8 +12,8 @@ import numpy as np
 
 from twolayer import Paper, Result, at_least, at_most, close, equivalent, inconclusive
 from twolayer.analysis.intervals import chance_interval, mean_interval, slope_interval
-from twolayer.analysis.labels import counted
 from twolayer.analysis.rates import first_below
+from twolayer.core.wording import counted
 from twolayer.errors import DataError
 
 from . import measured, theory
@@ -402,7 +402,7 @@ def measured_exponent(run: Run, largest: float) -> xr.DataArray:
 )
 def excess_exponent(run: Run) -> Result:
     ratio = (measured_exponent(run, 1e-16) / next(run.by("scale")).blind_exponent).dropna("seed")
-    detail = f"mean of measured/predicted p over the {ratio.size} seeds whose excess is above 1e-13"
+    detail = f"mean of measured/predicted p over {counted(ratio.size, 'seed')} whose excess is above 1e-13"
     if ratio.size < 3:
         return inconclusive(f"{detail}: too few for an interval")
     mean, low, high = mean_interval(ratio.values)

@@ -11,8 +11,9 @@ import numpy as np
 from twolayer import Paper, bands, floored, name_axes, reference
 from twolayer.analysis.drawing import clipped
 from twolayer.analysis.intervals import chance_interval
-from twolayer.analysis.labels import counted, marker_of, style_of, symbol_of, trained_by
+from twolayer.analysis.labels import marker_of, style_of, symbol_of, trained_by
 from twolayer.analysis.runs import Varied
+from twolayer.core.wording import counted
 from twolayer.errors import DataError
 
 from . import measured, theory

@@ -11,6 +11,7 @@ import numpy as np
 
 from twolayer import Result, Run, at_least, at_most, close, inconclusive
 from twolayer.analysis.intervals import chance_interval, standard_score
+from twolayer.core.wording import counted
 from twolayer.errors import DataError
 
 from . import measured, theory
@@ -107,11 +108,12 @@ def growth(runs: Run) -> Result:
 def step(run: Run, counts: Run) -> Result:
     same = next(counts.by("run", dimension=run.config.problem.dimension))
     if run.seeds != same.seeds:
-        raise DataError(f"the starts are not the same: {run.seeds} seeds and {same.seeds}")
+        raise DataError(f"the starts are not the same: {counted(run.seeds, 'seed')} and {same.seeds}")
     first, second = (measured.spurious(each) for each in (run, same))
     differing = int((first.values != second.values).sum())
     detail = (
-        f"{int(first.sum())} and {int(second.sum())} of {run.seeds}; {differing} starts end on another side"
+        f"{int(first.sum())} and {int(second.sum())} of {run.seeds}; {counted(differing, 'start')} on "
+        "another side"
     )
     return at_most(abs(int(first.sum()) - int(second.sum())) / run.seeds, 0.01, detail)
 
@@ -175,13 +177,16 @@ def classes(run: Run, classes: xr.Dataset) -> Results:
     found: dict[str, Result] = {}
     if (judged.values & known).any():
         detail = (
-            f"{int((judged.values & known).sum())} ends in {len(np.unique(place[judged.values & known]))} "
+            f"{counted(int((judged.values & known).sum()), 'end')} in {len(np.unique(place[judged.values & known]))} "
             f"classes; "
-            f"{left} spurious ends have not settled"
+            f"not settled: {counted(left, 'spurious end')}"
         )
         found["known"] = at_most(float(np.abs(apart[judged.values & known]).max()), 1e-12, detail)
     if new.any():
-        detail = f"{int(new.sum())} ends of no stored class, L = {losses}; smallest eigenvalue of the Hessian"
+        detail = (
+            f"{counted(int(new.sum()), 'end')} of no stored class, L = {losses}; smallest eigenvalue of the "
+            "Hessian"
+        )
         found["new"] = at_least(float(measured.curvature(run).values[new].min()), 0.0, detail)
     return found
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from twolayer import Run
 from twolayer.analysis.intervals import chance_interval, standard_score
+from twolayer.core.wording import counted
 from twolayer.errors import DataError
 
 from . import theory
@@ -46,7 +47,7 @@ def of_ends(table: xr.Dataset, run: Run) -> xr.Dataset:
     seeds = run.dataset["seed"].values
     if max(seeds) >= rows.sizes[dimension]:
         raise DataError(
-            f"{rows.sizes[dimension]} ends are stored for {named(run)}, not one for seed {max(seeds)}"
+            f"{counted(rows.sizes[dimension], 'end')} stored for {named(run)}, not one for seed {max(seeds)}"
         )
     return rows.isel({dimension: seeds})
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from twolayer import Result, Run, at_least, at_most, close
 from twolayer.analysis.intervals import chance_interval, standard_score
+from twolayer.core.wording import counted
 from twolayer.errors import DataError
 
 from . import measured, theory
@@ -66,7 +67,7 @@ def norm_sums(run: Run) -> Results:
     if not chosen.any():
         return {}
     excess = (measured.norm_sum(run) - measured.teachers(run)).where(chosen)
-    return {"Σ|w| − k": at_most(excess, 0.0, f"{int(chosen.sum())} ends")}
+    return {"Σ|w| − k": at_most(excess, 0.0, counted(int(chosen.sum()), "end"))}
 
 
 # ---- the stored minima ----
@@ -86,7 +87,9 @@ of_minima = partial(paper.claim, figures=["norms"])
 )
 def stored(authors_classes: xr.Dataset) -> Results:
     rows = measured.spurious(authors_classes)
-    detail = f"{rows.sizes['minimum']} classes of {int(rows['count'].sum())} ends"
+    detail = (
+        f"{counted(rows.sizes['minimum'], 'class', 'classes')} of {counted(int(rows['count'].sum()), 'end')}"
+    )
     return {
         "λ_min": at_least(float(rows["lowest_eigenvalue"].min()), 0.0, detail),
         "Σ|w| − k": at_most(float((rows["norm_sum"] - rows["teachers"]).max()), 0.0, detail),

@@ -8,6 +8,7 @@ import numpy as np
 
 from twolayer import Run, bands, floored, name_axes, reference
 from twolayer.analysis.labels import marker_of, style_of
+from twolayer.core.wording import counted
 
 from . import measured, theory
 from .theory import paper
@@ -27,7 +28,7 @@ PRINTED = {20: (19.98, 8), 50: (49.992, 10), 100: (99.996, 10)}
     "global minimum is below $k$.",
     details=lambda runs, authors_classes: (
         "Filled: ends that the authors stored, on the abscissae of the printed figure, in 8 bins (k = 20) or 10 over "
-        f"their range, as there. Line: descents run again from {runs.seeds} other starts, "
+        f"their range, as there. Line: descents run again from {counted(runs.seeds, 'other start')}, "
         f"k = {runs.config.problem.teachers:g}."
     ),
     on={"figure1": ("loss", "hidden_norm")},
@@ -156,7 +157,8 @@ def global_minima(canvas: Figure, theorem3: Run, shared: Run) -> None:
     "theorem",
     "Conjecture 12: around $v/m$ the curvature along a displacement $g$ is at least that of the bound.",
     details=lambda runs: (
-        f"{runs.seeds} draws each of g at right angles to w̃ = v/m, m students for each of k teachers; mirrored: in "
+        f"{counted(runs.seeds, 'draw')} each of g at right angles to w̃ = v/m, m students for each of k teachers; "
+        "mirrored: in "
         "pairs ±g, so that all sums are 0. "
         "Below 0 the conjecture would fail."
     ),
@@ -231,7 +233,8 @@ def splitting(canvas: Figure, runs: Run) -> None:
     "the flipped one another spurious minimum.",
     details=lambda runs: (
         "Loss by time from the minimum 1 + (k − 1) with one student split in halves, noise "
-        f"{runs.config.initialization.noise:g}; median and range of {runs.seeds} draws. Solid: split near its "
+        f"{runs.config.initialization.noise:g}; median and range of {counted(runs.seeds, 'draw')}. Solid: split "
+        "near its "
         "teacher; dashed: the flipped student. Grey: the spurious minima of (k, k + 1) that Safran and "
         f"Shamir 2018 stored for k = {', '.join(map(str, theory.SPLIT_ENDS))}."
     ),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from twolayer import Run
+from twolayer.core.wording import counted
 from twolayer.errors import DataError
 
 from . import theory
@@ -56,7 +57,7 @@ def of_ends(classes: xr.Dataset, run: Run) -> xr.Dataset:
     rows, seeds = of_size(classes, teachers(run)), run.dataset["seed"].values
     if max(seeds) >= rows.sizes["minimum"]:
         raise DataError(
-            f"{rows.sizes['minimum']} ends are stored for k = {teachers(run)}, not one for seed {max(seeds)}"
+            f"{counted(rows.sizes['minimum'], 'end')} stored for k = {teachers(run)}, not one for seed {max(seeds)}"
         )
     return rows.isel(minimum=seeds)
 

@@ -12,6 +12,7 @@ from twolayer.analysis.drawing import show_all
 from twolayer.analysis.intervals import mean_interval
 from twolayer.analysis.labels import marker_of, style_of, symbol_of, trained_by
 from twolayer.analysis.rates import local_slope, power_slope, within_trust
+from twolayer.core.wording import counted
 from twolayer.errors import DataError
 from twolayer.population.asymptotics import (
     gradient_limit,
@@ -516,7 +517,7 @@ def cubic_runs(runs: Run) -> list[Run]:
 def drawn_of(name: str, runs: Run) -> str:
     """`Xu and Du 2023 (9 of 12 runs)`."""
     every = list(runs.by("run"))
-    return f"{SOURCES.get(name, name)} ({len(cubic_runs(runs))} of {len(every)} runs)"
+    return f"{SOURCES.get(name, name)} ({len(cubic_runs(runs))} of {counted(len(every), 'run')})"
 
 
 @paper.figure(

@@ -10,7 +10,7 @@ import numpy as np
 
 from twolayer import Run
 from twolayer.analysis.intervals import mean_interval
-from twolayer.analysis.labels import counted
+from twolayer.core.wording import counted
 from twolayer.errors import DataError
 
 from . import theory

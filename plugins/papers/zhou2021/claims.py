@@ -10,10 +10,10 @@ import numpy as np
 
 from twolayer import Result, Run, above, at_least, at_most, close, equivalent, inconclusive
 from twolayer.analysis.intervals import difference_interval, mean_interval, slope_interval
-from twolayer.analysis.labels import counted
 from twolayer.analysis.rates import along_time, decay_rate
 from twolayer.analysis.starts import same_start
 from twolayer.analysis.teachers import in_plane
+from twolayer.core.wording import counted
 
 from . import measured, theory
 from .theory import paper

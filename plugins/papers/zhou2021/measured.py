@@ -10,6 +10,7 @@ import numpy as np
 
 from twolayer.analysis.rates import along_time, first_below, power_slope, within_trust
 from twolayer.analysis.teachers import teachers_of
+from twolayer.core.wording import counted
 from twolayer.errors import DataError
 
 from . import theory
@@ -74,7 +75,9 @@ def bisected(run: Any) -> float:
     """Δ of two unit teachers whose bisector is the best single line; DataError of others."""
     sizes = lengths(run)
     if len(sizes) != 2 or np.abs(sizes - 1.0).max() > 1e-12:
-        raise DataError(f"is about two teachers of norm 1; '{run.experiment}' has {len(sizes)} others")
+        raise DataError(
+            f"is about two teachers of norm 1; '{run.experiment}' has {counted(len(sizes), 'other')}"
+        )
     delta = theory.smallest_angle(teacher_weights(run))
     if delta > theory.WIDEST_BISECTOR:
         raise DataError(

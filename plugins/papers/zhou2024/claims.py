@@ -13,6 +13,7 @@ from twolayer.analysis.intervals import median_interval
 from twolayer.analysis.rates import log_slope
 from twolayer.analysis.starts import same_start
 from twolayer.analysis.teachers import teachers_of
+from twolayer.core.wording import counted
 from twolayer.errors import DataError
 from twolayer.population.closed_form import unit
 
@@ -234,7 +235,10 @@ def align_or_vanish(run: Run) -> Result:
     right = np.sign(last.mass) == np.sign(masses)[last.closest_teacher.astype(int)]
     aligned, vanished = (last.teacher_angle < 1e-6) & right, np.abs(last.mass) < 1e-6
     share = float((aligned | vanished).mean())
-    detail = f"of {last.mass.size} neurons: {int((aligned & ~vanished).sum())} aligned with the right sign to 1e-6, "
+    detail = (
+        f"of {counted(last.mass.size, 'neuron')}: {int((aligned & ~vanished).sum())} aligned with the right "
+        "sign to 1e-6, "
+    )
     detail += f"{int(vanished.sum())} of mass below 1e-6"
     return at_least(share, 1.0, detail) if measured.trained(run) else at_most(share, 0.5, detail)
 
@@ -419,7 +423,7 @@ def first_step(run: Run) -> Result:
     energy = dimension * run.off_span_energy.isel(time=-1).values.ravel()
     exact = dimension * float(np.median(theory.off_span_energies(dimension, coefficients, 40000)))
     middle, low, high = median_interval(energy)
-    detail = f"median of energy × d over {energy.size} directions, mean {energy.mean():.3f}"
+    detail = f"median of energy × d over {counted(energy.size, 'direction')}, mean {energy.mean():.3f}"
     return equivalent(middle, exact, (low, high), 0.2 * exact, detail)
 
 

@@ -12,6 +12,7 @@ from twolayer import Run, bands, facets, name_axes, reference
 from twolayer.analysis.drawing import show_all
 from twolayer.analysis.labels import QUANTITIES, marker_of, style_of
 from twolayer.analysis.teachers import teachers_of
+from twolayer.core.wording import counted
 from twolayer.errors import DataError
 from twolayer.population.closed_form import unit
 
@@ -468,7 +469,8 @@ def first_step_details(steps: Run, one: Run) -> str:
     """What was drawn of each run."""
     directions = steps.off_span_energy.sizes["neuron"] * steps.seeds
     return (
-        f"From up to {directions} directions for each d. a: energy outside the teachers' span, times d: median, "
+        f"From up to {counted(directions, 'direction')} for each d. a: energy outside the teachers' span, times "
+        "d: median, "
         "quartiles, 5th and 95th percentile; pale: the median by the closed form. b: each entry of the step against "
         "its closed form and "
         f"its linear part, d = {one.config.problem.dimension}."

@@ -21,7 +21,7 @@ from twolayer import (
     within_trust,
 )
 from twolayer.analysis.intervals import chance_interval, difference_interval, mean_interval, median_interval
-from twolayer.analysis.labels import counted
+from twolayer.core.wording import counted
 from twolayer.population.asymptotics import gradient_limit, pair_constant
 
 from . import measured, theory

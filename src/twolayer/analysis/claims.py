@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from twolayer.analysis.comparison import Result, by_case, inconclusive
+from twolayer.core.wording import counted
 from twolayer.errors import DataError
 from twolayer.storage.verify import runs_digest
 
@@ -196,7 +197,7 @@ def total(rows: Iterable[Mapping[str, Any]]) -> str:
     parts = [
         f"{count[verdict]} {text}" for verdict, text in VERDICTS.items() if count[verdict] or text in ALWAYS
     ]
-    return f"{count.total()} claims: {', '.join(parts)}"
+    return f"{counted(count.total(), 'claim')}: {', '.join(parts)}"
 
 
 def bounded(row: Mapping[str, Any]) -> str:

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from twolayer.core.wording import counted
+
 if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.figure import Figure
@@ -177,7 +179,7 @@ def run_summary(dataset: xr.Dataset) -> str:
         "dtype": first["dtype"],
     }
     parts = [text for key, text in sections.items() if text and key not in swept]
-    parts.append(f"{len(first['seeds'])} seed{'s' if len(first['seeds']) > 1 else ''}")
+    parts.append(counted(len(first["seeds"]), "seed"))
     for word, values in swept.items():
         distinct = list(dict.fromkeys(values))
         ends = distinct if len(distinct) < 4 else [distinct[0], "…", distinct[-1]]

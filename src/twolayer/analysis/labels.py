@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["LINES", "QUANTITIES", "axis_label", "counted", "marker_of", "style_of", "symbol_of", "trained_by"]
+__all__ = ["LINES", "QUANTITIES", "axis_label", "marker_of", "style_of", "symbol_of", "trained_by"]
 
 QUANTITIES = {
     "loss": "loss $L$",
@@ -54,11 +54,6 @@ USUAL = {
 }  # fmt: skip
 """The style of whole numbers that are often swept, whatever they are sizes of: those of 1, 2, 5, 10, 20, … and of
 1, 2, 4, 8, … differ."""
-
-
-def counted(count: int, noun: str) -> str:
-    """`1 seed`, `3 seeds`."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def trained_by(run: Any) -> str:

@@ -30,6 +30,7 @@ from twolayer.analysis.runs import (
 )
 from twolayer.core.registration import mark
 from twolayer.core.trajectory import MARKS
+from twolayer.core.wording import counted
 from twolayer.errors import DataError
 
 if TYPE_CHECKING:
@@ -310,7 +311,9 @@ def refuse_number(draw: Callable[..., Any], usual: Sequence[str], planned: Mappi
     """A DataError where a figure is given more or fewer experiments than it takes."""
     kinds = {parameter.kind for parameter in inspect.signature(draw).parameters.values()}
     if len(planned) != len(usual) and inspect.Parameter.VAR_POSITIONAL not in kinds:
-        raise DataError(f"is drawn from {len(usual)} experiments ({', '.join(usual)}), not {len(planned)}")
+        raise DataError(
+            f"is drawn from {counted(len(usual), 'experiment')} ({', '.join(usual)}), not {len(planned)}"
+        )
 
 
 def refuse_missing(

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from twolayer.core.wording import counted
+
 __all__ = ["clean", "list_", "new", "plugins", "schema", "show", "verify"]
 
 
@@ -90,4 +92,4 @@ def clean(options: argparse.Namespace) -> None:
     if not found:
         print("There is no folder that the config does not ask for.")
     elif not options.yes:
-        print(f"{len(found)} folders that the config does not ask for: twolayer clean --yes removes them.")
+        print(f"The config does not ask for {counted(len(found), 'folder')}: remove by twolayer clean --yes.")

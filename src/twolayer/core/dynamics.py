@@ -19,6 +19,7 @@ from twolayer.core.problem_spec import ProblemSpec
 from twolayer.core.saved_state import StateStore
 from twolayer.core.times import Times
 from twolayer.core.trajectory import Clock, FlowWeights, WeightsWithMemory
+from twolayer.core.wording import counted
 from twolayer.errors import TrainingError
 
 __all__ = ["Descent", "Dynamics", "Flow", "InstantUpdate", "WeightDecay", "check_steps"]
@@ -34,8 +35,8 @@ class WeightDecay:
     def __post_init__(self) -> None:
         if len(self.until) != len(self.values) - 1:
             raise ValueError(
-                f"until: {len(self.values)} values need {len(self.values) - 1} times at which one gives way "
-                f"to the next, not {len(self.until)}"
+                f"until: {counted(len(self.values), 'value')}: one gives way to the next at "
+                f"{counted(len(self.values) - 1, 'time')}, not {len(self.until)}"
             )
         if any(value < 0 for value in self.values):
             raise ValueError(f"values: weight decay is not negative, as in {self.values}")

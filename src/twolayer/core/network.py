@@ -15,6 +15,7 @@ from array_api_compat import device
 
 from twolayer.core.activation import Activation
 from twolayer.core.arrays import array_namespace, norm
+from twolayer.core.wording import counted
 
 __all__ = ["FIXED", "OUTPUTS", "TIED", "TRAINED", "Network", "OutputMode", "Weights", "placed_like"]
 
@@ -108,7 +109,9 @@ class Network:
             raise ValueError(f"neurons: a network has at least 1 neuron, not {self.neurons}")
         if isinstance(self.output_values, list) and len(self.output_values) != self.neurons:
             raise ValueError(
-                f"output_values: {len(self.output_values)} values for {self.neurons} neurons; give one for each"
+                f"output_values: {counted(len(self.output_values), 'value')} for "
+                f"{counted(self.neurons, 'neuron')}; give one for "
+                "each"
             )
         if self.output != "fixed" and self.output_values != 1.0:
             raise ValueError(f"output_values: only with 'output: fixed', here it is '{self.output}'")

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 
 from twolayer.analysis import claims
+from twolayer.core.wording import counted
 from twolayer.errors import ConfigError, unknown_name
 from twolayer.reports.states import datasets_of, experiment_state, figure_state, files_of
 from twolayer.storage.layout import RESULTS
@@ -32,7 +33,7 @@ def figure_report(study: Study, name: str) -> str:
     for key in figure.experiments:
         experiment = study.experiment(paper_name, key)
         lines.append(
-            f"  experiment {key} ({experiment_state(study, experiment)}), {len(experiment.runs)} runs"
+            f"  experiment {key} ({experiment_state(study, experiment)}), {counted(len(experiment.runs), 'run')}"
         )
         if key in paper.changes:
             lines.append(f"    changed from the paper: {paper.changes[key]}")

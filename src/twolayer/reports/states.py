@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from twolayer.analysis import claims
+from twolayer.core.wording import counted
 from twolayer.storage.layout import RESULTS, dataset_file
 from twolayer.storage.verify import why_stale
 from twolayer.study.runs import Experiment, PlannedRun
@@ -29,10 +30,11 @@ def experiment_state(study: Study, experiment: Experiment) -> str:
             return "measured, not yet gathered"
         stale = why_stale(path, "dataset", runs, study.code("gather"))
         return f"dataset {stale}" if stale else "up to date"
+    runs_in_all = counted(len(experiment.runs), "run")
     if set(states) == {"missing"}:
-        return "missing" if not fresh else f"{states['missing']} of {len(experiment.runs)} runs missing"
+        return "missing" if not fresh else f"{states['missing']} of {runs_in_all} missing"
     reason, count = next(item for item in states.most_common() if item[0] != "missing")
-    return f"{count} of {len(experiment.runs)} runs to be made again: {reason}"
+    return f"{count} of {runs_in_all} to be made again: {reason}"
 
 
 def run_state(study: Study, run: PlannedRun) -> str:

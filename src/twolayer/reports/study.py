@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from twolayer.core.wording import counted
 from twolayer.reports.states import claims_state, experiment_state, figure_state
 from twolayer.study.runs import Experiment
 from twolayer.study.study import Study
@@ -27,7 +28,7 @@ def study_report(study: Study) -> str:
         width = max(map(len, (*paper.experiments, *paper.figures, "")))
         for experiment in paper.experiments.values():
             runs, seeds = len(experiment.runs), seeds_of(experiment)
-            size = f"{runs} run{'s' * (runs > 1)} of {seeds} seed{'s' * (seeds > 1)}"
+            size = f"{counted(runs, 'run')} of {counted(seeds, 'seed')}"
             state = states[paper.name, experiment.name]
             idle = ", and nothing asks for it" if state == "missing" and experiment.name not in used else ""
             lines.append(f"    {experiment.name:{width}}  {size}: {state}{idle}")
@@ -53,7 +54,7 @@ def sources_remark(states: Mapping[tuple[str, str], str], paper: str, experiment
     if not old:
         return ""
     shown = ", ".join(old[:3]) + ", …" * (len(old) > 3)
-    return f", of {len(old)} experiment{'s' * (len(old) > 1)} not up to date: {shown}"
+    return f", of {counted(len(old), 'experiment')} not up to date: {shown}"
 
 
 def seeds_of(experiment: Experiment) -> int:

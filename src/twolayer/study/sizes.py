@@ -11,6 +11,7 @@ import yaml
 from twolayer.core.initialization import InitializationSpec
 from twolayer.core.network import Network
 from twolayer.core.problem_spec import ProblemSpec
+from twolayer.core.wording import counted
 from twolayer.errors import ConfigError
 
 __all__ = ["in_words", "refuse_deep", "refuse_frames", "refuse_runs", "refuse_unfolded"]
@@ -52,7 +53,9 @@ def refuse_frames(
     needed = 8 * seeds * frames * network.neurons * ((features or 0) + 1)
     if needed > MOST_BYTES:
         raise ConfigError(
-            f"{where}: {frames} saved times of {seeds} seeds with {network.neurons} neurons in {features} features "
+            f"{where}: {counted(frames, 'saved time')} of {counted(seeds, 'seed')} with "
+            f"{counted(network.neurons, 'neuron')} in "
+            f"{counted(features or 0, 'feature')} "
             f"are {in_words(needed)} of weights; a run saves at most {in_words(MOST_BYTES)}: ask for fewer times, or "
             "for fewer seeds a run"
         )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from twolayer.analysis.labels import counted
+from twolayer.core.wording import counted
 from twolayer.errors import ConfigError, unknown_name
 from twolayer.study.merge import merge_papers, read_config
 from twolayer.study.schema import number

@@ -13,6 +13,7 @@ from twolayer.core.dynamics import Dynamics
 from twolayer.core.network import Weights
 from twolayer.core.problem import data_of
 from twolayer.core.trajectory import Clock
+from twolayer.core.wording import counted
 
 __all__ = []
 
@@ -43,7 +44,7 @@ def blown_up(loss: Any, clock: Clock, seeds: Sequence[int]) -> tuple[str, ...]:
 def first_of(notes: Sequence[str], what: str) -> tuple[str, ...]:
     """The first notes on seeds, one for each, and how many there are more, of which it says what they did."""
     more = len(notes) - DETAILED
-    return (*notes[:DETAILED], *[f"{more} further seed{'s' * (more > 1)} {what}"] * (more > 0))
+    return (*notes[:DETAILED], *[f"{counted(more, 'further seed')} {what}"] * (more > 0))
 
 
 TOO_LARGE = "the weights that it starts from are too large for it"
@@ -200,7 +201,8 @@ def diagnose(
     if len(found) > DETAILED:
         later = diverged[list(found)[DETAILED:]]
         notes.append(
-            f"{len(later)} further seeds diverged, at steps {later.min()} to {later.max()}: diverged_step has that of "
+            f"{counted(len(later), 'further seed')} diverged, at steps {later.min()} to {later.max()}: "
+            "diverged_step has that of "
             "each. Frames from there on are NaN."
         )
     return diverged, tuple(notes)

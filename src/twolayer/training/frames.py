@@ -12,6 +12,7 @@ import numpy as np
 from twolayer.core.arrays import to_host
 from twolayer.core.dynamics import Dynamics
 from twolayer.core.network import Weights
+from twolayer.core.wording import counted
 from twolayer.errors import PluginError
 from twolayer.storage.scratch import PartedArray, ScratchArray
 
@@ -26,7 +27,9 @@ def kept(frame: Any, start: Weights, dynamics: Dynamics, index: int, frames: int
     `frames`, or not of the shape of the start."""
     where = f"dynamics {type(dynamics).__name__}"
     if index == frames:
-        raise PluginError(f"{where}: yields more than {frames} frames; must yield one for each saved time")
+        raise PluginError(
+            f"{where}: yields more than {counted(frames, 'frame')}; must yield one for each saved time"
+        )
     for name in ("hidden", "output"):
         shape, wanted = getattr(getattr(frame, name, None), "shape", None), getattr(start, name).shape
         if shape != wanted:

@@ -12,6 +12,7 @@ from typing import Any
 from twolayer.core.dynamics import Dynamics
 from twolayer.core.problem_spec import ProblemSpec
 from twolayer.core.times import Times
+from twolayer.core.wording import counted
 
 __all__ = ["HOST", "Placement", "placement"]
 
@@ -64,7 +65,7 @@ def too_small(run: Mapping[str, Any], problem: ProblemSpec, dynamics: Dynamics) 
     m, (samples, dimension) = int(run["network"]["neurons"]), problem.size
     samples = dynamics.samples_per_step or samples
     teachers = len(problem.teacher_outputs)
-    few = f"{steps} steps of {seeds} seeds are done before a card has started"
+    few = f"{counted(steps, 'step')} of {counted(seeds, 'seed')} end before a card has started"
     if dimension is None or (samples is None and not teachers):
         return ""
     if samples is None:
@@ -72,5 +73,9 @@ def too_small(run: Mapping[str, Any], problem: ProblemSpec, dynamics: Dynamics) 
         return few if seeds * steps * m * units * min(dimension, units) < KERNEL_WORK else ""
     step = seeds * m * samples * dimension
     if step < ARRAY_STEP:
-        return f"a step of {seeds} seeds, {m} neurons and {samples} samples is too small for a card"
+        return (
+            f"a step of {counted(seeds, 'seed')}, {counted(m, 'neuron')} and {counted(samples, 'sample')} is too "
+            "small "
+            "for a card"
+        )
     return few if steps * step < ARRAY_WORK else ""

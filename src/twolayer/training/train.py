@@ -20,6 +20,7 @@ from twolayer.core.progress import reached
 from twolayer.core.seeds import over_seeds, random_of
 from twolayer.core.times import Times
 from twolayer.core.trajectory import STOP_REASONS, Clock, Trajectory
+from twolayer.core.wording import counted
 from twolayer.errors import PluginError
 from twolayer.storage.scratch import ScratchArray, parts_of
 from twolayer.training import precision
@@ -147,7 +148,8 @@ def train(
             frames, forks, stalls = stopped.frames, stopped.forks, stopped.stalls
         if len(frames) < len(clock.time):
             raise PluginError(
-                f"dynamics {type(dynamics).__name__}: yields {len(frames)} frames; must yield {len(clock.time)}, one "
+                f"dynamics {type(dynamics).__name__}: yields {counted(len(frames), 'frame')}; must yield "
+                f"{len(clock.time)}, one "
                 "for each saved time, the start first"
             )
         loss = losses(on_host, frames)  # they overflow before the weights do
