@@ -45,8 +45,8 @@ class Aligned(InitializationSpec):
         students = sum(len(group) for group in self.projections)
         if students != network.neurons:
             raise ValueError(
-                f"projections: {counted(students, 'student')} for {counted(network.neurons, 'neuron')}; give one "
-                "for each"
+                f"projections: {counted(students, 'student')} for {counted(network.neurons, 'neuron')}; "
+                "give one for each"
             )
         teachers, dimension = len(problem.teacher_outputs), problem.size[1] or 0
         if not teachers:
@@ -55,9 +55,8 @@ class Aligned(InitializationSpec):
             )
         if teachers != len(self.projections):
             raise ValueError(
-                f"projections: {counted(len(self.projections), 'list')} for {counted(teachers, 'teacher')}; give "
-                "one for each, "
-                "[] where a teacher has no student"
+                f"projections: {counted(len(self.projections), 'list')} for {counted(teachers, 'teacher')}; "
+                "give one for each, [] where a teacher has no student"
             )
         for index, group in enumerate(self.projections):
             corners = max(len(group) - 1, 0)

@@ -68,8 +68,7 @@ class AroundTeachers(InitializationSpec):
             if right or not left:
                 raise ValueError(
                     f"shares: {counted(network.neurons, 'neuron')} cannot be dealt evenly to "
-                    f"{counted(teachers, 'teacher')}; give "
-                    "shares"
+                    f"{counted(teachers, 'teacher')}; give shares"
                 )
             if self.mirrored and left % 2:
                 raise ValueError(
@@ -77,15 +76,13 @@ class AroundTeachers(InitializationSpec):
                 )
         elif len(self.shares) * teachers > network.neurons:
             raise ValueError(
-                f"shares: {counted(len(self.shares), 'student')} for each of {counted(teachers, 'teacher')}: more "
-                "than "
-                f"{counted(network.neurons, 'neuron')}"
+                f"shares: {counted(len(self.shares), 'student')} for each of {counted(teachers, 'teacher')}: "
+                f"more than {counted(network.neurons, 'neuron')}"
             )
         elif len(self.shares) * teachers < network.neurons and not self.background_neurons > 0:
             raise ValueError(
-                f"background_neurons: {counted(network.neurons - len(self.shares) * teachers, 'neuron')} beyond "
-                "the shares; "
-                "give a scale"
+                f"background_neurons: {counted(network.neurons - len(self.shares) * teachers, 'neuron')} "
+                "beyond the shares; give a scale"
             )
         if self.background_signs == "random" and network.output != "trained":
             raise ValueError(

@@ -23,8 +23,8 @@ class Matrix(InitializationSpec):
         _, features = problem.size
         if len(self.hidden) != network.neurons:
             raise ValueError(
-                f"hidden: {counted(len(self.hidden), 'list')} for {counted(network.neurons, 'neuron')}; give one "
-                "for each"
+                f"hidden: {counted(len(self.hidden), 'list')} for {counted(network.neurons, 'neuron')}; "
+                "give one for each"
             )
         for index, vector in enumerate(self.hidden):
             if len(vector) != (len(self.hidden[0]) if features is None else features):
@@ -33,8 +33,8 @@ class Matrix(InitializationSpec):
             raise ValueError("output: trained outputs need a start; give one number for each neuron")
         if self.output is not None and len(self.output) != network.neurons:
             raise ValueError(
-                f"output: {counted(len(self.output), 'number')} for {counted(network.neurons, 'neuron')}; give "
-                "one for each"
+                f"output: {counted(len(self.output), 'number')} for {counted(network.neurons, 'neuron')}; "
+                "give one for each"
             )
 
     def draw(self, data: FiniteData, network: Network, random: np.random.Generator) -> Weights:

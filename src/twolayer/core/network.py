@@ -110,8 +110,7 @@ class Network:
         if isinstance(self.output_values, list) and len(self.output_values) != self.neurons:
             raise ValueError(
                 f"output_values: {counted(len(self.output_values), 'value')} for "
-                f"{counted(self.neurons, 'neuron')}; give one for "
-                "each"
+                f"{counted(self.neurons, 'neuron')}; give one for each"
             )
         if self.output != "fixed" and self.output_values != 1.0:
             raise ValueError(f"output_values: only with 'output: fixed', here it is '{self.output}'")

@@ -74,8 +74,7 @@ def too_small(run: Mapping[str, Any], problem: ProblemSpec, dynamics: Dynamics) 
     step = seeds * m * samples * dimension
     if step < ARRAY_STEP:
         return (
-            f"a step of {counted(seeds, 'seed')}, {counted(m, 'neuron')} and {counted(samples, 'sample')} is too "
-            "small "
-            "for a card"
+            f"a step of {counted(seeds, 'seed')}, {counted(m, 'neuron')} and {counted(samples, 'sample')} "
+            "is too small for a card"
         )
     return few if steps * step < ARRAY_WORK else ""

@@ -149,8 +149,7 @@ def train(
         if len(frames) < len(clock.time):
             raise PluginError(
                 f"dynamics {type(dynamics).__name__}: yields {counted(len(frames), 'frame')}; must yield "
-                f"{len(clock.time)}, one "
-                "for each saved time, the start first"
+                f"{len(clock.time)}, one for each saved time, the start first"
             )
         loss = losses(on_host, frames)  # they overflow before the weights do
         trusted = precision.last_trusted(on_host, frames, threads)
