@@ -12,7 +12,7 @@ pytest.importorskip("numba")
 
 from twolayer.kernels.entry import entry
 from twolayer.kernels.jit import compiles, njit
-from twolayer.kernels.record import Bytes, Cube, Flags, Integers, Matrix, Record, Vector
+from twolayer.kernels.record import Bytes, Cube, Flags, Integers, Layout, Matrix, Record, Vector
 from twolayer.kernels.separate import load_separate, separate
 
 SEPARATE = separate(nogil=True, error_model="numpy")
@@ -84,6 +84,26 @@ def test_kernels_read_and_write_the_arrays_of_a_record() -> None:
     # Once as it was, and once after the first change of −0.5 to each number.
     assert total == 2.0 * before.sum() - 0.5 * before.size
     np.testing.assert_array_equal(record.matrix, before - 2.0)
+
+
+def test_a_record_in_one_block_is_as_one_of_single_arrays() -> None:
+    """The same numbers from a kernel, which changes the same arrays; and the next record of the layout is of zeros."""
+    names = list(Everything.__annotations__)
+    single = everything()
+    values = {name: getattr(single, name) for name in names}
+    layout = Layout(Everything, {name: getattr(value, "shape", value) for name, value in values.items()})
+    block = layout.zeros()
+    assert (block.factor, block.count, block.on) == (-0.5, -7, True)
+    for name, array in block.arrays.items():
+        assert array.dtype == values[name].dtype
+        assert array.shape == values[name].shape
+        assert not array.any()
+        assert array.ctypes.data % 64 == 0
+        array[...] = values[name]
+    assert run(block) == run(single)
+    for name, array in block.arrays.items():
+        np.testing.assert_array_equal(array, getattr(single, name))
+    assert not any(array.any() for array in layout.zeros().arrays.values())
 
 
 @pytest.mark.parametrize("kind", ["dtype", "axes", "order"])

@@ -10,7 +10,9 @@ from __future__ import annotations
 import ctypes
 import dataclasses
 import functools
-from typing import Annotated, Any, dataclass_transform, get_args, get_origin, get_type_hints
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any, Generic, TypeVar, dataclass_transform, get_args, get_origin, get_type_hints
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +23,19 @@ from numba.core.typing.templates import AttributeTemplate
 from numba.extending import infer_getattr, lower_getattr_generic, models, register_model, typeof_impl
 from numba.np.numpy_support import as_dtype
 
-__all__ = ["Bytes", "Cube", "Flags", "Integers", "Matrix", "Pairs", "Record", "Signs", "Vector", "numba_type"]
+__all__ = [
+    "Bytes",
+    "Cube",
+    "Flags",
+    "Integers",
+    "Layout",
+    "Matrix",
+    "Pairs",
+    "Record",
+    "Signs",
+    "Vector",
+    "numba_type",
+]
 
 Vector = Annotated[npt.NDArray[np.float64], types.float64, 1]
 Matrix = Annotated[npt.NDArray[np.float64], types.float64, 2]
@@ -34,6 +48,8 @@ Flags = Annotated[npt.NDArray[np.bool_], types.boolean, 1]
 
 NUMBERS: dict[Any, Any] = {int: types.int64, float: types.float64, bool: types.boolean}
 WORD: Any = ir.IntType(64)
+LINE = 64
+"""The bytes of a cache line."""
 once: Any = functools.cache
 from_python: Any = unbox  # numba has types for some of its functions only
 lower_field: Any = lower_getattr_generic
@@ -59,6 +75,8 @@ class Record:
 
     def __init_subclass__(cls) -> None:
         dataclasses.dataclass(frozen=True, eq=False)(cls)
+        for field in dataclasses.fields(cls):  # type: ignore[arg-type]
+            setattr(cls, field.name, InBlock(field.name))
 
     def __post_init__(self) -> None:
         words: list[int] = []
@@ -69,10 +87,8 @@ class Record:
                     raise TypeError(f"{name} must be contiguous, with {kind.ndim} axes of {kind.dtype}")
                 words.append(address_of(value))
                 words.extend(value.shape)
-            elif kind == types.float64:
-                words.append(int(np.float64(value).view(np.int64)))
             else:
-                words.append(int(value))
+                words.append(word_of(kind, value))
         table = np.array(words, dtype=np.int64)
         object.__setattr__(self, "words", table)
         object.__setattr__(self, "address", address_of(table))
@@ -81,6 +97,74 @@ class Record:
     def arrays(self) -> dict[str, Any]:
         """Its arrays by name."""
         return {name: getattr(self, name) for name, _, wanted in words_of(type(self)) if wanted is not None}
+
+
+class InBlock:
+    """An array of a record that lies in a block of memory (`Layout`): made when Python asks for it first, as most are
+    for kernels alone."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, record: Any, owner: Any) -> Any:
+        if record is None:
+            return self
+        dtype, shape, start = vars(record)["layout"].arrays[self.name]
+        array = np.ndarray(shape, dtype, record.block, start)
+        vars(record)[self.name] = array
+        return array
+
+
+Kind = TypeVar("Kind", bound=Record)
+
+
+class Layout(Generic[Kind]):
+    """Where the arrays of records of one class and size lie in a block of memory, each on a cache line.
+
+    Records of zeros are made of it in a few microseconds, however many arrays they have.
+
+    fields: by name, the shape of an array, or a number.
+    """
+
+    def __init__(self, cls: type[Kind], fields: Mapping[str, Any]) -> None:
+        self.cls = cls
+        self.arrays: dict[str, tuple[Any, tuple[int, ...], int]] = {}
+        """Numbers' type, shape and first byte of each array."""
+        words: list[int] = []
+        addresses: list[bool] = []
+        bytes_so_far = LINE * -(-8 * record_type(cls).words // LINE)
+        for name, kind, wanted in words_of(cls):
+            value = fields[name]
+            if wanted is None:
+                words.append(word_of(kind, value))
+                addresses.append(False)
+                continue
+            self.arrays[name] = wanted, tuple(value), bytes_so_far
+            words += [bytes_so_far, *value]
+            addresses += [True] + [False] * len(value)
+            bytes_so_far += LINE * -(-math.prod(value) * wanted.itemsize // LINE)
+        self.size = bytes_so_far // 8
+        self.words, self.addresses = np.array(words), np.array(addresses, dtype=np.int64)
+        numbers = {name: fields[name] for name, _, wanted in words_of(cls) if wanted is None}
+        self.fixed = {"layout": self, **numbers}
+
+    def zeros(self) -> Kind:
+        """A record whose arrays are 0."""
+        memory = np.zeros(self.size + LINE // 8, dtype=np.int64)
+        base = address_of(memory)
+        skip = -base % LINE
+        block = memory[skip // 8 :]
+        count = self.words.size
+        np.multiply(self.addresses, base + skip, out=block[:count])
+        block[:count] += self.words
+        record = object.__new__(self.cls)
+        vars(record).update(self.fixed, block=block, address=base + skip)
+        return record
+
+
+def word_of(kind: Any, number: Any) -> int:
+    """The word of a number."""
+    return int(np.float64(number).view(np.int64)) if kind == types.float64 else int(number)
 
 
 def address_of(array: Any) -> int:
@@ -111,6 +195,8 @@ class RecordType(types.Type):
 
     def __init__(self, cls: type[Record]) -> None:
         self.fields = fields_of(cls)
+        self.words = sum(1 + getattr(kind, "ndim", 0) for kind in self.fields.values())
+        """How long the table is."""
         super().__init__(name=f"{cls.__module__}.{cls.__qualname__}({self.fields})")
 
     def first_word(self, name: str) -> int:

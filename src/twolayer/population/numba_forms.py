@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import math
 from functools import cache
-from itertools import accumulate
 from typing import Any
 
-import numpy as np
-
-from twolayer.kernels.record import Record, Vector
+from twolayer.kernels.record import Layout, Record, Vector
 from twolayer.kernels.separate import separate
 from twolayer.kernels.simd import (
     WIDTH,
@@ -29,7 +26,6 @@ from twolayer.kernels.simd import (
     where_less,
 )
 from twolayer.population.lane_series import arc_tangent, larger, wide_arc_tangent
-from twolayer.population.lanes import aligned
 from twolayer.population.orthogonal_form import COARSE
 
 __all__ = [
@@ -126,25 +122,21 @@ SINGLE = ("mass", "value", "rounding")
 
 def allocate(students: int, units: int, groups: int, coordinates: int) -> Form:
     """An empty form, whose arrays begin on cache lines."""
-    slices, size = layout(students, units, groups, coordinates)
-    memory = aligned(np.zeros(size))
-    arrays = {name: memory[part] for name, part in slices.items()}
-    return Form(
-        students, units, groups, coordinates, **arrays, grouped=np.zeros(units), strays=np.zeros(units)
-    )
+    return layout(students, units, groups, coordinates).zeros()
 
 
 @cache
-def layout(students: int, units: int, groups: int, coordinates: int) -> tuple[dict[str, slice], int]:
-    """Where each array of a form lies in its memory, and how many numbers there are."""
+def layout(students: int, units: int, groups: int, coordinates: int) -> Layout[Form]:
+    """Where the arrays of a form lie in its memory."""
     few = max(1, groups)
     sizes = {name: units for name in UNITS} | {name: few for name in GROUPS} | {name: 1 for name in SINGLE}
     sizes |= {name: coordinates for name in ROWS} | {name: students * few for name in PAIRS}
     sizes |= {name: units * coordinates for name in ("vectors", "direction", "rest")}
     sizes |= {"force": students * coordinates, "residuals": few * coordinates, "member": units * few}
     sizes |= {"angles": units * units, "alone": 3}
-    stops = [WIDTH * stop for stop in accumulate(sizes.values())]
-    return dict(zip(sizes, map(slice, [0, *stops[:-1]], stops), strict=True)), stops[-1]
+    numbers = {"students": students, "units": units, "groups": groups, "coordinates": coordinates}
+    arrays = {name: (WIDTH * size,) for name, size in sizes.items()}
+    return Layout(Form, {**numbers, **arrays, "grouped": (units,), "strays": (units,)})
 
 
 @inlined
