@@ -137,13 +137,13 @@ def flow_frames(
         while saved < len(times) and end >= times[saved]:
             passed.append(np.array(now) if solver.t == times[saved] else between(times[saved]))
             saved += 1
-        size = solver.size
-        arrived = zero.arrived(now) if left is None else None
-        changed = left is not None or arrived is not None or not part.current()
-        if changed and saved < len(times):
-            state = between(left) if left is not None else now if arrived is None else arrived
-            state = zero.released(state)
-            part = Segment(system, end, state, stop, rtol, atol, coarse, size)
+        if saved < len(times):
+            size = solver.size
+            arrived = zero.arrived(now) if left is None else None
+            if left is not None or arrived is not None or not part.current():
+                state = between(left) if left is not None else now if arrived is None else arrived
+                state = zero.released(state)
+                part = Segment(system, end, state, stop, rtol, atol, coarse, size)
         for vector in passed:
             yield system.to_weights(vector, zero.forks)
     rest = replace(system.to_weights(final, zero.forks), stall=spent)

@@ -8,16 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from twolayer.core.arrays import norm
 from twolayer.core.network import Weights
 from twolayer.core.saved_state import State, restore
 from twolayer.population import flow, numba_radau, radau_memory
-from twolayer.population.at_zero import VANISHED
 from twolayer.population.flow_integrator import Integrator, Progress
-from twolayer.population.numba_stages import form_of
-from twolayer.population.numba_units import Law, Work
-from twolayer.population.ode_system import DEAD, SLIGHT, OdeSystem
-from twolayer.population.radau_memory import Memory
+from twolayer.population.numba_forms import allocate
+from twolayer.population.numba_units import Law, work_layout
+from twolayer.population.ode_system import OdeSystem
+from twolayer.population.radau_memory import Memory, memory_layout
 from twolayer.population.radau_tables import radau
 from twolayer.population.stabilized_flow import Cost, RockFlow, WideFlow
 
@@ -28,6 +26,7 @@ NEWTON = 1e-3
 """As `flow_integrator.NEWTON`: steps are so long that few follow in which what is left at rest would shrink."""
 WIDE = 256
 """From so many parameters on an explicit method is tried (`stabilized_flow`)."""
+EPSILON = float(np.finfo(np.float64).eps)
 NO_TIMES, NO_FRAMES = np.zeros(0), np.zeros((0, 0))
 
 
@@ -36,16 +35,16 @@ class CompiledOdeSystem(OdeSystem):
 
     def __init__(self, problem: Any, start: Weights, weight_decay: float) -> None:
         super().__init__(problem, start, weight_decay)
-        network, factor, m = problem.network, problem.factors, self.shape[0]
-        teachers, outputs = (
-            np.asarray(part, dtype=np.float64) for part in (problem.data.hidden, problem.data.output)
+        network, factor, data, students = problem.network, problem.factors, problem.data, self.shape[0]
+        teachers, outputs, given = (
+            np.ascontiguousarray(part, dtype=np.float64) for part in (data.hidden, data.output, start.output)
         )
         numbers = np.array([network.scale, factor.linear, factor.curved, factor.constant, weight_decay])
-        given = np.array(start.output, dtype=np.float64)
-        self.law = Law(given, network.mode, network.activation.even, bool(problem.data.orthogonal), numbers)
-        self.work = Work.of(m, teachers, outputs)
-        self.form = form_of(m, teachers, outputs, self.law.orthogonal)
-        self.limits = (DEAD, VANISHED, SLIGHT, float(norm(teachers).max()))
+        count, features = teachers.shape
+        orthogonal = bool(data.orthogonal)
+        self.law = Law(teachers, outputs, given, network.mode, network.activation.even, orthogonal, numbers)
+        self.work = work_layout(students, count, features).zeros()
+        self.form = allocate(students, students + count, count if orthogonal else 0, features)
 
     @cached_property
     def memory(self) -> Memory:
@@ -55,40 +54,24 @@ class CompiledOdeSystem(OdeSystem):
     def new_memory(self) -> Memory:
         """Memory for an integration."""
         students, features = self.shape
-        return Memory.of(students * features + (students if self.trained else 0), students, STAGES)
+        parameters = students * features + (students if self.trained else 0)
+        return memory_layout(parameters, students, STAGES).zeros()
 
     def run(self, task: int, memory: Memory, times: Any = NO_TIMES, frames: Any = NO_FRAMES) -> None:
         """As `numba_radau.run`."""
-        numba_radau.run(
-            task, self.law, self.work, self.form, radau(STAGES), memory, times, frames, self.limits
-        )
+        numba_radau.run(task, self.law, self.work, self.form, radau(STAGES), memory, times, frames)
 
     def velocity(self, vector: Any) -> Any:
         """−∇ of the objective."""
-        return self.velocity_in(self.memory, vector).copy()
-
-    def velocity_in(self, memory: Memory, vector: Any) -> Any:
-        """−∇ of the objective, in memory of which no step has begun."""
-        memory.points[0] = vector
-        self.run(radau_memory.VELOCITY, memory)
-        return memory.slopes[0]
+        self.memory.y[:] = vector
+        self.run(radau_memory.VELOCITY, self.memory)
+        return self.memory.f.copy()
 
     def jacobian(self, vector: Any) -> Any:
         """−∇∇ of the objective."""
         self.memory.y[:] = vector
         self.run(radau_memory.JACOBIAN, self.memory)
         return self.memory.basis.copy()
-
-    def first_equal(self, vector: Any) -> Any:
-        """The first student, by its index, that is equal to each, itself where there is none; those at 0 are alone."""
-        m, d = self.shape
-        hidden = vector[: m * d].reshape(m, d)
-        outputs = vector[m * d :] if self.trained else self.law.given
-        equal = (hidden[:, None] == hidden).all(-1) & (outputs[:, None] == outputs)
-        alone = ~hidden.any(-1)
-        equal &= ~alone[:, None]
-        equal[alone, alone] = True
-        return equal.argmax(-1)
 
     def integrator(
         self, span: tuple[float, float], state: Any, rates: Any, tolerance: tuple[float, float, float],
@@ -116,34 +99,20 @@ class CompiledRadau:
     ) -> None:  # fmt: skip
         self.system, self.memory = system, system.new_memory()
         memory, reals = self.memory, self.memory.reals
-        rtol = max(tolerance[0], 100.0 * np.finfo(np.float64).eps)
+        start, stop = span
+        rtol = max(tolerance[0], 100.0 * EPSILON)
         memory.y[:], memory.rates[:] = state, rates
-        memory.f[:] = system.velocity_in(memory, state) + rates * state
-        memory.excess[:], memory.watched[:] = system.excess, system.can_reach_zero
-        memory.rests[:] = not system.smooth
-        memory.twins[:] = system.first_equal(state)
-        reals[radau_memory.TIME], reals[radau_memory.STOP] = span
-        reals[radau_memory.OLD_TIME] = span[0]
+        if system.trained:
+            memory.excess[:] = system.excess
+        memory.watched[:], memory.rests[:] = system.can_reach_zero, not system.smooth
+        reals[radau_memory.TIME] = reals[radau_memory.OLD_TIME] = start
+        reals[radau_memory.STOP] = stop
         reals[radau_memory.RTOL], reals[radau_memory.ATOL], reals[radau_memory.COARSE] = rtol, *tolerance[1:]
-        reals[radau_memory.START], reals[radau_memory.DECAY] = system.since, system.weight_decay
-        reals[radau_memory.NEWTON] = max(NEWTON, 10.0 * np.finfo(np.float64).eps / rtol)
-        reals[radau_memory.SIZE] = self.first_size(rtol) if size is None else min(size, span[1] - span[0])
-        self.mark = (*self.work_done(), span[0])
+        reals[radau_memory.FIRST], reals[radau_memory.DECAY] = system.since, system.weight_decay
+        reals[radau_memory.NEWTON] = max(NEWTON, 10.0 * EPSILON / rtol)
+        reals[radau_memory.SIZE] = 0.0 if size is None else min(size, stop - start)
+        self.mark = (*self.work_done(), start)
         """Of which the cost has been looked at: `work_done`, and the time."""
-
-    def first_size(self, rtol: float) -> float:
-        """A size for the first step (Hairer, Nørsett and Wanner, Solving Ordinary Differential Equations I, II.4)."""
-        system, memory, reals = self.system, self.memory, self.memory.reals
-        most = reals[radau_memory.STOP] - reals[radau_memory.TIME]
-        atol, coarse = reals[radau_memory.ATOL], reals[radau_memory.COARSE]
-        scale = np.sqrt(memory.y.size) * (coarse * system.floors(atol, memory.y) + rtol * np.abs(memory.y))
-        size, slope = (float(np.linalg.norm(part / scale)) for part in (memory.y, memory.f))
-        first = min(most, 1e-6 if size < 1e-5 or slope < 1e-5 else 0.01 * size / slope)
-        moved = memory.y + first * memory.f
-        change = system.velocity_in(memory, moved) + memory.rates * moved - memory.f
-        bend = max(slope, float(np.linalg.norm(change / scale)) / first)
-        second = max(1e-6, 1e-3 * first) if bend <= 1e-15 else (0.01 / bend) ** (1.0 / (STAGES + 1))
-        return min(100.0 * first, second, most)
 
     def work_done(self) -> tuple[int, int]:
         """How many velocities and decompositions were taken."""
@@ -200,30 +169,16 @@ class CompiledRadau:
         if largest is None:
             task, times, frames = radau_memory.STEP, NO_TIMES, NO_FRAMES
         else:
+            times = np.ascontiguousarray(times, dtype=np.float64)
             task, frames = radau_memory.MANY, np.empty((len(times), memory.y.size))
             memory.largest[:] = largest
-        while True:
-            system.run(task, memory, times, frames)
-            if counts[radau_memory.PHASE] != radau_memory.DECOMPOSE:
-                break
-            self.decompose()
+        system.run(task, memory, times, frames)
         if largest is not None:
             largest[:] = memory.largest
         progress.steps, progress.since = int(counts[radau_memory.STEPS]), float(reals[radau_memory.SINCE])
         progress.total += int(counts[radau_memory.TOTAL])
         system.most = float(reals[radau_memory.MOST])
         return list(frames[: counts[radau_memory.SAVED]])
-
-    def decompose(self) -> None:
-        """The eigenvectors of the Jacobian, by LAPACK."""
-        memory, counts = self.memory, self.memory.counts
-        if not np.isfinite(memory.basis).all():
-            counts[radau_memory.PHASE] = radau_memory.FAILED
-            return
-        memory.values[:], memory.basis[:] = np.linalg.eigh(memory.basis)
-        memory.transposed[:] = memory.basis.T
-        counts[radau_memory.PHASE], counts[radau_memory.FRESH] = radau_memory.TRY, 1
-        counts[radau_memory.BEST] = radau_memory.UNKNOWN
 
     def between(self) -> Callable[[float], Any]:
         """The state as a function of time in the last step."""

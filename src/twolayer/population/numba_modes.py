@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from twolayer.kernels.simd import load, repeat, splat, store
 from twolayer.population.numba_units import SEPARATE, inner
 from twolayer.population.radau_memory import Memory
 
-__all__ = ["diagonalize", "fill_weights", "mix", "rotate", "rotate_one"]
+__all__ = ["decompose", "diagonalize", "fill_weights", "mix", "rotate", "rotate_one"]
 
 
 @inner
@@ -124,3 +126,15 @@ def diagonalize(memory: Memory) -> None:
     for p in range(n):
         for q in range(n):
             matrix[q, p] = basis[p, q]
+
+
+@SEPARATE
+def decompose(memory: Memory) -> None:
+    """As `diagonalize`, by LAPACK."""
+    values, vectors = np.linalg.eigh(memory.basis)
+    n = values.size
+    for p in range(n):
+        memory.values[p] = values[p]
+        for q in range(n):
+            memory.basis[p, q] = vectors[p, q]
+            memory.transposed[q, p] = vectors[p, q]

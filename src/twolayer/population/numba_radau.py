@@ -11,13 +11,17 @@ import math
 from typing import Any
 
 from twolayer.core.network import FIXED, TRAINED
-from twolayer.kernels.entry import entry
+from twolayer.kernels.entry import annotated_entry
 from twolayer.kernels.jit import njit
+from twolayer.kernels.record import Matrix, Vector
+from twolayer.population.at_zero import VANISHED
+from twolayer.population.numba_forms import Form
 from twolayer.population.numba_hessian import fill_jacobian
 from twolayer.population.numba_law import fill_velocity
-from twolayer.population.numba_modes import diagonalize, fill_weights, mix, rotate, rotate_one
+from twolayer.population.numba_modes import decompose, diagonalize, fill_weights, mix, rotate, rotate_one
 from twolayer.population.numba_stages import fill_velocities
-from twolayer.population.numba_units import SEPARATE, inner
+from twolayer.population.numba_units import LENGTH, SEPARATE, Law, Work, find_twins, inner
+from twolayer.population.ode_system import DEAD, ROUNDING, SLIGHT
 from twolayer.population.radau_memory import (
     ATOL,
     BEGIN,
@@ -29,12 +33,14 @@ from twolayer.population.radau_memory import (
     ERROR,
     EVALUATIONS,
     FAILED,
+    FIRST,
     FRESH,
     ITERATE,
     ITERATES,
     JACOBIAN,
     LAST,
     LIMIT,
+    LONGEST,
     MOST,
     NEWTON,
     NEXT,
@@ -69,7 +75,6 @@ GROWTH, SHRINKAGE = 10.0, 0.2
 SMALL = 16
 """Up to so many parameters eigenvectors are found here, by Jacobi's rotations, and by LAPACK beyond."""
 
-ROUNDING = 2.0**-49
 TINY = 1e-300
 
 
@@ -252,7 +257,7 @@ def project(d: int, memory: Any) -> None:
     """Put y back to |w|² − a² of the start, which shrinks as e^(−2λt): errors in it grow as students shrink, and
     decide whether w or a reaches 0."""
     m, y = memory.excess.size, memory.y
-    kept = math.exp(-2.0 * memory.reals[DECAY] * (memory.reals[TIME] - memory.reals[START]))
+    kept = math.exp(-2.0 * memory.reals[DECAY] * (memory.reals[TIME] - memory.reals[FIRST]))
     for i in range(m):
         for _ in range(2):
             length, output = length_at(y, i, d), y[m * d + i]
@@ -267,13 +272,9 @@ def project(d: int, memory: Any) -> None:
 
 
 @inner
-def near_event(mode: int, d: int, memory: Any, limits: Any) -> bool:
-    """Whether a student may have come to 0 or is too small for others to feel it, at y.
-
-    limits: `DEAD` and `SLIGHT` of `ode_system`, `VANISHED` of `at_zero` between them, and the longest teacher.
-    """
-    dead, vanished, slight, longest = limits
-    m, y, most, biggest = memory.excess.size, memory.y, 0.0, longest
+def near_event(mode: int, d: int, memory: Any) -> bool:
+    """Whether a student may have come to 0 or is too small for others to feel it, at y."""
+    m, y, most, biggest = memory.excess.size, memory.y, 0.0, memory.reals[LONGEST]
     for i in range(m):
         length = length_at(y, i, d)
         memory.largest[i] = max(memory.largest[i], length)
@@ -286,11 +287,11 @@ def near_event(mode: int, d: int, memory: Any, limits: Any) -> bool:
         if length == 0.0:
             continue
         size = abs(y[m * d + i]) if mode == TRAINED else length
-        least = dead * size if mode == TRAINED else max(dead * memory.largest[i], 4.0 * ROUNDING * most)
-        if (memory.watched[i] and length < least) or length < vanished:
+        least = DEAD * size if mode == TRAINED else max(DEAD * memory.largest[i], 4.0 * ROUNDING * most)
+        if (memory.watched[i] and length < least) or length < VANISHED:
             return True
         weightless = mode != FIXED and (mode != TRAINED or memory.excess[i] == 0.0)
-        if weightless and max(length, size) < slight * biggest:
+        if weightless and max(length, size) < SLIGHT * biggest:
             return True
     return False
 
@@ -312,9 +313,7 @@ def save(table: Any, memory: Any, times: Any, frames: Any) -> None:
 
 
 @inner
-def proceed(
-    task: int, mode: int, d: int, table: Any, memory: Any, times: Any, frames: Any, limits: Any
-) -> int:
+def proceed(task: int, mode: int, d: int, table: Any, memory: Any, times: Any, frames: Any) -> int:
     """Go on until velocities or eigenvectors are needed, or what only Python can do: of how many stages, 0, or −1."""
     reals, counts = memory.reals, memory.counts
     stages, n = memory.stages.shape
@@ -367,7 +366,7 @@ def proceed(
                     or reals[TIME] >= reals[STOP]
                 ):
                     return -1
-                if near_event(mode, d, memory, limits):
+                if near_event(mode, d, memory):
                     return -1
                 if reals[TIME] >= 2.0 * reals[SINCE]:
                     reals[SINCE], counts[STEPS] = reals[TIME], 0
@@ -381,40 +380,85 @@ def proceed(
         return stages
 
 
-@entry
+@SEPARATE
+def begin(law: Law, work: Work, memory: Memory) -> None:
+    """What is found once, of y: equal students, dy/dt, tolerances, and a size for the first step where none is given
+    (Hairer, Nørsett and Wanner, Solving Ordinary Differential Equations I, II.4)."""
+    y, f, moved, change, scale = memory.y, memory.f, memory.points[0], memory.slopes[0], memory.scale
+    reals, n, m = memory.reals, memory.y.size, law.given.size
+    find_twins(y, law, memory.twins)
+    fill_velocity(y, law, work, f)
+    for q in range(law.outputs.size):
+        reals[LONGEST] = max(reals[LONGEST], work.numbers[LENGTH, m + q])
+    for p in range(n):
+        f[p] += memory.rates[p] * y[p]
+        memory.moving[p] = 1.0
+    fill_scale(law.mode, law.teachers.shape[1], memory)
+    if reals[SIZE] > 0.0:
+        return
+    size, slope, bend = 0.0, 0.0, 0.0
+    for p in range(n):
+        size += (y[p] / scale[p]) ** 2
+        slope += (f[p] / scale[p]) ** 2
+    size, slope, most = math.sqrt(size / n), math.sqrt(slope / n), reals[STOP] - reals[TIME]
+    first = min(most, 1e-6 if size < 1e-5 or slope < 1e-5 else 0.01 * size / slope)
+    for p in range(n):
+        moved[p] = y[p] + first * f[p]
+    fill_velocity(moved, law, work, change)
+    for p in range(n):
+        bend += ((change[p] + memory.rates[p] * moved[p] - f[p]) / scale[p]) ** 2
+    bend = max(slope, math.sqrt(bend / n) / first)
+    second = max(1e-6, 1e-3 * first)
+    if bend > 1e-15:
+        second = (0.01 / bend) ** (1.0 / (memory.weights.size + 1))
+    reals[SIZE] = min(100.0 * first, second, most)
+
+
+@inner
+def find_modes(law: Any, work: Any, memory: Any) -> None:
+    """The eigenvectors of the Jacobian at y."""
+    basis, counts, n, finite = memory.basis, memory.counts, memory.y.size, True
+    fill_jacobian(memory.y, law, work, basis)
+    counts[DECOMPOSITIONS] += 1
+    for p in range(n):
+        basis[p, p] += memory.rates[p]
+        for q in range(n):
+            basis[p, q] *= memory.moving[q]  # what others feel of its motion
+            finite = finite and abs(basis[p, q]) < math.inf
+    if not finite:
+        counts[PHASE] = FAILED
+        return
+    if n > SMALL:
+        decompose(memory)
+    else:
+        diagonalize(memory)
+    counts[PHASE], counts[FRESH], counts[BEST] = TRY, 1, UNKNOWN
+
+
+@annotated_entry
 @njit(cache=True, nogil=True, error_model="numpy", no_cfunc_wrapper=True)
 def run(
-    task: int, law: Any, work: Any, form: Any, table: Any, memory: Any, times: Any, frames: Any, limits: Any
+    task: int, law: Law, work: Work, form: Form, table: Radau, memory: Memory, times: Vector, frames: Matrix
 ) -> None:
-    """One of the tasks above; it also returns where eigenvectors are needed that are to be found elsewhere.
+    """One of the tasks of `radau_memory`.
 
     frames (time, parameter): the states at `times`, from number `SAVED` on, but for those of the last step.
     """
-    counts, wanted = memory.counts, 1 if task == VELOCITY else 0
-    while True:
-        if task != JACOBIAN and counts[PHASE] != DECOMPOSE:
-            if task == VELOCITY:
-                fill_velocity(memory.points[0], law, work, memory.slopes[0])
-            elif wanted > 0:
-                fill_velocities(memory.points, law, form, memory.slopes)
+    counts, wanted = memory.counts, 0
+    if task == VELOCITY:
+        fill_velocity(memory.y, law, work, memory.f)
+        return
+    if task == JACOBIAN:
+        fill_jacobian(memory.y, law, work, memory.basis)
+        return
+    if counts[PHASE] == START:
+        begin(law, work, memory)
+        counts[PHASE] = BEGIN
+    while wanted >= 0 and counts[PHASE] != FAILED:
+        if counts[PHASE] == DECOMPOSE:
+            find_modes(law, work, memory)
+        elif wanted > 0:
+            fill_velocities(memory.points, law, form, memory.slopes)
             counts[EVALUATIONS] += wanted
-            if task == VELOCITY:
-                return
-        else:
-            fill_jacobian(memory.y, law, work, memory.basis)
-            counts[DECOMPOSITIONS] += 1
-            if task == JACOBIAN:
-                return
-            total = 0.0
-            for p in range(memory.y.size):
-                memory.basis[p, p] += memory.rates[p]
-                for q in range(memory.y.size):
-                    memory.basis[p, q] *= memory.moving[q]  # what others feel of its motion
-                    total += memory.basis[p, q]
-            if memory.y.size > SMALL or not abs(total) < math.inf:
-                return
-            diagonalize(memory)
-            counts[PHASE], counts[FRESH], counts[BEST] = TRY, 1, UNKNOWN
-        wanted = proceed(task, law.mode, work.vectors.shape[2], table, memory, times, frames, limits)
-        if wanted < 0:
-            return
+        if counts[PHASE] != FAILED:
+            wanted = proceed(task, law.mode, law.teachers.shape[1], table, memory, times, frames)

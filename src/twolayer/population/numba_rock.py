@@ -6,15 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from twolayer.kernels.entry import entry
+from twolayer.kernels.entry import annotated_entry, entry
 from twolayer.kernels.jit import njit
 from twolayer.kernels.record import Integers, Matrix, Record, Vector
 from twolayer.population.numba_law import fill_velocity
-from twolayer.population.numba_units import SEPARATE, Law, Work
+from twolayer.population.numba_units import SEPARATE, Law, Work, find_twins
 from twolayer.population.numba_wide_law import Columns, fill_wide_velocity
 from twolayer.population.rock_tables import Rock
 
-__all__ = ["Room", "find_velocity", "take_step"]
+__all__ = ["Room", "fill_twins", "find_velocity", "take_step"]
 
 
 class Room(Record):
@@ -104,3 +104,10 @@ def take_step(
 def find_velocity(law: Law, work: Work, columns: Columns, plain: bool, state: Any, out: Any) -> None:
     """The velocity of a state, both (parameter,)."""
     fill(state, law, work, columns, plain, out)
+
+
+@annotated_entry
+@njit(cache=True, nogil=True, error_model="numpy", no_cfunc_wrapper=True)
+def fill_twins(law: Law, room: Room) -> None:
+    """The first student that is equal to each, at `state`."""
+    find_twins(room.state, law, room.twins)

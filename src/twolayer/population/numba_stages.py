@@ -9,34 +9,36 @@ from typing import Any
 
 from twolayer.core.network import TIED, TRAINED
 from twolayer.kernels.record import Matrix
-from twolayer.kernels.simd import WIDTH, inlined, load, splat, store
+from twolayer.kernels.simd import inlined, load, splat, store
 from twolayer.population.lanes import normalize
 from twolayer.population.numba_form_field import field
-from twolayer.population.numba_forms import Form, allocate
+from twolayer.population.numba_forms import Form
 from twolayer.population.numba_groups import group, place_teachers
 from twolayer.population.numba_units import SEPARATE, Law
 
-__all__ = ["fill_velocities", "form_of"]
+__all__ = ["fill_velocities"]
 
 
-def form_of(students: int, teachers: Any, outputs: Any, orthogonal: bool) -> Form:
-    """A form of so many students and of teachers (teacher, feature) with outputs (teacher,), in all lanes."""
-    count, features = teachers.shape
-    form = allocate(students, students + count, count if orthogonal else 0, features)
-    form.vectors.reshape(-1, features, WIDTH)[students:] = teachers[..., None]
-    form.coefficient.reshape(-1, WIDTH)[students:] = -outputs[:, None]
-    return form
+@inlined
+def copy_teachers(law: Any, form: Any) -> None:
+    """The teachers and their outputs, in all lanes."""
+    m, d = form.students, form.coordinates
+    for q in range(law.outputs.size):
+        store(form.coefficient, (m + q) * 8, splat(-law.outputs[q]))
+        for a in range(d):
+            store(form.vectors, ((m + q) * d + a) * 8, splat(law.teachers[q, a]))
 
 
 @SEPARATE
 def fill_velocities(points: Matrix, law: Law, form: Form, out: Matrix) -> None:
     """−∇ of the objective at each of some states into `out`, both (stage, parameter), as `fill_velocity` to rounding.
 
-    form: of the problem's teachers; what it keeps of them is found again where it is not there yet.
+    form: what it keeps of the teachers is found where it is not there yet.
     """
     stages, m, d = points.shape[0], form.students, form.coordinates
     scale, linear, curved, constant = law.numbers[0], law.numbers[1], law.numbers[2], law.numbers[3]
     if form.length[m * 8] == 0.0:
+        copy_teachers(law, form)
         place_teachers(form)
     for lane in range(8):
         stage = min(lane, stages - 1)

@@ -6,18 +6,26 @@ All that is computed on the way lies in `Work`, so that nothing is allocated.
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import Any
 
-import numpy as np
-
-from twolayer.core.arrays import norm
 from twolayer.core.network import TIED, TRAINED
 from twolayer.kernels.jit import njit
-from twolayer.kernels.record import Cube, Integers, Matrix, Record, Vector
+from twolayer.kernels.record import Cube, Integers, Layout, Matrix, Record, Vector
 from twolayer.kernels.separate import separate
-from twolayer.population.closed_form import unit
 
-__all__ = ["SEPARATE", "Law", "Work", "angle", "fill_units", "inner", "length", "product"]
+__all__ = [
+    "SEPARATE",
+    "Law",
+    "Work",
+    "angle",
+    "fill_units",
+    "find_twins",
+    "inner",
+    "length",
+    "product",
+    "work_layout",
+]
 
 inner = njit(cache=True, nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 """Of what only kernels call: without the code that takes arguments from Python, a third of the compile time."""
@@ -38,9 +46,12 @@ SAFE = 1e100
 
 
 class Law(Record):
-    """What the velocity depends on but for the teachers: a (student,) where it is given; mode: `core.network.OUTPUTS`;
-    turn: |·|; orthogonal: whether digits are kept by groups; numbers: s, A, B, D of the loss, weight decay."""
+    """What the velocity depends on: teachers (teacher, feature) and their outputs (teacher,); a (student,) where it is
+    given; mode: `core.network.OUTPUTS`; turn: |·|; orthogonal: whether digits are kept by groups; numbers: s, A, B, D
+    of the loss, weight decay."""
 
+    teachers: Matrix
+    outputs: Vector
     given: Vector
     mode: int
     turn: bool
@@ -49,10 +60,10 @@ class Law(Record):
 
 
 class Work(Record):
-    """Memory of the formulas: vectors (plane, unit, feature) and numbers (plane, unit) of units, in which teachers
-    stay as they are; numbers of teachers (plane, teacher); rows (teacher + 3, feature); ζ·v̂ (unit, teacher); the
-    teacher whose group a unit belongs to, or −1 (unit,); the Hessian's blocks in (W, a), (student feature, student
-    feature), (student feature, student) and (student, student)."""
+    """Memory of the formulas: vectors (plane, unit, feature) and numbers (plane, unit) of units, of which teachers
+    stay as `fill_units` first places them; numbers of teachers (plane, teacher); rows (teacher + 3, feature); ζ·v̂
+    (unit, teacher); the teacher whose group a unit belongs to, or −1 (unit,); the Hessian's blocks in (W, a), (student
+    feature, student feature), (student feature, student) and (student, student)."""
 
     vectors: Cube
     numbers: Matrix
@@ -64,28 +75,25 @@ class Work(Record):
     cross: Matrix
     last: Matrix
 
-    @classmethod
-    def of(cls, students: int, teachers: Any, outputs: Any) -> Work:
-        """For so many students of teachers (teacher, feature) with these outputs (teacher,)."""
-        count, features = teachers.shape
-        units, size = students + count, students * features
-        work = cls(
-            np.zeros((8, units, features)),
-            np.zeros((8, units)),
-            np.zeros((6, count)),
-            np.zeros((count + 3, features)),
-            np.zeros((units, count)),
-            np.zeros(units, dtype=np.int64),
-            np.zeros((size, size)),
-            np.zeros((size, students)),
-            np.zeros((students, students)),
-        )
-        work.vectors[VECTOR, students:] = teachers
-        work.vectors[DIRECTION, students:] = unit(teachers)
-        work.numbers[LENGTH, students:] = norm(teachers)
-        work.numbers[COEFFICIENT, students:] = -outputs
-        work.numbers[SIGN, students:] = 1.0
-        return work
+
+@cache
+def work_layout(students: int, teachers: int, features: int) -> Layout[Work]:
+    """Of the memory for so many students, teachers and features."""
+    units, size = students + teachers, students * features
+    return Layout(
+        Work,
+        {
+            "vectors": (8, units, features),
+            "numbers": (8, units),
+            "teachers": (6, teachers),
+            "rows": (teachers + 3, features),
+            "tilt": (units, teachers),
+            "group": (units,),
+            "both": (size, size),
+            "cross": (size, students),
+            "last": (students, students),
+        },
+    )
 
 
 @inner
@@ -122,11 +130,28 @@ def angle(vectors: Any, plane: int, i: int, other: int, j: int) -> float:
     return 2.0 * math.atan2(math.sqrt(apart), math.sqrt(together))
 
 
+@inner
+def place_teachers(law: Any, work: Any) -> None:
+    """The units of the teachers."""
+    vectors, numbers, m = work.vectors, work.numbers, law.given.size
+    for q in range(law.outputs.size):
+        for a in range(vectors.shape[2]):
+            vectors[VECTOR, m + q, a] = law.teachers[q, a]
+        size = length(vectors, VECTOR, m + q)
+        for a in range(vectors.shape[2]):
+            vectors[DIRECTION, m + q, a] = vectors[VECTOR, m + q, a] / size if size > 0.0 else 0.0
+        numbers[LENGTH, m + q] = size
+        numbers[COEFFICIENT, m + q] = -law.outputs[q]
+        numbers[SIGN, m + q] = 1.0
+
+
 @SEPARATE
 def fill_units(vector: Vector, law: Law, work: Work) -> None:
     """The units of a vector of parameters: u, û, |u|, c; a and the sign of each student."""
     vectors, numbers = work.vectors, work.numbers
     m, (units, d) = law.given.size, vectors.shape[1:]
+    if numbers[SIGN, m] == 0.0:
+        place_teachers(law, work)
     for p in range(m):
         for a in range(d):
             vectors[VECTOR, p, a] = vector[p * d + a]
@@ -152,3 +177,21 @@ def fill_units(vector: Vector, law: Law, work: Work) -> None:
                 for a in range(d):
                     vectors[VECTOR, p, a] = -vectors[VECTOR, p, a]
                     vectors[DIRECTION, p, a] = -vectors[DIRECTION, p, a]
+
+
+@SEPARATE
+def find_twins(vector: Vector, law: Law, twins: Integers) -> None:
+    """The first student that is equal to each, by its index, itself where there is none; those at 0 are alone."""
+    m, d = law.given.size, law.teachers.shape[1]
+    for i in range(m):
+        twins[i] = i
+        for j in range(i):
+            equal, alone = law.given[i] == law.given[j], True
+            if law.mode == TRAINED:
+                equal = vector[m * d + i] == vector[m * d + j]
+            for a in range(d):
+                equal = equal and vector[i * d + a] == vector[j * d + a]
+                alone = alone and vector[i * d + a] == 0.0
+            if equal and not alone:
+                twins[i] = j
+                break

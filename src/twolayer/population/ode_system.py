@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from scipy.integrate import Radau
 
 from twolayer.core.arrays import norm
 from twolayer.core.implicit_flow import linear_fall
-from twolayer.core.network import FIXED, TIED, TRAINED, Weights
+from twolayer.core.network import TIED, TRAINED, Weights
 from twolayer.core.parameters import TrainedParameters
 from twolayer.core.saved_state import State, state_of
 from twolayer.core.trajectory import FlowWeights
@@ -49,20 +50,30 @@ class OdeSystem(TrainedParameters):
         self.weight_decay = weight_decay
         self.since = 0.0
         """The time at which |w|² − a² is that of the start."""
-        length, output = norm(start.hidden), start.output
-        excess = (length - output) * (length + output)
-        self.excess = np.where(np.abs(excess) < BALANCED * (length**2 + output**2), 0.0, excess)
-        """|w_j|² − a_j², (neuron,)."""
         self.most = 0.0 if start.hidden.any() else float(np.abs(problem.data.hidden).max())
         """The greatest weight so far; where all students start at 0, of the teachers."""
         self.smooth = problem.factors.curved == 0
         """Whether σ has no kink: then nothing is special about w = 0."""
-        self.steepest = max(abs(slope) for slope in problem.network.activation.slopes)
-        fixed = np.full(len(length), not self.smooth)
-        self.can_reach_zero = {FIXED: fixed, TRAINED: fixed & (self.excess < 0), TIED: fixed & False}[
-            problem.network.mode
-        ]
-        """Which students can reach 0 in finite time and rest there: others shrink exponentially."""
+
+    @cached_property
+    def excess(self) -> Any:
+        """|w_j|² − a_j² of the start, (neuron,)."""
+        length, output = norm(self.start.hidden), self.start.output
+        excess = (length - output) * (length + output)
+        return np.where(np.abs(excess) < BALANCED * (length**2 + output**2), 0.0, excess)
+
+    @cached_property
+    def can_reach_zero(self) -> Any:
+        """Which students can reach 0 in finite time and rest there, (neuron,): others shrink exponentially."""
+        mode = self.problem.network.mode
+        if self.smooth or mode == TIED:
+            return np.zeros(self.shape[0], dtype=bool)
+        return self.excess < 0 if mode == TRAINED else np.ones(self.shape[0], dtype=bool)
+
+    @cached_property
+    def steepest(self) -> float:
+        """The larger slope of σ."""
+        return float(max(abs(slope) for slope in self.problem.network.activation.slopes))
 
     def state(self) -> State:
         """What of it changes along the path."""

@@ -169,7 +169,7 @@ class PopulationProblem(TeacherProblem):
 
     shortest_start = 1e-100
 
-    @property
+    @cached_property
     def factors(self) -> Factors:
         """The constants of the closed form."""
         return closed_form.factors(self.network.activation, self.data.profile)
@@ -306,6 +306,11 @@ class PopulationProblem(TeacherProblem):
         curl = curl[..., :, None, :, :] * eye[..., None, None]
         return both + xp.reshape(xp.moveaxis(curl, -3, -2), (*lead, m * d, m * d))
 
+    @cached_property
+    def on_host(self) -> PopulationProblem:
+        """The same on the host, in float64."""
+        return replace(self, data=self.data.mapped(lambda array: to_host(array).astype("float64")))
+
     def flow(
         self,
         weights: Weights,
@@ -333,8 +338,7 @@ class PopulationProblem(TeacherProblem):
         `population.flow` in min(d, m + k) coordinates: hidden (neuron, feature) and output (neuron,) of each."""
         from twolayer.population.flow import flow_frames  # loads scipy
 
-        data = self.data.mapped(lambda array: to_host(array).astype("float64"))
-        (problem, start), basis = reduced(replace(self, data=data), self.network.with_tied_outputs(weights))
+        (problem, start), basis = reduced(self.on_host, self.network.with_tied_outputs(weights))
         system = problem.ode_system(start, weight_decay)
         for frame in flow_frames(system, times, rtol, atol, moved, budget, states):
             full = lifted(frame, basis)

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-import numpy as np
+from functools import cache
 
-from twolayer.kernels.record import Flags, Integers, Matrix, Record, Vector
+from twolayer.kernels.record import Flags, Integers, Layout, Matrix, Record, Vector
 
-__all__ = ["Memory"]
+__all__ = ["Memory", "memory_layout"]
 
 VELOCITY, JACOBIAN, STEP, MANY = range(4)
 """What a call does: the velocity of `points[0]` into `slopes[0]`, the Jacobian of y into `basis`, one step, or steps
 until an event may be near."""
 
-BEGIN, DECOMPOSE, TRY, ITERATE, FAILED = range(5)
-"""What comes next: a new step; the Jacobian's eigenvectors; a step of a given size; the next iterate of its stages,
-whose velocities are known; nothing, as no step is within tolerance."""
+START, BEGIN, DECOMPOSE, TRY, ITERATE, FAILED = range(6)
+"""What comes next: what is found once, of y; a new step; the Jacobian's eigenvectors; a step of a given size; the next
+iterate of its stages, whose velocities are known; nothing, as no step is within tolerance."""
 
 (
-    TIME, SIZE, OLD_TIME, OLD_SIZE, TRIAL, STOP, RTOL, ATOL, COARSE, MOST, SINCE, START, DECAY, ERROR, NEWTON, LAST,
-    NEXT,
-) = range(17)  # fmt: skip
-"""Numbers of `Memory.reals`: t and the next step's size; those of the last step; the size that is tried; the horizon,
-tolerances and the factor of the absolute one; the greatest weight so far; the time from which steps are counted; the
-first time; weight decay; the last step's error; the error left in a step's equations
-as a share of the tolerance; the size of the last correction; the time at the end of the step."""
+    TIME, SIZE, OLD_TIME, OLD_SIZE, TRIAL, STOP, RTOL, ATOL, COARSE, MOST, SINCE, FIRST, DECAY, ERROR, NEWTON, LAST,
+    NEXT, LONGEST,
+) = range(18)  # fmt: skip
+"""Numbers of `Memory.reals`: t and the next step's size, 0 where the first one's is to be chosen; those of the last
+step; the size that is tried; the horizon, tolerances and the factor of the absolute one; the greatest weight so far;
+the time from which steps are counted; the first time; weight decay; the last step's error; the error left in a step's
+equations as a share of the tolerance; the size of the last correction; the time at the end of the step; the longest
+teacher."""
 
 PHASE, STEPS, LIMIT, SAVED, FRESH, BEST, STARTED, ITERATES, EVALUATIONS, DECOMPOSITIONS, TOTAL, PAUSE = range(
     12
@@ -68,22 +69,13 @@ class Memory(Record):
     reals: Vector
     counts: Integers
 
-    @classmethod
-    def of(cls, parameters: int, students: int, stages: int) -> Memory:
-        """For so many parameters, students and stages."""
-        arrays = [
-            *np.zeros((6, parameters)),
-            *np.zeros((5, stages, parameters)),
-            np.zeros(stages),
-            np.zeros(parameters),
-            np.zeros((parameters, parameters)),
-            np.zeros((parameters, parameters)),
-            np.zeros(students),
-            np.zeros(students),
-            *np.zeros((2, students), dtype=np.bool_),
-            np.ones(parameters),
-            np.arange(students),
-            np.zeros(17),
-            np.zeros(12, dtype=np.int64),
-        ]
-        return cls(*arrays)
+
+@cache
+def memory_layout(parameters: int, students: int, stages: int) -> Layout[Memory]:
+    """Of the state of an integration of so many parameters, students and stages."""
+    vectors = dict.fromkeys(("y", "f", "old", "rates", "scale", "spare", "values", "moving"), (parameters,))
+    by_stage = dict.fromkeys(("last", "stages", "points", "slopes", "modes"), (stages, parameters))
+    by_student = dict.fromkeys(("excess", "largest", "watched", "rests", "twins"), (students,))
+    square = dict.fromkeys(("basis", "transposed"), (parameters, parameters))
+    single = {"weights": (stages,), "reals": (18,), "counts": (12,)}
+    return Layout(Memory, {**vectors, **by_stage, **by_student, **square, **single})

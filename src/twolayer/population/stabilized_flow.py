@@ -16,7 +16,7 @@ import numpy as np
 from twolayer.core.arrays import norm
 from twolayer.core.saved_state import State, restore, state_of
 from twolayer.population.flow_integrator import Progress
-from twolayer.population.numba_rock import Room, find_velocity, take_step
+from twolayer.population.numba_rock import Room, fill_twins, find_velocity, take_step
 from twolayer.population.numba_wide_law import Columns
 from twolayer.population.rock_tables import MOST, reach, rock, stages_for
 
@@ -132,7 +132,7 @@ class RockFlow:
         self.room = Room.of(students * features + (students if system.trained else 0), students)
         self.room.state[:], self.room.velocity[:] = state, system.velocity(state)
         self.choose_form()
-        self.room.twins[:] = system.first_equal(state)
+        fill_twins(system.law, self.room)
         self.direction = np.random.default_rng(0).standard_normal(state.size) + self.room.velocity
         self.top, self.age, self.refused, self.failed = 0.0, RENEWED, 0, False
         self.error_old = self.longest = 0.0
