@@ -10,7 +10,7 @@ import pytest
 from twolayer.core.arrays import norm
 from twolayer.finite.flow import FlowPath, finite_flow, frames
 from twolayer.finite.flow.clock import FlowClock, start_clock
-from twolayer.finite.flow.stiff import build_collocation
+from twolayer.finite.flow.collocation import build_collocation
 
 
 def pair(sizes: tuple[float, float], times: np.ndarray) -> tuple[FlowPath, np.ndarray, np.ndarray]:

@@ -1,25 +1,23 @@
-"""The coupled flow: Taylor steps of all neurons, and the events of single neurons inside a step.
-
-At an event only the neuron that had it is expanded anew, against the residual that the step predicts. The
-velocity of its contribution to h jumps there, which the other neurons see at the end of the step only: the
-step ends where the direction of a neuron would have moved by the tolerance for it. (Derived.)
-"""
+"""The coupled flow: Taylor steps of all neurons and the events of single ones inside them, stiff steps where those
+reach farther, and what a step leaves of weights and residuals at its end."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from twolayer.finite.flow.clock import PATIENCE, FlowClock
-from twolayer.finite.flow.events import next_event
+from twolayer.finite.flow.collocation import Collocation
+from twolayer.finite.flow.event_passing import pass_event
 from twolayer.finite.flow.kernels import INNER_KERNEL, KERNEL, SEPARATE
 from twolayer.finite.flow.neurons import Neurons, normalize, outputs_of_network
 from twolayer.finite.flow.problem import FlowProblem
+from twolayer.finite.flow.rays import Rays
 from twolayer.finite.flow.relax import relax, resolution
-from twolayer.finite.flow.series import Series, advance, begin, extend, shift
-from twolayer.finite.flow.sliding import NOISE, settle
-from twolayer.finite.flow.status import ARRIVED, AT_ZERO, PAUSED, REPEATS, STATIONARY, STUCK, UNSETTLED
-from twolayer.finite.flow.stiff import Collocation, advance_stiff, residual_at, stiff_step
-from twolayer.finite.flow.zero import ZERO, Rays, any_resting, next_release, release, size_of
+from twolayer.finite.flow.series import Series, advance
+from twolayer.finite.flow.status import ARRIVED, AT_ZERO, PAUSED, STATIONARY, STUCK
+from twolayer.finite.flow.stiff import advance_stiff, residual_at, stiff_step
+from twolayer.finite.flow.taylor_step import begin_step
+from twolayer.finite.flow.zero import any_resting, release
 from twolayer.kernels.entry import annotated_entry
 from twolayer.kernels.record import Vector
 
@@ -31,211 +29,17 @@ CARRIED = 1e-17
 Above, it is y − h of the weights. Rounding of y − h and truncation of the series are then alike. With weight
 decay residuals end at balances of large terms, where a series has no relative accuracy to offer.
 """
-LONGEST = 1e30
-"""Length of a step of states that are polynomials, whose last coefficients vanish."""
-ROUNDING = 2e-14
-"""A hidden weight this small compared with the distance that the forces may move it in the step has reached 0 too."""
+
 FLOOR = 1e-20
 """Without weight decay the state is stationary once every residual is below this times its scale."""
+
 WORTHWHILE = 16.0
 """A stiff step costs about as much as so many Taylor steps."""
+
 MOST_PATIENCE = 4096
+"""The most Taylor steps in a row without an event that a stiff step waits for."""
 DRIFT = 10.0
 """Times the tolerance and the scale: so far the weights may be from the residuals of stiff steps."""
-
-
-@SEPARATE
-def step_length(problem: FlowProblem, neurons: Neurons, series: Series, tolerance: float) -> float:
-    """Length at which the last two coefficients of every series are the tolerance, relative to its neuron."""
-    neuron_count, size, lines = series.projection.shape
-    length = LONGEST
-    largest = np.zeros(size)
-    for j in range(neuron_count):
-        if not neurons.moving[j]:
-            continue
-        # Its mass is 0 as a float, and shrinks on: only its direction moves.
-        gone = series.weight[j] == 0.0 and series.rate[j, 0] < problem.weight_decay
-        first = 1.0
-        second = 0.0
-        if problem.radial == 0:
-            first = neurons.outside[j]
-            for k in range(lines):
-                first = max(first, abs(series.projection[j, 0, k]) / problem.norm[k])
-                second = max(second, abs(series.projection[j, 1, k]) / problem.norm[k])
-        for i in range(size - 2, size):
-            worst = 0.0
-            for k in range(lines):
-                worst = max(worst, abs(series.projection[j, i, k]) / problem.norm[k])
-            if worst > 0.0:
-                reach = (tolerance * first / worst) ** (1.0 / i)
-                # A fixed output moves a hidden weight that starts tiny by many times its size.
-                if second > 0.0:
-                    reach = max(reach, (tolerance * second / worst) ** (1.0 / (i - 1)))
-                length = min(length, reach)
-            worst = 0.0 if gone else abs(series.mass[j, i])
-            if not neurons.balanced[j]:
-                worst = max(worst, abs(series.gain[j, i]))
-            if worst > 0.0:
-                length = min(length, (tolerance / worst) ** (1.0 / i))
-    for response in range(series.residual.shape[0]):
-        for i in range(size):
-            value = problem.rate[response] * problem.response_norm[response]
-            largest[i] = max(largest[i], value * abs(series.residual[response, i]))
-    for i in range(size - 2, size):
-        if largest[i] > 0.0 and largest[0] > 0.0:
-            length = min(length, (tolerance * largest[0] / largest[i]) ** (1.0 / i))
-    return length
-
-
-@SEPARATE
-def begin_step(
-    problem: FlowProblem, neurons: Neurons, series: Series, clock: FlowClock, rays: Rays, tolerance: float
-) -> None:
-    """Expand all neurons and the residual, choose the length of the step, and find the next event of each."""
-    neuron_count, size, _ = series.projection.shape
-    residual = series.residual
-    for response in range(residual.shape[0]):
-        residual[response, 0] = clock.residual[response]
-        for i in range(1, size):
-            residual[response, i] = 0.0
-    for j in range(neuron_count):
-        series.start[j] = 0.0
-        series.active_count[j] = 0
-        series.entry_count[j] = 0
-        if neurons.moving[j]:
-            begin(j, problem, neurons, series)
-            clock.reach[j] = max(clock.reach[j], size_of(j, problem, neurons))
-    first = np.int64(0)  # a literal would be compiled separately
-    for i in range(size - 1):
-        extend(i, first, neuron_count, problem, neurons, series, residual)
-        for j in range(neuron_count):
-            if not neurons.moving[j]:
-                continue
-            for e in range(series.entry_count[j]):
-                change = series.contribution[j, i + 1, series.active[j, e]]
-                residual[series.response[j, e], i + 1] -= series.active_slope[j, e] * change
-    length = step_length(problem, neurons, series, tolerance)
-    if rays.load.shape[0] > 0:
-        length = next_release(length, problem, neurons, clock, rays, residual)
-    clock.times[1] = length
-    clock.times[2] = 0.0
-    for i in range(4):
-        clock.missed[i] = 0.0
-    for j in range(neuron_count):
-        clock.event_time[j] = np.inf
-        if neurons.moving[j]:
-            clock.event_time[j], clock.event_line[j] = next_event(
-                j, length, problem, neurons, series, residual
-            )
-    clock.counts[1] += 1
-    clock.counts[2] = 1
-
-
-@INNER_KERNEL
-def longest(missed: Vector, room: float, tolerance: float) -> float:
-    """Longest time, up to room, for which a cubic with coefficients missed ≥ 0 stays below the tolerance."""
-    time = room
-    for _ in range(60):
-        value = ((missed[3] * time + missed[2]) * time + missed[1]) * time + missed[0] - tolerance
-        if value <= 0.0:
-            return time
-        slope = (3.0 * missed[3] * time + 2.0 * missed[2]) * time + missed[1]
-        # Newton's iterates descend on a convex function; a relative 1e-3 is exact enough for a bound.
-        if slope <= 0.0 or value > slope * time:
-            return 0.0
-        if value <= 1e-3 * slope * time:
-            return time - value / slope
-        time -= value / slope
-    return time
-
-
-@SEPARATE
-def pass_event(
-    j: int, problem: FlowProblem, neurons: Neurons, series: Series, clock: FlowClock, tolerance: float
-) -> int:
-    """Take neuron j through its event, expand it anew there, and end the step where the others must know."""
-    lines = problem.gram.shape[0]
-    order = series.mass.shape[1] - 1
-    time = clock.event_time[j]
-    since_start = time - series.start[j]
-    # The first two coefficients, about the event, of the change of h where the neuron acted.
-    slope = np.zeros(problem.rate.size)
-    bend = np.zeros(problem.rate.size)
-    for e in range(series.entry_count[j]):
-        k = series.active[j, e]
-        response = series.response[j, e]
-        for i in range(order, 0, -1):
-            bend[response] = bend[response] * since_start + slope[response]
-            slope[response] = slope[response] * since_start + i * series.contribution[j, i, k]
-        slope[response] *= series.active_slope[j, e]
-        bend[response] *= 0.5 * series.active_slope[j, e]
-    advance(j, since_start, problem, neurons, series, neurons, clock.residual)
-    residual = series.shifted
-    shift(series.residual, time, residual)
-    now = clock.times[0] + time
-    clock.counts[0] += 1
-    size = size_of(j, problem, neurons)
-    moved = 0.0
-    for k in range(lines):
-        moved += abs(neurons.gain[j] * series.force[j, 0, k]) * problem.norm[k]
-    moved *= clock.times[1] - series.start[j]
-    small = max(ZERO * clock.reach[j], ROUNDING * moved)
-    if (problem.radial == 0 or not neurons.balanced[j]) and size <= small:
-        largest = 0.0
-        for k in range(lines):
-            largest = max(largest, abs(series.projection[j, 0, k]) / problem.norm[k])
-        for k in range(lines):
-            clock.approach[j, k] = series.projection[j, 0, k] / largest
-            neurons.projection[j, k] = 0.0
-        neurons.moving[j] = False
-        neurons.resting[j] = 1
-        series.active_count[j] = 0
-        series.entry_count[j] = 0
-        series.start[j] = time
-        clock.event_time[j] = np.inf
-        clock.times[1] = time
-        clock.arrived[0] = 1
-        return ARRIVED
-    clock.reach[j] = max(clock.reach[j], size)
-    if now - clock.last_event[j] <= 1e-14 * max(abs(now), 1e-3):
-        clock.repeats[j] += 1
-    else:
-        clock.repeats[j] = 0
-    clock.last_event[j] = now
-    # Two events at one time: the forces there are differences that the time no longer resolves.
-    noise_level = NOISE * 10.0 ** min(clock.repeats[j], 14)
-    settled = settle(j, clock.event_line[j], noise_level, problem, neurons, residual)
-    if settled < 0:
-        return UNSETTLED
-    clock.forks[0] += settled
-    begin(j, problem, neurons, series)
-    for i in range(order):
-        extend(i, j, j + 1, problem, neurons, series, residual)
-    series.start[j] = time
-
-    for e in range(series.entry_count[j]):
-        k = series.active[j, e]
-        response = series.response[j, e]
-        slope[response] -= series.active_slope[j, e] * series.contribution[j, 1, k]
-        bend[response] -= series.active_slope[j, e] * series.contribution[j, 2, k]
-    missed = clock.missed
-    for first in range(3):
-        for i in range(2, first - 1, -1):
-            missed[i] += (time - clock.times[2]) * missed[i + 1]
-    clock.times[2] = time
-    for response in range(slope.size):
-        weight = problem.rate[response] * problem.response_norm[response]
-        missed[2] += weight * abs(slope[response]) / 2.0
-        missed[3] += weight * abs(bend[response]) / 3.0
-    clock.times[1] = min(clock.times[1], time + longest(missed, clock.times[1] - time, tolerance))
-
-    clock.event_time[j], clock.event_line[j] = next_event(
-        j, clock.times[1] - time, problem, neurons, series, residual
-    )
-    clock.event_time[j] += time
-    if clock.repeats[j] > REPEATS + 4 * lines:
-        return STUCK
-    return ARRIVED
 
 
 @SEPARATE

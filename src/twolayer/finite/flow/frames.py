@@ -16,19 +16,20 @@ from twolayer.core.network import OUTPUTS, OutputMode
 from twolayer.core.saved_state import State, StateStore, restore
 from twolayer.errors import TrainingError
 from twolayer.finite.flow.clock import FlowClock, start_clock
+from twolayer.finite.flow.collocation import build_collocation
 from twolayer.finite.flow.coupled import flow_to
 from twolayer.finite.flow.decoupled import decoupled_to
 from twolayer.finite.flow.neurons import Neurons, outputs_of_network, rebuild_weights, state_of_weights
 from twolayer.finite.flow.problem import Floats, FlowProblem, Samples, build_problem, sample_residual
+from twolayer.finite.flow.rays import build_rays, no_rays
 from twolayer.finite.flow.rest import RestWatch, Snapshot, decay_resting
 from twolayer.finite.flow.series import Series, build_series
 from twolayer.finite.flow.sliding import settle_all
 from twolayer.finite.flow.status import ARRIVED, AT_ZERO, PAUSED, STATIONARY, UNSETTLED
-from twolayer.finite.flow.stiff import build_collocation
-from twolayer.finite.flow.zero import at_zero, build_rays, no_rays
+from twolayer.finite.flow.zero import ARRIVED_NOW, at_zero
 from twolayer.kernels.record import Record
 
-__all__ = ["FlowFrame", "FlowPath", "FlowStalled", "finite_flow", "flow_frames"]
+__all__ = ["FlowFrame", "FlowStalled", "flow_frames"]
 
 
 LOOK = 20
@@ -54,88 +55,6 @@ class FlowFrame(NamedTuple):
     stationary: bool
     forks: int
     resting: npt.NDArray[np.int8]  # (neuron,)
-
-
-@dataclass(frozen=True)
-class FlowPath:
-    """The flow at all the times asked for.
-
-    `residual` is y − h, integrated as a separate variable where it is too small for the weights to resolve.
-    `events` counts changes of activation patterns, `steps` the steps of all neurons together.
-    `stationary_from` is the first of the times at which the state was stationary (see `finite_flow`), or infinity.
-    `forks` counts the points at which the limit of small descent steps is not unique.
-    """
-
-    hidden: Floats  # (time, neuron, feature)
-    output: Floats  # (time, neuron)
-    residual: Floats  # (time, sample)
-    events: int
-    steps: int
-    stationary_from: float
-    forks: int
-
-
-def finite_flow(
-    inputs: npt.ArrayLike,
-    targets: npt.ArrayLike,
-    hidden: npt.ArrayLike,
-    output: npt.ArrayLike,
-    times: npt.ArrayLike,
-    *,
-    slopes: tuple[float, float, float] = (0.0, 0.0, 1.0),
-    output_layer: OutputMode = "trained",
-    loss_weight: float,
-    output_scale: float = 1.0,
-    weight_decay: float = 0.0,
-    rtol: float = 1e-10,
-    atol: float = 0.0,
-) -> FlowPath:
-    """Exact gradient flow of a two-layer network on finite data.
-
-        dw_j/dt = −∂_{w_j} E,  da_j/dt = −∂_{a_j} E,
-        E = κ Σ_k (h(x_k) − y_k)² + (λ/2) (|a|² + |W|²),  h(x) = s Σ_j a_j σ(⟨w_j, x⟩),
-
-    with σ' under, at and over 0 from `slopes` (`core.activation.TwoSlope`; by default those of relu),
-    continued along activation boundaries as a Filippov system (`sliding`). `output_layer` "fixed" keeps a and
-    leaves it out of the penalty; "tied" sets a_j = |w_j| inside E. Between events the flow is integrated by
-    Taylor series (`series`), while outputs are negligible in closed form (`decoupled`), and by collocation where
-    fast residuals are at rest and slow ones go on (`stiff`).
-
-    inputs (sample, feature), targets (sample,), hidden (neuron, feature), output (neuron,), times (time,)
-    strictly increasing from the start. κ = loss_weight, s = output_scale, λ = weight_decay. `rtol` bounds the
-    error of a step relative to each neuron, to its mass and to the residual. A neuron with |a| = |w| to 1e-14
-    stays so exactly. Without weight decay the state is stationary once every residual is within `atol`, or below
-    1e-20 of its scale.
-
-    Raises ValueError for arguments that do not fit, FlowStalled if events stop making progress.
-
-    Source: derived; the flow and its conventions are those of Boursier, Pillaud-Vivien and Flammarion (2022).
-    """
-    frames = list(
-        flow_frames(
-            inputs,
-            targets,
-            hidden,
-            output,
-            times,
-            slopes=slopes,
-            output_layer=output_layer,
-            loss_weight=loss_weight,
-            output_scale=output_scale,
-            weight_decay=weight_decay,
-            rtol=rtol,
-            atol=atol,
-        )
-    )
-    return FlowPath(
-        hidden=np.stack([frame.hidden for frame in frames]),
-        output=np.stack([frame.output for frame in frames]),
-        residual=np.stack([frame.residual for frame in frames]),
-        events=frames[-1].events,
-        steps=frames[-1].steps,
-        stationary_from=min((frame.time for frame in frames if frame.stationary), default=np.inf),
-        forks=frames[-1].forks,
-    )
 
 
 def flow_frames(
@@ -422,7 +341,7 @@ def start_at_zero(problem: FlowProblem, neurons: Neurons, clock: FlowClock) -> b
     starting = ~neurons.moving & (neurons.resting == 0) & (neurons.gain != 0.0)
     if not len(problem.norm) or not np.any(problem.slope[1]) or not starting.any():
         return False
-    neurons.resting[starting] = 1
+    neurons.resting[starting] = ARRIVED_NOW
     sizes = np.max(np.abs(neurons.projection) / problem.norm, axis=1)
     if not sizes.any():
         wanted = np.max(np.abs(problem.targets) / problem.response_norm) / problem.output_scale

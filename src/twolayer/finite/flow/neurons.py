@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from twolayer.core.arrays import norm
-from twolayer.finite.flow.kernels import KERNEL, SEPARATE
+from twolayer.finite.flow.kernels import INNER_KERNEL, KERNEL, SEPARATE
 from twolayer.finite.flow.problem import Floats, FlowProblem, Lines
 from twolayer.kernels.record import Bytes, Flags, Matrix, Record, Signs, Vector
 
-__all__ = ["Neurons", "normalize", "outputs_of_network", "rebuild_weights", "state_of_weights"]
+__all__ = ["Neurons", "normalize", "outputs_of_network", "rebuild_weights", "size_of", "state_of_weights"]
 
 BALANCED = 1e-14
 """Relative difference of |a| and |w| that counts as rounding."""
@@ -153,3 +153,12 @@ def normalize(j: int, problem: FlowProblem, neurons: Neurons) -> None:
     neurons.gain[j] = gain / joint
     neurons.skew[j] /= joint * joint
     neurons.log_scale[j] += np.log(joint)
+
+
+@INNER_KERNEL
+def size_of(j: int, problem: FlowProblem, neurons: Neurons) -> float:
+    """max_k |⟨v, x_k⟩|/|x_k|, of the order of the length of v inside the span."""
+    size = 0.0
+    for k in range(problem.gram.shape[0]):
+        size = max(size, abs(neurons.projection[j, k]) / problem.norm[k])
+    return size

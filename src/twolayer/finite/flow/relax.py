@@ -14,11 +14,10 @@ import numpy as np
 
 from twolayer.finite.flow.dense import factor_lu, largest_of, solve_lu
 from twolayer.finite.flow.kernels import INNER_KERNEL, SEPARATE
-from twolayer.finite.flow.neurons import Neurons, normalize
+from twolayer.finite.flow.neurons import Neurons, normalize, size_of
 from twolayer.finite.flow.problem import FlowProblem
 from twolayer.finite.flow.series import Series, begin, expand_force
-from twolayer.finite.flow.stiff import add_kernel, project_gram
-from twolayer.finite.flow.zero import size_of
+from twolayer.finite.flow.stiff_system import add_kernel, project_gram
 from twolayer.kernels.record import Vector
 
 __all__ = ["relax", "resolution"]

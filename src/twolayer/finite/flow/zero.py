@@ -16,137 +16,38 @@ at 0, and nothing here is for it. (Derived.)
 
 from __future__ import annotations
 
-import itertools
-import math
-from typing import Any
-
 import numpy as np
 
 from twolayer.finite.flow.clock import FlowClock
 from twolayer.finite.flow.events import first_root
 from twolayer.finite.flow.kernels import INNER_KERNEL, KERNEL, SEPARATE
-from twolayer.finite.flow.neurons import Neurons
-from twolayer.finite.flow.problem import FlowProblem, Lines, force_on_side
-from twolayer.finite.flow.series import Series, begin, expand_force
+from twolayer.finite.flow.neurons import Neurons, size_of
+from twolayer.finite.flow.problem import FlowProblem
+from twolayer.finite.flow.rays import Rays, lowest_ray, same_direction
+from twolayer.finite.flow.series import Series
 from twolayer.finite.flow.sliding import NOISE, settle
+from twolayer.finite.flow.zero_map import CAUGHT, ESCAPED, follow_map, follow_to_infinity
 from twolayer.kernels.entry import annotated_entry
-from twolayer.kernels.record import Matrix, Record, Vector
+from twolayer.kernels.record import Matrix, Vector
 
-__all__ = ["ZERO", "Rays", "at_zero", "build_rays", "next_release", "no_rays", "release", "size_of"]
+__all__ = ["ARRIVED_NOW", "ZERO", "any_resting", "at_zero", "next_release", "release"]
 
 ZERO = 1e-12
 """A neuron this small compared with its largest size so far has reached 0: smaller is rounding."""
+
 LEAVING = 1e-13
 """Size with which a neuron leaves 0, as a share of the largest of any neuron so far."""
+
 OPEN = 1e-13
 """φ below this, times the forces at their largest, is below 0."""
-MOST_NUMBERS = 1_000_000
-"""Of rays times lines. Of more rays a random part is listed, so that a neuron may leave 0 late."""
-PHASES = 8
-"""Positions of the steps about 0 from which the map is followed to see whether they agree."""
-STEPS = 4000
-"""Of the map, at most; it escapes or dies in some tens."""
-
-ESCAPED = 1
-DEAD = 2
-CAUGHT = 3
 
 MOVING = 0
+
 ARRIVED_NOW = 1
+
 RESTS = 2
+
 CAUGHT_THERE = 3
-
-
-class Rays(Record):
-    """Unit directions in the span of the inputs in which rank − 1 boundaries meet."""
-
-    projection: Matrix  # (ray, line) ζ
-    load: Matrix  # (ray, response) force along the ray per unit of residual
-    inputs: Matrix  # (line, rank) in an orthonormal basis of their span
-    dual: Matrix  # (line, rank) weights for ζ in that basis
-    phases: Matrix  # (phase, rank) random vectors of length about 1
-    dead_cone: bool  # some open cone of directions activates no sample
-    part: bool  # not all rays are listed
-
-
-def no_rays(problem: FlowProblem) -> Rays:
-    """No ray, as long as no neuron has reached 0."""
-    lines = len(problem.gram)
-    none = np.zeros((0, lines))
-    return Rays(none, np.zeros((0, len(problem.targets))), none.T.copy(), none.T.copy(), none, False, False)
-
-
-def build_rays(problem: FlowProblem, lines: Lines) -> Rays:
-    """List the rays of a problem with at least one line, and whether some directions are dead."""
-    count, rank = len(problem.gram), problem.rank
-    units = lines.inputs / problem.norm[:, None]
-    _, _, basis = np.linalg.svd(units, full_matrices=False)
-    inside = units @ basis[:rank].T  # (line, rank)
-    most = MOST_NUMBERS // (2 * count)
-    part = math.comb(count, rank - 1) > most
-    if part:
-        keys = np.random.default_rng(1).random((most, count))
-        chosen = np.sort(np.argpartition(keys, rank - 2, axis=1)[:, : rank - 1], axis=1)
-    else:
-        subsets = list(itertools.combinations(range(count), rank - 1))
-        chosen = np.array(subsets, dtype=np.int64).reshape(len(subsets), rank - 1)
-    normals = inside[chosen]  # (ray, rank − 1, rank)
-    if rank == 1:
-        rays = np.ones((1, 1))
-    else:
-        _, singular, complement = np.linalg.svd(normals, full_matrices=True)
-        rays = complement[:, -1, :]
-        met = singular[:, -1] > 1e-10  # boundaries that coincide meet in more than a ray
-        rays, chosen = rays[met], chosen[met]
-    projection = rays @ inside.T * problem.norm
-    np.put_along_axis(projection, chosen, 0.0, axis=1)
-    projection[np.abs(projection) < 1e-13 * problem.norm] = 0.0
-    projection = np.concatenate([projection, -projection])
-    line = np.concatenate([np.arange(count), np.flatnonzero(problem.opposite >= 0)])
-    side = np.sign(projection[:, line]).astype(np.int64) + 1
-    load = problem.slope[side, np.arange(len(line))] * projection[:, line] * problem.rate
-    felt = np.any(load != 0.0, axis=1)
-    random = np.random.default_rng(0).normal(size=(PHASES, rank)) / np.sqrt(rank)
-    dead_cone = False
-    if np.any(problem.slope[::2, 0] == 0.0) and np.all(problem.opposite < 0):
-        # Gordan: either some direction is on the inactive side of all, or a convex combination of inputs is 0.
-        from scipy.optimize import nnls  # loads much of SciPy
-
-        _, apart = nnls(np.vstack([units.T, np.ones(count)]), np.append(np.zeros(units.shape[1]), 1.0))
-        dead_cone = bool(apart > 1e-10)
-    return Rays(
-        np.ascontiguousarray(projection[felt]),
-        np.ascontiguousarray(load[felt]),
-        np.ascontiguousarray(inside * problem.norm[:, None]),
-        np.ascontiguousarray(problem.inverse @ (inside * problem.norm[:, None])),
-        random,
-        dead_cone,
-        part,
-    )
-
-
-@INNER_KERNEL
-def size_of(j: int, problem: FlowProblem, neurons: Neurons) -> float:
-    """max_k |⟨v, x_k⟩|/|x_k|, of the order of the length of v inside the span."""
-    size = 0.0
-    for k in range(problem.gram.shape[0]):
-        size = max(size, abs(neurons.projection[j, k]) / problem.norm[k])
-    return size
-
-
-@INNER_KERNEL
-def lowest_ray(sign: float, rays: Rays, residual: Vector) -> tuple[int, float]:
-    """The ray on which φ is least, and its value there."""
-    best: Any = np.int64(-1)
-    lowest = np.inf
-    for i in range(rays.load.shape[0]):
-        value = 0.0
-        for response in range(residual.size):
-            value -= sign * rays.load[i, response] * residual[response]
-        if value < lowest:
-            lowest = value
-            best = i
-    return best, lowest
 
 
 @INNER_KERNEL
@@ -246,17 +147,6 @@ def release(problem: FlowProblem, neurons: Neurons, clock: FlowClock, rays: Rays
     return released
 
 
-@INNER_KERNEL
-def same_direction(first: Any, second: Any, problem: FlowProblem) -> bool:
-    """Whether two directions (line,) give the same neuron: for |z| also one that is turned round."""
-    plain = 0.0
-    turned = 0.0
-    for k in range(first.size):
-        plain = max(plain, abs(first[k] - second[k]) / problem.norm[k])
-        turned = max(turned, abs(first[k] + second[k]) / problem.norm[k])
-    return plain < 1e-6 or (problem.even and turned < 1e-6)
-
-
 @SEPARATE
 def next_release(
     length: float, problem: FlowProblem, neurons: Neurons, clock: FlowClock, rays: Rays, residual: Matrix
@@ -296,114 +186,6 @@ def next_release(
             polynomial[0] += 2.0 * limit
             length = min(length, first_root(polynomial, length, 0.1 * limit))
     return length
-
-
-@SEPARATE
-def follow_map(
-    approach: Vector,
-    phase: Vector,
-    sign: float,
-    rays: Rays,
-    problem: FlowProblem,
-    residual: Matrix,
-    state: Vector,
-) -> int:
-    """Iterate explicit descent about 0, at one residual, from up the direction of approach, in units of its step.
-
-    ESCAPED, DEAD (nothing acts there), CAUGHT (it goes to and fro between two points, as it may with |z| for as long
-    as the forces stay) or 0. approach and state (line,): from where, and where it ended. phase (rank,): an offset.
-    """
-    lines, rank = rays.inputs.shape
-    force = np.zeros(lines)
-    weights = np.zeros(rank)
-    before = np.zeros(rank)
-    last = np.zeros(rank)
-    largest = 0.0
-    for response in range(residual.shape[0]):
-        largest += problem.rate[response] * problem.response_norm[response] * abs(residual[response, 0])
-    # From exactly 0 the first step is that of σ'(0).
-    spread = 0.0
-    for k in range(lines):
-        if approach[k] != 0.0:
-            spread = 0.3
-    for i in range(rank):
-        weights[i] = spread * phase[i]
-        for k in range(lines):
-            weights[i] += approach[k] * rays.dual[k, i]
-        weights[i] *= 3.0 * largest
-    for _ in range(STEPS):
-        for i in range(rank):
-            before[i] = last[i]
-            last[i] = weights[i]
-        acts = False
-        for k in range(lines):
-            value = 0.0
-            for i in range(rank):
-                value += rays.inputs[k, i] * last[i]
-            state[k] = value
-            side = 1 if value > 0.0 else (-1 if value < 0.0 else 0)
-            force[k] = force_on_side(k, side, problem, residual, 0)
-            if force[k] != 0.0:
-                acts = True
-                for i in range(rank):
-                    weights[i] += sign * force[k] * rays.inputs[k, i]
-        if not acts:
-            return DEAD
-        square = 0.0
-        for i in range(rank):
-            square += weights[i] * weights[i]
-        if np.sqrt(square) > 100.0 * largest:
-            return ESCAPED
-    apart, step = 0.0, 0.0
-    for i in range(rank):
-        apart = max(apart, abs(weights[i] - before[i]))
-        step = max(step, abs(weights[i] - last[i]))
-    return CAUGHT if apart < 1e-9 * largest and step > 1e-6 * largest else 0
-
-
-@SEPARATE
-def follow_to_infinity(
-    j: int, problem: FlowProblem, neurons: Neurons, series: Series, residual: Matrix
-) -> bool:
-    """Follow the flow of neuron j at fixed residuals, straight between events, until there are no more events.
-
-    False if it comes back to 0 or to rest; else its projections are those far out.
-    """
-    lines = problem.gram.shape[0]
-    zeta = neurons.projection[j]
-    sign = 1.0 if neurons.gain[j] > 0.0 else -1.0
-    start = size_of(j, problem, neurons)
-    for _ in range(50 * (lines + 1)):
-        begin(j, problem, neurons, series)
-        expand_force(np.int64(0), j, j + 1, problem, neurons, series, residual)
-        time = np.inf
-        line: Any = np.int64(-1)
-        speed = 0.0
-        terms = 0.0
-        for k in range(lines):
-            velocity = sign * series.drive[j, 0, k]
-            speed = max(speed, abs(velocity) / problem.norm[k])
-            terms += abs(series.force[j, 0, k]) * problem.norm[k]
-            side = neurons.pattern[j, k]
-            if side * velocity < 0.0 and -zeta[k] / velocity < time:
-                time = max(-zeta[k] / velocity, 0.0)
-                line = k
-        if speed <= NOISE * terms:
-            return False
-        if line < 0:
-            time = 1e6 * start / speed
-        for k in range(lines):
-            zeta[k] += time * sign * series.drive[j, 0, k]
-        if line < 0:
-            return True
-        zeta[line] = 0.0
-        for row in range(series.sliding_count[j]):
-            zeta[series.sliding[j, row]] = 0.0
-        if size_of(j, problem, neurons) <= 1e-9 * start:
-            return False
-        if settle(j, line, NOISE, problem, neurons, residual) < 0:
-            return False
-    return False
 
 
 @annotated_entry
