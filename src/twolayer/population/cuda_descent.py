@@ -19,7 +19,7 @@ from twolayer.core.network import OUTPUTS, Weights
 from twolayer.population.angle_polynomial import COEFFICIENTS
 from twolayer.population.cuda_batches import BatchPlan, batch_kernel, batch_plan, descend_on_batches
 from twolayer.population.fused_descent import DELICATE, LARGE, SHIFT, SMALL, FusedPopulationProblem
-from twolayer.population.orthogonal_form import CLOSE, COARSE, NEARLY
+from twolayer.population.orthogonal_groups import CLOSE, COARSE, NEARLY
 from twolayer.population.problem import PopulationProblem
 
 __all__ = ["CudaPopulationProblem", "Plan", "plan", "source"]

@@ -26,7 +26,7 @@ from twolayer.kernels.simd import (
     where_less,
 )
 from twolayer.population.lane_series import arc_tangent, larger, wide_arc_tangent
-from twolayer.population.orthogonal_form import COARSE
+from twolayer.population.orthogonal_groups import COARSE
 
 __all__ = [
     "HALF_PI",

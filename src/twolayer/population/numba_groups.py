@@ -17,7 +17,7 @@ from twolayer.kernels.simd import (
 from twolayer.population.lane_series import angle_of, arc_tangent, g_of, xi
 from twolayer.population.lanes import normalize, size
 from twolayer.population.numba_forms import SEPARATE, Form, add, chords, dot
-from twolayer.population.orthogonal_form import CLOSE, NEARLY
+from twolayer.population.orthogonal_groups import CLOSE, NEARLY
 
 __all__ = ["group", "place_teachers"]
 

@@ -45,7 +45,7 @@ from twolayer.population.numba_units import (
     length,
     product,
 )
-from twolayer.population.orthogonal_form import CLOSE, COARSE
+from twolayer.population.orthogonal_groups import CLOSE, COARSE
 
 __all__ = ["fill_from_field", "fill_plain_field", "fill_velocity"]
 
@@ -105,7 +105,7 @@ def beyond_sine(theta: float) -> float:
 
 @inner
 def fill_groups(m: int, law: Any, work: Any) -> int:
-    """The groups of `orthogonal_form`; how many students belong to one."""
+    """The groups of `orthogonal_groups`; how many students belong to one."""
     vectors, numbers, tilt = work.vectors, work.numbers, work.tilt
     units, d = vectors.shape[1:]
     k, members = units - m, 0
