@@ -12,7 +12,8 @@ from networks import activation_of, network_of
 from twolayer import FiniteData, Weights
 from twolayer.core.times import Times
 from twolayer.finite.flow import finite_flow
-from twolayer.finite.flow.frames import FlowPath, FlowStalled
+from twolayer.finite.flow.frames import FlowStalled
+from twolayer.finite.flow.path import FlowPath
 from twolayer.study.registry import load
 
 DURATION = 10.0
