@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 from twolayer import Paper
+from twolayer.study.registry import load
+
+__all__ = ["claims_of", "in_setting"]
+
+
+def claims_of(paper: str) -> SimpleNamespace:
+    """The claims of a paper by their names."""
+    registry = load([], ("claims",), [paper])
+    names = registry.names("claims")
+    return SimpleNamespace(**{name.partition(".")[2]: registry.find("claims", name).plugin for name in names})
 
 
 def in_setting(paper: Paper, run: dict[str, Any]) -> dict[str, Any]:

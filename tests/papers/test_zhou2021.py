@@ -108,16 +108,18 @@ def on_average(values: Any) -> float:
     return 2 * float(np.mean(values))
 
 
-def test_the_test_function_bounds_the_loss() -> None:
+@pytest.mark.parametrize("length", [1.0, 1.7])
+def test_the_test_function_bounds_the_loss(length: float) -> None:
     phi = np.linspace(0, np.pi, 400_000, endpoint=False)
     hidden = RANDOM.standard_normal((6, 2)) * 0.4
     teacher, delta = measured.most_isolated(hidden, AXES)
-    r, g = theory.residual(hidden, AXES, phi), theory.test_function(AXES[teacher], delta, phi)
+    r, g = theory.residual(hidden, length * AXES, phi), theory.test_function(AXES[teacher], delta, phi)
     assert on_average(g**2) / 2 == pytest.approx(theory.kink_bound(delta), rel=1e-3)
     projected = on_average(r * g) ** 2 / on_average(g**2) / 2
-    assert projected == pytest.approx(theory.kink_bound(delta), rel=1e-3)
-    assert on_average(r**2) / 2 == pytest.approx(loss(hidden, AXES), rel=1e-6)
-    assert loss(hidden, AXES) >= projected
+    assert projected == pytest.approx(theory.kink_bound(delta, length), rel=1e-3)
+    exact = on_average(r**2) / 2
+    assert exact == pytest.approx(loss(hidden, length * AXES), rel=1e-6)
+    assert exact >= projected
     assert theory.kink_bound(0.01) == pytest.approx(0.01**3 / (6 * np.pi), rel=1e-4)
 
 

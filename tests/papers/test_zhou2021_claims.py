@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from networks import network_of
-from paper_settings import in_setting
+from paper_settings import claims_of, in_setting
 from project import PROJECT
 
 from twolayer import Teacher, Weights
@@ -20,7 +20,7 @@ from twolayer.errors import DataError
 from twolayer.study.registry import load_file
 
 FOLDER = PROJECT / "plugins" / "papers" / "zhou2021"
-claims = load_file(FOLDER / "claims.py", "zhou2021_claims_tested.claims")
+claims = claims_of("zhou2021")
 theory = load_file(FOLDER / "theory.py", "zhou2021_claims_tested.theory")
 measured = load_file(FOLDER / "measured.py", "zhou2021_claims_tested.measured")
 TIME = np.array([0.0, *np.geomspace(1, 2e3, 30)])
@@ -40,7 +40,7 @@ def described(words: dict[str, Any], neurons: int, problem: dict[str, Any], star
             **start,
         },
     }
-    return json.dumps(in_setting(claims.paper, run))
+    return json.dumps(in_setting(theory.paper, run))
 
 
 def dataset(

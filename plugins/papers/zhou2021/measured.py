@@ -39,6 +39,22 @@ def lengths(run: Run) -> Any:
     return np.linalg.norm(teacher_weights(run), axis=-1)
 
 
+def scale_of_teachers(run: Run) -> float:
+    """r w_max, in which the paper measures gradients and times."""
+    length = lengths(run)
+    return float(len(length) * length.max())
+
+
+def scaled_gradient(run: Run) -> xr.DataArray:
+    """√(r w_max)|∇L|/L, which Theorem 4 bounds below."""
+    return math.sqrt(scale_of_teachers(run)) * run.gradient_norm / loss_of(run)
+
+
+def ceiling(run: Run) -> float:
+    """The loss up to which it counts as small: `theory.ceiling` for the shortest teacher."""
+    return float(lengths(run).min() ** 2 * theory.ceiling(theory.smallest_angle(teacher_weights(run))))
+
+
 def starts(run: Run) -> str:
     """How the students of a run start, by its config: all near teachers, with background neurons, or one orthogonal.
 
@@ -117,9 +133,8 @@ def unlike_starts(runs: Mapping[int, Run]) -> str:
 
 def small_loss(run: Run) -> xr.DataArray:
     """L where it is small for the run's teachers, but large enough for rounding not to show in ratios; else NaN."""
-    loss, teachers = loss_of(run), teacher_weights(run)
-    least = float((teachers**2).sum(-1).min())
-    return loss.where((loss <= least * theory.ceiling(theory.smallest_angle(teachers))) & (loss > FLOOR))
+    loss = loss_of(run)
+    return loss.where((loss <= ceiling(run)) & (loss > FLOOR))
 
 
 def exponent(
@@ -155,6 +170,11 @@ def limit(run: Run, values: xr.DataArray, relative: float) -> xr.DataArray:
     order = values.transpose("seed", "time").values[:, known]
     before = [np.interp(math.log(early), np.log(run.time.values[known]), row) for row in order]
     return last.where(np.abs(np.array(before) / last - 1) <= 9 * relative)
+
+
+def nearest_index(values: Any, wanted: float) -> int:
+    """The index of the value that is nearest to the wanted one."""
+    return int(np.nanargmin(np.abs(np.asarray(values) - wanted)))
 
 
 def last_decade(run: Run) -> xr.DataArray:
@@ -242,11 +262,6 @@ def half_mass_angle(run: Run) -> xr.DataArray:
     return angle.isel(neuron=0, drop=True).copy(data=reached)
 
 
-def nearest(run: Run) -> xr.DataArray:
-    """The angle from the teacher that is farthest from all students to its nearest one, (seed, time)."""
-    return run.teacher_angles.min("neuron").max("teacher")
-
-
 def shared_angles(hidden: Any, axes: Any) -> tuple[Any, Any]:
     """How many students are within 0.02° of another one's line, but more than 1° from every teacher's, and the share
     of the mass that is more than 1° from every teacher, (…,). Students of less than 1e-3 of mass do not count.
@@ -269,6 +284,21 @@ def most_isolated(hidden: Any, axes: Any) -> tuple[int, float]:
     return int(free.argmax()), float(free.max())
 
 
+def average_neuron(run: Run) -> xr.DataArray:
+    """max_i |v_i|."""
+    return run.average_neuron_residual.max("teacher")
+
+
+def second_part(run: Run) -> xr.DataArray:
+    """|R₂|²."""
+    return run.r2_norm**2
+
+
+def square_angle(run: Run) -> xr.DataArray:
+    """Σ|w|²δ²."""
+    return run.mass_weighted_square_angle
+
+
 def shares_allowed(states: Sequence[Run]) -> list[tuple[str, Callable[[Run], xr.DataArray]]]:
     """For each lemma its title, and what is measured over what it allows, (seed, time), of a run.
 
@@ -280,9 +310,6 @@ def shares_allowed(states: Sequence[Run]) -> list[tuple[str, Callable[[Run], xr.
         largest = np.fmax.reduce([float(reached(run, measure, power).max()) for run in states])
         return lambda run: measure(run) / small_loss(run) ** power / largest
 
-    def average_neuron(run: Run) -> xr.DataArray:
-        return run.average_neuron_residual.max("teacher")
-
     return [
         (
             "Lemma 8: descent direction",
@@ -290,11 +317,8 @@ def shares_allowed(states: Sequence[Run]) -> list[tuple[str, Callable[[Run], xr.
         ),
         (r"Lemma 9: half the mass, $L^{1/3}$", half_mass_share),
         (r"Lemma 10: $\max_i|v_i|$, $L^{3/8}$", bounded(average_neuron, 3 / 8)),
-        (r"Lemma 12: $|R_2|^2$, $L^{3/4}$", bounded(lambda run: run.r2_norm**2, 3 / 4)),
-        (
-            r"C.6: $\Sigma|w|^2\delta^2$, $L^{1/2}$",
-            bounded(lambda run: run.mass_weighted_square_angle, 1 / 2),
-        ),
+        (r"Lemma 12: $|R_2|^2$, $L^{3/4}$", bounded(second_part, 3 / 4)),
+        (r"C.6: $\Sigma|w|^2\delta^2$, $L^{1/2}$", bounded(square_angle, 1 / 2)),
     ]
 
 
@@ -308,18 +332,26 @@ def reached(run: Run, measure: Callable[[Run], xr.DataArray], power: float) -> x
     return (found / loss**power).where((loss >= 1e-5) & (found > ROUNDING))
 
 
+def half_mass_unit(run: Run) -> float:
+    """r w_max w_min^(−5/3), times which and L^{1/3} Lemma 9 allows."""
+    return float(scale_of_teachers(run) / lengths(run).min() ** (5 / 3))
+
+
 def half_mass_share(run: Run) -> xr.DataArray:
     """δ of Lemma 9 over c r w_max w_min^(−5/3) L^{1/3}, c that of r = w_max = 1 as L → 0, (seed, time)."""
-    length = lengths(run)
-    unit = len(length) * length.max() / length.min() ** (5 / 3)
     angle = half_mass_angle(run).clip(max=np.pi).max("teacher")
-    return angle / np.cbrt(small_loss(run)) / unit / theory.half_mass_constant(run.config.problem.dimension)
+    allowed = half_mass_unit(run) * theory.half_mass_constant(run.config.problem.dimension)
+    return angle / np.cbrt(small_loss(run)) / allowed
+
+
+def envelope(run: Run, time: Any) -> Any:
+    """r w_max/ηt, Theorem 5's bound (constant 1) on the loss at a time."""
+    return scale_of_teachers(run) / time
 
 
 def envelope_at_end(run: Run) -> float:
-    """r w_max/ηT, Theorem 5's bound (constant 1) on the loss at the end of a single run."""
-    length = lengths(run)
-    return float(len(length) * length.max() / run.time[-1])
+    """That bound at the end of a single run."""
+    return float(envelope(run, run.time[-1]))
 
 
 def ends(run: Run) -> tuple[Any, Any, Any]:

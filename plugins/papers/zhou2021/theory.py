@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -30,9 +30,6 @@ from twolayer import Paper, TwoSlope
 from twolayer.analysis.rates import log_slope
 from twolayer.analysis.teachers import in_plane
 from twolayer.errors import DataError
-
-if TYPE_CHECKING:
-    pass
 
 paper = Paper(
     "zhou2021",
@@ -58,6 +55,13 @@ class AbsoluteValue(TwoSlope):
     """σ(z) = |z|, that of the paper."""
 
     below, above = -1.0, 1.0
+
+
+KAPPA = 0.5
+"""Of Theorem 4, |∇L| ≥ κL/√(r w_max). The paper says that there is one; this one is ours."""
+
+PAIR_LOSS, PAIR_GRADIENT = 2 / (3 * math.pi), 2 / math.pi
+"""Claim 2: lim L/δ³ and lim |∇L|/δ² as δ → 0, of two students at ±δ of a unit teacher."""
 
 
 def kernel(phi: Any) -> Any:
@@ -89,6 +93,11 @@ def smallest(axes: Any) -> float:
     return float(np.linalg.eigvalsh(separation(axes))[0])
 
 
+def separation_ratio(teachers: int, step: float) -> float:
+    """λ_min(M) r³/Δ³ of r teachers at steps of Δ in the plane: Lemma C.4 bounds it below."""
+    return smallest(in_plane(step * np.arange(teachers))) * (teachers / step) ** 3
+
+
 def smallest_of_two(separation: Any) -> Any:
     """λ_min(M) of two teachers, (2/π)(Δ − sin Δ)."""
     return (2 / np.pi) * (separation - np.sin(separation))
@@ -107,6 +116,11 @@ def curvatures(teachers: Any) -> Any:
         both[index, :, index] = math.sqrt(length[index]) * (np.eye(features) + np.outer(v, v))
     blocks = both.reshape((count * features,) * 2)
     return np.linalg.eigvalsh(blocks @ separation(axes) @ blocks)
+
+
+def exponential_rate(teachers: Any) -> float:
+    """2λ of L ~ e^(−2λt) with a student for each teacher (teacher, feature), λ the least of `curvatures`."""
+    return 2 * float(curvatures(teachers)[0])
 
 
 def step_limit(gram: Any) -> float:
@@ -130,6 +144,11 @@ def orthonormal_gram(teachers: int) -> Any:
 def bisector_loss(delta: Any) -> Any:
     """L with all students on the bisector of two unit teachers at the best mass, 1 + K(Δ) − 2 K(Δ/2)² = Δ³/3π + …"""
     return 1 + kernel(delta) - 2 * kernel(delta / 2) ** 2
+
+
+def bisector_order(delta: Any) -> Any:
+    """Δ³/3π, to which that tends as Δ → 0."""
+    return delta**3 / (3 * np.pi)
 
 
 WIDEST_BISECTOR = 1.4209254755510334
@@ -173,6 +192,11 @@ def orthogonal_curvature(teachers: Any) -> float:
     """κ of L = ½κμ², μ the mass of a student at right angles to all teachers (teacher, feature)."""
     k = (2 / np.pi) * np.sqrt(np.linalg.norm(teachers, axis=-1))
     return float(1 - k @ np.linalg.solve(gram(teachers), k))
+
+
+def orthogonal_decay(teachers: Any) -> float:
+    """lim L t² = 1/(32κ) of a student at right angles to all teachers (teacher, feature)."""
+    return 1 / (32 * orthogonal_curvature(teachers))
 
 
 def half_mass_constant(dimension: int) -> float:
@@ -314,14 +338,15 @@ def test_function(axis: Any, delta: float, phi: Any) -> Any:
     return np.where(np.abs(psi) <= delta, np.abs(np.sin(psi)) - fit * np.cos(psi), 0.0)
 
 
-def kink_bound(delta: float) -> float:
-    """½ E[R g]²/E[g²] ≤ L where R has no kink within δ of v's other than v's: ½ E g² = δ³/6π (1 + …). (Derived.)
+def kink_bound(delta: float, length: float = 1.0) -> float:
+    """½ E[R g]²/E[g²] ≤ L where R has no kink within δ of a teacher's but its own: ½ |w*|² E g², E g² = δ³/3π (1 + …).
 
-    R is then a linear function less |v·x| there, so E[R g] = −E[|v·x| g] = −E g². E|x|² = 2, two ends of the line:
+    R is then a linear function less |w*·x| there, w* = |w*|v, so E[R g] = −|w*| E[|v·x| g] = −|w*| E g². (Derived.)
+    E|x|² = 2, two ends of the line:
     E g² = (2/π) ∫_{−δ}^{δ} (|sin ψ| − c cos ψ)² dψ.
     """
     sine = math.sin(delta) * math.cos(delta)
-    return ((delta - sine) - math.sin(delta) ** 4 / (delta + sine)) / math.pi
+    return length**2 * ((delta - sine) - math.sin(delta) ** 4 / (delta + sine)) / math.pi
 
 
 def gram(teachers: Any) -> Any:
