@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from twolayer.analysis.claims import Claim, evaluate, table
+from twolayer.analysis.claims import Claim, evaluate, summary, table
 from twolayer.analysis.comparison import (
     Result,
     above,
@@ -98,6 +98,11 @@ def test_the_table_counts_every_verdict(tmp_path: Path) -> None:
     assert "> 0 " in printed
     assert printed.endswith("2 claims: 1 hold, 0 fail, 1 not reproduced under this reading, 0 inconclusive")
     assert "not reproduced under this reading: paper.read: so it is" in printed
+    unknown = {**rows[0], **asdict(inconclusive("the run is too short")), "claim": "short"}
+    unknown |= {"predicted": None, "measured": None}  # NaN, in a file
+    file.write_text(json.dumps([*rows[1:], unknown]))
+    assert "  not reproduced under this reading: paper.read: predicted 1, measured 2\n" in summary([file])
+    assert "  inconclusive: paper.short: the run is too short\n" in summary([file])
     file.write_text(json.dumps(rows[:1]))
     assert table([file]).endswith("1 claim: 1 hold, 0 fail, 0 inconclusive")
     assert np.isfinite(rows[0]["measured"])

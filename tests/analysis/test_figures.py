@@ -25,7 +25,7 @@ from twolayer.analysis.claims import Claim
 from twolayer.analysis.comparison import Result
 from twolayer.analysis.drawing import reference, show_all, space_labels
 from twolayer.analysis.face import FACE_SIZE, Face, broken, length_of, verdict_line
-from twolayer.analysis.figures import Drawing, drawing, letter_panels, render, style_file
+from twolayer.analysis.figures import Drawing, drawing, letter_panels, render, style_file, styled
 
 
 @drawing("theorem", "Two panels of $x^2$.", size=(5.5, 2.0))
@@ -195,20 +195,27 @@ def test_a_figure_without_metadata_of_runs_has_only_its_sentence() -> None:
 
 
 @pytest.mark.parametrize("limits", [(1.5e-3, 8e-2), (2e-3, 9e-3), (1e-3, 1e1), (3.0, 3.5)])
-def test_labels_of_a_logarithmic_axis_do_not_lie_on_each_other(limits: tuple[float, float]) -> None:
-    """Narrow panels with fewer than two powers of ten in view, which Matplotlib labels in between."""
-    canvas = Figure(figsize=(7.0, 3.0), layout="constrained")
-    for axes in canvas.subplots(1, 3):
-        axes.set(xscale="log", xlim=limits)
-    space_labels(canvas)
-    canvas.draw_without_rendering()
-    for axes in canvas.axes:
-        found = [label for label in axes.get_xticklabels(which="both") if label.get_text()]
-        boxes = [label.get_window_extent() for label in found]
-        inside = [box for box in boxes if axes.bbox.x0 - 1 <= (box.x0 + box.x1) / 2 <= axes.bbox.x1 + 1]
-        assert inside
-        inside.sort(key=lambda box: box.x0)
-        assert all(left.x1 <= right.x0 for left, right in itertools.pairwise(inside))
+@pytest.mark.parametrize("columns", [2, 3])
+def test_labels_of_a_logarithmic_axis_do_not_lie_on_each_other(
+    limits: tuple[float, float], columns: int
+) -> None:
+    """Narrow panels with fewer than two powers of ten in view, which Matplotlib labels in between; beside a legend."""
+    with styled(style_file()):
+        canvas = Figure(figsize=(7.0, 3.0), layout="constrained")
+        for axes in canvas.subplots(1, columns):
+            axes.set(xscale="log", xlim=limits)
+        axes.plot(limits, [0, 1], label="a legend beside the panels")
+        if columns < 3:
+            axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+        space_labels(canvas)
+        canvas.draw_without_rendering()
+        for axes in canvas.axes:
+            found = [label for label in axes.get_xticklabels(which="both") if label.get_text()]
+            boxes = [label.get_window_extent() for label in found]
+            inside = [box for box in boxes if axes.bbox.x0 - 1 <= (box.x0 + box.x1) / 2 <= axes.bbox.x1 + 1]
+            assert inside
+            inside.sort(key=lambda box: box.x0)
+            assert all(left.x1 <= right.x0 for left, right in itertools.pairwise(inside))
 
 
 @drawing("theorem", "A function $f'$.", size=(3.0, 2.0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -95,3 +96,54 @@ def test_a_claim_on_other_rates_is_inconclusive() -> None:
         descent = run("scaling_descent", sweep={}, seeds=2, **changes)
         found = evaluated("mean_of_seeds", scaling_descent=descent, scaling_equations=equations)
         assert {result.verdict for result in found.values()} == {"inconclusive"}
+
+
+@pytest.mark.parametrize("changes", [{"teachers": 3}, {"coefficients": 0.5}, {"norms": 2.0}, "quadratic"])
+def test_the_plateau_is_of_erf_from_the_teachers(changes: Any) -> None:
+    """Of other settings no level is drawn, and the claim says why; of the paper's own it is drawn."""
+    settings = EXPERIMENTS["plateau_equations"]
+    other = {"times": {"values": [10.0, 20.0, 30.0]}, "sweep": {"problem.noise": [1e-3, 1]}}
+    if changes == "quadratic":
+        other["network"] = {**settings["network"], "activation": changes}
+    else:
+        other["problem"] = {**settings["problem"], **changes}
+    equations, usual = run("plateau_equations", **other), run("plateau_equations", times=other["times"])
+    found = evaluated("plateau_of_noise", plateau_equations=equations)
+    assert {result.verdict for result in found.values()} == {"inconclusive"}
+    assert evaluated("plateau_of_noise", plateau_equations=usual).keys() == {
+        f"Δ = {noise:g}" for noise in (1e-3, 1e-2, 0.1, 1)
+    }
+    descent = run("plateau_descent", times=other["times"], sweep=other["sweep"], seeds=2)
+    for data, levels in ((equations, 0), (usual, 4)):
+        axes = twolayer.figure("arnaboldi2023.plateau", data, descent).axes[0]
+        assert sum(line.get_linewidth() >= 3 for line in axes.lines) == levels
+
+
+def test_the_late_square_needs_as_many_students_as_dimensions() -> None:
+    few = {**EXPERIMENTS["square_flow"]["network"], "neurons": 3}
+    flow = run("square_flow", network=few, times={"values": [10.0]}, seeds=1)
+    (found,) = evaluated("late_square", square_flow=flow).values()
+    assert (found.verdict, "p = 3, d = 5" in found.detail) == ("inconclusive", True)
+
+
+def test_a_mean_of_seeds_that_are_far_apart_does_not_decide() -> None:
+    """Where three standard errors are more than the excess, any value would hold."""
+    changes = {
+        "times": {"values": [200.0, 400.0]},
+        "network": {**EXPERIMENTS["square_flow"]["network"], "neurons": 20},
+    }
+    data = {name: run(name, seeds=4, **changes) for name in ("square_flow", "square_descent")}
+    (found,) = evaluated("square_descent", **data).values()
+    room = re.search(r"within the tolerance, (\S+);", found.detail)
+    assert found.verdict == "inconclusive"
+    assert room
+    assert float(room[1]) > 0.22  # cδt
+
+
+def test_stored_numbers_are_of_one_noise() -> None:
+    noisy = {**EXPERIMENTS["classic_equations"]["problem"], "noise": 0.1}
+    equations = run("classic_equations", problem=noisy, times={"values": [0.02, 1.0]})
+    for claim, file in (("stored_equations", "classic_ode"), ("stored_descent", "classic_sgd")):
+        (found,) = evaluated(claim, classic_equations=equations, **{file: stored(file)}).values()
+        assert found.verdict == "inconclusive"
+        assert "Δ = 0.1" in found.detail

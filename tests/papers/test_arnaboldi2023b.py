@@ -98,3 +98,58 @@ def test_seeds_that_have_not_left_are_inconclusive() -> None:
     assert {result.verdict for result in evaluated("mean_exits", exit_1_early=short).values()} == {
         "inconclusive"
     }
+
+
+def test_seeds_that_have_not_left_are_not_drawn() -> None:
+    """The figures count and leave out what has not come to the loss."""
+    data = {
+        name: run(name, times={"values": [1.2]}, seeds=6)
+        for name in ("exit_1_early", "exit_1_late", "exit_2_early", "exit_2_late")
+    }
+    left = int(np.isfinite(data["exit_1_early"].stop_time).sum())
+    assert 0 < left < 6
+    canvas = twolayer.figure("arnaboldi2023b.exits", *data.values())
+    assert canvas.axes[0].get_title() == f"$p$ = 1, $T$ = 0.01, {left} of 6 seeds"
+    sweep = EXPERIMENTS["dimension"]["sweep"][:1]
+    short = run("dimension", times={"values": [1.5]}, seeds=3, sweep=sweep)
+    assert (
+        "Left out, as not all seeds leave: d = 1000"
+        in REGISTRY.find("figures", "arnaboldi2023b.dimension")
+        .plugin.face("dimension", {"dimension": short})
+        .details
+    )
+    assert len(twolayer.figure("arnaboldi2023b.dimension", short).axes[0].containers) == 0
+
+
+def test_known_means_are_of_one_rate() -> None:
+    """From the authors' start with another step size no mean is known, and none is drawn."""
+    faster = {**EXPERIMENTS["exit_2_early"]["dynamics"], "step_size": 6e-5}
+    data = run("exit_2_early", dynamics=faster, seeds=3)
+    (found,) = evaluated("mean_exits", exit_2_early=data).values()
+    assert found.verdict == "inconclusive"
+    assert "γ = 0.18" in found.detail
+    equations = run(
+        "equations_1",
+        dynamics={**EXPERIMENTS["equations_1"]["dynamics"], "rate": 0.18},
+        times={"values": [1.0]},
+    )
+    for claim, files in (
+        ("equation_exits", {}),
+        ("stored_equations", {"risk": xr.open_dataset(FOLDER / "data" / "risk.nc")}),
+    ):
+        found = evaluated(claim, equations_1=equations, **files)
+        assert {result.verdict for result in found.values()} == {"inconclusive"}
+
+
+@pytest.mark.filterwarnings("error")
+def test_the_law_of_exits_is_of_one_student_and_its_error_of_two_seeds() -> None:
+    sweep = EXPERIMENTS["dimension"]["sweep"][:2]
+    single = run("dimension", seeds=1, sweep=sweep)
+    pair = run(
+        "dimension", seeds=2, sweep=sweep, network={**EXPERIMENTS["dimension"]["network"], "neurons": 2}
+    )
+    for data, reason in ((single, "two seeds"), (pair, "p = 2")):
+        (found,) = evaluated("random_starts", dimension=data).values()
+        assert found.verdict == "inconclusive"
+        assert reason in found.detail
+    assert len(twolayer.figure("arnaboldi2023b.dimension", single).axes[0].containers) == 2

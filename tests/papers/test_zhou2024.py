@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
+import yaml
 from networks import activation_of, network_of
 from project import PROJECT
 
+import twolayer
 from twolayer import PopulationProblem, Run, Teacher, Weights
 from twolayer.population.closed_form import unit
 from twolayer.population.optimum import optima
@@ -183,3 +185,14 @@ def test_the_stages_of_an_algorithm_are_columns_of_the_saved_states() -> None:
     ]
     values, weights = np.array([3.0, 1.0, 2.0]), np.array([1.0, 8.0, 1.0])
     np.testing.assert_array_equal(figures.quantiles(values, weights), [1.0, 1.0, 2.0])
+
+
+def test_imbalances_that_are_rounding_are_not_drawn() -> None:
+    """Long after the squares agree in all their digits: neither the measure nor its law goes below."""
+    experiment = yaml.safe_load((PAPER / "experiments.yaml").read_text(encoding="utf-8"))["experiments"][
+        "balance"
+    ]
+    data = twolayer.run({**experiment, "seeds": 1, "times": {"values": [10, 100, 200, 300, 400]}})
+    axes = twolayer.figure("zhou2024.balance", data).axes[0]
+    lowest = min(np.nanmin(line.get_ydata()) for line in axes.lines)
+    assert 1e-14 < lowest < 1e-6

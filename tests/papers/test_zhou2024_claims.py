@@ -127,6 +127,7 @@ def test_close_teachers_are_as_hard_as_was_measured(power: float, verdict: str) 
         "loss": (dims, loss[:, None, None, None]),
         "optimal_loss": (("angles", "coefficients", "time"), loss[:, None, None]),
         "regularization": (("angles", "coefficients", "time"), np.full((4, 1, 1), 1e-6)),
+        "suboptimality": (dims, np.full((4, 1, 1, 1), 1e-15)),
         "run": (dims[:2], np.array(runs, dtype=object)[:, None]),
     }
     data = xr.Dataset(
@@ -136,6 +137,13 @@ def test_close_teachers_are_as_hard_as_was_measured(power: float, verdict: str) 
     found = claims.close_teachers.evaluate({"close_teachers": data})
     assert found["40"].verdict == "holds"
     assert verdicts(claims.same_sign.evaluate({"close_teachers": data})) == {"inconclusive"}
+    early = {"close_teachers": data.assign(suboptimality=1e4 * data.suboptimality)}
+    found = [
+        *claims.close_teachers.evaluate(early).values(),
+        *claims.close_teachers_exponent.evaluate(early).values(),
+    ]
+    assert {result.verdict for result in found[:1]} | {found[-1].verdict} == {"inconclusive"}
+    assert "is not trained" in found[0].detail
 
 
 def test_what_the_closed_forms_do_not_know_is_reported() -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from twolayer import Run, bands, reference
-from twolayer.analysis.labels import style_of
+from twolayer.analysis.labels import style_of, trained_by
 
 from . import measured, theory
 from .theory import paper
@@ -149,10 +149,9 @@ def dimension(canvas: Figure, equations: Run, *descents: Run) -> None:
     "inferred",
     "After Arnaboldi et al. 2023, Figure 4: label noise leaves an excess risk of $\\gamma\\Delta/(2\\sqrt{3}\\pi p)$.",
     details=lambda equations, descent: (
-        f"From the teachers; {setting(equations)}, γ = {equations.config.dynamics.rate:g}. Dashed: equations; bands: "
-        f"median and range of descent in d = {descent.config.problem.dimension:g}; pale: the derived plateau. "
-        "In print "
-        "the start is another."
+        f"{setting(equations)}, γ = {equations.config.dynamics.rate:g}. Dashed: equations; bands: median and range of "
+        f"{trained_by(descent)} in d = {descent.config.problem.dimension:g}; pale: the derived plateau of erf from "
+        "the teachers, a start that is not that of the print."
     ),
     on={"plateau_equations": "noise", "plateau_descent": "noise"},
     size=(5.5, 2.9),
@@ -169,8 +168,8 @@ def plateau(canvas: Figure, equations: Run, descent: Run) -> None:
     for run in equations.along("noise"):
         time = measured.paper_time(run).values[later]
         axes.plot(time, run.loss.isel(seed=0, time=later), "--", color="black", lw=0.9, zorder=4)
-        level = theory.plateau(measured.rate(run), run.noise, run.config.network.neurons)
-        reference(axes, time[[len(time) // 3, -1]], [level, level])
+        if measured.has_plateau(run):
+            reference(axes, time[[len(time) // 3, -1]], [measured.plateau(run)] * 2)
     named(axes)
 
 
@@ -180,12 +179,14 @@ def plateau(canvas: Figure, equations: Run, descent: Run) -> None:
     "$(d-k)(k+2)/64(d+2)$.",
     details=lambda flow, descent, stored: (
         f"{setting(descent)}, d = {descent.config.problem.dimension:g}, γ = {measured.rate(descent):g}: the gradient "
-        "flow of the weights (pale, median) and descent from the same starts (median and range of seeds). "
+        f"flow of the weights (pale, median) and {trained_by(descent)} from the same starts (median and range of "
+        "seeds). "
         f"Right: R t². Grey: the authors' stored descent with p = {stored.sizes['neuron']}, "
         f"k = {stored.sizes['teacher']}, d = {stored.sizes['feature']}, and the flow from its start. "
         "Which σ the print has is not stated; its R(0) = 1/k says z²."
     ),
     on={"square_flow": (), "square_descent": ()},
+    check=lambda flow, descent: measured.late_square(flow),
     files=["data/meanfield_sgd.nc"],
     size=(5.5, 2.9),
 )
@@ -195,7 +196,6 @@ def square(canvas: Figure, flow: Run, descent: Run, stored: xr.Dataset) -> None:
     exact = theory.square_flow(
         stored.initial_hidden.values, stored.teacher_hidden.values, stored.time.values
     )[1:]
-    problem = flow.config.problem
     for axes, power in ((left, 0), (right, 2)):
         later = descent.isel(time=slice(1, None))
         time = measured.paper_time(later)
@@ -207,7 +207,7 @@ def square(canvas: Figure, flow: Run, descent: Run, stored: xr.Dataset) -> None:
         risk = stored.excess_risk.values[1:] * other**power
         axes.plot(other, risk, ".", markersize=3, color="0.3", label="stored descent")
         axes.set(xscale="log", yscale="log", xlabel=TIME)
-    level = theory.late_square(problem.teachers, problem.dimension)
+    level = measured.late_square(flow)
     right.axhline(level, color="black", ls=":", lw=0.8, label="late constant")
     left.set_ylabel(RISK)
     right.set_ylabel("$R\\,t^2$")

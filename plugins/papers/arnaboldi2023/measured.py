@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from twolayer import Result, Run, at_most
+from twolayer.analysis.teachers import teachers_of
 from twolayer.errors import DataError
 
 from . import theory
@@ -59,6 +61,60 @@ def refuse_other_rate(run: Run, equations: Run) -> None:
         raise DataError(f"'{run.experiment}' has noise {noise[0]}, '{equations.experiment}' {noise[1]}")
 
 
+def refuse_other_activation(run: Run, activation: str) -> None:
+    """A DataError where a run has another activation."""
+    if run.config.network.activation != activation:
+        raise DataError(f"is about {activation}; '{run.experiment}' has {run.config.network.activation}")
+
+
+def refuse_other_teachers(run: Run) -> None:
+    """A DataError where f* is not the mean of orthonormal teachers."""
+    vectors, masses = teachers_of(run)
+    norms = run.config.problem.norms
+    unit = norms is None or np.all(np.asarray(norms) == 1.0)
+    mean = np.allclose(masses, 1.0 / len(vectors), rtol=1e-9)
+    if not (unit and mean and np.allclose(vectors @ vectors.T, np.eye(len(vectors)), atol=1e-9)):
+        raise DataError(
+            f"is about f* = (1/k) Σ_l σ(v_l·x), v_l orthonormal, which that of '{run.experiment}' is not"
+        )
+
+
+def refuse_other_start(run: Run, *files: str) -> None:
+    """A DataError where a run does not start from one of these files, by the beginnings of their names."""
+    start = run.config.initialization
+    if not ("path" in start and Path(start.path).name.startswith(files)):
+        raise DataError(f"is about the start {' or '.join(files)}; '{run.experiment}' has another")
+
+
+def plateau(run: Run) -> float:
+    """R − Δ/2 at late times of students that start at the teachers; a DataError of others."""
+    refuse_other_activation(run, "erf")
+    refuse_other_teachers(run)
+    if float(run.loss.isel(time=0).max()) > 1e-12:
+        raise DataError(
+            f"is about students that start at the teachers, as those of '{run.experiment}' do not"
+        )
+    return theory.plateau(rate(run), run.config.problem.noise, run.config.network.neurons)
+
+
+def has_plateau(run: Run) -> bool:
+    """Whether `plateau` is known."""
+    try:
+        plateau(run)
+    except DataError:
+        return False
+    return True
+
+
+def late_square(run: Run) -> float:
+    """R t² at late times of the flow of z²; a DataError of other σ, and of students that do not span the space."""
+    refuse_other_activation(run, "quadratic")
+    problem, students = run.config.problem, int(run.config.network.neurons)
+    if students < problem.dimension:
+        raise DataError(f"is about p ≥ d; '{run.experiment}' has p = {students}, d = {problem.dimension}")
+    return theory.late_square(problem.teachers, problem.dimension)
+
+
 def errors(run: Run, equations: Run) -> list[Any]:
     """Q and M of a run less those of the equations, each (seed, time, …)."""
     refuse_other_rate(run, equations)
@@ -74,6 +130,9 @@ def deviation(run: Run, equations: Run) -> xr.DataArray:
 
 def noise_width(equations: Run) -> float:
     """`theory.NOISE_WIDTH` of the setting of a run; a DataError where it is another."""
+    refuse_other_activation(equations, "erf")
+    refuse_other_teachers(equations)
+    refuse_other_start(equations, "classic_start", "span_start")
     config = equations.config
     key = (
         int(config.network.neurons),
@@ -123,6 +182,19 @@ def largest_deviations(runs: Run, equations: Run) -> tuple[Any, Any]:
     each = by_dimension(runs)
     sizes = np.array([run.config.problem.dimension for run in each], dtype=float)
     return sizes, np.stack([deviation(run, equations).max("time").values for run in each])
+
+
+def refuse_other_noise(run: Run) -> None:
+    """A DataError where a run has another γ, Δ, σ or start than the authors' stored solution and descent."""
+    refuse_other_activation(run, "erf")
+    refuse_other_teachers(run)
+    refuse_other_start(run, "classic_start")
+    found = rate(run), float(run.config.problem.noise)
+    if not np.allclose(found, (theory.STORED_RATE, theory.STORED_NOISE), rtol=1e-9):
+        raise DataError(
+            f"'{run.experiment}' has γ = {found[0]:g}, Δ = {found[1]:g}; stored are γ = {theory.STORED_RATE:g}, Δ = "
+            f"{theory.STORED_NOISE:g}"
+        )
 
 
 def refuse_other_sizes(run: Run, stored: xr.Dataset) -> None:

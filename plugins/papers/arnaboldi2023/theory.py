@@ -28,6 +28,9 @@ paper = Paper(
 STORED_DIMENSION = 3
 """d of the authors' stored descent."""
 
+STORED_RATE, STORED_NOISE = 0.05, 1e-3
+"""γ and Δ of the authors' stored runs with erf."""
+
 NOISE_WIDTH = {(10, 5, 0.05, 1e-3): 1.39, (10, 2, 0.05, 1e-3): 1.03}
 """By (p, k, γ, Δ), from the starts of Figure 2 right and left: the largest standard deviation of an entry of (Q, M) up
 to t = `NOISE_TO`, over √δt. It solves Σ' = JΣ + ΣJᵀ + B along the solution, J the Jacobian of its velocity and B the

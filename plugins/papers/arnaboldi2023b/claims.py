@@ -29,6 +29,7 @@ EXIT_RUNS = ["exit_1_early", "exit_1_late", "exit_2_early", "exit_2_late"]
     figures=["curves"],
 )
 def stored_equations(run: Run, stored: xr.Dataset) -> Result:
+    measured.refuse_other_setting(run)
     times = stored.stored_time.values
     ours = np.interp(times, measured.paper_time(run).values, run.loss.isel(seed=0).values)
     return at_most(float(abs(ours - stored.excess_risk_ode.values).max()), 3e-3)
@@ -58,6 +59,7 @@ def logistic(run: Run) -> Result:
     figures=["curves"],
 )
 def equation_exits(run: Run) -> dict[str, Result]:
+    measured.refuse_other_setting(run)
     results = {}
     for share in (theory.EARLY, theory.LATE):
         key = measured.neurons(run), share
@@ -93,6 +95,7 @@ def mean_exits(run: Run) -> Result:
     figures=["exits"],
 )
 def stored_exits(run: Run, stored: xr.Dataset) -> Result:
+    measured.refuse_other_setting(run)
     found, share = measured.exits(run), measured.threshold(run)
     theirs = stored.descent.sel(threshold=share).values
     low, high = np.quantile(found, [0.005, 0.995])
@@ -113,12 +116,10 @@ def random_starts(runs: Run) -> dict[str, Result]:
     sizes, means, errors, exact, results = [], [], [], [], {}
     for run in each:
         found, size = measured.exits(run), int(run.config.problem.dimension)
-        noise = run.config.problem.noise
-        share = 1.0 - float(run.config.stop.loss) / 2.0
         sizes.append(size)
         means.append(float(found.mean()))
         errors.append(measured.standard_error(found))
-        exact.append(theory.mean_exit(size, measured.rate(run), noise, share))
+        exact.append(measured.mean_exit(run))
         results[f"d = {size}"] = close(means[-1], exact[-1], absolute=3 * errors[-1])
     if len(sizes) > 1:
         slope, error = measured.slope(sizes, means, errors)

@@ -74,18 +74,22 @@ def curves(
 )
 def exits(canvas: Figure, early1: Run, late1: Run, early2: Run, late2: Run, stored: xr.Dataset) -> None:
     for axes, run in zip(canvas.subplots(2, 2).flat, (early1, late1, early2, late2), strict=True):
-        found, share = measured.exits(run), measured.threshold(run)
-        axes.hist(found, bins=40, color="C0", alpha=0.6, label="seeds")
-        axes.axvline(found.mean(), color="C0", ls="--", lw=1, label="their mean")
+        found, share = measured.exits_so_far(run), measured.threshold(run)
         key = measured.neurons(run), share
-        if key in theory.EQUATION_EXITS:
+        title = f"$p$ = {key[0]}, $T$ = {share:g}"
+        axes.hist(found, bins=40, color="C0", alpha=0.6, label="seeds")
+        if found.size < run.seeds:
+            title += f", {found.size} of {counted(run.seeds, 'seed')}"
+        else:
+            axes.axvline(found.mean(), color="C0", ls="--", lw=1, label="their mean")
+        if key in theory.EQUATION_EXITS and measured.in_stored_setting(run):
             axes.axvline(theory.EQUATION_EXITS[key], color="black", lw=1, label="equations")
         if key == (1, theory.EARLY):
             axes.axvline(measured.diffusion_exit(run), color="C1", ls=":", lw=1.6, label="diffusion")
-        if key[0] == 1 and share in stored.threshold:
+        if key[0] == 1 and share in stored.threshold and measured.in_stored_setting(run):
             values = stored.descent.sel(threshold=share).values
             axes.plot(values, np.zeros(len(values)), "|", color="black", markersize=10, label="stored")
-        axes.set(title=f"$p$ = {key[0]}, $T$ = {share:g}", xlabel="exit time $t$", ylabel="seeds")
+        axes.set(title=title, xlabel="exit time $t$", ylabel="seeds")
     canvas.axes[0].legend(loc="upper right")
 
 
@@ -96,24 +100,23 @@ def exits(canvas: Figure, early1: Run, late1: Run, early2: Run, late2: Run, stor
         f"p = {runs.config.network.neurons:g}, γ = {measured.rate(measured.by_dimension(runs)[0]):g}, "
         f"Δ = {runs.config.problem.noise:g}, T = {measured.threshold(measured.by_dimension(runs)[0]):g}: means of "
         f"{counted(runs.seeds, 'seed')} with two standard errors, and the derived law."
+        f"{measured.left_out(measured.by_dimension(runs))}"
     ),
     on={"dimension": "dimension"},
+    check=measured.one_student,
     size=(5.5, 2.9),
 )
 def dimension(canvas: Figure, runs: Run) -> None:
     axes = canvas.subplots()
     each = measured.by_dimension(runs)
     sizes = np.array([run.config.problem.dimension for run in each], dtype=float)
-    found = [measured.exits(run) for run in each]
-    law = [
-        theory.mean_exit(
-            size, measured.rate(run), run.config.problem.noise, 1.0 - float(run.config.stop.loss) / 2.0
-        )
-        for size, run in zip(sizes, each, strict=True)
-    ]
-    reference(axes, sizes, law, "derived law")
-    errors = [2 * measured.standard_error(values) for values in found]
-    axes.errorbar(sizes, [values.mean() for values in found], errors, fmt="o", markersize=4, label="descent")
+    reference(axes, sizes, [measured.mean_exit(run) for run in each], "derived law")
+    for size, run in zip(sizes, each, strict=True):
+        if not measured.left_out([run]):
+            found = measured.exits(run)
+            error = 2 * measured.standard_error(found) if run.seeds > 1 else None
+            label = "" if "descent" in axes.get_legend_handles_labels()[1] else "descent"
+            axes.errorbar(size, found.mean(), error, fmt="o", color="C0", markersize=4, label=label)
     axes.set(xscale="log", xlabel="dimension $d$", ylabel="mean exit time $t$")
     axes.legend()
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from twolayer import Run
+from twolayer.core.wording import counted
 from twolayer.errors import DataError
 
 from . import theory
@@ -37,16 +39,48 @@ def threshold(run: Run) -> float:
 
 
 def exits(run: Run) -> Any:
-    """The exit time t of each seed, (seed,), less half of the time between two looks of the stop rule, by which it is
-    late on average; a DataError where one has not come to it."""
-    found = run.stop_time.values / neurons(run)
-    if not np.isfinite(found).all():
+    """The exit time t of each seed, (seed,); a DataError where one has not come to the loss."""
+    found = exits_so_far(run)
+    if found.size < run.seeds:
         raise DataError(
-            f"not all seeds of '{run.experiment}' ({int(np.isfinite(found).sum())} of {found.size}) have come to "
-            "the loss"
+            f"{found.size} of {counted(run.seeds, 'seed')} of '{run.experiment}' come to the loss"
         )
+    return found
+
+
+def exits_so_far(run: Run) -> Any:
+    """The exit time t of each seed that has come to the loss, (seed,), less half of the time between two looks of the
+    stop rule, by which it is late on average."""
+    found = run.stop_time.values / neurons(run)
     every = int(run.config.stop.every) if "every" in run.config.stop else 1
-    return found - 0.5 * (every - 1) * float(run.config.dynamics.step_size) / neurons(run)
+    late = 0.5 * (every - 1) * float(run.config.dynamics.step_size) / neurons(run)
+    return found[np.isfinite(found)] - late
+
+
+def in_stored_setting(run: Run) -> bool:
+    """Whether a run has γ, Δ and the start of the authors' runs."""
+    start, found = run.config.initialization, (rate(run), run.config.problem.noise)
+    from_file = "path" in start and Path(start.path).name.startswith(theory.START)
+    return from_file and np.allclose(found, (theory.STORED_RATE, theory.STORED_NOISE), rtol=1e-9)
+
+
+def refuse_other_setting(run: Run) -> None:
+    """A DataError where a run has not γ, Δ and the start of the authors' runs."""
+    if not in_stored_setting(run):
+        raise DataError(
+            f"'{run.experiment}' has γ = {rate(run):g}, Δ = {run.config.problem.noise:g} and a start by "
+            f"{run.config.initialization.name}; what is stored has γ = {theory.STORED_RATE:g}, Δ = "
+            f"{theory.STORED_NOISE:g} and the authors' start"
+        )
+
+
+def left_out(runs: list[Run]) -> str:
+    """Which runs have seeds that have not come to the loss, for a caption."""
+    counts = {int(run.config.problem.dimension): (exits_so_far(run).size, run.seeds) for run in runs}
+    parts = [
+        f"d = {size} ({some} of {every} seeds)" for size, (some, every) in counts.items() if some < every
+    ]
+    return f" Left out, as not all seeds leave: {', '.join(parts)}." if parts else ""
 
 
 def diffusion_exit(run: Run) -> float:
@@ -65,14 +99,31 @@ def mean_known(run: Run) -> tuple[float, float]:
     key = neurons(run), threshold(run)
     if key == (1, theory.EARLY):
         return diffusion_exit(run), 0.0
+    refuse_other_setting(run)
     if key not in theory.EXITS:
         raise DataError(f"no mean is known for p = {key[0]}, T = {key[1]:g}")
     return theory.EXITS[key]
 
 
 def standard_error(values: Any) -> float:
-    """Of a mean."""
+    """Of a mean; a DataError where it is that of one value."""
+    if len(values) < 2:
+        raise DataError("a standard error needs two seeds")
     return float(np.std(values, ddof=1) / np.sqrt(len(values)))
+
+
+def one_student(runs: Any) -> None:
+    """A DataError where runs have more than one student."""
+    for run in runs.by("run"):
+        if neurons(run) != 1:
+            raise DataError(f"is about p = 1; '{runs.experiment}' has p = {neurons(run)}")
+
+
+def mean_exit(run: Run) -> float:
+    """The mean exit time of one student from random starts; a DataError of more."""
+    one_student(run)
+    share = 1.0 - float(run.config.stop.loss) / 2.0
+    return theory.mean_exit(run.config.problem.dimension, rate(run), run.config.problem.noise, share)
 
 
 def crossings(run: Run, share: float) -> Any:

@@ -15,6 +15,11 @@ paper = Paper(
     {"neurons": "p", "dimension": "d", "rate": "γ"},
     setting={
         "problem.name": "gaussian_teacher",
+        "problem.teachers": 1,
+        "problem.angles": None,
+        "problem.vectors": None,
+        "problem.norms": (1.0, None),
+        "problem.coefficients": 1.0,
         "problem.profile": "none",
         "problem.samples": None,
         "network.activation": "quadratic",
@@ -27,6 +32,9 @@ paper = Paper(
 
 EARLY, LATE = 0.01, 0.5
 """T: a run leaves where its risk is (1 − T)R(0)."""
+
+START, STORED_RATE, STORED_NOISE = "escape_start", 0.1, 1e-4
+"""The file of the start, γ and Δ of the authors' runs, in d = 3000."""
 
 EXITS = {
     (1, 0.5): (2.579, 0.015),

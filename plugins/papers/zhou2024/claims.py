@@ -474,7 +474,9 @@ def close_teachers(run: Run) -> Result:
     last = run.isel(time=-1)
     decay = float(last.regularization)
     detail = f"the measure problem gives {float(last.optimal_loss) / decay**2:.2f}, at λ = {decay:g}"
-    return close(last.loss / decay**2, measured.limit_of(run, decay), relative=0.05, detail=detail)
+    return close(
+        measured.trained_loss(run, 0.05), measured.limit_of(run, decay), relative=0.05, detail=detail
+    )
 
 
 @paper.claim(
@@ -488,10 +490,9 @@ def close_teachers_exponent(runs: Run) -> Result:
     found = []
     for run in (run for run in runs.by("run") if list(measured.of_signs(run, opposite=True))):
         vectors, _ = measured.teachers(run)
-        last, gap = run.isel(time=-1), float(np.rad2deg(np.arccos(abs(vectors[0] @ vectors[1]))))
-        decay = float(last.regularization)
-        if gap < 40.5 and measured.limit_of(run, decay):
-            found.append((gap, last.loss.values / decay**2))
+        gap = float(np.rad2deg(np.arccos(abs(vectors[0] @ vectors[1]))))
+        if gap < 40.5:
+            found.append((gap, measured.trained_loss(run, 0.05).values))
     if len(found) < 2:
         raise DataError("an exponent needs two angles up to 40° between teachers of opposite sign")
     gaps, losses = map(np.array, zip(*found, strict=True))
@@ -513,9 +514,8 @@ def close_teachers_exponent(runs: Run) -> Result:
     figures=["close_teachers"],
 )
 def same_sign(run: Run) -> Result:
-    last = run.isel(time=-1)
-    decay = float(last.regularization)
-    return close(last.loss / decay**2, measured.limit_of(run, decay), relative=0.01)
+    decay = float(run.regularization[-1])
+    return close(measured.trained_loss(run, 0.01), measured.limit_of(run, decay), relative=0.01)
 
 
 @paper.claim(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from twolayer import Run, bands, facets, name_axes, reference
+from twolayer import Run, bands, facets, floored, name_axes, reference
 from twolayer.analysis.drawing import show_all
 from twolayer.analysis.labels import QUANTITIES, marker_of, style_of
 from twolayer.analysis.teachers import teachers_of
@@ -52,6 +52,9 @@ FIGURE1 = (
     "descent_direction", "regularization",
 )  # fmt: skip
 LADDER = ("loss", "regularization", "path_norm", "optimal_loss")
+ROUNDING = {"float64": 1e-14, "float32": 1e-5}
+"""Of |a² − |w|²|, as a share of the largest at the start."""
+
 PIPELINE = ("loss", "regularization", "suboptimality", "mass_weighted_square_angle", "off_span_energy")
 """What figures show."""
 
@@ -399,9 +402,13 @@ def draw_ends(axes: Axes, run: Run) -> None:
 def balance(canvas: Figure, runs: Run) -> None:
     for axes, run in facets(canvas, runs.by("run")):
         size = np.abs(run.imbalance).stack(one=("seed", "neuron")).transpose("time", "one")
+        law = size[0].max() * np.exp(-2 * run.regularization[-1] * run.time)
+        floor = ROUNDING[str(run.config.dtype)] * float(size[0].max())
+        if float(size.min()) < floor:
+            size, law = floored(axes, size, floor, "rounding"), law.where(law > floor)
+            axes.set_ylim(bottom=floor / 100)
         axes.semilogy(run.time, size, color="C0", alpha=0.5, lw=0.8)
-        decay = run.regularization[-1]
-        reference(axes, run.time, size[0].max() * np.exp(-2 * decay * run.time), r"$e^{-2\lambda t}$")
+        reference(axes, run.time, law, r"$e^{-2\lambda t}$")
         name_axes(axes, x=run.time)
         dynamics = run.config.dynamics
         descent = "step_size" in dynamics

@@ -147,6 +147,17 @@ def limit_of(run: Run, decay: float) -> float:
     return 0.5 * square
 
 
+def trained_loss(run: Run, relative: float) -> Any:
+    """L/λ² (seed,) at the last saved time; a DataError where the objective is above its least value by more than this
+    share of λ²·½|η₀|²."""
+    last = run.isel(time=-1)
+    decay = float(last.regularization)
+    above, limit = float(last.suboptimality.max()) / decay**2, limit_of(run, decay)
+    if not above <= relative * limit:
+        raise DataError(f"is not trained: the objective ends {above:.2g} λ² above its least value")
+    return last.loss / decay**2
+
+
 def states(run: Run) -> tuple[Any, Any]:
     """ζ of all saved states, where it is above its rounding, and |∇L_λ|²."""
     return run.suboptimality.where(run.suboptimality > LEAST_EXCESS), run.gradient_norm**2

@@ -180,8 +180,7 @@ def summary(files: Iterable[Path], most: int = 20) -> str:
     found = [(file, row) for file in files for row in read(file)]
     failing = [(file, row) for file, row in found if row["verdict"] != "holds"]
     lines = [
-        f"  {row['verdict']}: {file.parent.name}.{row['claim']}: predicted {bounded(row)}, measured "
-        f"{measured(row)}"
+        f"  {row['verdict']}: {file.parent.name}.{row['claim']}: {compared(row)}"
         for file, row in failing[:most]
     ]
     if len(failing) > most:
@@ -198,6 +197,13 @@ def total(rows: Iterable[Mapping[str, Any]]) -> str:
         f"{count[verdict]} {text}" for verdict, text in VERDICTS.items() if count[verdict] or text in ALWAYS
     ]
     return f"{counted(count.total(), 'claim')}: {', '.join(parts)}"
+
+
+def compared(row: Mapping[str, Any]) -> str:
+    """What was predicted and measured for a row; why nothing was, where nothing was."""
+    if row["measured"] is None and row["detail"]:
+        return str(row["detail"])
+    return f"predicted {bounded(row)}, measured {measured(row)}"
 
 
 def bounded(row: Mapping[str, Any]) -> str:

@@ -109,7 +109,7 @@ def show_all(axes: Axes, which: str = "xy") -> None:
             getattr(axes, f"set_{name}lim")(low, 2.0 * largest)
 
 
-LABEL = 34.0
+LABEL = 36.0
 """Points from the middle of a label such as 2 × 10⁻³ to that of its neighbour, at least."""
 
 
@@ -118,6 +118,7 @@ def space_labels(canvas: Figure) -> None:
     than two powers in view has."""
     from matplotlib.ticker import FuncFormatter, NullFormatter
 
+    laid_out = False
     for axes in canvas.axes:
         if axes.get_xscale() != "log":
             continue
@@ -128,6 +129,9 @@ def space_labels(canvas: Figure) -> None:
         )
         if len(powers) > 1 or not between or isinstance(axes.xaxis.get_minor_formatter(), NullFormatter):
             continue
+        if not laid_out:  # a legend beside the panels takes of their width
+            canvas.draw_without_rendering()
+            laid_out = True
         width = 72 * canvas.get_size_inches()[0] * axes.get_position().width / np.log(high / low)
         kept = list(powers)
         for value in sorted(between, key=mantissa):
