@@ -21,7 +21,7 @@ from twolayer.population.optimum import optima
 from twolayer.study.registry import load_file
 
 PAPER = PROJECT / "plugins" / "papers" / "zhou2024"
-figures = load_file(PAPER / "figures.py", "zhou2024_tested.figures")
+measured = load_file(PAPER / "measured.py", "zhou2024_tested.measured")
 
 
 @pytest.fixture(scope="module")
@@ -176,7 +176,7 @@ def test_the_stages_of_an_algorithm_are_columns_of_the_saved_states() -> None:
     ]
     dataset = xr.Dataset(coords={"time": [0.0, 10.0, 11.0, 15.0, 30.0, 40.0]})
     run = Run("pipeline", dataset, [{"swept": {}, "dynamics": {"name": "sequence", "stages": stages}}])
-    assert figures.stage_columns(run) == [
+    assert measured.stage_columns(run) == [
         ("start", [0]),
         ("step on $W$", [1]),
         ("fit of $a$", [2]),
@@ -184,7 +184,7 @@ def test_the_stages_of_an_algorithm_are_columns_of_the_saved_states() -> None:
         (r"$\lambda$ = 0.001", [5]),
     ]
     values, weights = np.array([3.0, 1.0, 2.0]), np.array([1.0, 8.0, 1.0])
-    np.testing.assert_array_equal(figures.quantiles(values, weights), [1.0, 1.0, 2.0])
+    np.testing.assert_array_equal(measured.quantiles(values, weights), [1.0, 1.0, 2.0])
 
 
 def test_imbalances_that_are_rounding_are_not_drawn() -> None:

@@ -230,16 +230,12 @@ def directions(run: Run) -> Result:
     unverified_reading=True,
 )
 def align_or_vanish(run: Run) -> Result:
-    last = run.isel(time=-1)
-    _, masses = measured.teachers(run)
-    right = np.sign(last.mass) == np.sign(masses)[last.closest_teacher.astype(int)]
-    aligned, vanished = (last.teacher_angle < 1e-6) & right, np.abs(last.mass) < 1e-6
+    aligned, vanished = measured.fates(run)
     share = float((aligned | vanished).mean())
     detail = (
-        f"of {counted(last.mass.size, 'neuron')}: {int((aligned & ~vanished).sum())} aligned with the right "
-        "sign to 1e-6, "
+        f"of {counted(aligned.size, 'neuron')}: {int((aligned & ~vanished).sum())} aligned with the right "
+        f"sign to {measured.ALIGNED:.0e}, {int(vanished.sum())} of mass below {measured.VANISHED:.0e}"
     )
-    detail += f"{int(vanished.sum())} of mass below 1e-6"
     return at_least(share, 1.0, detail) if measured.trained(run) else at_most(share, 0.5, detail)
 
 
@@ -340,7 +336,7 @@ def angles_by_excess(run: Run) -> Result:
 )
 def rates(run: Run) -> Result:
     square = run.mass_weighted_square_angle
-    late = np.log(square.where((square < 1e-6) & (square > 1e-26)))
+    late = np.log(square.where((square < 1e-6) & (square > measured.ROUNDED)))
     rate = fit_slope(late, run.time, "time") / float(run.regularization.max())
     limit = -2 * theory.least_curvature(measured.certificate_of(run))
     return close(rate, limit, relative=0.05, detail="rate over λ, while Σ|a||w|θ² is between 1e-6 and 1e-26")

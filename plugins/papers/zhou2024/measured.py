@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 
 LEAST_EXCESS = 1e-13
 """ζ is a difference of two objectives; below this it is rounding."""
+
+ALIGNED, VANISHED = 1e-6, 1e-6
+"""The angle below which a neuron of the right sign is aligned; the mass below which one has vanished."""
+
+ROUNDED = 1e-26
+"""Σ|a||w|θ² below which rounding of the weights shows in the angles."""
 
 SMALL = 0.05
 """The largest λ|η₀|², which bounds by how much L/λ² is below its limit ½|η₀|²."""
@@ -139,6 +145,20 @@ def of_signs(run: Run, opposite: bool) -> Iterator[Run]:
         yield run
 
 
+def ends_of(run: Run) -> tuple[Any, Any, Any]:
+    """Size of mass, angle to the closest teacher, and whether the sign is that teacher's, of the neurons of all seeds
+    at the end, (seed · neuron,)."""
+    last, signs = run.isel(time=-1), np.sign(teachers(run)[1])
+    mass, closest = np.ravel(last.mass), np.ravel(last.closest_teacher).astype(int)
+    return np.abs(mass), np.ravel(last.teacher_angle), np.sign(mass) == signs[closest]
+
+
+def fates(run: Run) -> tuple[Any, Any]:
+    """Which neurons are aligned, with the right sign, and which have vanished, at the end, (seed · neuron,)."""
+    mass, angle, right = ends_of(run)
+    return right & (angle < ALIGNED), mass < VANISHED
+
+
 def limit_of(run: Run, decay: float) -> float:
     """½|η₀|², to which L/λ² tends; a DataError where λ is too large for it."""
     square = certificate_of(run).square_norm
@@ -161,3 +181,41 @@ def trained_loss(run: Run, relative: float) -> Any:
 def states(run: Run) -> tuple[Any, Any]:
     """ζ of all saved states, where it is above its rounding, and |∇L_λ|²."""
     return run.suboptimality.where(run.suboptimality > LEAST_EXCESS), run.gradient_norm**2
+
+
+# ---- the stages of the algorithm ----
+
+
+def stage_columns(run: Run) -> list[tuple[str, list[int]]]:
+    """The stages in which states are saved: how each is called, and the indices of its states in time."""
+    time, begin = run.time.values, 0.0
+    columns = [("start", [0])]
+    for stage in run.config.dynamics.stages:
+        until = stage.get("until")
+        if until is None:  # at once
+            continue
+        found = np.flatnonzero((time > begin) & (time <= until)).tolist()
+        if found:
+            columns.append((stage_name(stage), found))
+        begin = until
+    last = np.flatnonzero(time > begin).tolist()
+    if last:
+        columns.append((stage_name(run.config.dynamics.stages[-1]), last))
+    return columns
+
+
+def stage_name(stage: Any) -> str:
+    """`step on W`, `fit of a`, `λ = 0.01`: what a stage does."""
+    if stage["name"] == "output_fit":
+        return "fit of $a$"
+    if stage.get("layers") == "hidden":
+        return "step on $W$"
+    decay = stage.get("weight_decay")
+    return rf"$\lambda$ = {decay:g}" if isinstance(decay, float | int) else stage["name"].replace("_", " ")
+
+
+def quantiles(values: Any, weight: Any, levels: Sequence[float] = (0.1, 0.5, 0.9)) -> Any:
+    """The weighted quantiles of values (neuron,) with weights (neuron,), (level,)."""
+    order = np.argsort(values)
+    share = np.cumsum(weight[order]) / weight.sum()
+    return values[order][np.minimum(np.searchsorted(share, levels), len(values) - 1)]

@@ -196,6 +196,11 @@ def gradient_constant(certificate: Certificate, count: int = 4000, step: float =
     return float(min(slid))
 
 
+def limit_of_two(degrees: float, sign: float) -> float:
+    """½|η₀|² of two teachers at an angle, of the same sign (1) or opposite ones (−1): lim L/λ² as λ → 0."""
+    return 0.5 * Certificate(plane([0, degrees]), np.array([1.0, sign])).square_norm
+
+
 def off_span_energies(dimension: int, coefficients: Any, count: int) -> Any:
     """The share of the first big step's energy outside the span of orthonormal teachers, over random ŵ, (draw,).
 
@@ -222,6 +227,11 @@ def first_step(directions: Any, vectors: Any, coefficients: Any) -> Any:
     span = (coefficients * (1 - 2 * theta / math.pi)) @ vectors
     back = (coefficients * (np.sin(theta) - 1)).sum(-1, keepdims=True) * (2 / math.pi)
     return np.reshape(span + back * flat, np.shape(directions))
+
+
+def linear_first_step(directions: Any, vectors: Any, coefficients: Any) -> Any:
+    """(2/π)Hŵ, H = Σ_k a_k v_k v_kᵀ: that to the first order in ŵ·v_k, but for the part along ŵ."""
+    return (2 / math.pi) * (directions @ vectors.T * coefficients) @ vectors
 
 
 def fall(height: Any, slope: Any, sign: float, radius: Any) -> tuple[Any, Any]:
