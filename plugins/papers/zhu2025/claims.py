@@ -164,7 +164,7 @@ def within_factor(shares: Any, factor: float, detail: str = "") -> Result:
     unverified_reading=True,
 )
 def factor_four(run: Run) -> Result:
-    return within_factor(measured.shares(run.isel(time=-1)), 4)
+    return within_factor(measured.shares(run.isel(time=-1)), theory.FACTOR)
 
 
 @paper.claim(
@@ -340,7 +340,7 @@ def growth_rate(run: Run) -> Result:
     unverified_reading=True,
 )
 def growth_envelope(run: Run) -> Result:
-    factor = run.config.network.neurons / (9 * run.config.problem.teachers)
+    factor = theory.quoted_rate(run.config.network.neurons, run.config.problem.teachers)
     detail = "rate of decay in ηt against m/9k, m_l = m/k students for each teacher"
     return at_least(measured.decay(measured.left_over(run), 1e-10, 1e-5), factor, detail)
 
@@ -465,7 +465,7 @@ def exponential(run: Run) -> Result:
     unverified_reading=True,
 )
 def balanced_norms(run: Run) -> Result:
-    return within_factor(measured.shares(run.isel(time=-1)), 4)
+    return within_factor(measured.shares(run.isel(time=-1)), theory.FACTOR)
 
 
 @paper.claim(

@@ -103,9 +103,18 @@ def testable_epsilon(teachers: int) -> float:
     return (0.2 * loss_of_none(teachers) / teachers**2) ** 20
 
 
+FACTOR = 4.0
+"""Of |v|/(4m_τ) ≤ |w_i| ≤ 4|v|/m_τ in phase 3."""
+
+
+def quoted_rate(neurons: int, teachers: int) -> float:
+    """m/9k, the rate in ηt of the factor (1 − ηm/9k)^t that is quoted from phase 2."""
+    return neurons / (9 * teachers)
+
+
 def grown_by(near: Any, teachers: int, neurons: int, epsilon: float) -> Any:
     """ηT₂ from ηT₁ = `near`: where (1 − ηm/9k)^(t − T₁) has fallen to 6√ε₂, the end of phase 2 in Xu and Du 2023."""
-    return near + 9 * teachers / neurons * math.log(1 / (6 * math.sqrt(epsilon)))
+    return near + math.log(1 / (6 * math.sqrt(epsilon))) / quoted_rate(neurons, teachers)
 
 
 def fair_chance(students: int, teachers: int) -> float:
