@@ -124,14 +124,15 @@ class GradientFlow(Flow):
         """The weights at the saved times, all seeds."""
         hidden, output = to_host(weights.hidden), to_host(weights.output)
         refuse_tiny(problem, hidden)
-
+        with np.errstate(over="ignore", invalid="ignore"):
+            in_range = np.isfinite(losses_of(problem, Weights(hidden, output)))
         resting = np.zeros(output.shape, dtype=np.int8)
         if weights.resting is not None:
             resting = weights.resting
 
         def path(seed: int) -> Iterator[FlowWeights]:
             begin = FlowWeights(hidden[seed], output[seed], resting=resting[seed])
-            return self.flow_of_seed(problem, seed, begin, clock.time)
+            return self.flow_of_seed(problem, seed, begin, clock.time, bool(in_range[seed]))
 
         def said(seed: int) -> Iterator[FlowWeights]:
             """The path, which says how far it is: the frames of all seeds come at the end."""
@@ -155,15 +156,14 @@ class GradientFlow(Flow):
             )
 
     def flow_of_seed(
-        self, problem: Problem, seed: int, weights: FlowWeights, times: Any
+        self, problem: Problem, seed: int, weights: FlowWeights, times: Any, in_range: bool
     ) -> Iterator[FlowWeights]:
-        """One seed's frames at the times, the start first, as they are reached; NaN from a stall on."""
+        """One seed's frames at the times, the start first, as they are reached; NaN from a stall on, and where the
+        loss of the start is not `in_range` of floats."""
         here = FlowWeights(
             weights.hidden.astype(np.float64), weights.output.astype(np.float64), 0, "", weights.resting
         )
         yield here
-        with np.errstate(over="ignore", invalid="ignore"):
-            in_range = np.isfinite(loss_of_seed(problem, seed, weights)).all()
         budget = Budget(self.max_steps, self.max_seconds)
         for start, stop, decay in WeightDecay.of(self.weight_decay).pieces(float(times[0]), float(times[-1])):
             saved = times[(times > start) & (times <= stop)]
@@ -179,6 +179,11 @@ class GradientFlow(Flow):
                 here = replace(frame, forks=forks, stall=stall)  # where λ changes, saved or not
                 if moment in saved:
                     yield here
+
+
+def losses_of(problem: Problem, weights: Weights) -> Any:
+    """The losses of all seeds on the host, (seed,)."""
+    return problem.data.mapped(to_host).problem(problem.network).loss(weights)
 
 
 def loss_of_seed(problem: Problem, seed: int, weights: Weights) -> Any:

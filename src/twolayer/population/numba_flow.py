@@ -22,8 +22,9 @@ from twolayer.population.stabilized_flow import Cost, RockFlow, WideFlow
 __all__ = ["CompiledOdeSystem"]
 
 STAGES = 7
-NEWTON = 1e-3
-"""As `flow_integrator.NEWTON`: steps are so long that few follow in which what is left at rest would shrink."""
+NEWTON, SMALLER, LARGE = 1e-3, 3e-4, 1e-9
+"""As `flow_integrator.NEWTON`, and the smaller share from an rtol on, below which it is rounding: steps are so long
+that few follow in which what is left at rest would shrink."""
 WIDE = 256
 """From so many parameters on an explicit method is tried (`stabilized_flow`)."""
 EPSILON = float(np.finfo(np.float64).eps)
@@ -109,7 +110,7 @@ class CompiledRadau:
         reals[radau_memory.STOP] = stop
         reals[radau_memory.RTOL], reals[radau_memory.ATOL], reals[radau_memory.COARSE] = rtol, *tolerance[1:]
         reals[radau_memory.FIRST], reals[radau_memory.DECAY] = system.since, system.weight_decay
-        reals[radau_memory.NEWTON] = max(NEWTON, 10.0 * EPSILON / rtol)
+        reals[radau_memory.NEWTON] = max(SMALLER if rtol >= LARGE else NEWTON, 10.0 * EPSILON / rtol)
         reals[radau_memory.SIZE] = 0.0 if size is None else min(size, stop - start)
         self.mark = (*self.work_done(), start)
         """Of which the cost has been looked at: `work_done`, and the time."""

@@ -41,6 +41,7 @@ from twolayer.population.radau_memory import (
     LAST,
     LIMIT,
     LONGEST,
+    MORE,
     MOST,
     NEWTON,
     NEXT,
@@ -76,6 +77,10 @@ SMALL = 16
 """Up to so many parameters eigenvectors are found here, by Jacobi's rotations, and by LAPACK beyond."""
 
 TINY = 1e-300
+
+SHARE = 0.5
+"""New eigenvectors take about as long as so many iterates, times the number of parameters: they are found once the old
+ones have cost that. Where iterates grow by one number each step, no other time would cost less."""
 
 
 @inner
@@ -234,8 +239,9 @@ def accept(size: float, error: float, mode: int, d: int, table: Radau, memory: M
     if counts[STARTED] and error > 0.0 and reals[ERROR] > 0.0:
         factor *= min(1.0, size / reals[OLD_SIZE] * (reals[ERROR] / error) ** power)
     if counts[BEST] == UNKNOWN:
-        counts[BEST] = counts[ITERATES]
-    elif counts[ITERATES] >= counts[BEST] + table.patience:
+        counts[BEST], counts[MORE] = counts[ITERATES], 0
+    counts[MORE] += max(0, counts[ITERATES] - counts[BEST])
+    if counts[MORE] >= SHARE * n:
         counts[BEST] = 0
     counts[FRESH], counts[STARTED] = 0, 1
     reals[OLD_TIME], reals[OLD_SIZE], reals[ERROR] = reals[TIME], size, error

@@ -26,13 +26,25 @@ the time from which steps are counted; the first time; weight decay; the last st
 equations as a share of the tolerance; the size of the last correction; the time at the end of the step; the longest
 teacher."""
 
-PHASE, STEPS, LIMIT, SAVED, FRESH, BEST, STARTED, ITERATES, EVALUATIONS, DECOMPOSITIONS, TOTAL, PAUSE = range(
-    12
-)
+(
+    PHASE,
+    STEPS,
+    LIMIT,
+    SAVED,
+    FRESH,
+    BEST,
+    STARTED,
+    ITERATES,
+    EVALUATIONS,
+    DECOMPOSITIONS,
+    TOTAL,
+    PAUSE,
+    MORE,
+) = range(13)
 """Numbers of `Memory.counts`: what comes next; steps since `SINCE`, and most of them; saved times so far; whether the
 eigenvectors are those of y; iterates of the first step with them, 0 where new ones are wanted; whether there is a last
 step; iterates of this one; velocities and decompositions so far; steps of this call, and
-most of them."""
+most of them; iterates beyond those of the first step with the eigenvectors."""
 
 UNKNOWN = 1000
 
@@ -77,5 +89,5 @@ def memory_layout(parameters: int, students: int, stages: int) -> Layout[Memory]
     by_stage = dict.fromkeys(("last", "stages", "points", "slopes", "modes"), (stages, parameters))
     by_student = dict.fromkeys(("excess", "largest", "watched", "rests", "twins"), (students,))
     square = dict.fromkeys(("basis", "transposed"), (parameters, parameters))
-    single = {"weights": (stages,), "reals": (18,), "counts": (12,)}
+    single = {"weights": (stages,), "reals": (18,), "counts": (13,)}
     return Layout(Memory, {**vectors, **by_stage, **by_student, **square, **single})

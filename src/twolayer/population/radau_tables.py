@@ -22,7 +22,7 @@ class Radau(Record):
     are γ, then blocks ((α, β), (−β, α)). real: γ. pairs: α and β, ((s − 1)/2, 2). errors: h times the polynomial of
     the stages' velocities at 0, of Z, (s,): its difference from the velocity there estimates the error.
     iterations: how many of Newton's at most. reach: the ratio of two steps' sizes up to which the last one's
-    polynomial is followed. patience: so many more iterations than with a new Jacobian, and a new one is taken."""
+    polynomial is followed."""
 
     nodes: Vector
     slopes: Matrix
@@ -33,7 +33,6 @@ class Radau(Record):
     errors: Vector
     iterations: int
     reach: float
-    patience: int
 
 
 @cache
@@ -70,5 +69,4 @@ def radau(stages: int) -> Radau:
         backward @ slopes,
         (5 * stages - 1) // 2,
         2.0,
-        2,
     )
