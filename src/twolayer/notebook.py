@@ -90,6 +90,7 @@ def run(
                 chosen,
                 threads,
                 loss,
+                parted=not weights,
             )
         measured, left_out = measure(
             problem,

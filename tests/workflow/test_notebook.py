@@ -56,6 +56,22 @@ def test_weights_on_request() -> None:
     assert "hidden" not in twolayer.run(EXPERIMENT, "numpy")
 
 
+@pytest.mark.parametrize("scale", [0.5, 1e3])
+@pytest.mark.parametrize(
+    "problem", [EXPERIMENT["problem"], {"name": "gaussian_teacher", "dimension": 9, "teachers": 2}]
+)
+def test_metrics_do_not_depend_on_whether_weights_are_kept(problem: Any, scale: float) -> None:
+    """Weights in few coordinates and in all, of descents that diverge and that do not."""
+    one = EXPERIMENT | {"problem": problem, "network": {"neurons": 3, "activation": "abs"}, "sweep": None}
+    one["initialization"] = {"name": "gaussian", "scale": scale}
+    with_weights = twolayer.run(one, "numpy", weights=True)
+    without = twolayer.run(one, "numpy")
+    xr.testing.assert_identical(with_weights.drop_vars(["hidden", "output"]), without)
+    diverges = scale > 1
+    assert ((without["diverged_step"] >= 0) == diverges).all()
+    assert (np.isnan(with_weights["hidden"][:, -1]) == diverges).all()
+
+
 def test_mistakes_are_reported_with_their_place() -> None:
     with pytest.raises(ConfigError, match=r"^experiment\.network\.nuerons: .* Did you mean 'neurons'"):
         twolayer.run({**EXPERIMENT, "network": {"nuerons": 3}})

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-__all__ = ["over_seeds", "random_of", "subset"]
+__all__ = ["even_batch", "over_seeds", "random_of", "subset"]
 
 PURPOSES = {"problem": 0, "initialization": 1, "dynamics": 2}
 
@@ -26,6 +26,12 @@ def over_seeds(work: Callable[[int], Result], count: int, threads: int) -> list[
         return [work(index) for index in range(count)]
     with ThreadPoolExecutor(max_workers=min(threads, count)) as pool:
         return list(pool.map(work, range(count)))
+
+
+def even_batch(count: int, most: int, threads: int) -> int:
+    """The size of batches of at most `most` of so many pieces of work, of which each thread takes as many."""
+    rounds = -(-count // (max(1, most) * threads))
+    return max(1, -(-count // max(1, rounds * threads)))
 
 
 Array = Any

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from twolayer.core.arrays import array_namespace
 from twolayer.core.network import Weights
 from twolayer.core.problem import Problem
+from twolayer.population.closed_form import Units, oriented
 from twolayer.population.problem import PopulationProblem, lifted, reduced
 
 __all__ = ["LARGE", "SHIFT", "SMALL", "FusedPopulationProblem"]
@@ -46,37 +46,32 @@ class FusedPopulationProblem(PopulationProblem):
             return weights
         xp = array_namespace(weights.hidden)
         dtype, shape = weights.hidden.dtype, weights.hidden.shape
-
-        (problem, reduced_weights), basis = self.in_float64(weights)
-        output = reduced_weights.output
-        at_zero = xp.any(xp.max(xp.abs(reduced_weights.hidden), axis=-1) == 0, axis=-1) & (
-            self.factors.resting != 0
-        )
-        moved = Weights(xp.asarray(reduced_weights.hidden, copy=True), xp.asarray(output, copy=True))
-        for chosen, descend in self.ways(problem, reduced_weights, at_zero, weight_decay):
-            seeds = xp.nonzero(chosen)[0]
-            if len(seeds):
-                start = Weights(moved.hidden[seeds], moved.output[seeds])
-                end = descend(problem, start, step_size, weight_decay, count)
-                moved.hidden[seeds], moved.output[seeds] = end.hidden, end.output
-        moved = lifted(moved, basis)
+        (problem, start), basis = self.in_float64(weights)
+        descend = self.from_anywhere if self.factors.resting else self.fused
+        moved = lifted(descend(problem, start, step_size, weight_decay, count), basis)
         hidden = xp.astype(xp.reshape(moved.hidden, shape), dtype)
         return self.network.with_tied_outputs(
             Weights(hidden, xp.astype(xp.reshape(moved.output, shape[:-1]), dtype))
         )
 
-    def ways(
-        self, problem: PopulationProblem, weights: Weights, at_zero: Any, weight_decay: float
-    ) -> Sequence[tuple[Any, Callable[..., Weights]]]:
-        """Masks (seed,) and how those seeds descend; at_zero (seed,): where a student is at 0."""
-        return (at_zero, self.from_zero), (~at_zero, self.fused)
-
-    def from_zero(
+    def from_anywhere(
         self, problem: PopulationProblem, weights: Weights, step_size: float, weight_decay: float, count: int
     ) -> Weights:
-        """`count` steps, of which the array code takes the first: it knows the force on a student at 0."""
-        weights = Problem.descend(problem, weights, step_size, weight_decay, 1)
-        return self.fused(problem, weights, step_size, weight_decay, count - 1)
+        """`count` steps, of which the array code takes the first where a student is at 0: it knows the force there."""
+        xp = array_namespace(weights.hidden)
+        at_zero = xp.any(xp.all(weights.hidden == 0, axis=-1), axis=-1)
+        if not xp.any(at_zero):
+            return self.fused(problem, weights, step_size, weight_decay, count)
+        moved = Weights(xp.asarray(weights.hidden, copy=True), xp.asarray(weights.output, copy=True))
+        for chosen, first in ((at_zero, 1), (~at_zero, 0)):
+            seeds = xp.nonzero(chosen)[0]
+            if len(seeds):
+                some = Weights(weights.hidden[seeds], weights.output[seeds])
+                if first:
+                    some = Problem.descend(problem, some, step_size, weight_decay, first)
+                end = self.fused(problem, some, step_size, weight_decay, count - first)
+                moved.hidden[seeds], moved.output[seeds] = end.hidden, end.output
+        return moved
 
     def in_float64(self, weights: Weights) -> tuple[tuple[PopulationProblem, Weights], Any]:
         """What `reduced` gives in float64, with one axis of seeds."""
@@ -98,9 +93,13 @@ class FusedPopulationProblem(PopulationProblem):
         self, problem: PopulationProblem, weights: Weights, step_size: float, weight_decay: float, count: int
     ) -> Weights:
         """`count` steps by the kernel. Neurons |·| are turned towards their teachers first, as |−z| = |z|."""
-        xp = array_namespace(weights.hidden)
-        units, signs = problem.units(weights)
-        m = self.network.neurons
-        vectors, outputs = units.vectors, xp.concat([weights.output, units.coefficients[:, m:]], axis=-1)
-        self.run_kernel(vectors, outputs, step_size, weight_decay, count)
-        return Weights(signs[..., None] * vectors[:, :m], outputs[:, :m])
+        xp, lead = array_namespace(weights.hidden), weights.hidden.shape[:-2]
+        m, teachers, given = self.network.neurons, problem.data.hidden, -problem.data.output
+        vectors = xp.concat([weights.hidden, xp.broadcast_to(teachers, (*lead, *teachers.shape))], axis=-2)
+        outputs = xp.concat([weights.output, xp.broadcast_to(given, (*lead, *given.shape))], axis=-1)
+        if not self.network.activation.even:
+            self.run_kernel(vectors, outputs, step_size, weight_decay, count)
+            return Weights(vectors[:, :m], outputs[:, :m])
+        units, signs = oriented(Units(vectors, outputs, m))
+        self.run_kernel(units.vectors, outputs, step_size, weight_decay, count)
+        return Weights(signs[..., None] * units.vectors[:, :m], outputs[:, :m])

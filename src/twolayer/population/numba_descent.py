@@ -8,6 +8,7 @@ mix, so a seed's bits depend neither on the other seeds nor on the number of thr
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from twolayer.core.network import TIED, Weights
-from twolayer.core.seeds import over_seeds
+from twolayer.core.seeds import even_batch, over_seeds
 from twolayer.kernels.entry import entry
 from twolayer.kernels.jit import njit
 from twolayer.kernels.minibatch import descend_on_batches
@@ -85,23 +86,24 @@ class CompiledPopulationProblem(FusedPopulationProblem):
         numbers = np.asarray([factor.linear, factor.curved, factor.constant, step_size, weight_decay])
         arguments = (m, self.network.mode, scales, numbers)
         left = np.full(len(vectors), count)
-        seeds: Any = slice(None)
-        while True:
-            moved = vectors[seeds], outputs[seeds], left[seeds]
-            plainly = by_neurons if m >= MANY else by_seeds
-            plainly(*moved, (*arguments, self.keeps_digits(weight_decay)), self.threads)
-            vectors[seeds], outputs[seeds], left[seeds] = moved
-            seeds = np.flatnonzero(left)
-            if not len(seeds):
-                return
+
+        def plainly(units: Any, coefficients: Any, left: Any) -> None:
+            by_lanes = by_neurons if m >= MANY else by_seeds
+            by_lanes(units, coefficients, left, (*arguments, self.keeps_digits(weight_decay)), self.threads)
+
+        def near(units: Any, coefficients: Any, left: Any) -> None:
             from twolayer.population.numba_near_descent import near_teachers
 
-            moved = vectors[seeds], outputs[seeds], left[seeds]
-            near_teachers(*moved, arguments, self.threads)
-            vectors[seeds], outputs[seeds], left[seeds] = moved
+            near_teachers(units, coefficients, left, arguments, self.threads)
+
+        plainly(vectors, outputs, left)
+        for steps in itertools.cycle((near, plainly)):
             seeds = np.flatnonzero(left)
             if not len(seeds):
                 return
+            moved = vectors[seeds], outputs[seeds], left[seeds]
+            steps(*moved)
+            vectors[seeds], outputs[seeds], left[seeds] = moved
 
     def ode_system(self, start: Weights, weight_decay: float) -> Any:
         """As `PopulationProblem.ode_system`, compiled."""
@@ -116,7 +118,7 @@ def by_seeds(units: Any, outputs: Any, left: Any, arguments: Any, threads: int) 
     left (seed,): how many steps each seed has left, at the end too: not 0 where it is `close_to_teachers`.
     """
     chunks = -(-len(units) // WIDTH)
-    batch = max(1, min(STEPS_AT_ONCE // max(1, int(left.max(initial=1))), -(-chunks // threads)))
+    batch = even_batch(chunks, STEPS_AT_ONCE // max(1, int(left.max(initial=1))), threads)
 
     def descend_batch(index: int) -> None:
         descend_chunks(units, outputs, left, index * batch, min((index + 1) * batch, chunks), *arguments)

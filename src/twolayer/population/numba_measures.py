@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from twolayer.core.network import TIED, TRAINED, Weights
-from twolayer.core.seeds import over_seeds
+from twolayer.core.seeds import even_batch, over_seeds
 from twolayer.kernels.entry import entry
 from twolayer.kernels.jit import njit
 from twolayer.kernels.simd import (
@@ -38,8 +38,8 @@ __all__ = ["MeasuredPopulationProblem"]
 LOSS, ROUNDING, GRADIENT_NORM = 0, 1, 2
 """The rows of what `measure` gives."""
 
-BATCH = 32 * WIDTH
-"""Networks that one thread takes at a time."""
+FEWEST, MOST = 32, 128
+"""Times eight networks, that one thread takes at a time."""
 
 KEPT = 32
 """How many measures are kept, each of one set of networks."""
@@ -159,8 +159,9 @@ class MeasuredPopulationProblem(PopulationProblem):
 
     def in_batches(self, work: Callable[[slice], None], count: int) -> None:
         """The work on slices of `count` networks, `threads` at a time."""
+        size = WIDTH * max(FEWEST, even_batch(-(-count // WIDTH), MOST, self.threads))
         over_seeds(
-            lambda batch: work(slice(batch * BATCH, (batch + 1) * BATCH)), -(-count // BATCH), self.threads
+            lambda batch: work(slice(batch * size, (batch + 1) * size)), -(-count // size), self.threads
         )
 
     def of_same(self, weights: Weights, kind: str, find: Callable[[], Any]) -> Any:

@@ -33,11 +33,12 @@ def train(
     loss: Loss | None = None,
     log: Log | None = None,
     folder: Path | None = None,
+    parted: bool = False,
 ) -> tuple[Variables, tuple[str, ...]]:
     """The variables of `trajectory.nc`, and notes for the user (a descent that diverged, say).
 
-    loss: the plugin of the loss that the problem names; None is enough for square losses. log, folder: as of
-    `training.train`.
+    loss: the plugin of the loss that the problem names; None is enough for square losses. log, folder, parted: as
+    of `training.train`.
     """
     data = unpack_problem(problem, attributes, loss)
     trajectory = run_dynamics(
@@ -53,5 +54,6 @@ def train(
         StopRule(**run["stop"]) if "stop" in run else None,
         log,
         folder,
+        parted,
     )
     return in_coordinates_of(data, pack_trajectory(trajectory, run["seeds"])), trajectory.notes

@@ -39,6 +39,9 @@ __all__ = ["train"]
 LOOKS = 4
 """How often the loss of a network is taken, about: once at each frame, of some frames in `precision` and `chaos`."""
 
+CACHED = 2**20
+"""Bytes of a part of weights that stays in the processor's cache."""
+
 
 def train(
     data: Data,
@@ -53,6 +56,7 @@ def train(
     stop: StopRule | None = None,
     log: Log | None = None,
     folder: Path | None = None,
+    parted: bool = False,
 ) -> Trajectory:
     """Run a dynamics from its initial weights through the saved times, for all seeds at once.
 
@@ -66,7 +70,8 @@ def train(
     log: what was computed before a crash, and is not computed again (`checkpoint`).
     Where seeds have different teachers, each seed is trained separately, `threads` of them at a time.
     folder: for a file without a name that takes the frames where they are more than `frames.IN_MEMORY`; the weights of
-    the trajectory are then `PartedArray`s, read by parts. None keeps all in memory.
+    the trajectory are then `PartedArray`s, read by parts. None keeps all in memory. parted: whether weights may be
+    `PartedArray`s there too, lifted where they are read.
     """
     clock = dynamics.clock(times)
     size = len(seeds) * len(clock.time) * network.neurons * (data.features + 1) * np.dtype(dtype).itemsize
@@ -156,14 +161,12 @@ def train(
     trajectory: Any = Weights(
         *(PathArray(frames, part, lift, full_start, dtype) for part in ("hidden", "output"))
     )
-    if scratch is None:
+    if scratch is None and not parted:
         trajectory = Weights(np.asarray(trajectory.hidden), np.asarray(trajectory.output))
     decay = np.asarray([dynamics.weight_decay_at(float(time)) for time in clock.time])
-    finite = np.ones(trajectory.output.shape[:2], dtype=bool)
-    for part in parts_of(trajectory.hidden.shape, trajectory.hidden.dtype.itemsize):
-        finite[part] = np.isfinite(trajectory.hidden[part]).all((2, 3))
-        finite[part] &= np.isfinite(trajectory.output[part]).all(2)
-    finite &= np.isfinite(loss)
+    finite = np.isfinite(loss) & (
+        all_finite(trajectory, CACHED, threads) if scratch is None else all_finite(trajectory)
+    )
     diverged = np.full(len(seeds), -1, dtype=np.int64)
     notes = precision.rounding_notes(trusted, loss, clock, seeds, dtype)
     if dynamics.descent_step is not None:
@@ -218,6 +221,20 @@ def train(
         clock, trajectory, decay, diverged, clock.time[trusted], notes,
         flow_forks=forks, path_trusted_until=path_trusted, stop_time=stop_time, stop_reason=reason,
     )  # fmt: skip
+
+
+def all_finite(weights: Weights, most: int | None = None, threads: int = 1) -> Any:
+    """Whether all weights of a trajectory are finite, (seed, time): `threads` parts of `most` bytes at a time."""
+    hidden, output = weights.hidden, weights.output
+    parts = list(parts_of(hidden.shape, hidden.dtype.itemsize, most))
+    found = np.empty(output.shape[:2], dtype=bool)
+
+    def look(index: int) -> None:
+        part = parts[index]
+        found[part] = np.isfinite(hidden[part]).all((2, 3)) & np.isfinite(output[part]).all(2)
+
+    over_seeds(look, len(parts), threads)
+    return found
 
 
 def joined_in_file(
