@@ -253,6 +253,30 @@ def test_progress_is_even_in_turning_and_in_the_fall_of_the_loss() -> None:
     assert measured.evenly(run, hidden, 3)[1] == pytest.approx(hidden[2])
 
 
+@pytest.mark.parametrize(("loss", "step"), [("mean_square", 1e-3), ("half_mean_square", 2e-3)])
+def test_the_authors_losses_are_in_the_unit_of_the_run(loss: str, step: float) -> None:
+    """The same descent of L and of 2L: twice the step, half the loss, at the same iterations."""
+    file = FOLDER / "data" / "boursier2022_orthogonal_seed0.nc"
+    found = twolayer.run(
+        {
+            "problem": {"name": "file", "path": str(file), "loss": loss},
+            "network": {"neurons": 60},
+            "initialization": {"name": "file", "path": str(file)},
+            "dynamics": {"name": "gradient_descent", "step_size": step},
+            "times": {"steps": [1, 10, 101, 1017, 6397, 12000]},
+            "metrics": ["loss"],
+        }
+    )
+    (run,) = runs_of("orthogonal", found)
+    with xr.open_dataset(file) as theirs:
+        common, apart = measured.distance(
+            measured.losses_by_iteration(run, step), measured.authors_losses(run, theirs)
+        )
+    assert len(common) > 3
+    assert common[-1] > 6000
+    assert apart.max() < 2e-6 * float(run.loss[0, 0])
+
+
 def test_losses_are_compared_at_common_iterations() -> None:
     ours = xr.DataArray([3.0, 2.0, 1.0], {"iteration": [0.0, 10.0, 20.0]})
     theirs = xr.DataArray([2.5, 1.5], {"iteration": [20.0, 10.0]})

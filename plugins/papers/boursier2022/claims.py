@@ -10,25 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from twolayer import Paper, Result, at_least, at_most, close, equivalent, inconclusive
+from twolayer import Result, at_least, at_most, close, equivalent, inconclusive
 from twolayer.analysis.intervals import chance_interval, mean_interval, slope_interval
 from twolayer.analysis.rates import first_below
 from twolayer.core.wording import counted
 from twolayer.errors import DataError
 
 from . import measured, theory
+from .theory import paper
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from twolayer import Run
-
-paper = Paper(
-    "boursier2022",
-    "Boursier, Pillaud-Vivien, Flammarion 2022",
-    {"samples": "n", "scale": "λ"},
-    setting=theory.SETTING,
-)
 
 NOTEBOOKS = "the authors' notebooks (eboursier/GFdynamics at dc5fce5), re-run with their seeds"
 AUTHORS_RUNS = ("orthogonal", "nonorthogonal_large", "high_dimension")
@@ -367,7 +361,7 @@ def implicit_bias(run: Run) -> dict[str, Result]:
         "directions": close(count, 2.0, absolute=0.5, detail="at the smallest λ"),
     }
     for name, slow in (("excess", left.where(excess > 1e-3)), ("directions", left.where(count > 2))):
-        if slow.min() > 1e-2:
+        if slow.min() > measured.BLIND:
             results[name] = inconclusive(
                 f"{int(slow.count())} of {counted(run.seeds, 'seed')} keep up to {int(count.max())} directions at the "
                 "smallest λ, where neurons that miss a sample have died only to "
@@ -461,7 +455,7 @@ def flow_escapes(run: Run) -> Result:
     last, level = run.loss.isel(time=-1), measured.escape_level(run)
     if last.max() > 1.2 * level:
         return inconclusive(f"by t = {float(run.time[-1]):g} not every seed has come down to the plateau")
-    escaped = last < level
+    escaped = measured.escaped(run)
     latest = measured.time_below(run, level).max()
     if not escaped.all() and not run.time[-1] > PATIENCE * latest:
         return inconclusive(
@@ -481,9 +475,7 @@ def flow_escapes(run: Run) -> Result:
     figures=["escape"],
 )
 def escape_time(run: Run) -> Result:
-    small = small_scales(run, 1e-3)
-    when = small.along("scale", lambda part: measured.time_below(part, measured.escape_level(part)))
-    when = when.dropna("seed")
+    when = measured.escape_times(small_scales(run, measured.SMALL)).dropna("seed")
     if when.sizes["seed"] < 2:
         return inconclusive("fewer than two seeds escape at every scale")
     decades, mean = -np.log10(when["scale"].values), when.mean("seed")
@@ -505,9 +497,7 @@ def escape_time(run: Run) -> Result:
     figures=["escape"],
 )
 def descent_escapes(run: Run) -> Result:
-    escaped = run.along(
-        "step_size", lambda part: (part.loss.isel(time=-1) < measured.escape_level(part)).sum()
-    )
+    escaped = run.along("step_size", lambda part: measured.escaped(part).sum())
     counts = escaped.sortby("step_size", ascending=False)
     escapes = ", ".join(f"{int(count)} at {float(count['step_size']):.0e}" for count in counts)
     detail = (

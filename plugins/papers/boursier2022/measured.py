@@ -169,10 +169,30 @@ def norm_excess(run: Run) -> xr.DataArray:
     return (run.path_norm.isel(time=-1) / least - 1).where(fitted(run))
 
 
+LEFT = 0.9
+"""A run whose loss is below this share of the plateau has left it."""
+
+SMALL = 1e-3
+"""The largest λ of points on a line on which statements about λ → 0 are tested."""
+
+BLIND = 1e-2
+"""The share λ^p of the mass of neurons that miss a sample from which on they count."""
+
+
+def escape_times(run: Run) -> xr.DataArray:
+    """When the loss of each seed leaves the plateau of points on a line, along the scale; NaN where it does not."""
+    return run.along("scale", lambda part: time_below(part, escape_level(part)))
+
+
+def escaped(run: Run) -> xr.DataArray:
+    """Whether the last loss of each seed is off the plateau of points on a line, (seed,)."""
+    return run.loss.isel(time=-1) < escape_level(run)
+
+
 def escape_level(run: Run) -> float:
-    """90 % of the plateau of points on a line: a run below it has left the plateau."""
+    """The loss below which a run has left the plateau of points on a line."""
     targets = np.array(run.config.problem.targets)
-    return 0.9 * loss_unit(run) * theory.plateau_of_one_sign(points_of(run), targets)
+    return LEFT * loss_unit(run) * theory.plateau_of_one_sign(points_of(run), targets)
 
 
 def points_of(run: Run) -> Any:
@@ -233,6 +253,13 @@ def kinds(run: Run) -> tuple[str, dict[str, float]]:
     if not (flows and steps):
         raise DataError(f"descents are compared with a flow, and the runs are {', '.join(found)}")
     return flows[0], steps
+
+
+def authors_losses(run: Run, theirs: xr.Dataset) -> xr.DataArray:
+    """The authors' losses in the unit of a descent's, along its iterations: theirs are mean squares."""
+    unit = loss_unit(run) / 2.0
+    iteration = theirs["iteration"] * (theirs.attrs["learning_rate"] / (unit * run.config.dynamics.step_size))
+    return (unit * theirs["loss"]).drop_vars("iteration").assign_coords(iteration=iteration.values)
 
 
 def losses_by_iteration(run: Run, step: float) -> xr.DataArray:

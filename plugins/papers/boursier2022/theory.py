@@ -11,17 +11,22 @@ from typing import Any
 
 import numpy as np
 
+from twolayer import Paper
 from twolayer.errors import DataError
 
-SETTING = {
-    "problem.loss": ("half_mean_square", "mean_square"),
-    "network.activation": "relu",
-    "network.output": "trained",
-    "network.output_scale": 1.0,
-    "dynamics.name": ("gradient_descent", "gradient_flow"),
-    "dynamics.weight_decay": (0.0, None),
-}
-"""What the paper is about; by the path into a run's config."""
+paper = Paper(
+    "boursier2022",
+    "Boursier, Pillaud-Vivien, Flammarion 2022",
+    {"samples": "n", "scale": "λ"},
+    setting={
+        "problem.loss": ("half_mean_square", "mean_square"),
+        "network.activation": "relu",
+        "network.output": "trained",
+        "network.output_scale": 1.0,
+        "dynamics.name": ("gradient_descent", "gradient_flow"),
+        "dynamics.weight_decay": (0.0, None),
+    },
+)
 
 FIGURE_2 = (0, 1881, 9004, 15407)
 """The iterations of the snapshots in Figure 2, of those that the notebook saves."""
