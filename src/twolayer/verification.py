@@ -21,8 +21,9 @@ from twolayer.errors import DataError
 from twolayer.storage import checksum, netcdf
 from twolayer.storage.layout import RESULTS, dataset_file
 from twolayer.storage.verify import why_altered, why_stale
+from twolayer.study.planned import Figure, PlannedPaper
 from twolayer.study.runs import Experiment, PlannedRun
-from twolayer.study.study import Figure, PlannedPaper, Study
+from twolayer.study.study import Study
 
 __all__ = ["Verification", "Wrong", "report", "verification"]
 

@@ -13,9 +13,10 @@ from twolayer import run
 from twolayer.analysis.claims import evaluate
 from twolayer.errors import ConfigError
 from twolayer.study.merge import merge_experiment, read_config
+from twolayer.study.planned import PlannedPaper, make_paper
 from twolayer.study.registry import Registry, load
 from twolayer.study.runs import Experiment, make_experiment
-from twolayer.study.study import PlannedPaper, load_study, make_paper
+from twolayer.study.study import load_study
 from twolayer.study.variant import Composed
 
 PLUGIN = '''\

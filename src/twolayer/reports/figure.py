@@ -10,8 +10,9 @@ from twolayer.core.wording import counted
 from twolayer.errors import ConfigError, unknown_name
 from twolayer.reports.states import datasets_of, experiment_state, figure_state, files_of
 from twolayer.storage.layout import RESULTS
+from twolayer.study.planned import Figure
 from twolayer.study.runs import Experiment
-from twolayer.study.study import Figure, Study
+from twolayer.study.study import Study
 
 __all__ = ["figure_report"]
 

@@ -10,8 +10,9 @@ from twolayer.analysis import claims
 from twolayer.core.wording import counted
 from twolayer.storage.layout import RESULTS, dataset_file
 from twolayer.storage.verify import why_stale
+from twolayer.study.planned import Figure, PlannedPaper
 from twolayer.study.runs import Experiment, PlannedRun
-from twolayer.study.study import Figure, PlannedPaper, Study
+from twolayer.study.study import Study
 
 __all__ = ["STAGES", "claims_state", "datasets_of", "experiment_state", "figure_state", "files_of"]
 
