@@ -212,9 +212,10 @@ def fill_all(points: Any, law: Any, form: Any, out: Any) -> None:
 
 def stage_velocities(system: CompiledOdeSystem, states: Any) -> Any:
     """The velocities of up to eight states, as the stages of an implicit step have them."""
-    out = np.full_like(states, np.nan)
-    fill_all(states, system.law, system.form, out)
-    return out
+    lanes = states[np.minimum(np.arange(8), len(states) - 1)].T.reshape(-1)
+    out = np.full_like(lanes, np.nan)
+    fill_all(lanes, system.law, system.form, out)
+    return out.reshape(-1, 8).T[: len(states)]
 
 
 @pytest.mark.parametrize("near", [False, True])

@@ -32,6 +32,7 @@ __all__ = [
     "splat",
     "square_root",
     "store",
+    "swapped",
     "where_less",
 ]
 
@@ -175,6 +176,17 @@ def splat(context: Any, value: Any) -> Any:
         return splat_value(builder, arguments[0], signature.args[0])
 
     return Lanes(value)(value), generate
+
+
+@instruction
+def swapped(context: Any, value: Any) -> Any:
+    """Lanes 1 and 2, 3 and 4, 5 and 6 in each other's place."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        mask = ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), [0, 2, 1, 4, 3, 6, 5, 7])
+        return builder.shuffle_vector(arguments[0], ir.Constant(value.vector, ir.Undefined), mask)
+
+    return value(value), generate
 
 
 @instruction

@@ -185,7 +185,7 @@ class CompiledRadau:
         """The state as a function of time in the last step."""
         nodes, memory = radau(STAGES).nodes, self.memory
         start, size = float(memory.reals[radau_memory.OLD_TIME]), float(memory.reals[radau_memory.OLD_SIZE])
-        old, stages = memory.old.copy(), memory.last.copy()
+        old, stages = memory.old.copy(), memory.last.reshape(-1, 8).T[: len(nodes) - 1].copy()
 
         def state(time: float) -> Any:
             theta = (time - start) / size

@@ -11,7 +11,7 @@ from twolayer.kernels.simd import load, repeat, splat, store
 from twolayer.population.numba_units import SEPARATE, inner
 from twolayer.population.radau_memory import Memory
 
-__all__ = ["decompose", "diagonalize", "fill_weights", "mix", "rotate", "rotate_one"]
+__all__ = ["decompose", "diagonalize", "fill_weights", "rotate", "rotate_one"]
 
 
 @inner
@@ -26,39 +26,38 @@ def fill_weights(nodes: Any, theta: float, out: Any) -> None:
 
 
 @inner
-def rotate(vectors: Any, matrix: Any, out: Any) -> None:
-    """vectors (row, parameter) times a matrix (parameter, parameter): of seven rows eight columns at a time, in
+def rotate(stages: Any, matrix: Any, out: Any) -> None:
+    """A matrix (parameter, parameter), transposed, times stages (parameter, lane): eight rows at a time, in
     registers."""
-    rows, n = vectors.shape
-    blocks = -(-n // 8) if rows == 7 and n >= 8 else 0
-    flat, taken, found = matrix.reshape(-1), vectors.reshape(-1), out.reshape(-1)
-    for block in range(blocks):
+    n = matrix.shape[0]
+    flat = matrix.reshape(-1)
+    for block in range(-(-n // 8) if n >= 8 else 0):
         b = min(8 * block, n - 8)
         x0, x1, x2, x3 = splat(0.0), splat(0.0), splat(0.0), splat(0.0)
-        x4, x5, x6 = splat(0.0), splat(0.0), splat(0.0)
+        x4, x5, x6, x7 = splat(0.0), splat(0.0), splat(0.0), splat(0.0)
         for a in range(n):
-            row = load(flat, a * n + b)
-            x0 += repeat(taken, a) * row
-            x1 += repeat(taken, n + a) * row
-            x2 += repeat(taken, 2 * n + a) * row
-            x3 += repeat(taken, 3 * n + a) * row
-            x4 += repeat(taken, 4 * n + a) * row
-            x5 += repeat(taken, 5 * n + a) * row
-            x6 += repeat(taken, 6 * n + a) * row
-        store(found, b, x0)
-        store(found, n + b, x1)
-        store(found, 2 * n + b, x2)
-        store(found, 3 * n + b, x3)
-        store(found, 4 * n + b, x4)
-        store(found, 5 * n + b, x5)
-        store(found, 6 * n + b, x6)
-    for i in range(0 if blocks else rows):
-        for b in range(n):
-            out[i, b] = 0.0
+            value, at = load(stages, 8 * a), a * n + b
+            x0 += repeat(flat, at) * value
+            x1 += repeat(flat, at + 1) * value
+            x2 += repeat(flat, at + 2) * value
+            x3 += repeat(flat, at + 3) * value
+            x4 += repeat(flat, at + 4) * value
+            x5 += repeat(flat, at + 5) * value
+            x6 += repeat(flat, at + 6) * value
+            x7 += repeat(flat, at + 7) * value
+        store(out, 8 * b, x0)
+        store(out, 8 * b + 8, x1)
+        store(out, 8 * b + 16, x2)
+        store(out, 8 * b + 24, x3)
+        store(out, 8 * b + 32, x4)
+        store(out, 8 * b + 40, x5)
+        store(out, 8 * b + 48, x6)
+        store(out, 8 * b + 56, x7)
+    for b in range(0, n if n < 8 else 0):
+        x0 = splat(0.0)
         for a in range(n):
-            x = vectors[i, a]
-            for b in range(n):
-                out[i, b] += x * matrix[a, b]
+            x0 += repeat(flat, a * n + b) * load(stages, 8 * a)
+        store(out, 8 * b, x0)
 
 
 @inner
@@ -71,19 +70,6 @@ def rotate_one(vector: Any, matrix: Any, out: Any) -> None:
         share = vector[a]
         for b in range(n):
             out[b] += share * matrix[a, b]
-
-
-@inner
-def mix(matrix: Any, vectors: Any, out: Any) -> None:
-    """A matrix (stage, stage) times vectors (stage, parameter)."""
-    stages, n = vectors.shape
-    for i in range(stages):
-        for b in range(n):
-            out[i, b] = 0.0
-        for j in range(stages):
-            share = matrix[i, j]
-            for b in range(n):
-                out[i, b] += share * vectors[j, b]
 
 
 @SEPARATE

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from twolayer.core.network import TIED, TRAINED
-from twolayer.kernels.record import Matrix
+from twolayer.kernels.record import Vector
 from twolayer.kernels.simd import inlined, load, splat, store
 from twolayer.population.lanes import normalize
 from twolayer.population.numba_form_field import field
@@ -30,23 +30,24 @@ def copy_teachers(law: Any, form: Any) -> None:
 
 
 @SEPARATE
-def fill_velocities(points: Matrix, law: Law, form: Form, out: Matrix) -> None:
-    """−∇ of the objective at each of some states into `out`, both (stage, parameter), as `fill_velocity` to rounding.
+def fill_velocities(points: Vector, law: Law, form: Form, out: Vector) -> None:
+    """−∇ of the objective at each of eight states into `out`, both (parameter, lane), flat, as `fill_velocity` to
+    rounding.
 
     form: what it keeps of the teachers is found where it is not there yet.
     """
-    stages, m, d = points.shape[0], form.students, form.coordinates
+    m, d = form.students, form.coordinates
     scale, linear, curved, constant = law.numbers[0], law.numbers[1], law.numbers[2], law.numbers[3]
     if form.length[m * 8] == 0.0:
         copy_teachers(law, form)
         place_teachers(form)
-    for lane in range(8):
-        stage = min(lane, stages - 1)
-        for p in range(m * d):
-            form.vectors[p * 8 + lane] = points[stage, p]
-        for i in range(m):
-            output = points[stage, m * d + i] if law.mode == TRAINED else law.given[i]
-            form.coefficient[i * 8 + lane] = scale * output
+    for p in range(0, 8 * m * d, 8):
+        store(form.vectors, p, load(points, p))
+    for i in range(m):
+        output = splat(law.given[i])
+        if law.mode == TRAINED:
+            output = load(points, 8 * (m * d + i))
+        store(form.coefficient, i * 8, scale * output)
     if law.mode == TIED:
         for i in range(m):
             length = normalize(form.vectors, form.direction, i * d * 8, 8, d)
@@ -55,11 +56,10 @@ def fill_velocities(points: Matrix, law: Law, form: Form, out: Matrix) -> None:
     field(form, linear, curved, constant, 0.0 if curved != 0.0 else 2.0 * linear)
     for i in range(m):
         turn_to_velocity(i, law.mode, scale, law.numbers[4], form)
-        for lane in range(stages):
-            for a in range(i * d, (i + 1) * d):
-                out[lane, a] = form.force[a * 8 + lane]
-            if law.mode == TRAINED:
-                out[lane, m * d + i] = form.value[lane]
+        for a in range(8 * i * d, 8 * (i + 1) * d, 8):
+            store(out, a, load(form.force, a))
+        if law.mode == TRAINED:
+            store(out, 8 * (m * d + i), load(form.value, 0))
 
 
 @inlined

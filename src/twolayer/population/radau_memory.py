@@ -9,7 +9,7 @@ from twolayer.kernels.record import Flags, Integers, Layout, Matrix, Record, Vec
 __all__ = ["Memory", "memory_layout"]
 
 VELOCITY, JACOBIAN, STEP, MANY = range(4)
-"""What a call does: the velocity of `points[0]` into `slopes[0]`, the Jacobian of y into `basis`, one step, or steps
+"""What a call does: the velocity of y into `f`, the Jacobian of y into `basis`, one step, or steps
 until an event may be near."""
 
 START, BEGIN, DECOMPOSE, TRY, ITERATE, FAILED = range(6)
@@ -50,11 +50,12 @@ UNKNOWN = 1000
 
 
 class Memory(Record):
-    """State of an integration. y, dy/dt, the state before the last step, κ, tolerances and a spare vector
-    (parameter,); Z of the last step and of this one, states, velocities and spares of the stages (stage, parameter);
-    a number for each stage; the Jacobian's eigenvalues (parameter,), eigenvectors and their transpose (parameter,
-    parameter); |w|² − a², the greatest length so far, and whether it can reach 0 and rests there, of each student;
-    0 for parameters of those that rest, else 1; the first student that is equal to each, which it stays equal to, as
+    """State of an integration. y, dy/dt, the state before the last step, κ, tolerances and two spare vectors
+    (parameter,); Z of the last step and of this one, states, velocities and spares of the stages (parameter, lane),
+    flat, a stage in each lane but the last; a number for each stage, and a matrix of stages by its columns (stage,
+    lane), flat; the Jacobian's eigenvalues (parameter,), eigenvectors and their transpose (parameter, parameter);
+    |w|² − a², the greatest length so far, and whether it can reach 0 and rests there, of each student; 0 for
+    parameters of those that rest, else 1; the first student that is equal to each, which it stays equal to, as
     solutions are unique, though rounding would part them; and the numbers named above."""
 
     y: Vector
@@ -63,12 +64,14 @@ class Memory(Record):
     rates: Vector
     scale: Vector
     spare: Vector
-    last: Matrix
-    stages: Matrix
-    points: Matrix
-    slopes: Matrix
-    modes: Matrix
+    turned: Vector
+    last: Vector
+    stages: Vector
+    points: Vector
+    slopes: Vector
+    modes: Vector
     weights: Vector
+    mixed: Vector
     values: Vector
     basis: Matrix
     transposed: Matrix
@@ -85,9 +88,11 @@ class Memory(Record):
 @cache
 def memory_layout(parameters: int, students: int, stages: int) -> Layout[Memory]:
     """Of the state of an integration of so many parameters, students and stages."""
-    vectors = dict.fromkeys(("y", "f", "old", "rates", "scale", "spare", "values", "moving"), (parameters,))
-    by_stage = dict.fromkeys(("last", "stages", "points", "slopes", "modes"), (stages, parameters))
+    vectors = dict.fromkeys(
+        ("y", "f", "old", "rates", "scale", "spare", "turned", "values", "moving"), (parameters,)
+    )
+    by_stage = dict.fromkeys(("last", "stages", "points", "slopes", "modes"), (8 * parameters,))
     by_student = dict.fromkeys(("excess", "largest", "watched", "rests", "twins"), (students,))
     square = dict.fromkeys(("basis", "transposed"), (parameters, parameters))
-    single = {"weights": (stages,), "reals": (18,), "counts": (13,)}
+    single = {"weights": (stages,), "mixed": (56,), "reals": (18,), "counts": (13,)}
     return Layout(Memory, {**vectors, **by_stage, **by_student, **square, **single})

@@ -8,6 +8,7 @@ eigenvalue and (s − 1)/2 complex pairs (Hairer and Wanner, Solving Ordinary Di
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.polynomial import Legendre
@@ -22,7 +23,9 @@ class Radau(Record):
     are γ, then blocks ((α, β), (−β, α)). real: γ. pairs: α and β, ((s − 1)/2, 2). errors: h times the polynomial of
     the stages' velocities at 0, of Z, (s,): its difference from the velocity there estimates the error.
     iterations: how many of Newton's at most. reach: the ratio of two steps' sizes up to which the last one's
-    polynomial is followed."""
+    polynomial is followed. weights: 1/Π_k (c_j − c_k) of the Lagrange polynomials, (s,). columns, vector_columns,
+    inverse_columns: the slopes, T and T⁻¹ by their columns, (7, lane), flat, 0 beyond s; lanes: c, then the diagonal
+    of the blocks, then β with the sign that it has in the inverse of its block, (3, lane), flat."""
 
     nodes: Vector
     slopes: Matrix
@@ -33,6 +36,11 @@ class Radau(Record):
     errors: Vector
     iterations: int
     reach: float
+    weights: Vector
+    columns: Vector
+    vector_columns: Vector
+    inverse_columns: Vector
+    lanes: Vector
 
 
 @cache
@@ -58,15 +66,35 @@ def radau(stages: int) -> Radau:
         pairs.append((values[index].real, values[index].imag))
     basis = np.array(vectors).T
     differences = c[:, None] - c + np.eye(stages)
+    inverse = np.linalg.inv(basis)
+    real, imaginary = np.zeros((2, 8))
+    real[0] = values[order[0]].real
+    real[1:stages:2], real[2:stages:2] = np.transpose(pairs)[0], np.transpose(pairs)[0]
+    imaginary[1:stages:2], imaginary[2:stages:2] = -np.transpose(pairs)[1], np.transpose(pairs)[1]
+    imaginary[stages:] = 1.0  # whatever is not 0
+    ends = np.ones(8)
+    ends[:stages] = c
     backward = np.array([np.prod(np.delete(-c, j)) / differences[j].prod() for j in range(stages)])
     return Radau(
         nodes,
         np.ascontiguousarray(slopes),
         np.ascontiguousarray(basis),
-        np.linalg.inv(basis),
+        inverse,
         float(values[order[0]].real),
         np.array(pairs),
         backward @ slopes,
         (5 * stages - 1) // 2,
         2.0,
+        weight[1:].copy(),
+        columns_of(slopes),
+        columns_of(basis),
+        columns_of(inverse),
+        np.concatenate([ends, real, imaginary]),
     )
+
+
+def columns_of(matrix: Any) -> Any:
+    """A matrix (stage, stage) by its columns, seven of eight lanes, flat."""
+    columns = np.zeros((7, 8))
+    columns[: len(matrix), : len(matrix)] = matrix.T
+    return columns.reshape(-1)

@@ -59,6 +59,7 @@ ACCELERATIONS = {
         "population/numba_law.py",
         "population/numba_modes.py",
         "population/numba_radau.py",
+        "population/numba_radau_step.py",
         "population/numba_units.py",
         "population/radau_memory.py",
         "population/numba_stages.py",
