@@ -161,7 +161,9 @@ def test_only_folders_of_runs_that_nothing_asks_for_are_removed(
     for folder, name in ((old, "problem.nc"), (old, "generate.log"), (other, "of_mine.txt")):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text("")
-    assert said(capsys, "clean").startswith("results/tiny/falling/neurons=9\n1 folders")
+    assert said(capsys, "clean").endswith(
+        "neurons=9\nThe config does not ask for 1 folder: remove by twolayer clean --yes.\n"
+    )
     assert old.is_dir()
     said(capsys, "clean", "--yes")
     assert not old.exists()
@@ -207,9 +209,15 @@ def test_what_new_writes_works(
     monkeypatch.chdir(tmp_path)
     for kind in TEMPLATES:
         assert f"my_{kind}" in said(capsys, "new", kind, f"my_{kind}")
-    assert "is there already" in said(capsys, "new", "metric", "my_metric", status=2)
+    assert "my_metric' of metrics already" in said(capsys, "new", "metric", "my_metric", status=2)
+    assert "is there already" in said(capsys, "new", "paper", "my_paper", status=2)
     assert "Did you mean 'metric'?" in said(capsys, "new", "metrik", "mine", status=2)
     assert "not '3d'" in said(capsys, "new", "metric", "3d", status=2)
+    assert "not '_mine'" in said(capsys, "new", "metric", "_mine", status=2)
+    assert "dimension or variable 'time'" in said(capsys, "new", "metric", "time", status=2)
+    taken = said(capsys, "new", "metric", "gradient_norm", status=2)
+    assert "there is a plugin 'gradient_norm' of metrics already" in taken
+    assert "metrics/loss.py" in taken
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"]
     environment = {**os.environ, "NUMBA_DISABLE_JIT": "1"}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)

@@ -14,6 +14,7 @@ from twolayer.core.network import Weights
 from twolayer.core.problem import Problem
 from twolayer.core.registration import mark
 from twolayer.core.trajectory import Trajectory
+from twolayer.core.wording import counted
 from twolayer.errors import PluginError
 from twolayer.storage.netcdf import Variables
 from twolayer.storage.scratch import ScratchArray
@@ -101,15 +102,16 @@ def each_frame(
         lead = hidden.shape[:2]
         networks = Weights(hidden.reshape(-1, *hidden.shape[2:]), output.reshape(-1, output.shape[-1]))
         count = networks_at_once(problem, hidden.shape)
-        parts = [
-            np.asarray(
-                observe(
-                    problem,
-                    Weights(networks.hidden[first : first + count], networks.output[first : first + count]),
+        parts = []
+        for first in range(0, len(networks.hidden), count):
+            some = Weights(networks.hidden[first : first + count], networks.output[first : first + count])
+            found = np.asarray(observe(problem, some))
+            if found.shape[:1] != some.output.shape[:1]:
+                raise ValueError(
+                    f"it is an array of shape {found.shape} for {counted(len(some.output), 'network')}; must lead "
+                    "with that number"
                 )
-            )
-            for first in range(0, len(networks.hidden), count)
-        ]
+            parts.append(found)
         values = np.concatenate(parts)
         return values.reshape(*lead, *values.shape[1:])
 
@@ -238,9 +240,11 @@ def seeds_at_once(problems: Sequence[Problem], trajectory: Trajectory) -> list[s
 
 
 def in_float64(path: Trajectory) -> Trajectory:
-    """The trajectory with its weights in memory in float64, as metrics take them."""
-    hidden = np.asarray(path.weights.hidden, dtype=np.float64)
-    return replace(path, weights=Weights(hidden, np.asarray(path.weights.output, dtype=np.float64)))
+    """The trajectory with its weights in memory in float64, as metrics take them: none can change them for others."""
+    parts = [np.asarray(part, dtype=np.float64).view() for part in (path.weights.hidden, path.weights.output)]
+    for part in parts:
+        part.flags.writeable = False
+    return replace(path, weights=Weights(*parts))
 
 
 class Values:
@@ -258,6 +262,8 @@ class Values:
         values, dimensions = np.asarray(values), self.metric.dimensions
         if values.ndim != len(dimensions):
             raise ValueError(f"it is an array of shape {values.shape}; its dimensions are {dimensions}")
+        if values.dtype.kind not in "biuf":
+            raise ValueError(f"it is an array of {values.dtype.name}; must be of real numbers")
         if values.dtype.kind == "f" and (infinite := np.isinf(values)).any():
             values, self.infinite = np.where(infinite, np.nan, values), self.infinite + int(infinite.sum())
         rows = len(range(*seeds.indices(self.seeds)))

@@ -20,7 +20,7 @@ from twolayer.core.saved_state import StateStore
 from twolayer.core.times import Times
 from twolayer.core.trajectory import Clock, FlowWeights, WeightsWithMemory
 from twolayer.core.wording import counted
-from twolayer.errors import TrainingError
+from twolayer.errors import PluginError, TrainingError
 
 __all__ = ["Descent", "Dynamics", "Flow", "InstantUpdate", "WeightDecay", "check_steps"]
 
@@ -269,6 +269,11 @@ class Descent(Dynamics):
     ) -> Iterator[Weights]:
         """The states of `steps` at the saved steps."""
         steps, done = self.steps(problem, weights, random), int(clock.step[0])
+        if not isinstance(steps, Iterator):
+            raise PluginError(
+                f"{type(self).__name__}.steps: returns {type(steps).__name__}; it must yield weights without end: "
+                "`while True:` around its step"
+            )
         for step in clock.step:
             for number in range(done + 1, int(step) + 1):
                 moved = next(steps, None)
@@ -276,6 +281,11 @@ class Descent(Dynamics):
                     raise TrainingError(
                         f"{type(self).__name__}.steps: ended before step {number} of {int(clock.step[-1])}; it must "
                         "yield weights without end: `while True:` around its step"
+                    )
+                if not isinstance(moved, Weights):
+                    raise PluginError(
+                        f"{type(self).__name__}.steps: yields {type(moved).__name__}; must yield Weights(hidden, "
+                        "output)"
                     )
                 weights = problem.network.with_tied_outputs(moved)
                 if moved.memory is not None:

@@ -12,7 +12,7 @@ from twolayer.core.data import Data
 from twolayer.core.network import Network
 from twolayer.core.problem_spec import ProblemSpec
 from twolayer.core.seeds import random_of
-from twolayer.errors import DataError
+from twolayer.errors import DataError, PluginError
 from twolayer.storage.contents import in_coordinates_of, pack_problem
 from twolayer.storage.netcdf import Variables
 
@@ -32,8 +32,14 @@ def generate(
     data = problem.reduced(network.neurons) if reduced else None
     if data is None:
         drawn = [problem.seed_data(network, random_of(seed, "problem"), seed) for seed in seeds]
+        for one in drawn:
+            if not isinstance(one, Data):
+                raise PluginError(
+                    f"{where}: returns {type(one).__name__}; must return FiniteData or a Teacher"
+                )
         data = stacked(drawn, seeds, where) if problem.per_seed else drawn[0]
     variables = in_coordinates_of(data, pack_problem(data, run["seeds"]))
+    refuse_sizes(variables, where)
     for name, (_, values, _) in variables.items():
         if (found := place_of_unusable(np.asarray(values))) is not None:
             spot, value = found
@@ -41,6 +47,21 @@ def generate(
                 f"{where}: {name}{spot} is {value}; every number must be finite, and at most {LARGEST:g} in size"
             )
     return variables, data.attributes
+
+
+def refuse_sizes(variables: Variables, where: str) -> None:
+    """A DataError where arrays have not one size along each dimension."""
+    sizes: dict[str, tuple[int, str]] = {}
+    for name, (dimensions, values, _) in variables.items():
+        shape = np.shape(values)
+        if len(shape) != len(dimensions):
+            raise DataError(f"{where}: {name} has shape {shape}; must be {dimensions}")
+        for dimension, size in zip(dimensions, shape, strict=True):
+            other, whose = sizes.setdefault(dimension, (size, name))
+            if size != other:
+                raise DataError(
+                    f"{where}: {name} has {dimension}s: {size}, and {whose}: {other}; must be as many"
+                )
 
 
 def stacked(drawn: Sequence[Data], seeds: Sequence[int], where: str) -> Data:

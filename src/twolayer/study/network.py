@@ -7,6 +7,7 @@ from typing import Any
 
 from twolayer.core.network import Network
 from twolayer.errors import ConfigError
+from twolayer.study.elementwise import refuse_activation
 from twolayer.study.registry import Registered, Registry
 from twolayer.study.schema import build, canonical
 
@@ -30,6 +31,7 @@ def build_network(section: object, registry: Registry, where: str) -> Network:
     if not isinstance(section, Mapping):
         raise ConfigError(f"{where}: must be a section with keys, is {section!r}")
     _, activation = activation_of(section, registry, where)
+    refuse_activation(activation, f"{where}.activation")
     return build(Network, {**section, "activation": activation}, where)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import keyword
 from typing import Any
 
@@ -17,6 +18,8 @@ from twolayer.core.loss import Loss
 from twolayer.core.problem_spec import ProblemSpec
 from twolayer.core.trajectory import MARKS
 from twolayer.errors import PluginError
+from twolayer.study.plugin_methods import wrong_method
+from twolayer.study.schema import canonical
 
 __all__ = ["OF_PAPERS", "RESERVED", "check"]
 
@@ -67,10 +70,18 @@ def check(kind: str, name: str, plugin: Any) -> None:
                 f"register_{kind}: '{name}' has the field '{forgotten[0]}', but {plugin.__name__} is no dataclass; "
                 "write @dataclass(frozen=True) above the class"
             )
+        for field in dataclasses.fields(plugin):
+            if field.default is not dataclasses.MISSING and not storable(field.default):
+                raise PluginError(
+                    f"register_{kind}: '{name}' has the field '{field.name}' with the default {field.default!r}, "
+                    "which no config can hold; must be a number, a word, a list or a mapping"
+                )
         if missing := sorted(getattr(plugin, "__abstractmethods__", ())):
             raise PluginError(
                 f"register_{kind}: '{name}' ({plugin.__name__}) must define {', '.join(missing)}"
             )
+        if wrong := wrong_method(plugin, base):
+            raise PluginError(f"register_{kind}: '{name}' ({plugin.__name__}) must define {wrong}")
     elif not isinstance(plugin, base):
         raise PluginError(f"register_{kind}: '{name}' ({plugin!r}) must be a {base.__name__}")
     if kind == "metrics":
@@ -82,6 +93,15 @@ def check(kind: str, name: str, plugin: Any) -> None:
         )
     if kind in ("figures", "claims") and name.count(".") != 1:
         raise PluginError(f"register_{kind}: '{name}' must be named '<paper>.<{kind.removesuffix('s')}>'")
+
+
+def storable(value: Any) -> bool:
+    """Whether a run can be written with it, as JSON."""
+    try:
+        json.dumps(canonical(value))
+    except TypeError:
+        return False
+    return True
 
 
 def check_variable(name: str, metric: Metric) -> None:

@@ -17,6 +17,7 @@ from twolayer.core.times import Times
 from twolayer.core.trajectory import Clock
 from twolayer.errors import ConfigError, unknown_name
 from twolayer.study.command import refuse_braces
+from twolayer.study.elementwise import refuse_loss
 from twolayer.study.job import PLUGIN_SECTIONS, refuse_inapplicable, selected_metrics
 from twolayer.study.network import build_network, described
 from twolayer.study.plugin_checks import RESERVED
@@ -191,6 +192,7 @@ def make_run(
     clock = checked(lambda: refuse_one_frame(built["dynamics"].clock(times), times), f"{where}.times")
     problem, initialization, dynamics = (built[key] for key in PLUGIN_SECTIONS)
     loss = registry.find("losses", problem.loss, f"{where}.problem.loss")
+    refuse_loss(loss.plugin, f"{where}.problem.loss")
     checked(lambda: problem.validate(network), f"{where}.problem")
     checked(lambda: initialization.validate(problem, network), f"{where}.initialization")
     checked(lambda: dynamics.validate(problem, network), f"{where}.dynamics")

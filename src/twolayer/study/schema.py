@@ -53,7 +53,10 @@ def build(cls: type[Section], section: object, where: str, find: Find | None = N
     fields = {field.name: field for field in dataclasses.fields(cls) if field.init}  # type: ignore[arg-type]
     for key in section:
         if key not in fields:
-            raise ConfigError(f"{where}.{key}: {unknown_name('key', key, fields)}")
+            message = unknown_name("key", key, fields)
+            if isinstance(vars(cls).get(key), int | float | str | list):
+                message += f" '{key}' of {cls.__name__} is none, as it has no type: write {key}: float = …"
+            raise ConfigError(f"{where}.{key}: {message}")
     missing = [name for name, field in fields.items() if required(field) and name not in section]
     if missing:
         raise ConfigError(f"{where}: missing {', '.join(missing)} (needed by {cls.__name__})")

@@ -9,6 +9,8 @@ import keyword
 from pathlib import Path
 
 from twolayer.errors import ConfigError, unknown_name
+from twolayer.study.plugin_checks import RESERVED
+from twolayer.study.registry import load, plugin_folder
 
 __all__ = ["TEMPLATES", "write"]
 
@@ -34,8 +36,10 @@ def write(kind: str, name: str, folder: Path) -> list[Path]:
     kind = {plural: word for word, (plural, _) in PLUGINS.items()}.get(kind, kind)
     if kind not in TEMPLATES:
         raise ConfigError(f"new: {unknown_name('kind', kind, TEMPLATES)}")
-    if not name.isidentifier() or keyword.iskeyword(name):
-        raise ConfigError(f"new: a name of letters, digits and '_' that begins with a letter, not {name!r}")
+    if not name.isidentifier() or keyword.iskeyword(name) or name.startswith("_"):
+        raise ConfigError(
+            f"new: a name of letters, digits and '_' that begins with a letter, and no word of Python, not {name!r}"
+        )
     texts: dict[Path, str]
     if kind == "paper":
         place = folder / "papers" / name
@@ -46,6 +50,7 @@ def write(kind: str, name: str, folder: Path) -> list[Path]:
         plural, section = "papers", ""
     else:
         plural, section = PLUGINS[kind]
+        refuse_taken(plural, name, folder)
         texts = {
             folder / plural / f"{name}.py": template(f"{kind}.py"),
             tests_of(folder) / f"test_{name}.py": template("test.py").replace("$section", section),
@@ -60,6 +65,17 @@ def write(kind: str, name: str, folder: Path) -> list[Path]:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
     return list(texts)
+
+
+def refuse_taken(kind: str, name: str, folder: Path) -> None:
+    """A ConfigError where a plugin of the kind has the name, or where none may have it."""
+    if kind == "metrics" and name in RESERVED:
+        raise ConfigError(f"new: every dataset has a dimension or variable '{name}'; choose another name")
+    further = folder.is_dir() and folder.resolve() != plugin_folder().resolve()
+    registry = load([folder] if further else [], kinds=[kind])
+    if name in registry.names(kind):
+        file = registry.find(kind, name).file
+        raise ConfigError(f"new: there is a plugin '{name}' of {kind} already ({file}); choose another name")
 
 
 def template(name: str) -> str:
