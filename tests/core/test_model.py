@@ -384,7 +384,7 @@ def test_every_function_keeps_namespace_dtype_and_numbers(name: str, dtype: str)
     ("arguments", "message"),
     [
         ({"neurons": 0}, "neurons: .*not 0"),
-        ({"neurons": 2, "output": "fixed", "output_values": [1.0]}, "output_values: 1 values for 2 neurons"),
+        ({"neurons": 2, "output": "fixed", "output_values": [1.0]}, "output_values: 1 value for 2 neurons"),
         ({"neurons": 2, "output": "tied", "output_values": 2.0}, "output_values: only with 'output: fixed'"),
     ],
 )

@@ -167,11 +167,11 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
         {"teachers": 5, "directions": "orthonormal"},
         "problem.teachers: 5 orthonormal",
     ),
-    "norms of others": ("random_teachers", {"teachers": 2, "norms": [1.0]}, "problem.norms: 1 values for 2"),
+    "norms of others": ("random_teachers", {"teachers": 2, "norms": [1.0]}, "problem.norms: 1 value for 2"),
     "coefficients of others": (
         "random_teachers",
         {"teachers": 2, "coefficients": [1.0]},
-        "problem.coefficients: 1 values for 2",
+        "problem.coefficients: 1 value for 2",
     ),
     "a profile of samples": (
         "random_teachers",

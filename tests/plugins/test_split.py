@@ -54,7 +54,7 @@ def test_a_written_start() -> None:
         (matrix(ROWS[0][:2]), {"neurons": 3, "output": "fixed"}, "2 lists for 3 neurons"),
         (matrix(ROWS[0][:, :3]), {"neurons": 3, "output": "fixed"}, "has 3 entries; an input has 4"),
         (matrix(ROWS[0]), {"neurons": 3}, "trained outputs need a start"),
-        (matrix(ROWS[0], output=[1.0]), {"neurons": 3}, "1 numbers for 3 neurons"),
+        (matrix(ROWS[0], output=[1.0]), {"neurons": 3}, "1 number for 3 neurons"),
     ],
 )
 def test_a_written_start_that_does_not_fit(start: Any, network: Any, message: str) -> None:

@@ -296,7 +296,7 @@ BAD = {
     "parallel vectors": ({"dimension": 2, "vectors": [[1, 1], [3, 3]]}, "coincide"),
     "zero vector": ({"dimension": 2, "vectors": [[1, 1], [0, 0]]}, r"\[1\] is zero"),
     "length of a vector": ({"dimension": 3, "vectors": [[1, 1]]}, "2 entries; dimension is 3"),
-    "norms": ({"dimension": 3, "teachers": 2, "norms": [1]}, "1 values for 2 teachers"),
+    "norms": ({"dimension": 3, "teachers": 2, "norms": [1]}, "1 value for 2 teachers"),
     "a norm of zero": ({"dimension": 3, "teachers": 2, "norms": [1, 0]}, "must be above 0"),
     "coefficients": ({"dimension": 3, "teachers": 2, "coefficients": [1, 1, 1]}, "3 values for 2"),
     "norms of vectors": ({"dimension": 1, "vectors": [[1]], "norms": 1}, "have norms already"),
