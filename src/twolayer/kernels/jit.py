@@ -84,7 +84,8 @@ class Cache(FunctionCache):
     """numba's cache of a kernel, from which one is read without what it takes to compile one.
 
     numba acquaints its compiler with all functions that it knows before it looks for a kernel, which takes longer than
-    to read most of them. It does so once more before it compiles.
+    to read most of them. It does so once more before it compiles. Files that cannot be read, as a crash or a full disk
+    leaves them, are replaced; where none can be written, the kernel is compiled for this process alone.
     """
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
@@ -92,11 +93,24 @@ class Cache(FunctionCache):
             load(self._py_func)
         rtsys.initialize(target_context)  # arrays made inside a kernel
         with self._guard_against_spurious_io_errors():
-            found = self._load_overload(sig, target_context)  # type: ignore[no-untyped-call]
+            found = self.read(sig, target_context)
             if found:
                 return found
         load_array_functions()
         return None
+
+    def read(self, sig: Any, target_context: Any) -> Any:
+        """The kernel from its files; None where they have none, or cannot be read, and then they are emptied."""
+        try:
+            return self._load_overload(sig, target_context)  # type: ignore[no-untyped-call]
+        except Exception:  # an altered pickle may raise anything
+            with contextlib.suppress(OSError):
+                self._cache_file.flush()  # type: ignore[no-untyped-call]
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        with contextlib.suppress(OSError):
+            super().save_overload(sig, data)  # type: ignore[no-untyped-call]
 
 
 def njit(**options: Any) -> Callable[[Any], Any]:
