@@ -31,7 +31,7 @@ class TrainedParameters:
         """The weights of vectors (…, parameter)."""
         lead, size = vectors.shape[:-1], self.shape[0] * self.shape[1]
         hidden = vectors[..., :size].reshape(*lead, *self.shape)
-        output = (
-            vectors[..., size:] if self.trained else np.broadcast_to(self.start.output, hidden.shape[:-1])
-        )
+        output = vectors[..., size:] if self.trained else self.start.output
+        if lead and not self.trained:
+            output = np.broadcast_to(output, hidden.shape[:-1])
         return self.problem.network.with_tied_outputs(Weights(hidden, output))

@@ -33,6 +33,8 @@ class Problem(ABC):
     """How many seeds it works on at once."""
     on_population = False
     """Whether the loss is that of a teacher's whole population."""
+    flows_compiled = False
+    """Whether a flow is one of compiled code, which shares kernels with the compiled measures."""
     quadratic = True
     """Whether L is a quadratic form in the output weights."""
     closed_minimum = False

@@ -130,18 +130,17 @@ def flow_frames(
                 if system.is_at_rest(before, stop - solver.t_old):
                     final = before
                 break
-        between = part.between()
-        left = zero.leaves(between, solver.t_old, solver.t, now)
+        left = zero.leaves(part.at, solver.t_old, solver.t, now)
         end = solver.t if left is None else left
         passed = []
         while saved < len(times) and end >= times[saved]:
-            passed.append(np.array(now) if solver.t == times[saved] else between(times[saved]))
+            passed.append(np.array(now) if solver.t == times[saved] else part.at(times[saved]))
             saved += 1
         if saved < len(times):
             size = solver.size
             arrived = zero.arrived(now) if left is None else None
             if left is not None or arrived is not None or not part.current():
-                state = between(left) if left is not None else now if arrived is None else arrived
+                state = part.at(left) if left is not None else now if arrived is None else arrived
                 state = zero.released(state)
                 part = Segment(system, end, state, stop, rtol, atol, coarse, size)
         for vector in passed:
@@ -180,10 +179,9 @@ class Segment:
         """The parameters of the integrator's vector at a time."""
         return vector * np.exp(-self.rates * (time - self.start)) if self.negligible.any() else vector
 
-    def between(self) -> Any:
-        """The parameters as a function of time in the last step."""
-        dense = self.solver.between()
-        return lambda time: self.state(dense(time), time)
+    def at(self, time: float) -> Any:
+        """The parameters at a time in the last step."""
+        return self.state(self.solver.between()(time), time)
 
     def current(self) -> bool:
         """Whether the rates still describe how negligible students shrink, and no other has become negligible."""

@@ -52,6 +52,8 @@ class CompiledPopulationProblem(FusedPopulationProblem):
 
     threads: int = 1
 
+    flows_compiled = True
+
     def descend_on_batches(
         self, weights: Weights, step_size: float, batch_size: int, count: int, random: Sequence[Any]
     ) -> Weights:

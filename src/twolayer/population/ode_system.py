@@ -98,9 +98,11 @@ class OdeSystem(TrainedParameters):
     def moved_from_zero(self, vector: Any, moved: Any | None) -> Any:
         """The state with students that start at 0 a little off it, where σ'(0) ≠ 0 moves them: by a field R r."""
         resting = self.problem.factors.resting
+        if self.smooth or not resting:
+            return vector
         lengths, outputs = self.lengths(vector), self.outputs(vector)
         starting = (lengths == 0) & (outputs != 0) & (True if moved is None else ~moved)
-        if self.smooth or not resting or not starting.any():
+        if not starting.any():
             return vector
         residual = self.derivative_at_zero(vector).units.residual
         teachers = np.linalg.norm(self.problem.data.hidden, axis=-1)
@@ -141,7 +143,8 @@ class OdeSystem(TrainedParameters):
 
     def each(self, values: Any) -> Any:
         """A value of each student, for each of its parameters."""
-        return np.concatenate([np.repeat(values, self.shape[1]), *([values] if self.trained else [])])
+        hidden = np.repeat(values, self.shape[1])
+        return np.concatenate([hidden, values]) if self.trained else hidden
 
     def size(self, vector: Any) -> Any:
         """max(|w_j|, |a_j|), (neuron,)."""

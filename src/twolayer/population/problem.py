@@ -341,8 +341,7 @@ class PopulationProblem(TeacherProblem):
         (problem, start), basis = reduced(self.on_host, self.network.with_tied_outputs(weights))
         system = problem.ode_system(start, weight_decay)
         for frame in flow_frames(system, times, rtol, atol, moved, budget, states):
-            full = lifted(frame, basis)
-            yield FlowWeights(full.hidden, full.output, frame.forks, frame.stall)
+            yield frame if basis is None else replace(frame, hidden=lifted(frame, basis).hidden)
 
     def flow_of_seed(
         self,

@@ -7,10 +7,14 @@ from twolayer.core.problem import Problem
 __all__ = ["for_measuring"]
 
 
-def for_measuring(problem: Problem, networks: int, threads: int = 1) -> Problem:
+LOADED = 8
+"""How much less the start of the compiled form takes where its kernels, but for those of the loss, are loaded."""
+
+
+def for_measuring(problem: Problem, networks: int, threads: int = 1, loaded: bool = False) -> Problem:
     """A problem on the host as it measures so many networks soonest, `threads` batches at a time: itself, unless
-    a compiled form is worth its start."""
-    if not problem.measures_compiled(networks):
+    a compiled form is worth its start. loaded: whether the run's flows have loaded most of that form's kernels."""
+    if not problem.measures_compiled(LOADED * networks if loaded else networks):
         return problem
     from twolayer.kernels.jit import compiles
 

@@ -25,14 +25,14 @@ KEPT = 0.01
 """A loss that changes by no more than this share is trusted."""
 
 
-def last_trusted(problem: Any, frames: Frames, threads: int = 1) -> Any:
+def last_trusted(problem: Any, frames: Frames, threads: int = 1, loaded: bool = False) -> Any:
     """For each seed the last frame, by its index, that carries two digits of the loss in its precision.
 
     Frames are on the host. Searched from the end, so that a run whose last loss is trusted costs one look, in twice as
-    many frames each time. threads: as of `for_measuring`.
+    many frames each time. threads, loaded: as of `for_measuring`.
     """
     host = problem.data.mapped(lambda array: to_host(array).astype(np.float64)).problem(problem.network)
-    host = for_measuring(host, len(frames) * frames.seeds, threads)
+    host = for_measuring(host, len(frames) * frames.seeds, threads, loaded)
     last = np.zeros(frames.seeds, dtype=np.int64)
     stop, count, most = len(frames), 1, frames_at_once(host, frames)
     with np.errstate(over="ignore", invalid="ignore"):

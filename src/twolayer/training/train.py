@@ -13,7 +13,7 @@ import numpy as np
 from twolayer.core.backend import Backend
 from twolayer.core.budget import reason_of
 from twolayer.core.data import Data
-from twolayer.core.dynamics import Dynamics
+from twolayer.core.dynamics import Dynamics, Flow
 from twolayer.core.initialization import InitializationSpec
 from twolayer.core.network import Network, Weights
 from twolayer.core.progress import reached
@@ -113,7 +113,8 @@ def train(
     problem = backend.problem(reduced_data, network, dtype, threads)
     looked_at = LOOKS * len(clock.time) * len(seeds)
     on_host = reduced_data.mapped(lambda array: np.asarray(array, dtype)).problem(network)
-    on_host = for_measuring(on_host, looked_at, threads)
+    loaded = problem.flows_compiled and isinstance(dynamics, Flow)
+    on_host = for_measuring(on_host, looked_at, threads, loaded)
 
     def begin() -> Weights:
         """The start on the backend, a copy: a dynamics may change it in place."""
@@ -157,7 +158,7 @@ def train(
                 f"{len(clock.time)}, one for each saved time, the start first"
             )
         loss = losses(on_host, frames)  # they overflow before the weights do
-        trusted = precision.last_trusted(on_host, frames, threads)
+        trusted = precision.last_trusted(on_host, frames, threads, loaded)
     trajectory: Any = Weights(
         *(PathArray(frames, part, lift, full_start, dtype) for part in ("hidden", "output"))
     )
