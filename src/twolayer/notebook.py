@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +40,7 @@ def run(
     *,
     weights: bool = False,
     threads: int | None = None,
-    plugin_paths: list[str] | None = None,
+    plugin_paths: Sequence[Path | str] | Path | str | None = None,
     progress: bool | None = None,
 ) -> xr.Dataset:
     """Run an experiment, written as in config.yaml, and return its metrics as a labelled dataset.
@@ -56,7 +56,7 @@ def run(
 
     threads = threads or cores()
     progress = wanted(sys.stderr) if progress is None else progress
-    registry = load(plugin_paths or ())
+    registry = load(folders(plugin_paths))
     checked = make_experiment("notebook", "run", experiment_of(experiment), registry, "experiment")
     registry.find("backends", backend, "backend")
     swept = next(iter(checked.runs.values())).swept
@@ -128,11 +128,16 @@ def shown(job: Job, name: str) -> Iterator[None]:
             yield
 
 
+def folders(plugin_paths: Sequence[Path | str] | Path | str | None) -> Sequence[Path | str]:
+    """The folders of plugins, of which one may stand alone."""
+    return [plugin_paths] if isinstance(plugin_paths, str | Path) else plugin_paths or ()
+
+
 def figure(
     name: str,
     *datasets: xr.Dataset,
     style: Path | str | None = None,
-    plugin_paths: list[str] | None = None,
+    plugin_paths: Sequence[Path | str] | Path | str | None = None,
 ) -> Figure:
     """The figure `<paper>.<figure>`, drawn from datasets: `twolayer.figure("xu2023.toys", mirrored, exact_rank)`.
 
@@ -143,7 +148,7 @@ def figure(
     """
     import xarray as xr
 
-    registry = load(plugin_paths or (), ("figures",))
+    registry = load(folders(plugin_paths), ("figures",))
     found = registry.find("figures", name, "figure")
     drawing: Drawing = found.plugin
     if len(datasets) != len(drawing.experiments) or not all(isinstance(one, xr.Dataset) for one in datasets):

@@ -210,3 +210,10 @@ def test_plugins_are_as_their_files_are_now(tmp_path: Path) -> None:
     (folder / "mine.py").unlink()
     with pytest.raises(ConfigError, match="there is no dynamics 'mine'"):
         twolayer.run(experiment, "numpy", plugin_paths=[str(tmp_path / "plugins")])
+
+
+def test_one_folder_of_plugins_may_stand_alone(tmp_path: Path) -> None:
+    """As a text or a path, and not letter by letter."""
+    for folder in (str(tmp_path / "none"), tmp_path / "none"):
+        with pytest.raises(ConfigError, match=rf"plugin_paths: there is no folder '{tmp_path / 'none'}'"):
+            twolayer.run({}, plugin_paths=folder)

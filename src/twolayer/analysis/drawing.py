@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from twolayer.analysis.labelled import require_array
 from twolayer.analysis.labels import axis_label, symbol_of
+from twolayer.errors import DataError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,6 +31,8 @@ def facets(
     symbols: {swept word: letter}, where a paper's differs from the field's. subplots: as for `Figure.subplots`.
     """
     runs = list(runs)
+    if not runs:
+        raise DataError("facets: there is no run to show")
     shared = {
         word for word in runs[0].swept if all(run.swept.get(word) == runs[0].swept[word] for run in runs)
     }
@@ -46,6 +50,7 @@ def bands(axes: Axes, x: Any, values: Any, label: str = "", **style: Any) -> Any
 
     values: a DataArray with a `seed` dimension and one more, along which x (a DataArray or an array) goes.
     """
+    require_array(values, "bands", "seed")
     values = values.transpose("seed", ...).values
     (line,) = axes.plot(x, np.median(values, axis=0), label=label, **style)
     low, high = np.min(values, axis=0), np.max(values, axis=0)
@@ -62,6 +67,7 @@ def reference(axes: Axes, x: Any, y: Any, label: str = "", **style: Any) -> None
 
 def floored(axes: Axes, values: Any, floor: float, label: str = "") -> Any:
     """The values of a DataArray above a floor, NaN elsewhere, which the axes show as a grey zone with its label."""
+    require_array(values, "floored")
     axes.axhspan(0.0, floor, color=PALE, alpha=0.15, lw=0, label=label)
     return values.where(values > floor)
 
@@ -79,6 +85,9 @@ def clipped(axes: Axes, x: Any, values: Any, floor: float, color: Any = PALE, la
 
 def name_axes(axes: Axes, x: Any = None, y: Any = None) -> None:
     """Label axes by the quantities on them, DataArrays of a dataset."""
+    for values in (x, y):
+        if values is not None:
+            require_array(values, "name_axes")
     if x is not None:
         axes.set_xlabel(axis_label(x))
     if y is not None:

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from twolayer.analysis.labelled import require_dataset
+
 if TYPE_CHECKING:
     import xarray as xr
 
@@ -47,6 +49,7 @@ def within_trust(dataset: xr.Dataset, variable: str = "loss") -> xr.DataArray:
     A variable without `seed` ends with the first seed that ends. A dataset without `trusted_until` is taken as it
     is. Raises KeyError where the variable is missing.
     """
+    require_dataset(dataset, "within_trust")
     values = dataset[variable]
     if "trusted_until" not in dataset or "time" not in values.dims:
         return values
@@ -77,14 +80,17 @@ def fit_rate(
     Returns `constant` C (of the units of L · t^p), `offset` t₀, the ends of the interval of each at `confidence`
     (Student's t, residuals taken as independent: a smooth curve that is no straight line shows in `misfit`),
     `misfit` and `points`. NaN where fewer than three points remain or the line does not rise.
-    Raises ValueError where the exponent or the confidence is out of range, KeyError where a name is missing.
+    Raises ValueError where the exponent, the confidence or start is out of range, KeyError where a name is missing.
     """
     import xarray as xr  # plugins import this function when they are loaded, and few use it
 
+    require_dataset(dataset, "fit_rate")
     if not exponent > 0:
         raise ValueError(f"exponent: must be above 0, is {exponent!r}")
     if not 0 < confidence < 1:
         raise ValueError(f"confidence: must lie between 0 and 1, is {confidence!r}")
+    if start is not None and stop is not None and not start < stop:
+        raise ValueError(f"start: must be below stop = {stop!r}, is {start!r}")
     values = within_trust(dataset, variable) if trusted_only else dataset[variable]
     columns = xr.apply_ufunc(
         lambda time, loss: line(time, loss, start, stop, exponent, confidence),
@@ -149,6 +155,7 @@ def local_slope(dataset: xr.Dataset, variable: str = "loss", *, trusted_only: bo
     where a time or a value is not above 0, and past `trusted_until` unless `trusted_only` is False."""
     import xarray as xr
 
+    require_dataset(dataset, "local_slope")
     time = dataset["time"].reset_coords(drop=True)
     values = within_trust(dataset, variable) if trusted_only else dataset[variable]
     values = values.reset_coords(drop=True)

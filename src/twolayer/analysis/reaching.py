@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from twolayer.analysis.intervals import chance_interval
+from twolayer.analysis.labelled import require_dataset
 from twolayer.errors import DataError
 
 if TYPE_CHECKING:
@@ -34,6 +35,9 @@ def chance_of_reaching(
     """
     import xarray as xr
 
+    require_dataset(dataset, "chance_of_reaching")
+    if not (isinstance(level, int | float | np.number) and math.isfinite(level)):
+        raise DataError(f"chance_of_reaching: level must be a finite number, is {level!r}")
     if quantity not in dataset or not {"seed", "time"} <= set(dataset[quantity].dims):
         known = [name for name, values in dataset.data_vars.items() if {"seed", "time"} <= set(values.dims)]
         listed = ", ".join(map(str, known))

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from twolayer.analysis.labelled import require_dataset
+from twolayer.errors import DataError, unknown_name
+
 if TYPE_CHECKING:
     import xarray as xr
 
@@ -16,7 +19,13 @@ def runs_by(dataset: xr.Dataset, word: str) -> dict[str, xr.Dataset]:
     """The runs of a sweep by their label along the swept `word`, without padding.
 
     A zip may be stored in more dimensions than one: of those, the first that carry the label are taken.
+    DataError for a word that was not swept.
     """
+    require_dataset(dataset, "runs_by")
+    if "run" not in dataset:
+        raise DataError("runs_by: the dataset has no variable 'run', which says what was run")
+    if word not in dataset["run"].dims:
+        raise DataError(f"runs_by: {unknown_name('swept word', word, map(str, dataset['run'].dims))}")
     found = {}
     for label in dataset[word].values:
         run = dataset.sel({word: label})
@@ -32,6 +41,7 @@ def unpadded(run: xr.Dataset) -> xr.Dataset:
     Times that are NaN are padding. Along other dimensions padding is at the end: where no variable has a value (NaN;
     −1 for whole numbers).
     """
+    require_dataset(run, "unpadded")
     if "time" in run.sizes:
         run = run.isel(time=np.flatnonzero(np.isfinite(run["time"].values)))
     lengths = {str(dimension): 0 for dimension in run.sizes if dimension != "time"}
