@@ -12,14 +12,18 @@ import numpy as np
 from twolayer.core.arrays import to_host
 from twolayer.core.dynamics import Dynamics
 from twolayer.core.network import Weights
+from twolayer.core.seeds import over_seeds
 from twolayer.core.wording import counted
 from twolayer.errors import PluginError
 from twolayer.storage.scratch import PartedArray, ScratchArray
 
-__all__ = ["IN_MEMORY", "Frames", "PathArray", "kept"]
+__all__ = ["CACHED", "IN_MEMORY", "Frames", "PathArray", "kept"]
 
 IN_MEMORY = 2**26
 """Bytes of the weights of a run over time, up to which they stay in memory where a file could be had."""
+
+CACHED = 2**20
+"""Bytes of a part of weights that stays in the processor's cache."""
 
 
 def kept(frame: Any, start: Weights, dynamics: Dynamics, index: int, frames: int) -> Weights:
@@ -132,12 +136,18 @@ class PathArray(PartedArray):
     frames by parts of the first two axes.
 
     part: `hidden` or `output`. lift: from the coordinates of the run to all features, of weights of some seeds; None
-    where they are these. start: the weights at the first time where they are lifted, as they were drawn.
-    lost (seed, time): frames that are NaN; none until it is set.
+    where they are these. start: the weights at the first time where they are lifted, as they were drawn. threads: how
+    many seeds of frames in memory are lifted at once. lost (seed, time): frames that are NaN; none until it is set.
     """
 
     def __init__(
-        self, frames: Frames, part: str, lift: Callable[..., Weights] | None, start: Weights, dtype: str
+        self,
+        frames: Frames,
+        part: str,
+        lift: Callable[..., Weights] | None,
+        start: Weights,
+        dtype: str,
+        threads: int = 1,
     ) -> None:
         self.frames, self.part, self.lift, self.start = frames, part, lift, start
         stored = frames.arrays[part == "output"]
@@ -145,20 +155,35 @@ class PathArray(PartedArray):
         self.dtype = np.dtype(dtype) if lifted else stored.dtype
         count, seeds, *rest = stored.shape
         self.shape = (seeds, count, *(start.hidden.shape[1:] if lifted else rest))
+        self.threads, self.in_file = threads, stored.folder is not None
         self.lost: Any = None
 
     def __getitem__(self, part: tuple[slice, slice]) -> Any:
         """Some seeds at some times, in memory."""
-        seeds, times = part
-        if self.part == "output":
-            found = self.frames.output_over_time(seeds, times)
-        else:
-            found = self.frames.hidden_over_time(seeds, times)
-            if self.lift is not None:
-                found = self.lifted(found, seeds, times)
+        found = self.values(*part) if self.in_file else self.by_threads(*part)
         if self.lost is not None:
             found[self.lost[part]] = np.nan
         return found
+
+    def by_threads(self, seeds: slice, times: slice) -> Any:
+        """As `values`, `threads` parts of the seeds at a time: not of a file, which is read in long stretches."""
+        every, columns = range(self.shape[0])[seeds], range(self.shape[1])[times]
+        found = np.empty((len(every), len(columns), *self.shape[2:]), self.dtype)
+        step = max(1, CACHED * len(every) // max(1, found.nbytes))
+
+        def fill(index: int) -> None:
+            some = slice(index * step, (index + 1) * step)
+            found[some] = self.values(slice(every[some].start, every[some].stop), times)
+
+        over_seeds(fill, -(-len(every) // step), self.threads)
+        return found
+
+    def values(self, seeds: slice, times: slice) -> Any:
+        """Some seeds at some times as they were computed, in all features."""
+        if self.part == "output":
+            return self.frames.output_over_time(seeds, times)
+        hidden = self.frames.hidden_over_time(seeds, times)
+        return hidden if self.lift is None else self.lifted(hidden, seeds, times)
 
     def lifted(self, hidden: Any, seeds: slice, times: slice) -> Any:
         """Hidden weights of some seeds at some times in all features."""

@@ -26,7 +26,7 @@ from twolayer.storage.scratch import ScratchArray, parts_of
 from twolayer.training import precision
 from twolayer.training.checkpoint import Log
 from twolayer.training.diagnosis import blown_up, broken_off, diagnose, risen, unfinished
-from twolayer.training.frames import IN_MEMORY, Frames, PathArray, kept
+from twolayer.training.frames import CACHED, IN_MEMORY, Frames, PathArray, kept
 from twolayer.training.losses import losses
 from twolayer.training.measuring import for_measuring
 from twolayer.training.recorded import recorded
@@ -38,9 +38,6 @@ __all__ = ["train"]
 
 LOOKS = 4
 """How often the loss of a network is taken, about: once at each frame, of some frames in `precision` and `chaos`."""
-
-CACHED = 2**20
-"""Bytes of a part of weights that stays in the processor's cache."""
 
 
 def train(
@@ -160,7 +157,7 @@ def train(
         loss = losses(on_host, frames)  # they overflow before the weights do
         trusted = precision.last_trusted(on_host, frames, threads, loaded)
     trajectory: Any = Weights(
-        *(PathArray(frames, part, lift, full_start, dtype) for part in ("hidden", "output"))
+        *(PathArray(frames, part, lift, full_start, dtype, threads) for part in ("hidden", "output"))
     )
     if scratch is None and not parted:
         trajectory = Weights(np.asarray(trajectory.hidden), np.asarray(trajectory.output))
