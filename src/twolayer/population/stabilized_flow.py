@@ -1,7 +1,7 @@
 """Wide gradient flows on a teacher: an explicit stabilised method, and the implicit one where that costs less.
 
 The Hessian is symmetric, so that an explicit method of s stages is stable up to h λ ≈ 0.345 s² (`rock_tables`): from t
-to 2t it takes about √(λt) forces, where the implicit method takes the eigenvectors of the Hessian a few times. Which
+to 2t it takes about √(λt) forces, where the implicit method takes the eigenvectors of the Hessian about once. Which
 costs less is an estimate from the numbers of students, teachers and coordinates alone, not from a clock, so that a
 flow gives the same numbers on every machine.
 """
@@ -47,8 +47,12 @@ FLOOR = 4.0
 STAGES = 7
 """Of the implicit method."""
 
-FASTER, CALL = 0.22, 1.5e5
-"""What the plain form of the velocity takes as a share of the other, and what a step takes besides its stages."""
+CALL = 1.1e5
+"""What an explicit step takes besides its stages."""
+
+DECOMPOSITIONS, ITERATES = 1.0, 25.0
+"""What the implicit method takes while the time doubles, about: as fast modes die out 1.4 and 40, later 0.3 and 25,
+where rtol is 1e-7."""
 
 RATIO = 8.0
 """By how much the implicit method's steps, of order 13, are longer, about."""
@@ -59,17 +63,23 @@ times the velocity, it serves."""
 
 
 class Cost:
-    """What the two methods take, in nanoseconds of one core as of 2020; the ratios count.
+    """What the two methods take, in nanoseconds of one core as of 2026; the ratios count.
 
+    Measured: within a third for 16 to 200 students in 4 to 40 coordinates. `velocity` and `plain`: a velocity by
+    either form, the latter in blocks of eight students by eight units. `iterate`: the velocities of all stages, in
+    lanes, and the turns to eigenvectors and back. `decomposition`: a Jacobian and its eigenvectors.
     students, teachers, coordinates, parameters: how many there are.
     """
 
     def __init__(self, students: int, teachers: int, coordinates: int, parameters: int) -> None:
+        units = students + teachers
         pairs = students * (0.5 * (students - 1) + teachers)
-        self.velocity = pairs * (50.0 + 2.0 * coordinates)
-        jacobian = 7.0 * students * (students + teachers) * coordinates**2
-        self.decomposition = jacobian + 0.2 * parameters**3 + 3e5
-        self.iterate = STAGES * (self.velocity + 0.8 * parameters**2)
+        blocks = students * (0.5 * students + teachers + 8.0)
+        self.velocity = pairs * (36.0 + 0.9 * coordinates)
+        self.plain = blocks * (1.5 + 0.1 * coordinates) + 2.0 * units * coordinates
+        self.iterate = pairs * (10.0 + 3.5 * coordinates) + 0.6 * parameters**2
+        jacobian = students * units * (110.0 + 2.0 * coordinates**2)
+        self.decomposition = jacobian + 40.0 * parameters**2 + 0.1 * parameters**3
         self.measured = (0.0, 0.0)
         """What the implicit method took per unit of time when it was last left, and until when."""
 
@@ -80,7 +90,7 @@ class Cost:
 
     def explicit_step(self, stages: int, plain: bool) -> float:
         """A step of so many stages."""
-        return stages * self.velocity * (FASTER if plain else 1.0) + CALL
+        return stages * (self.plain if plain else self.velocity) + CALL
 
     def implicit(self, method: RockFlow) -> float:
         """From t to 2t, or to the end, once nothing but slow modes are left."""
@@ -88,7 +98,7 @@ class Cost:
             return np.inf
         ahead = min(method.stop - method.t, method.t - method.first)
         doublings = max(np.log2(1.0 + ahead / (method.t - method.first)), 0.1)
-        usual = float(doublings * (2.0 * self.decomposition + 20.0 * self.iterate))
+        usual = float(doublings * (DECOMPOSITIONS * self.decomposition + ITERATES * self.iterate))
         rate, time = self.measured
         return max(usual, rate * ahead) if method.t < 2.0 * time else usual
 
