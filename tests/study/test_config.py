@@ -271,7 +271,7 @@ def test_nothing_swept() -> None:
         ({"neurons": [3]}, "there is no section to sweep 'neurons'"),
         ({"seed": [1, 2]}, "there is no section to sweep 'seed'"),
         ({"network.nuerons": [3]}, r"network\.nuerons: there is no key 'nuerons'. Did you mean 'neurons'"),
-        ({"network.neurons.deep": [3]}, "'neurons' is not a section"),
+        ({"network.neurons.deep": [3]}, "neurons is 3, not a section with keys"),
         ({"network.neurons": [3, 3]}, "two points are both the run 'neurons=3'"),
         ({"dynamics.step_size": [0.001, "1e-3"]}, "two points are both the run 'step_size=0.001'"),
         ({"problem.targets": [[0.5, 0.5]]}, "give it a label"),
@@ -442,6 +442,15 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     (
         {"initialization": {"name": "gaussian", "scale": 1, "balanced": 1}},
         r"\.initialization\.balanced: must be true or false, is 1",
+    ),
+    (
+        {"dynamics": "adam"},
+        r"\.dynamics: must be a section with keys, is 'adam'; write dynamics: \{name: adam, …\}",
+    ),
+    ({"dynamics": [1]}, r"\.dynamics: must be a section with keys, is \[1\]"),
+    (
+        {"network": 5, "sweep": {"network.neurons": [2]}},
+        r"\.sweep\.network\.neurons: network is 5, not a section",
     ),
     ({"dynamics": {"name": "gradient_descent", "step_size": 0}}, r"\.dynamics\.step_size: must be above 0"),
     ({"dynamics": {"name": "gradient_flow", "rtol": 1e-30}}, r"\.dynamics\.rtol: must lie in"),

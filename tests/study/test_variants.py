@@ -15,6 +15,7 @@ import yaml
 
 from twolayer.analysis.claims import evaluate, table
 from twolayer.cli import main
+from twolayer.cli.variants import check
 from twolayer.errors import ConfigError
 from twolayer.notebook import run
 from twolayer.study.registry import plugin_folder
@@ -369,3 +370,20 @@ def test_a_changed_setting_is_said(folder: Path, capsys: pytest.CaptureFixture[s
     wrong = ["claims", "first", "--changed", "[1", "--output", str(folder / "c.json")]
     assert main([*wrong, "--plugin-path", str(folder / "more")]) == 2
     assert "--changed: is not JSON" in capsys.readouterr().err
+
+
+def test_an_experiment_alone_is_made_without_figures_that_cannot_show_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Of a figure that was asked for it is an error."""
+    changed: dict[str, Any] = {
+        "base": "xu2023",
+        "experiments": {"exact_rank": {"network": {"output": "trained"}}},
+    }
+    with pytest.raises(
+        ConfigError, match=r"^papers\.wide\.figures\.toys: is about runs with network\.output: fixed"
+    ):
+        check([], {}, "wide", changed, leave_out=False)
+    check([], {}, "wide", changed, leave_out=True)
+    assert changed["figures"] == {"toys": False}
+    assert "without the figure toys, which is about runs with network.output" in capsys.readouterr().err

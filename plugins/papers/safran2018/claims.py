@@ -94,6 +94,11 @@ def growth(runs: Run) -> Result:
         for earlier, later in itertools.pairwise(hits)
     ]
     detail = "rise from each k to the next, in standard errors: " + ", ".join(f"{rise:.1f}" for rise in rises)
+    whole = float(standard_score(int(hits[-1].sum()), hits[-1].size, int(hits[0].sum()), hits[0].size))
+    if min(rises) >= -2.0 and whole < 2.0:
+        return inconclusive(
+            f"from the least k to the largest it rises by {whole:.1f} standard errors; {detail}"
+        )
     return at_least(min(rises), -2.0, detail)
 
 

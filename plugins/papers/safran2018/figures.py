@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from twolayer import Run, reference
+from twolayer.analysis.intervals import chance_interval
 from twolayer.analysis.labels import QUANTITIES, marker_of, style_of
 from twolayer.errors import DataError
 
@@ -23,12 +24,16 @@ ENDS = ("loss", "gradient_norm", "final_hessian_eigenvalues")
 
 
 def shares(axes: Axes, points: Sequence[tuple[float, int, int]], label: str, **style: Any) -> None:
-    """Shares of counts (place, hits, trials) with bars of two standard errors."""
-    place, hits, trials = np.array(points, dtype=np.float64).T
-    chance = hits / trials
-    bar = 2.0 * np.sqrt(chance * (1.0 - chance) / trials)
+    """Shares of counts (place, hits, trials) with their exact 95 % intervals."""
+    place = [point[0] for point in points]
+    chance, low, high = np.array([chance_interval(hits, trials) for _, hits, trials in points]).T
     axes.errorbar(
-        place, chance, bar, label=label, capsize=2, **{"linestyle": "none", "markersize": 4.5, **style}
+        place,
+        chance,
+        [chance - low, high - chance],
+        label=label,
+        capsize=2,
+        **{"linestyle": "none", "markersize": 4.5, **style},
     )
 
 
@@ -40,7 +45,7 @@ def shares(axes: Axes, points: Sequence[tuple[float, int, int]], label: str, **s
     details=lambda runs, thirteen, counts: (
         f"Share of starts whose loss ends at {theory.SPURIOUS:g} or above, n = k students with outputs 1, d = "
         "k. Bars: "
-        "two standard errors of a binomial share. Squares: the authors' counts of 1000 starts, by the ends that their "
+        "95 % intervals of a binomial share. Squares: the authors' counts of 1000 starts, by the ends that their "
         "code stored, drawn a little to the right. The authors' step is 0.1, ours "
         f"{runs.config.dynamics.step_size:.3g}."
     ),
@@ -71,7 +76,7 @@ def counts(canvas: Figure, runs: Run, thirteen: Run, counts: xr.Dataset) -> None
         f"Share of starts that end at a loss of {theory.SPURIOUS:g} or above and, where n = k + 1, at a Hessian "
         "without "
         "negative eigenvalues. "
-        "Bars: two standard errors. Squares: the authors' counts of 1000 starts, drawn a little to the "
+        "Bars: 95 % intervals. Squares: the authors' counts of 1000 starts, drawn a little to the "
         "right; they run to k = 20."
     ),
     on={"counts": ENDS, "overparametrised": ENDS},

@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ def set_(options: argparse.Namespace) -> None:
     composed = composed_paper(files, target.paper, study.plugin_paths)
     changed = settings.changed_paper(target, given, composed, tuple(study.papers[target.paper].figures))
     variant = settings.variant_name(target.paper, given, options.variant)
-    load_study(files, paths | {"papers": {variant: changed}})  # refused here, before it is a file
+    check(files, paths, variant, changed, leave_out=not target.only and bool(target.files))
     file = Path("results", variant, "config.yaml")
     file.parent.mkdir(parents=True, exist_ok=True)
     content: dict[str, Any] = {"papers": {variant: settings.relative_to(changed, file.parent)}}
@@ -67,3 +68,25 @@ def set_(options: argparse.Namespace) -> None:
     )
     if status := subprocess.run([sys.executable, "-m", *command], check=False).returncode:
         raise SystemExit(status)
+
+
+def check(
+    files: Sequence[Path], paths: dict[str, Any], variant: str, changed: dict[str, Any], leave_out: bool
+) -> None:
+    """Refuse a variant here, before it is a file.
+
+    leave_out: whether figures that cannot show it are left out of `changed`, with a word on each: where what is asked
+    for is none of them.
+    """
+    from twolayer.study.study import load_study
+
+    while True:
+        try:
+            load_study(files, paths | {"papers": {variant: changed}})
+            return
+        except ConfigError as error:
+            refused = re.match(rf"papers\.{variant}\.figures\.(\w+): (.*)", str(error))
+            if refused is None or not leave_out:
+                raise
+            changed.setdefault("figures", {})[refused[1]] = False
+            print(f"without the figure {refused[1]}, which {refused[2]}", file=sys.stderr)

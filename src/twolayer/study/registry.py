@@ -97,7 +97,14 @@ class Registry:
 
     def section(self, kind: str, section: object, where: str) -> tuple[Registered, Mapping[str, Any]]:
         """The plugin that a config section `{name: …, …}` asks for, and the other keys."""
-        if not isinstance(section, Mapping) or "name" not in section:
+        if not isinstance(section, Mapping):
+            named = (
+                f"; write {where.rpartition('.')[2]}: {{name: {section}, …}}"
+                if isinstance(section, str)
+                else ""
+            )
+            raise ConfigError(f"{where}: must be a section with keys, is {section!r}{named}")
+        if "name" not in section:
             raise ConfigError(f"{where}.name: missing; known: {', '.join(self.names(kind))}")
         found = self.find(kind, section["name"], f"{where}.name")
         return found, {key: value for key, value in section.items() if key != "name"}

@@ -143,7 +143,7 @@ def set_path(raw: dict[str, Any], path: str, value: Any, where: str) -> None:
         else:
             raise ConfigError(f"{where}: there is no [{parent}]")
         if not isinstance(section, dict | list):
-            raise ConfigError(f"{where}: '{parent}' is not a section")
+            raise ConfigError(f"{where}: {parent} is {section!r}, not a section with keys")
     if not isinstance(section, dict) or isinstance(last, int):
         raise ConfigError(f"{where}: must end in a key of a section")
     section[last] = copy.deepcopy(value)
