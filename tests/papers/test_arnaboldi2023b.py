@@ -11,6 +11,7 @@ import xarray as xr
 import yaml
 
 import twolayer
+from twolayer.errors import DataError
 from twolayer.study.registry import load, load_file
 
 FOLDER = Path(__file__).parents[2] / "plugins" / "papers" / "arnaboldi2023b"
@@ -116,7 +117,7 @@ def test_seeds_that_have_not_left_are_not_drawn() -> None:
         "Left out, as not all seeds leave: d = 1000"
         in REGISTRY.find("figures", "arnaboldi2023b.dimension")
         .plugin.face("dimension", {"dimension": short})
-        .details
+        .caption
     )
     assert len(twolayer.figure("arnaboldi2023b.dimension", short).axes[0].containers) == 0
 
@@ -153,3 +154,20 @@ def test_the_law_of_exits_is_of_one_student_and_its_error_of_two_seeds() -> None
         assert found.verdict == "inconclusive"
         assert reason in found.detail
     assert len(twolayer.figure("arnaboldi2023b.dimension", single).axes[0].containers) == 2
+
+
+def test_steps_at_which_nothing_leaves_have_no_law() -> None:
+    """μ = 4 − 24γ < 0 of one student: no time of the diffusion, and none from random starts."""
+    fast = {**EXPERIMENTS["exit_1_early"]["dynamics"], "step_size": 0.2 / 3000}
+    data = {
+        name: run(name, dynamics=fast, times={"values": [0.6]}, seeds=2)
+        for name in ("exit_1_early", "exit_1_late", "exit_2_early", "exit_2_late")
+    }
+    labels = twolayer.figure("arnaboldi2023b.exits", *data.values()).axes[0].get_legend_handles_labels()[1]
+    assert "diffusion" not in labels
+    sweep = [{"problem.dimension": 1000, "dynamics.step_size": 2e-4}]
+    still = run("dimension", times={"values": [0.1]}, seeds=2, sweep=sweep)
+    with pytest.raises(DataError, match=r"'dimension' has μ ≤ 0 at γ = 0\.2"):
+        twolayer.figure("arnaboldi2023b.dimension", still)
+    (found,) = evaluated("random_starts", dimension=still).values()
+    assert found.verdict == "inconclusive"

@@ -192,7 +192,12 @@ def test_imbalances_that_are_rounding_are_not_drawn() -> None:
     experiment = yaml.safe_load((PAPER / "experiments.yaml").read_text(encoding="utf-8"))["experiments"][
         "balance"
     ]
-    data = twolayer.run({**experiment, "seeds": 1, "times": {"values": [10, 100, 200, 300, 400]}})
+    data = twolayer.run(
+        {**experiment, "seeds": 1, "times": {"start": 10, "stop": 400, "count": 40, "spacing": "linear"}}
+    )
     axes = twolayer.figure("zhou2024.balance", data).axes[0]
     lowest = min(np.nanmin(line.get_ydata()) for line in axes.lines)
     assert 1e-14 < lowest < 1e-6
+    low, high = axes.get_ylim()
+    assert low < lowest
+    assert high > float(abs(data.imbalance).max())

@@ -84,7 +84,7 @@ def exits(canvas: Figure, early1: Run, late1: Run, early2: Run, late2: Run, stor
             axes.axvline(found.mean(), color="C0", ls="--", lw=1, label="their mean")
         if key in theory.EQUATION_EXITS and measured.in_stored_setting(run):
             axes.axvline(theory.EQUATION_EXITS[key], color="black", lw=1, label="equations")
-        if key == (1, theory.EARLY):
+        if key == (1, theory.EARLY) and measured.leaves(run):
             axes.axvline(measured.diffusion_exit(run), color="C1", ls=":", lw=1.6, label="diffusion")
         if key[0] == 1 and share in stored.threshold and measured.in_stored_setting(run):
             values = stored.descent.sel(threshold=share).values
@@ -95,12 +95,14 @@ def exits(canvas: Figure, early1: Run, late1: Run, early2: Run, late2: Run, stor
 
 @paper.figure(
     "theorem",
-    "From random starts the mean exit time grows as $\\ln d/2\\mu$.",
+    lambda runs: (
+        "From random starts the mean exit time grows as $\\ln d/2\\mu$."
+        f"{measured.left_out(measured.by_dimension(runs))}"
+    ),
     details=lambda runs: (
         f"p = {runs.config.network.neurons:g}, γ = {measured.rate(measured.by_dimension(runs)[0]):g}, "
         f"Δ = {runs.config.problem.noise:g}, T = {measured.threshold(measured.by_dimension(runs)[0]):g}: means of "
         f"{counted(runs.seeds, 'seed')} with two standard errors, and the derived law."
-        f"{measured.left_out(measured.by_dimension(runs))}"
     ),
     on={"dimension": "dimension"},
     check=measured.one_student,

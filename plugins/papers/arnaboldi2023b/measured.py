@@ -83,8 +83,15 @@ def left_out(runs: list[Run]) -> str:
     return f" Left out, as not all seeds leave: {', '.join(parts)}." if parts else ""
 
 
+def leaves(run: Any) -> bool:
+    """Whether m = 0 is left on average: μ > 0."""
+    return theory.growth(neurons(run), rate(run), float(run.config.problem.noise)) > 0
+
+
 def diffusion_exit(run: Run) -> float:
-    """The mean exit time of the diffusion near m = 0, of a run of one student from a given start."""
+    """The mean exit time of the diffusion near m = 0, of a run of one student from a given start; a DataError where it
+    does not leave."""
+    refuse_too_fast(run)
     return theory.diffusion_exit(
         float(run.loss.isel(time=0).mean()),
         threshold(run),
@@ -112,15 +119,24 @@ def standard_error(values: Any) -> float:
     return float(np.std(values, ddof=1) / np.sqrt(len(values)))
 
 
+def refuse_too_fast(run: Any) -> None:
+    """A DataError where m = 0 is not left on average."""
+    if not leaves(run):
+        raise DataError(
+            f"is about γ at which m = 0 is left; '{run.experiment}' has μ ≤ 0 at γ = {rate(run):g}"
+        )
+
+
 def one_student(runs: Any) -> None:
-    """A DataError where runs have more than one student."""
+    """A DataError where runs have more than one student, or one that does not leave."""
     for run in runs.by("run"):
         if neurons(run) != 1:
             raise DataError(f"is about p = 1; '{runs.experiment}' has p = {neurons(run)}")
+        refuse_too_fast(run)
 
 
 def mean_exit(run: Run) -> float:
-    """The mean exit time of one student from random starts; a DataError of more."""
+    """The mean exit time of one student from random starts; a DataError of more, and of one that does not leave."""
     one_student(run)
     share = 1.0 - float(run.config.stop.loss) / 2.0
     return theory.mean_exit(run.config.problem.dimension, rate(run), run.config.problem.noise, share)

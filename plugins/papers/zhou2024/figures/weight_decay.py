@@ -220,13 +220,14 @@ ROUNDING = {"float64": 1e-14, "float32": 1e-5}
     size=(7.0, 2.6),
 )
 def balance(canvas: Figure, runs: Run) -> None:
+    floors: list[float] = []
     for axes, run in facets(canvas, runs.by("run")):
         size = np.abs(run.imbalance).stack(one=("seed", "neuron")).transpose("time", "one")
-        law = size[0].max() * np.exp(-2 * run.regularization[-1] * run.time)
-        floor = ROUNDING[str(run.config.dtype)] * float(size[0].max())
+        largest, decay = float(size[0].max()), float(run.regularization[-1])
+        law, floor = largest * np.exp(-2 * decay * run.time), ROUNDING[str(run.config.dtype)] * largest
         if float(size.min()) < floor:
             size, law = floored(axes, size, floor, "rounding"), law.where(law > floor)
-            axes.set_ylim(bottom=floor / 100)
+            floors.append(floor)
         axes.semilogy(run.time, size, color="C0", alpha=0.5, lw=0.8)
         reference(axes, run.time, law, r"$e^{-2\lambda t}$")
         name_axes(axes, x=run.time)
@@ -235,4 +236,6 @@ def balance(canvas: Figure, runs: Run) -> None:
         name = rf"descent, $\eta$ = {dynamics.step_size:g}" if descent else dynamics.name.replace("_", " ")
         axes.set_title(f"{name}, {schedule(run)}")
         axes.legend(loc="lower left")
+    if floors:
+        canvas.axes[0].set_ylim(bottom=min(floors) / 100)
     canvas.axes[0].set_ylabel(r"$|a^2-|w|^2|$")
