@@ -131,6 +131,10 @@ def test_bits_depend_neither_on_the_threads_order_nor_on_other_seeds_nor_on_laun
     monkeypatch.setattr(twolayer.population.cuda_batches, "WORK", 3 * 4 * 100 * 19 * 12)
     assert same_bits(end, descend(counting, weights, 100))
     assert launches == [(4, 3), (4, 3), (4, 1)]
+    launches.clear()
+    monkeypatch.setattr(twolayer.population.cuda_batches, "KEYS", 2 * 4 + 3)
+    assert same_bits(end, descend(counting, weights, 100))
+    assert launches == [(4, 2), (4, 2), (4, 2), (4, 1)]
     assert same_bits(end, descend(problem, weights, 100, (0, 3, 4)))
 
 
@@ -154,6 +158,15 @@ def test_plans_leave_room_for_several_blocks() -> None:
     assert large is not None
     assert large.shared <= HOPPER
     assert batch_plan(400, 402, 500, "fixed", False, HOPPER) is None
+
+
+def test_the_keys_of_a_launch_are_megabytes() -> None:
+    """Also of thousands of seeds that take single samples, each of which costs next to nothing."""
+    small = batch_plan(4, 5, 3, "trained", False, HOPPER)
+    assert small is not None
+    for seeds in (1, 4096, 2**24):
+        assert 8 * seeds * small.steps(seeds, 1) <= max(2**26, 8 * seeds)
+    assert small.steps(4096, 1) > 1000
 
 
 def test_arrays_of_a_device_stay_there() -> None:

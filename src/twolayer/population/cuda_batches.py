@@ -33,6 +33,10 @@ FEW = 16
 WORK = 2**36
 """Samples times units times features in one launch: tens of milliseconds, for cards that also drive a screen."""
 
+KEYS = 2**23
+"""Steps times seeds in one launch, of each of which a key of 8 bytes goes to the card: small batches would ask for
+gigabytes of them."""
+
 
 @dataclass(frozen=True)
 class BatchPlan:
@@ -58,7 +62,8 @@ class BatchPlan:
 
     def steps(self, seeds: int, batch_size: int) -> int:
         """How many steps of so many seeds one launch takes."""
-        return max(1, WORK // (seeds * batch_size * self.units * self.features))
+        work = seeds * batch_size * self.units * self.features
+        return max(1, min(WORK // work, KEYS // seeds))
 
 
 def batch_plan(
