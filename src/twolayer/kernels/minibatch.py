@@ -225,7 +225,10 @@ def descend(
     finite = inputs.shape[0] > 0
     rate = rate * scale / batch_size
     weight = aligned_zeros(1, features * width, vectors)[0]
-    weight[:] = vectors
+    for x in range(
+        vectors.size
+    ):  # to compile a copy of arrays takes a second, for what it says where sizes differ
+        weight[x] = vectors[x]
     gradient = aligned_zeros(1, features * width, vectors)[0]
     slopes = aligned_zeros(1, BLOCK * width, vectors)[0]
     batch = aligned_zeros(1, BLOCK * features, vectors)[0]
@@ -292,8 +295,10 @@ def descend(
                 outputs[p] -= rate * growth[p]
         elif mode == TIED:
             column_lengths(weight, length, width)
-            outputs[:neurons] = length[:neurons]
+            for p in range(neurons):
+                outputs[p] = length[p]
         if single:
             for p in range(neurons):
                 outputs[p] = np.float32(outputs[p])
-    vectors[:] = weight
+    for x in range(vectors.size):
+        vectors[x] = weight[x]

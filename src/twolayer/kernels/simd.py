@@ -14,7 +14,8 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic, models, overload, register_model
+from numba.core.typing.templates import AbstractTemplate, infer_global
+from numba.extending import intrinsic, lower_builtin, models, register_jitable, register_model
 
 from twolayer.kernels.jit import njit
 
@@ -44,6 +45,8 @@ inlined: Any = njit(cache=True, nogil=True, forceinline=True, no_cpython_wrapper
 """For a function of lanes: it becomes a part of the kernels that call it, and nothing else can call it."""
 
 instruction: Any = intrinsic  # numba has types for some of its functions only
+operator_types: Any = infer_global
+operator_code: Any = lower_builtin
 insert_function: Any = cgutils.get_or_insert_function
 
 
@@ -91,30 +94,41 @@ def common(*operands: Any) -> tuple[Any, ...]:
     return lanes, *(type_ if isinstance(type_, Lanes) else lanes.dtype for type_ in operands)
 
 
-def binary(name: str, flags: tuple[str, ...] = FUSED) -> Any:
-    """An instruction on two operands, of which one may be a float."""
+def arithmetic(name: str, flags: tuple[str, ...] = FUSED) -> Any:
+    """What LLVM does with two operands, of which one may be a float."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pair = zip(arguments, signature.args, strict=True)
+        return getattr(builder, name)(*(splat_value(builder, *one) for one in pair), flags=flags)
+
+    return generate
+
+
+def binary(name: str, flags: tuple[str, ...]) -> Any:
+    """A function of two operands."""
 
     @instruction
     def operation(context: Any, left: Any, right: Any) -> Any:
-        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            pair = zip(arguments, signature.args, strict=True)
-            return getattr(builder, name)(*(splat_value(builder, *one) for one in pair), flags=flags)
-
         lanes, *operands = common(left, right)
-        return lanes(*operands), generate
+        return lanes(*operands), arithmetic(name, flags)
 
     return operation
 
 
-def offer(symbol: Any, operation: Any) -> None:
-    """Let `symbol` mean `operation` where lanes take part."""
+def offer(symbol: Any, generate: Any) -> None:
+    """Let an operator mean an instruction where lanes take part; as an `overload`, numba would compile a function for
+    each operator of each kernel, a tenth of all that it compiles."""
 
-    def apply(left: Any, right: Any) -> Any:
-        return operation(left, right)
+    @operator_types(symbol)
+    class OfLanes(AbstractTemplate):
+        def generic(self, arguments: Any, keywords: Any) -> Any:
+            if not any(isinstance(type_, Lanes) for type_ in arguments):
+                return None
+            lanes, *operands = common(*arguments)
+            return lanes(*operands)
 
-    @overload(symbol)
-    def of_lanes(left: Any, right: Any) -> Any:
-        return apply if isinstance(left, Lanes) or isinstance(right, Lanes) else None
+    for operands in ((Lanes, Lanes), (Lanes, types.Float), (types.Float, Lanes)):
+        operator_code(symbol, *operands)(generate)
 
 
 for name, symbols in (
@@ -124,7 +138,7 @@ for name, symbols in (
     ("fdiv", (operator.truediv, operator.itruediv)),
 ):
     for symbol in symbols:
-        offer(symbol, binary(name))
+        offer(symbol, arithmetic(name))
 
 rounded_sum, rounded_difference = binary("fadd", ()), binary("fsub", ())
 """a + b and a − b, each rounded by itself, as compensated sums need them: never fused with a product."""
@@ -255,7 +269,7 @@ def square_root(context: Any, value: Any) -> Any:
     return value(value), generate
 
 
-@njit(cache=True, nogil=True)
+@register_jitable  # compiled once for all constants that kernels call it with, as by njit it is not
 def aligned_zeros(rows: int, columns: int, like: Any) -> Any:
     """Zeros (rows, columns) that begin on a cache line; with 16 columns or a multiple, so does each row."""
     spare = np.zeros(rows * columns + 64 // like.itemsize, like.dtype)

@@ -293,7 +293,8 @@ def descend_neurons(
     square = aligned_zeros(1, 64, vectors)[0]
     length, coefficient, mass, scale, moving, along = aligned_zeros(6, width, vectors)
     residual = np.empty(rows)
-    scale[:units] = scales
+    for p in range(units):
+        scale[p] = scales[p]
     moving[:students] = 1.0
     while left > 0:
         for p in range(0, width, 8):

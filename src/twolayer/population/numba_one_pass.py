@@ -107,7 +107,9 @@ def descend(
     width = n + (1 if rest > 0 else 0)
     x = np.zeros(width)
     w = np.zeros((m, width))
-    w[:, :n] = hidden
+    for i in range(m):  # to compile a copy of arrays takes a second, for what it says where sizes differ
+        for a in range(n):
+            w[i, a] = hidden[i, a]
     push, grow = np.zeros(m), np.zeros(m)
     for _ in range(count):
         for a in range(n):
@@ -179,4 +181,6 @@ def descend(
                 for a in range(width):
                     square += w[i, a] * w[i, a]
                 output[i] = math.sqrt(square)
-    hidden[:] = w[:, :n]
+    for i in range(m):
+        for a in range(n):
+            hidden[i, a] = w[i, a]
