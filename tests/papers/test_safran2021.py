@@ -10,7 +10,8 @@ import xarray as xr
 from project import PROJECT
 
 import twolayer
-from twolayer.study.registry import load_file
+from twolayer.errors import DataError
+from twolayer.study.registry import load, load_file
 
 FOLDER = PROJECT / "plugins" / "papers" / "safran2021"
 theory = load_file(FOLDER / "theory.py", "safran2021_tested.theory")
@@ -143,3 +144,33 @@ def test_students_stand_in_rounds() -> None:
     np.testing.assert_allclose(hidden[:, neurons, neurons % 5], 0.5, atol=1e-15)
     groups = hidden.reshape(3, 2, 5, 5).sum(1)
     np.testing.assert_allclose(groups, np.broadcast_to(np.eye(5), (3, 5, 5)), atol=1e-15)
+
+
+def test_the_figure_of_the_print_is_of_its_panels() -> None:
+    other = run(8, {"name": "gaussian", "scale": 0.3}, ["gradient_norm", "hidden_norm"], seeds=2)
+    with pytest.raises(DataError, match="shows k = 20, 50, 100; '.*' has k = 8"):
+        twolayer.figure("safran2021.figure1", other)
+
+
+def test_an_escape_that_is_on_its_way_is_not_judged() -> None:
+    """Twenty steps from a split near its teacher: the loss is not yet that of the global minimum."""
+    start = {
+        "name": "split",
+        "path": str(FOLDER / "data" / "minima_k7.nc"),
+        "neuron": 6,
+        "noise": 1e-3,
+        "row": 1,
+    }
+    dataset = run(
+        7,
+        start,
+        ["gradient_norm", "final_hessian_eigenvalues"],
+        network={"neurons": 8, "output": "fixed"},
+        dynamics={"name": "gradient_descent", "step_size": 0.5},
+        times={"steps": [20]},
+        sweep={"initialization": {"near_7": start}},
+    )
+    claim = load(kinds=["claims"], papers=["safran2021"]).find("claims", "safran2021.escape").plugin
+    (found,) = claim.evaluate({"escape": dataset}).values()
+    assert found.verdict == "inconclusive"
+    assert "before descent has settled" in found.detail

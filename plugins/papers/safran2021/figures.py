@@ -9,6 +9,7 @@ import numpy as np
 from twolayer import Run, bands, floored, name_axes, reference
 from twolayer.analysis.labels import marker_of, style_of
 from twolayer.core.wording import counted
+from twolayer.errors import DataError
 
 from . import measured, theory
 from .theory import paper
@@ -19,6 +20,14 @@ if TYPE_CHECKING:
 
 PRINTED = {20: (19.98, 8), 50: (49.992, 10), 100: (99.996, 10)}
 """Of each panel of Figure 1, by k: where the abscissa begins, up to k, and the number of bins."""
+
+
+def printed(runs: Any) -> None:
+    """A DataError where no run is of a panel."""
+    sizes = [int(run.config.problem.teachers) for run in runs.by("run")]
+    if not PRINTED.keys() & set(sizes):
+        listed = ", ".join(map(str, sizes))
+        raise DataError(f"shows k = {', '.join(map(str, PRINTED))}; '{runs.experiment}' has k = {listed}")
 
 
 @paper.figure(
@@ -32,6 +41,7 @@ PRINTED = {20: (19.98, 8), 50: (49.992, 10), 100: (99.996, 10)}
         f"k = {runs.config.problem.teachers:g}."
     ),
     on={"figure1": ("loss", "hidden_norm")},
+    check=printed,
     files=[measured.CLASSES],
     size=(5.5, 2.6),
 )
