@@ -26,6 +26,7 @@ from twolayer.analysis.comparison import Result
 from twolayer.analysis.drawing import reference, show_all, space_labels
 from twolayer.analysis.face import FACE_SIZE, Face, broken, length_of, verdict_line
 from twolayer.analysis.figures import Drawing, drawing, letter_panels, render, style_file, styled
+from twolayer.errors import DataError
 
 
 @drawing("theorem", "Two panels of $x^2$.", size=(5.5, 2.0))
@@ -229,6 +230,45 @@ def test_a_prime_leaves_no_warning(tmp_path: Path, caplog: pytest.LogCaptureFixt
     render(derivative, "p.derivative", {}, outputs, style_file())
     assert b"Cmsy10" in outputs[0].read_bytes()
     assert not caplog.records
+
+
+def test_panels_that_show_nothing_are_told_of(tmp_path: Path) -> None:
+    outputs = [tmp_path / name for name in ("figure.pdf", "figure.png", "figure.json")]
+
+    @drawing("theorem", "Panels.")
+    def panels(canvas: Figure, data: Mapping[str, xr.Dataset]) -> None:
+        first, second, third, fourth = canvas.subplots(1, 4)
+        first.plot([1, 2], [np.nan, np.nan])
+        second.plot([1, np.nan], [2, 1])
+        third.text(0.5, 0.5, "a word")
+        fourth.set_axis_off()
+
+    note = "p.figure: panel 1 of 4 shows nothing: no finite number is drawn"
+    assert render(panels, "p.figure", {}, outputs, style_file()) == (note,)
+    assert render(two_panels, "p.figure", {}, outputs, style_file()) == ()
+
+    @drawing("theorem", "On another figure.")
+    def elsewhere(canvas: Figure, data: Mapping[str, xr.Dataset]) -> None:
+        Figure().subplots().plot([1, 2])
+
+    with pytest.raises(DataError, match=r"^p\.figure: draws nothing on the figure that it is handed"):
+        render(elsewhere, "p.figure", {}, outputs, style_file())
+
+
+@pytest.mark.parametrize("place", ["caption", "title"])
+def test_mathematics_that_is_none_is_quoted(tmp_path: Path, place: str) -> None:
+    text = r"A $\fooo{x}$."
+
+    @drawing("theorem", text if place == "caption" else "Fine.")
+    def wrong(canvas: Figure, data: Mapping[str, xr.Dataset]) -> None:
+        canvas.subplots().set_title(text if place == "title" else "fine")
+
+    outputs = [tmp_path / "figure.pdf"]
+    with pytest.raises(
+        DataError, match=r"^p\.figure: the mathematics '\\\\fooo\{x\}' is not known .*Unknown symbol"
+    ):
+        render(wrong, "p.figure", {}, outputs, style_file())
+    assert not outputs[0].exists()
 
 
 def test_upper_limits_do_not_cut_what_was_measured() -> None:

@@ -16,7 +16,7 @@ from hypothesis.extra import numpy as arrays
 from twolayer import Paper, Result, Run, above, at_least, at_most, close, equivalent, fit_slope
 from twolayer.analysis.claims import evaluate
 from twolayer.analysis.runs import Varied, distinguishing_words, runs_of
-from twolayer.errors import DataError
+from twolayer.errors import DataError, PluginError
 
 PAPER = Paper("some2026", "Some, 2026", {"neurons": "n"})
 TIMES = np.array([0.0, 1.0, 2.0])
@@ -410,3 +410,24 @@ def test_a_figure_gets_no_metric_that_it_does_not_name(dataset: xr.Dataset) -> N
     assert named.caption({"rate": dataset}) == "2 seeds."
     with pytest.raises(DataError, match="has no 'length'"):
         unnamed.draw(Figure(), {"rate": dataset})
+
+
+def test_marks_that_cannot_be_are_refused_where_they_stand() -> None:
+    """A status or a tag that is none, and functions that cannot be called with what they will be."""
+    paper = Paper("p", "Nobody")
+    with pytest.raises(PluginError, match=r"no status of a figure .theory.\. Did you mean .theorem."):
+        paper.figure("theory", "Two.", on="rate")  # type: ignore[arg-type]
+    with pytest.raises(PluginError, match=r"no tag of a claim .guessed.\. .*Known: derived, published"):
+        paper.claim("So.", "1", "guessed", on="rate")  # type: ignore[arg-type]
+    with pytest.raises(PluginError, match=r"two: is called with 2 arguments, .*; it is two\(canvas\)"):
+
+        @paper.figure("theorem", "Two.", on="rate")
+        def two(canvas: Any) -> None: ...
+
+    with pytest.raises(PluginError, match=r"falls: is called with 1 argument, .*; it is falls\(\)"):
+
+        @paper.claim("So.", "1", "derived", on="rate")
+        def falls() -> Any: ...
+
+    @paper.claim("So.", "1", "derived", on="rate", compared_with="other", files=["a.nc"])
+    def three(*given: Any) -> Any: ...

@@ -148,7 +148,7 @@ def test_students_stand_in_rounds() -> None:
 
 def test_the_figure_of_the_print_is_of_its_panels() -> None:
     other = run(8, {"name": "gaussian", "scale": 0.3}, ["gradient_norm", "hidden_norm"], seeds=2)
-    with pytest.raises(DataError, match="shows k = 20, 50, 100; '.*' has k = 8"):
+    with pytest.raises(DataError, match=r"shows k = 20, 50, 100; '.*' has k = 8"):
         twolayer.figure("safran2021.figure1", other)
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import json
 import string
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
 
 from twolayer.analysis.claims import Claim, evaluate
 from twolayer.analysis.drawing import space_labels
@@ -119,9 +121,9 @@ def render(
     claims: Mapping[str, Claim] | None = None,
     claim_data: Mapping[str, xr.Dataset] | None = None,
     made: Mapping[str, Any] | None = None,
-) -> None:
+) -> tuple[str, ...]:
     """Draw a figure and write it to each output (.pdf, .png, .mp4, and .json: what its face says); the same data give
-    the same bytes.
+    the same bytes. Returns a note on each panel that shows nothing.
 
     style: a matplotlib style on top of matplotlib's defaults: nobody's settings change a figure.
     changed: by experiment, the settings that are not the paper's, which the face says.
@@ -131,9 +133,10 @@ def render(
     speed_up()
     rows = evaluate(claims or {}, {**data, **(claim_data or {})}, changed)
     face = drawing.face(name, data, changed, rows)
-    with styled(style):
+    with styled(style), mathematics(name):
         canvas = drawing.canvas(face)
         drawn = drawing.draw(canvas, data)
+        notes = () if drawing.animated else empty_panels(canvas, name)
         if drawing.animated:
             films, posters = ([path for path in outputs if path.suffix == end] for end in (".mp4", ".png"))
             for output in films:
@@ -152,9 +155,10 @@ def render(
         if output.suffix == ".json":
             files = {path.name: checksum.of_file(path) for path in outputs if path != output}
             write_record({**face.record(), **(made or {}), "checksums": files}, output)
+    return notes
 
 
-def styled(style: Path | None) -> AbstractContextManager[None]:
+def styled(style: Path | None) -> contextlib.AbstractContextManager[None]:
     """In this context a style counts on top of matplotlib's defaults, whatever a user's matplotlibrc says."""
     from matplotlib import style as styles
 
@@ -167,6 +171,37 @@ def write_record(record: Mapping[str, Any], output: Path) -> None:
     atomic.write_text(output, text)
 
 
+@contextlib.contextmanager
+def mathematics(name: str) -> Iterator[None]:
+    """A DataError for a text between dollars that is no mathematics of Matplotlib's."""
+    try:
+        yield
+    except ValueError as error:
+        if "Parse" not in str(error):  # ParseFatalException, ParseSyntaxException
+            raise
+        what = str(error).strip().splitlines()
+        raise DataError(
+            f"{name}: the mathematics {what[0]!r} is not known to Matplotlib: {what[-1]}"
+        ) from None
+
+
+def empty_panels(canvas: Figure, name: str) -> tuple[str, ...]:
+    """A note on each panel that shows no finite number; a DataError for a figure without any panel."""
+    if not canvas.axes:
+        raise DataError(f"{name}: draws nothing on the figure that it is handed; axes = figure.subplots()")
+    notes = []
+    for number, axes in enumerate(canvas.axes, 1):
+        shown = [*axes.collections, *axes.images, *axes.patches, *axes.texts, *axes.tables, *axes.artists]
+        points = any(
+            np.isfinite(np.asarray(line.get_xydata(), float)).all(axis=-1).any() for line in axes.lines
+        )
+        if axes.get_visible() and axes.axison and not shown and not points:
+            notes.append(
+                f"{name}: panel {number} of {len(canvas.axes)} shows nothing: no finite number is drawn"
+            )
+    return tuple(notes)
+
+
 def write_still(canvas: Figure, output: Path, face: Face) -> None:
     """Write a figure as it stands."""
     if output.suffix not in STILL:
@@ -175,7 +210,12 @@ def write_still(canvas: Figure, output: Path, face: Face) -> None:
         metadata = {"Title": face.name, "Subject": face.text(), "CreationDate": None}
     else:
         metadata = {"Title": face.name, "Description": face.text(), "Software": None}
-    atomic.write(output, lambda aside: canvas.savefig(aside, metadata=metadata), verify=not_empty)
+
+    def produce(aside: Path) -> None:
+        with mathematics(face.name):
+            canvas.savefig(aside, metadata=metadata)
+
+    atomic.write(output, produce, verify=not_empty)
     # laid out once, so that all files are the same; "none" would draw each twice
     canvas.set_layout_engine(None)
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from twolayer.analysis.claims import Claim, Tag
 from twolayer.analysis.comparison import Result, as_read, by_case, inconclusive
@@ -31,7 +31,7 @@ from twolayer.analysis.runs import (
 from twolayer.core.registration import mark
 from twolayer.core.trajectory import MARKS
 from twolayer.core.wording import counted
-from twolayer.errors import DataError
+from twolayer.errors import DataError, PluginError, unknown_name
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -93,8 +93,11 @@ class Paper:
         """
         experiments, words, others = texts(on), texts(by), texts(compared_with)
         read = tuple(files)
+        refuse_choice("tag of a claim", tag, Tag)
 
         def mark_claim(check: Callable[..., Found]) -> Claim:
+            refuse_arguments(check, bool(experiments) + len(others) + len(read))
+
             def evaluate(data: Mapping[str, xr.Dataset]) -> Mapping[str, Result]:
                 results: dict[str, Result] = {}
                 further = [next(runs_of(name, data[name])) for name in others]
@@ -153,9 +156,12 @@ class Paper:
         size: width and height in inches, without the caption. files: as for a claim.
         """
         experiments, read = texts(on), tuple(files)
+        refuse_choice("status of a figure", status, Status)
         taken = [texts(names) for names in on.values()] if isinstance(on, Mapping) else []
 
         def mark_figure(draw: Callable[..., Any]) -> Drawing:
+            refuse_arguments(draw, 1 + len(experiments) + len(read))
+
             def validate(planned: Mapping[str, Planned]) -> None:
                 refuse_number(draw, experiments, planned)
                 for index, (experiment, (runs, metrics)) in enumerate(planned.items()):
@@ -305,6 +311,24 @@ def only(dataset: xr.Dataset, names: Sequence[str]) -> xr.Dataset:
     run, and what training says of a run."""
     kept = (*names, "run", *ALWAYS, *MARKS)
     return dataset.drop_vars([name for name in dataset.data_vars if name not in kept])
+
+
+def refuse_choice(what: str, given: object, known: Any) -> None:
+    """A PluginError where it is none of the words of a type."""
+    if given not in get_args(known):
+        raise PluginError(unknown_name(what, given, get_args(known)))
+
+
+def refuse_arguments(function: Callable[..., Any], count: int) -> None:
+    """A PluginError where a function cannot be called with so many arguments."""
+    signature = inspect.signature(function)
+    try:
+        signature.bind(*range(count))
+    except TypeError:
+        raise PluginError(
+            f"{function.__name__}: is called with {counted(count, 'argument')}, a figure's canvas and one for each "
+            f"experiment and file; it is {function.__name__}({', '.join(signature.parameters)})"
+        ) from None
 
 
 def refuse_number(draw: Callable[..., Any], usual: Sequence[str], planned: Mapping[str, Planned]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -40,7 +41,7 @@ def render(options: argparse.Namespace) -> None:
     }
     drawing = registry.find("figures", options.figure)
     files = [drawing.file, *(registry.find("claims", claim).file for claim in options.claims)]
-    stage(
+    notes = stage(
         drawing.plugin,
         name,
         opened(options.datasets, options.files, paper),
@@ -52,6 +53,8 @@ def render(options: argparse.Namespace) -> None:
         claims={name: claim for name, claim in claims.items() if claim is not None},
         claim_data=opened([], options.claim_files),
     )
+    for note in notes:
+        print(note, file=sys.stderr)
 
 
 def claims(options: argparse.Namespace) -> None:

@@ -22,10 +22,10 @@ def render(
     sources: Mapping[str, str] | None = None,
     code: str = "",
     **options: Any,
-) -> None:
+) -> tuple[str, ...]:
     """As `analysis.figures.render`; a .json among the outputs also says how the figure was made.
 
     sources: the checksums of what it is drawn from. code: the fingerprint of the code that draws it.
     """
     made = {**describe(drawing, data), "code": code, checksum.SOURCES: dict(sources or {})}
-    figures.render(drawing, name, data, **options, made=made)
+    return figures.render(drawing, name, data, **options, made=made)
