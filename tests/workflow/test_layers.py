@@ -136,6 +136,7 @@ def test_kinds_that_compute_do_not_draw() -> None:
 ALLOWED = {
     "twolayer.analysis.claims",
     "twolayer.errors",
+    "twolayer.launch.bytecode",
     "twolayer.launch.start",
     "twolayer.study.command",
     "twolayer.storage.layout",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import marshal
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -151,3 +153,16 @@ def test_the_package_itself_loads_nothing() -> None:
     code = "import sys, twolayer; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert (HEAVY | {"numpy", "netCDF4", "yaml", "pluggy"}) & set(done.stdout.split()) == set()
+
+
+def test_what_is_loaded_without_bytecode_leaves_some_whatever_the_shell_says(tmp_path: Path) -> None:
+    (tmp_path / "loaded.py").write_text("answer = 42\n")
+    program = "import loaded; from twolayer.launch.bytecode import keep_bytecode; keep_bytecode()"
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    for command in ("import loaded", program):
+        assert not list(tmp_path.rglob("*.pyc"))
+        subprocess.run([sys.executable, "-c", command], cwd=tmp_path, env=environment, check=True)
+    (kept,) = tmp_path.rglob("*.pyc")
+    code = marshal.loads(kept.read_bytes()[16:])  # after the header of PEP 552
+    assert 42 in code.co_consts
+    assert code.co_filename == str(tmp_path / "loaded.py")

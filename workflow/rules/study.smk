@@ -10,9 +10,10 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
+from twolayer.launch.bytecode import keep_bytecode
+
 # The jobs load the same sources hundreds of times: without bytecode each would compile them, whatever the shell says.
-os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-sys.dont_write_bytecode = False
+keep_bytecode()
 
 from twolayer.analysis.claims import summary
 from twolayer.launch.start import start_server
