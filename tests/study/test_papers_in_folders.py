@@ -92,3 +92,23 @@ def test_claims_that_cannot_be_loaded_do_not_vanish(paper: Path) -> None:
     (paper / "claims" / "others.py").write_text("import nothing_of_that_name\n")
     with pytest.raises(ConfigError, match=r"papers\.mine: its claims cannot be loaded: .*others\.py: Mod"):
         load_study([paper.parents[2] / "config.yaml"])
+
+
+def test_names_of_figures_and_papers_that_are_none_are_told_of(paper: Path) -> None:
+    config = paper.parents[2] / "config.yaml"
+    assert load_study([config]).warnings == []
+    file = paper / "claims" / "limits.py"
+    file.write_text(CLAIM.replace('["second"]', '["secnd"]'))
+    (found,) = load_study([config]).warnings
+    assert (
+        "papers.mine: the claim 'limit' is on no figure's face: there is no figure 'secnd'. Did you mean"
+        in found
+    )
+    file.write_text(CLAIM)
+    (paper / "figures" / "more.py").write_text(
+        FIGURE.format(above="..", name="x").replace("paper.f", 'Paper("our", "").f')
+    )
+    text = (paper / "figures" / "more.py").read_text().replace("import paper", "import Paper")
+    (paper / "figures" / "more.py").write_text(text)
+    (found,) = load_study([config]).warnings
+    assert "figures/more.py is of the paper 'our', by its Paper; the folder is 'mine'" in found

@@ -96,7 +96,7 @@ class Paper:
         refuse_choice("tag of a claim", tag, Tag)
 
         def mark_claim(check: Callable[..., Found]) -> Claim:
-            refuse_arguments(check, bool(experiments) + len(others) + len(read))
+            refuse_arguments(check, bool(experiments) + len(others) + len(read), "one")
 
             def evaluate(data: Mapping[str, xr.Dataset]) -> Mapping[str, Result]:
                 results: dict[str, Result] = {}
@@ -160,7 +160,7 @@ class Paper:
         taken = [texts(names) for names in on.values()] if isinstance(on, Mapping) else []
 
         def mark_figure(draw: Callable[..., Any]) -> Drawing:
-            refuse_arguments(draw, 1 + len(experiments) + len(read))
+            refuse_arguments(draw, 1 + len(experiments) + len(read), "a canvas and one")
 
             def validate(planned: Mapping[str, Planned]) -> None:
                 refuse_number(draw, experiments, planned)
@@ -319,15 +319,15 @@ def refuse_choice(what: str, given: object, known: Any) -> None:
         raise PluginError(unknown_name(what, given, get_args(known)))
 
 
-def refuse_arguments(function: Callable[..., Any], count: int) -> None:
-    """A PluginError where a function cannot be called with so many arguments."""
+def refuse_arguments(function: Callable[..., Any], count: int, which: str) -> None:
+    """A PluginError where a function cannot be called with so many arguments: `which` for each experiment and file."""
     signature = inspect.signature(function)
     try:
         signature.bind(*range(count))
     except TypeError:
         raise PluginError(
-            f"{function.__name__}: is called with {counted(count, 'argument')}, a figure's canvas and one for each "
-            f"experiment and file; it is {function.__name__}({', '.join(signature.parameters)})"
+            f"{function.__name__}: is called with {counted(count, 'argument')}, {which} for each experiment and file; "
+            f"it is {function.__name__}({', '.join(signature.parameters)})"
         ) from None
 
 

@@ -137,7 +137,7 @@ class Run(RunConfigs):
             return self.dataset[name]
         raise DataError(
             f"the experiment '{self.experiment}' has no '{name}'; it has "
-            f"{', '.join(map(str, self.dataset.data_vars))}: see its `metrics`, and what a figure's `on` takes of them"
+            f"{', '.join(map(str, self.dataset.data_vars))}: see its `metrics`, and `on` of a figure"
         )
 
     @property

@@ -97,6 +97,7 @@ def make_paper(
             warnings.append(
                 f"{place}: the claim '{key}' is inconclusive; the config has no experiment {', '.join(missing)}"
             )
+    warnings += misnamed(name, composed, claims, figures, registry)
     used = {experiment for figure in figures.values() for experiment in figure.experiments}
     used |= {experiment for names in claims.values() for experiment in names}
     for key in experiments:
@@ -108,6 +109,25 @@ def make_paper(
     others = {key: changes[key] for key in sorted(used) if "." in key and key in changes}
     shown = composed.claims == "shown"
     return PlannedPaper(name, experiments, figures, claims, here | others, composed.lineage, shown)
+
+
+def misnamed(
+    paper: str, composed: Composed, claims: Iterable[str], figures: Iterable[str], registry: Registry
+) -> Iterator[str]:
+    """A warning for each figure that a claim names and nobody draws, and for what a paper's folder registers for
+    another paper."""
+    place = f"papers.{paper}"
+    known = {*inherited("figures", composed.lineage, registry), *figures}
+    for full in claims if known else ():
+        for shown in registry.find("claims", full).plugin.figures:
+            if shown not in known:
+                message = unknown_name("figure", shown, known)
+                yield f"{place}: the claim '{full.partition('.')[2]}' is on no figure's face: {message}"
+    for kind in ("figures", "claims"):
+        for full in registry.names(kind):
+            file, owner = registry.find(kind, full).file, full.partition(".")[0]
+            if owner != paper and file is not None and f"/papers/{paper}/" in file.as_posix():
+                yield f"{place}: {file} is of the paper '{owner}', by its Paper; the folder is '{paper}'"
 
 
 def metrics_left_out(paper: str, composed: Composed) -> Iterator[str]:
