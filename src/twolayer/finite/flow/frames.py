@@ -20,7 +20,14 @@ from twolayer.finite.flow.collocation import build_collocation
 from twolayer.finite.flow.coupled import flow_to
 from twolayer.finite.flow.decoupled import decoupled_to
 from twolayer.finite.flow.neurons import Neurons, outputs_of_network, rebuild_weights, state_of_weights
-from twolayer.finite.flow.problem import Floats, FlowProblem, Samples, build_problem, sample_residual
+from twolayer.finite.flow.problem import (
+    Floats,
+    FlowProblem,
+    Lines,
+    Samples,
+    build_problem,
+    sample_residual,
+)
 from twolayer.finite.flow.rays import build_rays, no_rays
 from twolayer.finite.flow.rest import RestWatch, Snapshot, decay_resting
 from twolayer.finite.flow.series import Series, build_series
@@ -101,23 +108,19 @@ def flow_frames(
         if not np.allclose(output_weights, length, rtol=1e-5, atol=0.0):
             raise ValueError("tied outputs must be the norms of the hidden weights")
         output_weights = length
-    return integrate(
+    law = build_problem(
         data,
         labels,
-        weights,
-        output_weights,
-        times_of_frames,
         slopes=slopes,
-        output_layer=output_layer,
+        radial=OUTPUTS[output_layer],
         loss_weight=loss_weight,
         output_scale=output_scale,
         weight_decay=weight_decay,
-        rtol=rtol,
-        atol=atol,
-        resting=np.zeros(len(output_weights), dtype=np.int8) if resting is None else resting,
-        budget=budget,
-        states=states,
     )
+    if resting is None:
+        resting = np.zeros(len(output_weights), dtype=np.int8)
+    start = (weights, output_weights, resting)
+    return integrate(*law, start, times_of_frames, output_layer, rtol, atol, budget, states)
 
 
 def check_arrays(inputs: Floats, targets: Floats, hidden: Floats, output: Floats, times: Floats) -> None:
@@ -139,33 +142,19 @@ def check_arrays(inputs: Floats, targets: Floats, hidden: Floats, output: Floats
 
 
 def integrate(
-    inputs: Floats,
-    targets: Floats,
-    hidden: Floats,
-    output: Floats,
+    problem: FlowProblem,
+    lines: Lines,
+    samples: Samples,
+    start: tuple[Floats, Floats, npt.NDArray[np.int8]],
     times: Floats,
-    *,
-    slopes: tuple[float, float, float],
     output_layer: str,
-    loss_weight: float,
-    output_scale: float,
-    weight_decay: float,
     rtol: float,
     atol: float,
-    resting: npt.NDArray[np.int8],
     budget: Budget | None,
     states: StateStore | None,
 ) -> Iterator[FlowFrame]:
-    """`flow_frames` with checked arguments."""
-    problem, lines, samples = build_problem(
-        inputs,
-        targets,
-        slopes=slopes,
-        radial=OUTPUTS[output_layer],
-        loss_weight=loss_weight,
-        output_scale=output_scale,
-        weight_decay=weight_decay,
-    )
+    """`flow_frames` of a problem. start: hidden (neuron, feature), output (neuron,) and resting (neuron,)."""
+    hidden, output, resting = start
     neurons, outside_direction = state_of_weights(problem, lines, hidden, output, output_layer)
     frame, _ = state_of_weights(problem, lines, hidden, output, output_layer)
     clock = start_clock(problem, len(hidden), times[0])
@@ -176,17 +165,7 @@ def integrate(
     residual = clock.residual.copy()
     found = None if states is None else states.load()
     if found is None:
-        yield FlowFrame(
-            times[0],
-            hidden,
-            output,
-            sample_residual(samples, residual),
-            0,
-            0,
-            False,
-            int(clock.forks[0]),
-            neurons.resting.copy(),
-        )
+        yield frame_of(times[0], hidden, output, sample_residual(samples, residual), neurons, clock, False)
 
     # Measured: a product with the Gram matrix per order is cheap for few lines, where longer steps pay.
     few = len(problem.gram) <= 16
@@ -270,17 +249,22 @@ def integrate(
                 stall_message(status, clock, samples, int(clock.counts[4]), int(clock.counts[5]))
             )
         new_hidden, new_output = rebuild_weights(lines, outside_direction, state, output_layer)
-        yield FlowFrame(
-            time,
-            new_hidden,
-            new_output,
-            sample_residual(samples, residual),
-            int(clock.counts[0]),
-            int(clock.counts[1]),
-            status == STATIONARY,
-            int(clock.forks[0]),
-            neurons.resting.copy(),
-        )
+        left = sample_residual(samples, residual)
+        yield frame_of(time, new_hidden, new_output, left, neurons, clock, status == STATIONARY)
+
+
+def frame_of(
+    time: float,
+    hidden: Floats,
+    output: Floats,
+    residual: Floats,
+    neurons: Neurons,
+    clock: FlowClock,
+    stationary: bool,
+) -> FlowFrame:
+    """A frame, with what has been counted so far."""
+    events, steps, forks = int(clock.counts[0]), int(clock.counts[1]), int(clock.forks[0])
+    return FlowFrame(time, hidden, output, residual, events, steps, stationary, forks, neurons.resting.copy())
 
 
 @dataclass(frozen=True)
