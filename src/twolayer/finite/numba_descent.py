@@ -24,6 +24,7 @@ from twolayer.kernels.minibatch import descend_on_batches, slopes_of
 from twolayer.kernels.simd import (
     aligned_zeros,
     bits_less,
+    inlined,
     load,
     repeat,
     splat,
@@ -153,14 +154,14 @@ def padded_rows(values: Any, width: int) -> Any:
     return padded
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def list_sums(signs: int, group: int, rows: Any, place: int) -> None:
     """Put into `rows` where the sums of two groups lie whose samples are the bits of `signs`."""
     rows[place] = 16 * (16 * group + signs % 16)
     rows[place + 1] = 16 * (16 * (group + 1) + signs // 16)
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def add_sums(sums: Any, rows: Any, first: int, groups: int, column: int) -> Any:
     """The sum of the listed rows of the table `sums` (row, 16), in the eight columns from `column` on."""
     total = splat(sums.dtype.type(0))
@@ -171,7 +172,7 @@ def add_sums(sums: Any, rows: Any, first: int, groups: int, column: int) -> Any:
     return total
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, no_cfunc_wrapper=True)
 def carry(
     gram: Any, targets: Any, preactivation: Any, coefficient: Any, output: Any, sums: Any, kinks: Any, mode: int,
     scale: Any, force: Any, step_size: Any, weight_decay: Any, count: int,
@@ -238,7 +239,7 @@ def carry(
             store(growth, 8 * j, zero)
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def predict_four(
     x: Any, weight: Any, outputs: Any, slopes: Any, sums: Any, k: int, features: int, width: int, kinks: Any
 ) -> None:
@@ -273,7 +274,7 @@ def predict_four(
     store(sums, 8 * k + 24, t3)
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def move_eight(
     x: Any, weight: Any, slopes: Any, kept: Any, i: int, p: int, samples: int, features: int, width: int
 ) -> None:
@@ -303,7 +304,7 @@ def move_eight(
     store(weight, q + 7 * width, w7)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, no_cfunc_wrapper=True)
 def descend_direct(
     inputs: Any, targets: Any, hidden: Any, output: Any, kinks: Any, mode: int,
     scale: Any, force: Any, step_size: Any, weight_decay: Any, count: int,

@@ -20,7 +20,7 @@ from twolayer.core.network import FIXED, TIED, TRAINED, Network, Weights
 from twolayer.core.seeds import over_seeds
 from twolayer.kernels.jit import njit
 from twolayer.kernels.normals import fill_normals
-from twolayer.kernels.simd import WIDTH, aligned_zeros, load, repeat, splat, store, where_less
+from twolayer.kernels.simd import WIDTH, aligned_zeros, inlined, load, repeat, splat, store, where_less
 from twolayer.kernels.sphere import length_of
 
 __all__ = ["descend_on_batches", "slopes_of"]
@@ -97,7 +97,7 @@ def pick(random: Any, order: Any, picked: Any) -> None:
         order[index], order[other] = order[other], order[index]
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def predict(
     batch: Any, vectors: Any, coefficients: Any, slopes: Any, residual: Any, sums: Any,
     first: int, features: int, width: int, kinks: Kinks,
@@ -137,14 +137,14 @@ def predict(
             residual[first + k] += sums[8 * k + lane]
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def slopes_of(preactivations: Any, kinks: Any) -> Any:
     """σ' in lanes, `kinks` under, at and over 0; σ is z σ', which loses neither NaN nor infinity."""
     below, at_zero, above = kinks
     return where_less(0.0, preactivations, above, where_less(preactivations, 0.0, below, at_zero))
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def slope(slopes: Any, index: int, preactivation: Any, kinks: Any) -> Any:
     """`slopes_of`, put into `slopes` as well."""
     value = slopes_of(preactivation, kinks)
@@ -152,7 +152,7 @@ def slope(slopes: Any, index: int, preactivation: Any, kinks: Any) -> Any:
     return value
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def collect(
     batch: Any, slopes: Any, gradient: Any, samples: int, features: int, width: int, columns: int
 ) -> None:
@@ -209,7 +209,7 @@ def column_lengths(vectors: Any, length: Any, width: int) -> None:
         length[p] = length_of(vectors[p::width])
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, no_cfunc_wrapper=True)
 def descend(
     random: Any, keys: Any, inputs: Any, targets: Any, vectors: Any, outputs: Any, features: int,
     neurons: int, kinks: Kinks, mode: int, scale: float, rate: float, constant: float, linear: float, single: bool,
