@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from networks import network_of
-from paper_settings import in_setting
+from paper_settings import claims_of, in_setting
 from project import PROJECT
 
 import twolayer
@@ -22,7 +22,8 @@ from twolayer.study.registry import load_file
 
 ORTHOGONAL = {"name": "orthogonal", "loss": "half_mean_square"}
 FOLDER = PROJECT / "plugins" / "papers" / "boursier2022"
-claims = load_file(FOLDER / "claims.py", "boursier2022_claims_tested.claims")
+claims = claims_of("boursier2022")
+theory = load_file(FOLDER / "theory.py", "boursier2022_claims_tested.theory")
 measured = load_file(FOLDER / "measured.py", "boursier2022_claims_tested.measured")
 INPUTS, TARGETS = np.eye(5) * [1, 1.3, 0.8, 1.1, 0.9], np.array([1, 0.7, 1.2, -0.6, -0.9])
 
@@ -39,7 +40,7 @@ def described(
         run = {"swept": words, "problem": problem, "seeds": [0]}
         if dynamics:
             run["dynamics"] = dynamics[words["dynamics"]]
-        runs[index] = json.dumps(in_setting(claims.paper, run))
+        runs[index] = json.dumps(in_setting(theory.paper, run))
     return dataset.assign(run=(swept, runs))
 
 
@@ -48,8 +49,8 @@ def sweep(stretch: float, noise: float) -> xr.Dataset:
     scales = 10.0 ** -np.arange(10, 31, 2)
     time = np.linspace(0, 500, 5001)
     random = np.random.default_rng(2)
-    drives = claims.theory.drives(INPUTS, TARGETS)
-    start, level = float((TARGETS**2).sum() / 10), claims.theory.plateau(TARGETS)
+    drives = theory.drives(INPUTS, TARGETS)
+    start, level = float((TARGETS**2).sum() / 10), theory.plateau(TARGETS)
     losses = np.empty((len(scales), 4, len(time)))
     for spot in np.ndindex(losses.shape[:2]):
         first, second = (
@@ -78,7 +79,7 @@ def test_the_times_to_fit(stretch: float, noise: float, verdict: str) -> None:
 )
 def test_the_exponent_of_the_excess(factor: float, seeds: int, verdict: str) -> None:
     """Norms with an excess of λ^(factor p) for p as predicted; one seed decides nothing."""
-    least = claims.theory.minimum_norm(INPUTS, TARGETS)
+    least = theory.minimum_norm(INPUTS, TARGETS)
     scales = np.array([1e-16, 1e-64])
     exponents = np.array([0.1, 0.11, 0.12, 0.13, 0.14, 0.15])
     shown = np.where(np.arange(6) < seeds, exponents, 5.0)  # the others' excess is too small to be seen
@@ -182,8 +183,8 @@ def test_the_plateau_must_last_as_long_as_the_authors() -> None:
 def authors_files() -> dict[str, xr.Dataset]:
     """The authors' runs that the claims are compared with."""
     found = {}
-    for name in claims.FILES:
-        with xr.open_dataset(FOLDER / name) as file:
+    for name in claims.two_point_plateau.files:
+        with xr.open_dataset(FOLDER / "claims" / name) as file:
             found[Path(name).stem] = file.load()
     return found
 
@@ -193,23 +194,23 @@ def test_the_plateau_of_one_sign() -> None:
     orthogonal points the labels of the other sign."""
     line = np.array([-1.5, -1.0, 0.0, 0.25, 2.0])
     inputs, targets = np.stack([line, np.ones(5)], axis=1), np.array([0.7, -0.3, -0.3, 0.4, 0.2])
-    assert claims.theory.plateau_of_one_sign(inputs, targets) == pytest.approx(1209 / 38000, rel=1e-12)
+    assert theory.plateau_of_one_sign(inputs, targets) == pytest.approx(1209 / 38000, rel=1e-12)
     pair, labels = np.array([[2.0, 1.0], [-0.5, 1.0]]), np.array([1.0, -0.7])
-    assert claims.theory.plateau_of_one_sign(pair, labels) == pytest.approx(0.49 / 4, rel=1e-12)
+    assert theory.plateau_of_one_sign(pair, labels) == pytest.approx(0.49 / 4, rel=1e-12)
 
 
 def test_the_stages_come_in_the_order_of_their_drives() -> None:
-    (first, fast, above), (second, slow, below) = claims.theory.fit_stages(INPUTS, TARGETS)
+    (first, fast, above), (second, slow, below) = theory.fit_stages(INPUTS, TARGETS)
     assert (first, second) == ("+", "−")
     assert fast > slow
-    plateau = claims.theory.plateau(TARGETS)
+    plateau = theory.plateau(TARGETS)
     assert (above, below) == pytest.approx(((plateau + (TARGETS**2).sum() / 10) / 2, plateau / 2))
-    assert [stage[0] for stage in claims.theory.fit_stages(INPUTS, -TARGETS)] == ["−", "+"]
+    assert [stage[0] for stage in theory.fit_stages(INPUTS, -TARGETS)] == ["−", "+"]
 
 
 def test_formulas_of_orthogonal_inputs_refuse_others() -> None:
     tilted = INPUTS + 1e-3
-    for formula in (claims.theory.minimum_norm, claims.theory.excess_exponent, claims.theory.fit_stages):
+    for formula in (theory.minimum_norm, theory.excess_exponent, theory.fit_stages):
         formula(INPUTS, TARGETS)
         with pytest.raises(DataError, match="orthogonal inputs, and these are not"):
             formula(tilted, TARGETS)
@@ -232,7 +233,7 @@ def test_a_group_aligns_and_grows_to_its_end() -> None:
     (run,) = runs_of("staircase", found)
     for sign in (1.0, -1.0):
         cosine, mass = (part.isel(seed=0).values for part in measured.group(run, sign))
-        end, norm = claims.theory.end_of_group(inputs, targets, sign)
+        end, norm = theory.end_of_group(inputs, targets, sign)
         assert end == pytest.approx(1.0)  # one sample of each sign: v is along D
         assert cosine[0] < 0.99
         assert cosine[-1] == pytest.approx(end, abs=1e-3)
