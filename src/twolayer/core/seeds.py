@@ -21,11 +21,38 @@ def random_of(seed: int, purpose: str) -> np.random.Generator:
 
 
 def over_seeds(work: Callable[[int], Result], count: int, threads: int) -> list[Result]:
-    """`work(index)` for each seed, `threads` at a time; compiled kernels release the interpreter's lock."""
-    if threads == 1 or count == 1:
+    """`work(index)` for each seed, `threads` at a time; compiled kernels release the interpreter's lock.
+
+    A thread goes on with the next seed by itself: work may take less time than to hand it over. After an error no seed
+    is begun, and that of the first seed is raised.
+    """
+    if threads == 1 or count <= 1:
         return [work(index) for index in range(count)]
+    waiting = iter(range(count))  # from which several threads may take
+    found: dict[int, Result] = {}
+    errors: dict[int, Exception] = {}
+
+    def take() -> None:
+        for index in waiting:
+            try:
+                found[index] = work(index)
+            except Exception as error:
+                errors[index] = error
+                give_up()
+
+    def give_up() -> None:
+        for _ in waiting:
+            pass
+
     with ThreadPoolExecutor(max_workers=min(threads, count)) as pool:
-        return list(pool.map(work, range(count)))
+        try:
+            for taking in [pool.submit(take) for _ in range(min(threads, count))]:
+                taking.result()
+        finally:
+            give_up()  # where Ctrl-C has ended the wait
+    if errors:
+        raise errors[min(errors)]
+    return [found[index] for index in range(count)]
 
 
 def even_batch(count: int, most: int, threads: int) -> int:

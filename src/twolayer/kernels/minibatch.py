@@ -73,9 +73,8 @@ def descend_on_batches(
         inputs = np.asarray(inputs[index], dtype=np.float64)
         targets = np.asarray(targets[index], dtype=np.float64)
         keys = batch_keys(random[seed], 0 if samples else count)
-        descend(
-            random[seed], keys, inputs, targets, vectors[seed].reshape(-1), outputs[seed], features, *numbers
-        )
+        drawn_by = random[seed] if samples else None
+        descend(drawn_by, keys, inputs, targets, vectors[seed].reshape(-1), outputs[seed], features, *numbers)
 
     over_seeds(descend_seed, seeds, threads)
     hidden = np.ascontiguousarray(np.swapaxes(vectors[..., :neurons], 1, 2)).astype(dtype)
@@ -218,7 +217,8 @@ def descend(
     """`count` steps in place of one seed: vectors (coordinate, column) and outputs (column,), flat.
 
     Columns are the students, the teachers with −b, and zeros up to a multiple of eight. inputs (sample, feature)
-    and targets: finite data; none where inputs are drawn, by the keys (step,). mode: `core.network.OUTPUTS`.
+    and targets: finite data, of which `random` draws; none where inputs are drawn by the keys (step,), and then it is
+    None: numba takes longer to look at a generator than some steps take. mode: `core.network.OUTPUTS`.
     """
     width = outputs.size
     columns = (neurons + 7) // 8 * 8
@@ -249,7 +249,7 @@ def descend(
                 removed[i] = 0.0
                 for p in range(width):
                     removed[i] += linear * coefficients[p] * weight[i * width + p]
-        if finite:
+        if random is not None:
             pick(random, order, picked)
         gradient[:] = 0.0
         for begin in range(0, batch_size, BLOCK):
