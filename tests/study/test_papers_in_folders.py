@@ -94,6 +94,15 @@ def test_claims_that_cannot_be_loaded_do_not_vanish(paper: Path) -> None:
         load_study([paper.parents[2] / "config.yaml"])
 
 
+@pytest.mark.parametrize("name", ["figures.py", "figures/others.py"])
+def test_figures_that_cannot_be_loaded_do_not_vanish(paper: Path, name: str) -> None:
+    (paper / name).write_text("def broken(:\n")
+    with pytest.raises(
+        ConfigError, match=rf"papers\.mine: its figures cannot be loaded: .*{name}: SyntaxError"
+    ):
+        load_study([paper.parents[2] / "config.yaml"])
+
+
 def test_names_of_figures_and_papers_that_are_none_are_told_of(paper: Path) -> None:
     config = paper.parents[2] / "config.yaml"
     assert load_study([config]).warnings == []

@@ -76,9 +76,10 @@ def make_paper(
     place = f"papers.{name}"
     for source, reason in registry.failures.items():
         *_, above, folder, file = ("", "", *Path(source).parts)
-        paper = folder if file == "claims.py" else above if folder == "claims" else ""
-        if paper in composed.lineage:
-            raise ConfigError(f"{place}: its claims cannot be loaded: {source}: {reason}")
+        for kind in ("claims", "figures"):
+            paper = folder if file == f"{kind}.py" else above if folder == kind else ""
+            if paper in composed.lineage:
+                raise ConfigError(f"{place}: its {kind} cannot be loaded: {source}: {reason}")
     warnings += metrics_left_out(name, composed)
     experiments = {key: planned[f"{name}.{key}"] for key in composed.experiments}
     for key, experiment in experiments.items():
