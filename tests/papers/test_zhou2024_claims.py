@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
-from paper_settings import in_setting
+from paper_settings import claims_of, in_setting
 from project import PROJECT
 
 from twolayer.analysis.runs import runs_of
@@ -16,7 +16,9 @@ from twolayer.analysis.starts import same_start
 from twolayer.study.registry import load_file
 
 FOLDER = PROJECT / "plugins" / "papers" / "zhou2024"
-claims = load_file(FOLDER / "claims.py", "zhou2024_claims_tested.claims")
+claims = claims_of("zhou2024")
+measured = load_file(FOLDER / "measured.py", "zhou2024_claims_tested.measured")
+theory = load_file(FOLDER / "theory.py", "zhou2024_claims_tested.theory")
 
 
 def described(words: dict[str, Any] | None = None, **problem: Any) -> str:
@@ -30,7 +32,7 @@ def described(words: dict[str, Any] | None = None, **problem: Any) -> str:
         "network": {"activation": "abs", "neurons": 512},
         "initialization": {"name": "gaussian", "scale": 1e-9},
     }  # fmt: skip
-    return json.dumps(in_setting(claims.paper, sections))
+    return json.dumps(in_setting(theory.paper, sections))
 
 
 def descents(square: Any) -> xr.Dataset:
@@ -57,12 +59,12 @@ def test_the_last_time_of_each_level() -> None:
         {"time": np.arange(5.0)},
     )
     (run,) = runs_of("ladder", data)
-    ladder = claims.measured.by_level(run)
+    ladder = measured.by_level(run)
     assert ladder.regularization.values.tolist() == [0.3, 0.1]
     assert ladder.loss.values.tolist() == [1.0, 3.0]
-    (level,) = claims.measured.levels(run, most=0.2)
+    (level,) = measured.levels(run, most=0.2)
     assert same_start(level, run).config == run.config
-    assert [level.swept for level in claims.measured.levels(run, most=0.2)] == [{"regularization": 0.1}]
+    assert [level.swept for level in measured.levels(run, most=0.2)] == [{"regularization": 0.1}]
 
 
 def verdicts(found: Any) -> set[str]:
@@ -94,7 +96,7 @@ def test_the_first_step_is_held_to_the_law_of_its_closed_form(
     factor: float, count: int, verdict: str
 ) -> None:
     """Energies drawn by the law hold, half as large again fail, and 40 directions decide nothing."""
-    drawn = claims.theory.off_span_energies(160, np.array([1.0, -0.8, 1.2]), 40000)
+    drawn = theory.off_span_energies(160, np.array([1.0, -0.8, 1.2]), 40000)
     energy = factor * np.random.default_rng(4).choice(drawn, (1, 1, 1, 1, count))
     dims = ("dimension", "coefficients", "seed", "time", "neuron")
     run = described({"dimension": 160, "coefficients": "signed"}, dimension=160)
