@@ -86,6 +86,13 @@ def study(folder: Path, papers: Any, **top: Any) -> Study:
         ),
         (
             "sweep",
+            [{"network.neurons": m, "initialization.scale": 0.1 * m, "dtype": "float64"} for m in (3, 4, 5)],
+            [{"network.neurons": m, "initialization.scale": 0.2, "dtype": "float32"} for m in (3, 4, 6)],
+            "sweep.run 3.network.neurons: 6 (paper: 5); sweep.dtype: float32 (paper: float64); "
+            "sweep.initialization.scale: 0.2 (paper: [0.3, 0.4, 0.5])",
+        ),
+        (
+            "sweep",
             [{"network.neurons": count, "dtype": "float64"} for count in (3, 4, 5)],
             [{"network.neurons": count, "dtype": "float64"} for count in (3, 4)],
             "sweep: 2 runs (paper: 3 runs)",

@@ -142,8 +142,8 @@ def comparable(now: Body, before: Body) -> tuple[dict[str, Any], dict[str, Any]]
     first, second = (
         section.get("sweep") if isinstance(section, Mapping) else None for section in (now, before)
     )
-    if isinstance(first, list) and isinstance(second, list) and len(first) == len(second):
-        return flat({**now, "sweep": numbered(first)}), flat({**before, "sweep": numbered(second)})
+    if first and isinstance(first, list) and isinstance(second, list) and len(first) == len(second):
+        return of_rows(now, before, list(map(flat, first)), list(map(flat, second)))
     if (
         isinstance(first, list | Mapping)
         and isinstance(second, list | Mapping)
@@ -162,6 +162,35 @@ def comparable(now: Body, before: Body) -> tuple[dict[str, Any], dict[str, Any]]
             {**flat(before), **{f"sweep.{path}": alone(known[path]) for path in new}},
         )
     return flat(now), flat(before)
+
+
+def of_rows(
+    now: Mapping[str, Any],
+    before: Mapping[str, Any],
+    first: Sequence[dict[str, Any]],
+    second: Sequence[dict[str, Any]],
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The settings of sweeps of as many runs: a value that all runs have now is said once, others run by run."""
+    known = distinct(second)
+    same = {
+        path: value
+        for path, value in first[0].items()
+        if all(path in row and row[path] == value for row in first) and all(path in row for row in second)
+    }
+    rows = [
+        [{path: value for path, value in row.items() if path not in same} for row in part]
+        for part in (first, second)
+    ]
+    return (
+        {
+            **flat({**now, "sweep": numbered(rows[0])}),
+            **{f"sweep.{path}": value for path, value in same.items()},
+        },
+        {
+            **flat({**before, "sweep": numbered(rows[1])}),
+            **{f"sweep.{path}": alone(known[path]) for path in same},
+        },
+    )
 
 
 def distinct(rows: Sequence[Any]) -> dict[str, Any]:
