@@ -98,7 +98,8 @@ def test_orthogonal_points_to_a_distant_horizon(output: str) -> None:
 
 @pytest.mark.parametrize("count", [2, 4])
 def test_a_balance_with_weight_decay_costs_nothing(count: int) -> None:
-    """T = 1e10 within 2,000 steps: the objective's gradient is rounding, and a neuron at no sample has shrunk to 0."""
+    """T = 1e10 within 2,000 steps: the parts of the objective's gradient cancel to some times the tolerance of a step,
+    1e-10, and a neuron at no sample has shrunk to 0."""
     random = np.random.default_rng(1)
     inputs, targets = np.array(INPUTS)[:count], np.array(POINTS["targets"])[:count]
     hidden = 0.3 * random.standard_normal((6, 2))
@@ -111,7 +112,7 @@ def test_a_balance_with_weight_decay_costs_nothing(count: int) -> None:
     rows = np.maximum(inputs @ last.hidden.T, 0.0)
     residual = targets - rows @ last.output
     pull = 0.25 * (residual[:, None] * rows).sum(0) - 0.01 * last.output
-    np.testing.assert_allclose(pull, 0.0, atol=1e-12)
+    np.testing.assert_allclose(pull, 0.0, atol=10 * 1e-10 * np.abs(0.01 * last.output).max())
     if count == 2:
         assert np.abs(last.hidden[0]).max() < 1e-300
 
