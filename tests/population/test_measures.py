@@ -14,6 +14,7 @@ from twolayer import PopulationProblem, Teacher, Weights
 from twolayer.analysis.metric import measure
 from twolayer.core.trajectory import Clock, Trajectory
 from twolayer.population import problem as population
+from twolayer.population.closest import student_angles
 from twolayer.population.numba_measures import MeasuredPopulationProblem
 from twolayer.study.registry import load
 
@@ -29,7 +30,12 @@ def assert_same_measures(problem: PopulationProblem, weights: Weights, weight_de
     np.testing.assert_allclose(fast.hidden_norms(weights), problem.hidden_norms(weights), rtol=1e-14)
     index, *others = fast.closest_teachers(weights)
     expected, *rest = problem.closest_teachers(weights)
-    np.testing.assert_array_equal(index, expected)
+    np.testing.assert_array_equal(index < 0, expected < 0)
+    angles = student_angles(weights.hidden, problem.data.hidden, problem.network.activation.even)
+    found, wanted = (
+        np.take_along_axis(angles, np.maximum(each, 0)[..., None], -1) for each in (index, expected)
+    )
+    np.testing.assert_allclose(found, wanted, rtol=1e-12, atol=1e-15)  # of teachers at one angle it is either
     for one, other in zip(others, rest, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-15)
 

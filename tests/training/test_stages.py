@@ -513,7 +513,7 @@ def test_a_stage_can_be_swept() -> None:
         "dynamics.stages[9].until": r"there is no \[9\]",
         "dynamics.stages[0]": "must end in a key",
         "dynamics[0].until": "there is no section to sweep",
-        "network.neurons[0].x": "'neurons' is not a section",
+        "network.neurons[0].x": "neurons is 5, not a section with keys",
     }.items():
         with pytest.raises(ConfigError, match=message):
             made(WHOLE, sweep={path: [1.0]})
