@@ -92,3 +92,19 @@ def test_a_folder_that_goes_away_keeps_nothing(file: Path, tmp_path: Path) -> No
 def test_a_folder_that_cannot_be_made_is_done_without(file: Path, tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file")
     assert run(file)[0] == 6.0
+
+
+@pytest.mark.parametrize("chosen", ["", "chosen"])
+def test_edited_sources_have_another_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chosen: str
+) -> None:
+    """numba itself would go on running a kernel whose callee, in another file, was edited."""
+    source, home = tmp_path / "kernel.py", str(tmp_path / chosen) if chosen else ""
+    monkeypatch.setattr(jit, "PACKAGE", tmp_path)
+    monkeypatch.setattr(jit, "kernel_sources", lambda: [source])
+    folders = []
+    for text in (KERNEL, KERNEL.replace("2.0", "3.0"), KERNEL):
+        source.write_text(text)
+        folders.append(Path(jit.cache_folder(home)))
+    assert folders[0] == folders[2] != folders[1]
+    assert {folder.parent for folder in folders} == {tmp_path / (chosen or "__pycache__")}

@@ -2,7 +2,7 @@
 
 numba recompiles a kernel when its file changes, but not when a kernel that it calls changes in another file:
 an edited integrator would go on running its old parts. So the cache lies in a folder named for a hash over the
-sources of all kernels. A NUMBA_CACHE_DIR that the user has set is left alone.
+sources of all kernels, in a NUMBA_CACHE_DIR that the user has set too.
 """
 
 from __future__ import annotations
@@ -53,10 +53,13 @@ def imported(file: Path) -> Iterator[Path]:
                 yield part.with_suffix(".py")
 
 
-def cache_folder() -> Path:
-    """The folder for compiled kernels of these very sources."""
+def cache_folder(chosen: str) -> str:
+    """The folder for compiled kernels of these very sources, in the folder that the user has chosen or in the package;
+    empty where that cannot be written to."""
+    if not chosen and not os.access(PACKAGE, os.W_OK):
+        return ""
     digest = hashlib.sha256(b"".join(file.read_bytes() for file in kernel_sources())).hexdigest()[:12]
-    return PACKAGE / "__pycache__" / f"kernels-{digest}"
+    return str(Path(chosen or PACKAGE / "__pycache__") / f"kernels-{digest}")
 
 
 def load_array_functions() -> None:
@@ -142,5 +145,4 @@ def only_process() -> Iterator[None]:
 
 
 settings: Any = config
-if not settings.CACHE_DIR and os.access(PACKAGE, os.W_OK):
-    settings.CACHE_DIR = str(cache_folder())
+settings.CACHE_DIR = cache_folder(settings.CACHE_DIR)
