@@ -51,9 +51,9 @@ HEAVY = {
 PLUGINS = """
 from twolayer import at_most, claim, drawing, hookimpl
 
-@drawing("theorem", "Nothing.")
-def empty(canvas, data):
-    pass
+@drawing("theorem", "The loss.")
+def loss(canvas, data):
+    canvas.subplots().plot(data.time, data.loss.isel(seed=0))
 
 @claim("One is one.", "nowhere", "derived", ["e"])
 def one(data):
@@ -79,7 +79,7 @@ def loaded(folder: Path, *arguments: str) -> set[str]:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a finished experiment, a figure and a claim."""
     folder = tmp_path_factory.mktemp("startup")
-    for kind, name in (("figures", "empty"), ("claims", "one")):
+    for kind, name in (("figures", "loss"), ("claims", "one")):
         file = folder / "plugins" / "papers" / "mine" / f"{kind}.py"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(PLUGINS.replace("{kind}", kind).replace("{name}", name))
@@ -106,7 +106,7 @@ VERBS = {
         *("--output", f"{RESULT}/metrics.nc"),
     ),
     "gather": ("gather", "e", "--runs", "default", "--output", "e/dataset.nc"),
-    "render": ("render", *OURS, "mine.empty", "--datasets", "e/dataset.nc", "--output", "empty.png"),
+    "render": ("render", *OURS, "mine.loss", "--datasets", "e/dataset.nc", "--output", "loss.png"),
     "claims": ("claims", *OURS, "mine", "--datasets", "e/dataset.nc", "--output", "claims.json"),
     "chart": ("chart", "claims.json", "--output", "claims.png"),
     "plugins": ("plugins", *OURS),
