@@ -53,7 +53,7 @@ from twolayer import at_most, claim, drawing, hookimpl
 
 @drawing("theorem", "The loss.")
 def loss(canvas, data):
-    canvas.subplots().plot(data.time, data.loss.isel(seed=0))
+    canvas.subplots().plot(data["e"].time, data["e"].loss.isel(seed=0))
 
 @claim("One is one.", "nowhere", "derived", ["e"])
 def one(data):
