@@ -1,6 +1,6 @@
 """How the cost of training on a teacher grows with neurons, dimension, seeds, frames, width and horizon: a figure.
 
-    python benchmarks/cost.py         # five minutes on two cores; writes benchmarks/cost.png
+    python benchmarks/cost.py         # half a minute on two cores; writes benchmarks/cost.png
 
 One core for each measurement, two at a time where there are two, float64, relu, fixed outputs, kernels compiled before
 the clock starts. Times are those of a process's processor clock, the best of up to five within a second, and of steps
@@ -221,7 +221,7 @@ def draw(found: dict[str, list[Curve]]) -> Figure:
         axes.legend(loc="upper left", frameon=True, framealpha=1.0, edgecolor="none")  # over the line
     panels[list(PANELS).index("width")].set_xticks(WIDTHS, map(str, WIDTHS), minor=False)
     panels[list(PANELS).index("width")].xaxis.set_minor_formatter(NullFormatter())
-    panels[list(PANELS).index("dimension")].set_ylim(0.1, 10)
+    panels[list(PANELS).index("dimension")].set_ylim(0.03, 3)
     return figure
 
 
