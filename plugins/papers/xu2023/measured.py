@@ -10,6 +10,7 @@ import numpy as np
 
 from twolayer import Run
 from twolayer.analysis.intervals import mean_interval
+from twolayer.analysis.rates import power_slope, within_trust
 from twolayer.core.wording import counted
 from twolayer.errors import DataError
 
@@ -23,6 +24,9 @@ POWERS = {"loss": 2, "gradient_norm": 1, "hidden_norm": 1, "projection": 1, "tea
 
 CARRIED = 1e5
 """The time after which float64 weights do not carry the gradient's part along the teacher."""
+
+MISFIT = 0.01
+"""How far a curve may lie from its fit over the last decade and still be one."""
 
 
 def teacher_norm(run: Run) -> float:
@@ -147,6 +151,42 @@ def of_pair(formula: Callable[[Any], float], run: Run) -> xr.DataArray:
         raise DataError("the limits are those of two students")
     heights = run.projection.isel(time=-1, drop=True)
     return xr.apply_ufunc(formula, heights, input_core_dims=[["neuron"]], vectorize=True)
+
+
+def fall_along_teacher(run: Run) -> xr.DataArray:
+    """(1 − nη/2)^(2T), by which the loss of students along the teacher has fallen, (time,)."""
+    factor: float = 1 - 0.5 * run.config.network.neurons * run.config.dynamics.step_size
+    return factor ** (2 * run.step)
+
+
+def scaled_gradient(run: Run) -> xr.DataArray:
+    """|∇L|/L^{2/3}, of which the gradient bound is."""
+    return run.gradient_norm / run.loss ** (2 / 3)
+
+
+def loss_by_cubed_spread(run: Run) -> xr.DataArray:
+    """L/Z³, of which the lower bound is."""
+    return run.loss / run.spread**3
+
+
+def late_slope(run: Run) -> float:
+    """The slope of log L against log t over the last decade that is trusted, the median over seeds."""
+    loss = within_trust(run.dataset).transpose("seed", "time").values
+    time = run.time.values
+    slopes = []
+    for one in loss:
+        known = np.isfinite(one) & (one > 0)
+        last = time[known].max(initial=0.0)
+        slopes.append(power_slope(time[known], one[known], last / 10, last) if known.sum() > 1 else math.nan)
+    return float(np.median(slopes))
+
+
+def fall(time: np.ndarray, loss: np.ndarray, high: float, low: float) -> float:
+    """d log L/dt between the first saved times below two levels, (time,); NaN where it does not reach both."""
+    if not (loss < low).any():
+        return np.nan
+    first, last = (int(np.argmax(loss < level)) for level in (high, low))
+    return float(np.log(loss[last] / loss[first]) / (time[last] - time[first])) if last > first else np.nan
 
 
 def described(values: Any) -> str:
