@@ -16,7 +16,8 @@ from twolayer.population.numba_descent import CompiledPopulationProblem
 from twolayer.population.numba_flow import CompiledOdeSystem
 from twolayer.population.numba_rock import Room, take_step
 from twolayer.population.rock_tables import FEWEST, MOST, Rock, reach, rock, stages_for
-from twolayer.population.stabilized_flow import LARGER, Cost, RockFlow, WideFlow
+from twolayer.population.stabilized_flow import LARGER, RockFlow
+from twolayer.population.wide_flow import Cost, WideFlow
 
 STAGES = [5, 6, 9, 12, 16, 31, 50]
 

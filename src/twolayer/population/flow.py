@@ -3,7 +3,7 @@
 The loss falls as T⁻³ while the overlap of students decays as 1/T, and other modes relax in a time of order one:
 the flow is stiff, and an explicit method would take T steps. Radau IIA takes the Hessian of `PopulationProblem`:
 scipy's of order 5, or a compiled one of order 13 (`numba_radau`); wide networks take explicit steps where these cost
-less (`stabilized_flow`).
+less (`wide_flow`).
 """
 
 from __future__ import annotations

@@ -17,7 +17,8 @@ from twolayer.population.numba_units import Law, work_layout
 from twolayer.population.ode_system import OdeSystem
 from twolayer.population.radau_memory import Memory, memory_layout
 from twolayer.population.radau_tables import radau
-from twolayer.population.stabilized_flow import Cost, RockFlow, WideFlow
+from twolayer.population.stabilized_flow import RockFlow
+from twolayer.population.wide_flow import Cost, WideFlow
 
 __all__ = ["CompiledOdeSystem"]
 
@@ -26,7 +27,7 @@ NEWTON, SMALLER, LARGE = 1e-3, 3e-4, 1e-9
 """As `flow_integrator.NEWTON`, and the smaller share from an rtol on, below which it is rounding: steps are so long
 that few follow in which what is left at rest would shrink."""
 WIDE = 256
-"""From so many parameters on an explicit method is tried (`stabilized_flow`)."""
+"""From so many parameters on an explicit method is tried (`wide_flow`)."""
 EPSILON = float(np.finfo(np.float64).eps)
 NO_TIMES, NO_FRAMES = np.zeros(0), np.zeros((0, 0))
 
