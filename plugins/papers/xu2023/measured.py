@@ -160,12 +160,12 @@ def fall_along_teacher(run: Run) -> xr.DataArray:
 
 
 def scaled_gradient(run: Run) -> xr.DataArray:
-    """|∇L|/L^{2/3}, of which the gradient bound is."""
+    """|∇L|/L^{2/3}, which the gradient bound keeps above 0."""
     return run.gradient_norm / run.loss ** (2 / 3)
 
 
 def loss_by_cubed_spread(run: Run) -> xr.DataArray:
-    """L/Z³, of which the lower bound is."""
+    """L/Z³, which the lower bound keeps above Ω(n⁻⁵)."""
     return run.loss / run.spread**3
 
 
