@@ -16,13 +16,12 @@ from twolayer.population.numba_forms import allocate
 from twolayer.population.numba_units import Law, work_layout
 from twolayer.population.ode_system import OdeSystem
 from twolayer.population.radau_memory import Memory, memory_layout
-from twolayer.population.radau_tables import radau
+from twolayer.population.radau_tables import STAGES, radau
 from twolayer.population.stabilized_flow import RockFlow
 from twolayer.population.wide_flow import Cost, WideFlow
 
 __all__ = ["CompiledOdeSystem"]
 
-STAGES = 7
 NEWTON, SMALLER, LARGE = 1e-3, 3e-4, 1e-9
 """As `flow_integrator.NEWTON`, and the smaller share from an rtol on, below which it is rounding: steps are so long
 that few follow in which what is left at rest would shrink."""

@@ -15,7 +15,10 @@ from numpy.polynomial import Legendre
 
 from twolayer.kernels.record import Matrix, Record, Vector
 
-__all__ = ["Radau", "radau"]
+__all__ = ["STAGES", "Radau", "radau"]
+
+STAGES = 7
+"""With which flows on a teacher are integrated: order 13."""
 
 
 class Radau(Record):

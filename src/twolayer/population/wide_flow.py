@@ -14,13 +14,11 @@ import numpy as np
 
 from twolayer.core.saved_state import State
 from twolayer.population.flow_integrator import Progress
+from twolayer.population.radau_tables import STAGES
 from twolayer.population.rock_tables import stages_for
 from twolayer.population.stabilized_flow import RockFlow
 
 __all__ = ["Cost", "WideFlow"]
-
-STAGES = 7
-"""Of the implicit method."""
 
 CALL = 1.1e5
 """What an explicit step takes besides its stages."""
