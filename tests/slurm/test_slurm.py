@@ -40,6 +40,8 @@ OPTIONS = (
 PATIENCE = 600.0
 """Seconds to wait for what must come: a busy machine is no failure."""
 
+REMEDY = "where three nodes may be started, run `tests/slurm/install.sh && pytest -m slurm tests/slurm`"
+
 Found = TypeVar("Found")
 
 
@@ -47,12 +49,12 @@ Found = TypeVar("Found")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """Three nodes on this machine; where it does not permit them the tests are skipped, with the reason."""
     if find_spec("snakemake_executor_plugin_slurm") is None:
-        pytest.skip("snakemake-executor-plugin-slurm is not installed; tests/slurm/install.sh installs it")
+        pytest.skip(f"snakemake-executor-plugin-slurm is not installed: {REMEDY}")
     cluster = Cluster(tmp_path_factory.mktemp("slurm"), cores=2)
     try:
         cluster.start()
     except Unavailable as reason:
-        pytest.skip(f"no Slurm on this machine: {reason}")
+        pytest.skip(f"no Slurm on this machine ({reason}): {REMEDY}")
     yield cluster
     cluster.stop()
 
